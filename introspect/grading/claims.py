@@ -1,0 +1,82 @@
+"""What an answer claims, clause by clause: a text goes in, its decided clauses and its refusal come out.
+
+The last decided clause wins, so that an answer may take back what it began with. Conditions, questions, reported
+speech and hedges decide nothing; a hedge about the claim itself ("not sure that it is injected") takes it back.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from introspect.grading import phrases
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A piece of an answer between two borders, with where it starts in the answer."""
+
+    words: str
+    start: int
+    question: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A clause that settles whether a thought is noticed; None takes an earlier claim back."""
+
+    verdict: bool | None
+    start: int
+    """Where in the answer the deciding words begin."""
+    words: str
+
+
+def decisions(text: str) -> list[Decision]:
+    """List the deciding clauses of a plain text, in order."""
+    found: list[Decision] = []
+    unable = _presents_as_unable(text)
+    for clause in clauses(text):
+        denied = any(decision.verdict is False for decision in found)
+        if decision := _decide(clause, topics_count=not denied, unable=unable):
+            found.append(decision)
+    return found
+
+
+def refusal(text: str) -> str | None:
+    """Give the clause that denies the ability to notice thoughts at all, or declines to answer."""
+    unable = _presents_as_unable(text)
+    return next((clause.words for clause in clauses(text) if _refuses(clause.words, unable=unable)), None)
+
+
+def clauses(text: str) -> Iterator[Clause]:
+    """Cut a plain text at its borders; empty pieces are left out."""
+    text = phrases.OTHER_MATTER.sub(lambda yes: "." * len(yes[0]), text)
+    start = 0
+    for border in phrases.BORDER.finditer(text + "\n"):
+        words = text[start : border.start()]
+        lead = len(words) - len(words.lstrip(" ,-"))
+        if words.strip(" ,-"):
+            yield Clause(words.strip(" ,-"), start + lead, "?" in border[0])
+        start = border.end()
+
+
+def _decide(clause: Clause, *, topics_count: bool, unable: bool) -> Decision | None:
+    if phrases.RETREATS.search(clause.words):
+        return Decision(None, clause.start, clause.words)
+    words = phrases.ASIDE.sub("", clause.words).rstrip(" ,")
+    if clause.question or phrases.HEDGES.search(words) or phrases.REST.search(words):
+        return None
+    if _refuses(words, unable=unable):
+        return None
+    claim = phrases.INSISTENCE.search(words)
+    if not claim and phrases.DENIALS.search(words):
+        return Decision(False, clause.start, clause.words)
+    claim = claim or phrases.CLAIMS.search(words) or (phrases.TOPICS.search(words) if topics_count else None)
+    return Decision(True, clause.start + claim.start(), clause.words) if claim else None
+
+
+def _presents_as_unable(text: str) -> bool:
+    """Tell whether an answer speaks of itself as a machine or denies an ability: "cannot notice" is then no report."""
+    return bool(phrases.SELF_AS_MACHINE.search(text) or phrases.REFUSALS.search(text))
+
+
+def _refuses(words: str, *, unable: bool) -> bool:
+    return bool(phrases.REFUSALS.search(words) or (unable and phrases.INABILITY.search(words)))

@@ -1,0 +1,46 @@
+"""The logit grader: whether "yes" outweighs "no" at the first answer token, read after the last loop.
+
+It says nothing about what the answer names, whether it reads well, or whether it refuses: those stay unknown.
+"""
+
+from dataclasses import dataclass
+
+from introspect.grading.version import content_version
+from introspect.records import Grade, Readout, Response, Trial
+
+MASS_FLOOR = 0.1
+"""Least probability of yes and no together; below it the model was about to say something else, and the sign of the
+difference is noise."""
+
+
+@dataclass(frozen=True)
+class LogitGrader:
+    """Grade the last read-out: detected when logit(yes) - logit(no) is above zero."""
+
+    name: str = "logits"
+
+    @property
+    def version(self) -> str:
+        """Give the hash of this module."""
+        return content_version("logits")
+
+    def __call__(self, trial: Trial, response: Response) -> Grade:
+        """Grade one response; everything but `detected` is unknown."""
+        detected, evidence = _detected(response.readouts)
+        return Grade(trial.id, self.name, self.version, detected, None, None, None, evidence)
+
+
+def _detected(readouts: tuple[Readout, ...]) -> tuple[bool | None, str]:
+    if not readouts:
+        return None, "no read-outs were recorded"
+    last = max(readouts, key=lambda readout: readout.loop)
+    difference = last.logit_yes - last.logit_no
+    numbers = (
+        f"loop {last.loop}: logit(yes) - logit(no) = {last.logit_yes:.3f} - {last.logit_no:.3f} = {difference:.3f}, "
+        f"probability of either {last.mass:.3f}"
+    )
+    if not last.mass >= MASS_FLOOR:
+        return None, f"{numbers}, below the floor of {MASS_FLOOR}"
+    if difference != difference:
+        return None, f"{numbers}: not a number"
+    return difference > 0, numbers

@@ -1,0 +1,127 @@
+"""load_model: from a hub id, a folder or `organism:NAME` to a LoopedModel that is known to be complete.
+
+What cannot be used is refused in one line, as early as it can be seen: the family before the weights are read, then
+tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+from introspect.errors import InputError
+from introspect.models.families import family_of
+from introspect.models.looped import LoopedModel
+from introspect.models.placement import device_named, dtype_named
+from introspect.models.quiet import quiet
+from introspect.models.shipped import PREFIX, organism_folder
+
+
+def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision: str | None = None) -> LoopedModel:
+    """Load a looped model.
+
+    Args:
+        name: a hub id (`ByteDance/Ouro-1.4B`), a folder, or `organism:aware`.
+        device: `auto` is cuda, else mps, else cpu.
+        dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
+        revision: branch, tag or commit of a hub id.
+    """
+    where, version = device_named(device), revision or "main"
+    number_format = dtype_named(dtype, where)
+    source = _source(name, revision)
+    with quiet():
+        settings = _settings(name, source, version)
+        family = family_of(settings.get("model_type"), name=name)
+        tokenizer = _tokenizer(name, source, version)
+        model = _weights(family, name, source, version, number_format)
+    _correct_ids(model, tokenizer)
+    _check_tensors(model, name)
+    return family(name, model.to(where).eval(), tokenizer)
+
+
+def _source(name: str, revision: str | None) -> str:
+    """Give what `from_pretrained` takes for a name."""
+    if name.startswith(PREFIX):
+        folder = organism_folder(name.removeprefix(PREFIX))
+    elif Path(name).is_dir():
+        folder = Path(name)
+    elif name.count("/") > 1 or name.startswith((".", "~", "/")) or Path(name).exists():
+        raise InputError(f"model {name!r}: there is no such folder")
+    else:
+        return name
+    if revision is not None:
+        raise InputError(f"revision {revision!r}: only a hub id has revisions, {name!r} is a folder")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"model {name!r}: the folder holds no config.json, so it is not a model")
+    return str(folder)
+
+
+def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
+    """Read config.json, from the hub where need be."""
+    try:
+        return PreTrainedConfig.get_config_dict(source, revision=revision)[0]
+    except HFValidationError:
+        raise InputError(f"model {name!r} is neither a folder, nor a hub id (owner/name), nor organism:NAME") from None
+    except OSError as error:
+        if source != name or Path(source).is_dir():
+            raise InputError(f"model {name!r}: {_first_line(error)}") from error
+        raise InputError(
+            f"model {name!r} is no folder here and could not be fetched from the hub: {_first_line(error)}"
+        ) from error
+
+
+def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:
+    """Read tokenizer.json exactly as it stands, whichever class the checkpoint names."""
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(f"model {name!r} has no tokenizer that can be read (tokenizer.json)") from error
+    if tokenizer.chat_template is None:
+        raise InputError(f"model {name!r} has no chat template, so no question can be put to it")
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    return tokenizer
+
+
+def _weights(family: type[LoopedModel], name: str, source: str, revision: str, dtype: torch.dtype) -> Any:
+    """Load the weights on the CPU; InputError unless the files hold exactly the model's tensors."""
+    try:
+        loaded: Any = family.model_class.from_pretrained(
+            source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"model {name!r}: its weights cannot be read: {_first_line(error)}") from error
+    model, report = loaded
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[what]:
+            tensors = sorted(entry if isinstance(entry, str) else str(entry[0]) for entry in report[what])
+            more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+            kind = what.removesuffix("_keys").replace("mismatched", "misshapen")
+            raise InputError(f"model {name!r}: {kind} weights: {', '.join(tensors[:3])}{more}")
+    return model
+
+
+def _correct_ids(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Set the special-token ids from the chat format, which knows better than the published configs."""
+    vocabulary = tokenizer.get_vocab()
+    ids = {"bos_token_id": vocabulary.get("<|im_start|>"), "eos_token_id": vocabulary.get("<|im_end|>")}
+    ids["pad_token_id"] = vocabulary.get("<|endoftext|>", tokenizer.pad_token_id)
+    for field, token in ids.items():
+        if token is not None:
+            setattr(model.config, field, token)
+            setattr(model.generation_config, field, token)
+
+
+def _check_tensors(model: torch.nn.Module, name: str) -> None:
+    for tensor_name, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise InputError(f"model {name!r}: weight {tensor_name} holds values that are not finite")
+    unsaved = [buffer for buffer, _ in model.named_buffers() if buffer not in model.state_dict()]
+    # from_pretrained leaves buffers that are not in the files as uninitialised memory
+    assert not unsaved, f"the family must compute {unsaved} in its forward pass"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,135 @@
+"""LoopedModel: all that the rest of the package knows of a model. One subclass a family fills in what differs.
+
+Goes in: a loaded model and its tokenizer. Comes out: where each site is, how to run another number of loops, how to
+read a state out, and how to write a chat down.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.cache_utils import Cache
+
+from introspect.errors import InputError
+from introspect.records import Site
+
+TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that end an answer in the chat formats known here, besides the tokenizer's and the config's own."""
+
+
+class SiteError(RuntimeError):
+    """A site that does not exist, or a planned one at which not exactly one visit was paid."""
+
+
+class LoopedModel(ABC):
+    """A model whose blocks run several times a forward; loops and layers count from 0."""
+
+    model_class: ClassVar[type[PreTrainedModel]]
+    """What `from_pretrained` is called on."""
+
+    n_loops: int
+    """Loops as trained; any other number can be run."""
+    n_layers: int
+    d_model: int
+    blocks: tuple[nn.Module, ...]
+    """The recurrent blocks, one a layer; each gives the residual stream `(batch, position, d_model)` as a tensor."""
+
+    def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.name, self.model, self.tokenizer = name, model, tokenizer  # Any: the family knows the model's parts
+
+    @abstractmethod
+    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
+        """Give the forward arguments that run `n_loops` loops with early exit switched off."""
+
+    @abstractmethod
+    def readout(self, state: Tensor) -> Tensor:
+        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+
+    @abstractmethod
+    def bytes_per_token(self, n_loops: int) -> int:
+        """Give the bytes that one token of one row takes in the cache."""
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """Give the settings that determine what the weights compute, for the hash."""
+
+    def sites(self, n_loops: int | None = None) -> list[Site]:
+        """List every site in running order (default: the loops as trained)."""
+        loops = self.n_loops if n_loops is None else n_loops
+        return [Site(loop, layer) for loop in range(loops) for layer in range(self.n_layers)]
+
+    def locate(self, site: Site, n_loops: int) -> tuple[nn.Module, int]:
+        """Give the block of a site and which of its calls within one forward it is; SiteError if there is none."""
+        if not (0 <= site.loop < n_loops and 0 <= site.layer < self.n_layers):
+            raise SiteError(f"site {site}: a forward of {n_loops} loops has {n_loops} x {self.n_layers} (loop:layer)")
+        return self.blocks[site.layer], site.loop
+
+    def new_cache(self) -> Cache:
+        """Make an empty cache that grows with the loops and the tokens."""
+        return DynamicCache()
+
+    @property
+    def device(self) -> torch.device:
+        """Say where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Give the number format of the weights."""
+        return next(self.model.parameters()).dtype
+
+    def chat(self, messages: Sequence[dict[str, str]], *, continue_: bool = False) -> str:
+        """Write messages in the chat format, with the opening of an answer; `continue_` leaves the last one open."""
+        if self.tokenizer.chat_template is None:
+            raise InputError(f"model {self.name!r} has no chat template, so no question can be put to it")
+        text = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=not continue_, continue_final_message=continue_
+        )
+        assert isinstance(text, str)
+        return text
+
+    @cached_property
+    def end_of_turn(self) -> tuple[int, ...]:
+        """List the tokens that end an answer, sorted."""
+        vocabulary = self.tokenizer.get_vocab()
+        named = {vocabulary[token] for token in TURN_ENDS if token in vocabulary}
+        return tuple(sorted(named | _ids(self.model.config.eos_token_id) | _ids(self.tokenizer.eos_token_id)))
+
+    @property
+    def pad_id(self) -> int:
+        """Give the token that fills rows up; it is always masked."""
+        pad = self.model.config.pad_token_id
+        return 0 if pad is None else int(pad)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """Give 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from."""
+        digest = hashlib.sha256(_canonical(self.described()))
+        digest.update(_canonical(_tokenizer_content(self.tokenizer)))
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def _ids(value: int | list[int] | None) -> set[int]:
+    if value is None:
+        return set()
+    return set(value) if isinstance(value, list) else {value}
+
+
+def _tokenizer_content(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    for call_setting in ("padding", "truncation"):  # left behind by the last call, no part of the tokenizer
+        content.pop(call_setting, None)
+    return {"tokenizer": content, "chat_template": tokenizer.chat_template}
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,46 @@
+"""How a model in the Ouro layout is seen by the rest of the package: its blocks, loops and read-out."""
+
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from introspect.errors import InputError
+from introspect.models.looped import LoopedModel
+from introspect.models.ouro import OuroForCausalLM
+
+
+class OuroLooped(LoopedModel):
+    """The Ouro layout: no blocks outside the loop; a site is the loop-th call of its block."""
+
+    model_class = OuroForCausalLM
+
+    def __init__(self, name: str, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__(name, model, tokenizer)
+        self.n_loops = model.config.total_ut_steps
+        self.n_layers = model.config.num_hidden_layers
+        self.d_model = model.config.hidden_size
+        self.blocks = tuple(model.model.layers)
+
+    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
+        """Give the forward arguments that run `n_loops` loops with early exit switched off."""
+        if n_loops < 1:
+            raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
+        return {"n_loops": n_loops, "exit_threshold": None}
+
+    def readout(self, state: Tensor) -> Tensor:
+        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+        logits: Tensor = self.model.lm_head(self.model.model.norm(state))
+        return logits
+
+    def bytes_per_token(self, n_loops: int) -> int:
+        """Give the bytes that one token of one row takes in the cache: a key and a value at every site."""
+        config = self.model.config
+        return 2 * n_loops * self.n_layers * config.num_key_value_heads * config.head_dim * self.dtype.itemsize
+
+    def described(self) -> dict[str, Any]:
+        """Give the settings that determine what the weights compute, for the hash."""
+        config = self.model.config
+        names = ("total_ut_steps", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act")
+        settings = {name: getattr(config, name) for name in (*names, "num_hidden_layers", "rms_norm_eps")}
+        return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings}

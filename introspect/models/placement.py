@@ -1,0 +1,32 @@
+"""Where a model runs and in which number format: `auto` and its alternatives, checked before anything is loaded."""
+
+import torch
+
+from introspect.errors import InputError, unknown
+
+DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
+
+
+def device_named(name: str) -> torch.device:
+    """Read `auto` (cuda, else mps, else cpu) or a device such as cuda:1; InputError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
+        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps"))
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}[kind]
+    if int(index or 0) >= count:
+        raise InputError(f"device {name!r} is not there; this machine has {count} of kind {kind!r}")
+    return torch.device(name)
+
+
+def dtype_named(name: str, device: torch.device) -> torch.dtype:
+    """Read `auto` (bfloat16 on a GPU, float32 on a CPU) or a number format; InputError lists the known ones."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if name not in DTYPES:
+        raise unknown("dtype", name, ("auto", *DTYPES))
+    if name == "float64" and device.type == "mps":
+        raise InputError("dtype 'float64' does not exist on mps; float32 does")
+    dtype: torch.dtype = DTYPES[name]
+    return dtype

@@ -1,0 +1,26 @@
+"""Silence for the chatter of transformers while a model is loaded: our commands print their own lines only."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+
+from huggingface_hub.utils.tqdm import enable_progress_bars
+from transformers.utils import logging
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence bars and advice of transformers, and put its settings back; a download still shows on a terminal."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(CRITICAL)
+    if bars:
+        logging.disable_progress_bar()
+        if sys.stderr.isatty():
+            enable_progress_bars()  # the hub's own, which the line above took along
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,75 @@
+"""Tap: visit the residual stream at chosen sites during one forward pass, through nnsight.
+
+Goes in: a function for each site, which reads the live output of its block or changes it in place. Comes out: the
+model's output. A site that was not visited exactly once is an error, and then nothing comes out.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from nnsight import NNsight
+from nnsight.intervention.envoy import Envoy
+from nnsight.intervention.interleaver import OutOfOrderError
+from torch import Tensor, nn
+
+from introspect.models.looped import LoopedModel, SiteError
+from introspect.records import Site
+
+Visit = Callable[[Tensor], None]
+Planned = tuple[Site, nn.Module, int, Visit]
+
+
+class _Closed(Envoy):
+    """A block that is instrumented as a whole: nothing inside it is, which is what keeps a traced forward fast."""
+
+    def _add_envoy(self, name: str, module: nn.Module) -> None:
+        pass
+
+
+class Tap:
+    """Access to the recurrent blocks of one model; make it after everything that changes the model's modules."""
+
+    def __init__(self, looped: LoopedModel) -> None:
+        self.looped = looped
+        self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.blocks})
+        paths = {module: path for path, module in looped.model.named_modules()}
+        self._block = {block: self._traced.get(paths[block]) for block in looped.blocks}
+
+    @torch.no_grad()
+    def run(self, visits: Mapping[Site, Visit], *, n_loops: int | None = None, **inputs: Any) -> Any:
+        """Run one forward of `n_loops` loops (default: as trained) and give the model's output.
+
+        Each visit is called with the live block output `(batch, position, d_model)`, in running order, and may
+        change it in place. `inputs` are the forward's own arguments. Raises SiteError for a site that does not
+        exist in so many loops, before anything is run, or that was not visited exactly once.
+        """
+        loops = self.looped.n_loops if n_loops is None else n_loops
+        inputs = {**self.looped.forward_arguments(loops), **inputs}
+        plan = [(site, *self.looped.locate(site, loops), visits[site]) for site in sorted(visits)]
+        if not plan:
+            return self.looped.model(**inputs)
+        planned = [site for site, *_ in plan]
+        try:
+            visited, output = self._trace(plan, inputs)
+        except OutOfOrderError as error:
+            raise SiteError(f"a forward of {loops} loops did not reach all of {_listed(planned)}") from error
+        if visited != planned:
+            raise SiteError(f"planned sites {_listed(planned)}; visited {_listed(visited)}")
+        return output
+
+    def _trace(self, plan: list[Planned], inputs: dict[str, Any]) -> tuple[list[Site], Any]:
+        """Run the forward; where nnsight cuts the body of `with` short, `visited` ends early."""
+        visited: list[Site] = []
+        output = None
+        with self._traced.trace(**inputs) as tracer:
+            for site, block, call, visit in plan:
+                for _ in tracer.iter[call]:  # a pin holds for one request only, hence one pin a site
+                    visit(self._block[block].output)
+                visited.append(site)
+            output = tracer.result.save()
+        return visited, output
+
+
+def _listed(sites: list[Site]) -> str:
+    return ", ".join(map(str, sites)) or "none"

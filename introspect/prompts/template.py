@@ -1,0 +1,90 @@
+"""Prompt templates: jinja2 files, shipped or the user's own, filled in inside a sandbox.
+
+Goes in: a name or a path, and variables. Comes out: text in which `<<user>>` and the like start the messages.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from introspect.errors import InputError, unknown
+
+SUFFIX = ".j2"
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The exact text of one question, with placeholders."""
+
+    name: str
+    """Name of the shipped template, or of the user's file without its suffix."""
+    source: str
+
+    @property
+    def hash(self) -> str:
+        """Give the first 16 hex digits of the SHA-256 of the source."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
+    @property
+    def comment(self) -> str:
+        """Give the comment at the head of the file on one line, empty when there is none."""
+        found = re.match(r"\s*\{#-?(.*?)-?#\}", self.source, re.DOTALL)
+        return " ".join(found[1].split()) if found else ""
+
+    def fill(self, **variables: object) -> str:
+        """Fill in the placeholders; an undefined one, or one whose value holds `<<`, raises InputError."""
+        for name, value in variables.items():
+            if "<<" in str(value):
+                raise InputError(f"template {self.name!r}: the value of {name!r} holds '<<', which is kept for marks")
+        try:
+            return ENVIRONMENT.from_string(self.source).render(variables)
+        except TemplateSyntaxError as error:
+            raise InputError(f"template {self.name!r}, line {error.lineno}: {error.message}") from None
+        except UndefinedError as error:
+            given = ", ".join(variables) or "none"
+            raise InputError(f"template {self.name!r}: {error.message}; variables given: {given}") from None
+        except SecurityError as error:
+            raise InputError(f"template {self.name!r}: not allowed in a template: {error}") from None
+        except Exception as error:  # a template is a program of the user's: whatever fails in it is bad input
+            raise InputError(f"template {self.name!r} cannot be filled in: {type(error).__name__}: {error}") from None
+
+
+def template_named(name_or_path: str | Path) -> Template:
+    """Give a shipped template by its name, or the one in a file (a path, or a name that ends in .j2)."""
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
+        return Template(Path(name).stem, _read(Path(name)))
+    shipped = _shipped()
+    if name not in shipped:
+        raise unknown("template", name, [*shipped, "or the path of a .j2 file"])
+    return Template(name, shipped[name].read_text(encoding="utf-8"))
+
+
+def template_names() -> dict[str, str]:
+    """List the shipped templates: name -> the comment at its head."""
+    return {name: template_named(name).comment for name in _shipped()}
+
+
+def _shipped() -> dict[str, Traversable]:
+    folder = files("introspect.prompts") / "templates"
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(SUFFIX)), key=lambda file: file.name)
+    return {file.name.removesuffix(SUFFIX): file for file in found}
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"no template file {str(path)!r}; give a .j2 file, or one of {', '.join(_shipped())}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"template file {str(path)!r} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"template file {str(path)!r} cannot be read: {error.strerror}") from None

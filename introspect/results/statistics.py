@@ -1,0 +1,28 @@
+"""Intervals for rates and means. In go counts or values, out come bounds; without data they are NaN."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+
+def wilson(k: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the bounds of the Wilson score interval for `k` of `n`, element by element; NaN where n is 0."""
+    k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
+    assert np.all((k >= 0) & (k <= n)), f"k must lie between 0 and n, got k={k} n={n}"
+    # one trial in place of none keeps the formula defined; these cells are masked below
+    low, high = proportion_confint(k, np.maximum(n, 1), alpha=1 - confidence, method="wilson")
+    empty = n == 0
+    return np.where(empty, np.nan, np.clip(low, 0, 1)), np.where(empty, np.nan, np.clip(high, 0, 1))
+
+
+def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Give the mean of independent values and the bounds of its t interval; NaN where there are too few values.
+
+    The values must be independent: with several trials a concept, give one mean a concept.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2:
+        return (float(values[0]) if values.size else np.nan), np.nan, np.nan
+    mean, half = values.mean(), stats.sem(values) * stats.t.ppf((1 + confidence) / 2, values.size - 1)
+    return float(mean), float(mean - half), float(mean + half)

@@ -1,0 +1,228 @@
+"""The store of a run: trials, responses, grades and errors in `<run>/run.sqlite`, written one transaction per batch.
+
+In go records; out come the records again, or frames of their flat columns for the tables.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from introspect.errors import InputError
+from introspect.records import Grade, Response, Trial, response_from_json, to_json, trial_from_json
+from introspect.results import schema
+from introspect.results.connection import LEFTOVERS, RUN_FILE, StoreError, connect, explained, lock, transaction
+from introspect.results.manifest import refuse_other
+
+__all__ = ["Store", "StoreError"]
+
+State = Literal["done", "error"]
+PAGE = 2000
+"""Trials read at once by `Store.trials`; between pages the file is free for the writer."""
+
+
+class Store:
+    """An open run. Close it, or use it as a context manager; one process may hold a run open for writing."""
+
+    def __init__(self, folder: Path, *, write: bool) -> None:
+        """Open the database of an existing folder as it is; `open`, `create` and `open_or_create` also check it."""
+        self.folder = folder
+        self.path = folder / RUN_FILE
+        with ExitStack() as opened:
+            if write:
+                opened.callback(lock(folder).close)
+            self._database = connect(self.path, write=write)
+            opened.callback(self._database.close)
+            self._held = opened.pop_all()
+
+    @classmethod
+    def create(cls, folder: Path, manifest: dict[str, object]) -> Self:
+        """Make a new run in an empty or missing folder. Raises InputError when there is something already."""
+        store = cls(_made_ready(folder), write=True)
+        with store._closed_on_error():
+            if store._has_schema():
+                raise InputError(f"{folder}: holds a run already; choose another --out")
+            store._create(manifest)
+        return store
+
+    @classmethod
+    def open(cls, folder: Path, *, write: bool = False) -> Self:
+        """Open a run that is there; reading works while another process writes. Raises InputError if there is none."""
+        if not (folder / RUN_FILE).is_file() or not (folder / RUN_FILE).stat().st_size:
+            raise InputError(f"{folder}: no run here ({RUN_FILE} is missing or empty); name the folder of a sweep")
+        store = cls(folder, write=write)
+        with store._closed_on_error():
+            store._check_schema()
+        return store
+
+    @classmethod
+    def open_or_create(cls, folder: Path, manifest: dict[str, object]) -> Self:
+        """Open a run for writing to continue it, or make it. Raises InputError if it is another run or something else.
+
+        A folder in which a creation was killed counts as empty.
+        """
+        store = cls(_made_ready(folder), write=True)
+        with store._closed_on_error():
+            if store._has_schema():
+                store._check_schema()
+                refuse_other(store.manifest, manifest, folder)
+            else:
+                store._create(manifest)
+        return store
+
+    def __enter__(self) -> Self:
+        """Give the store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._held.close()
+
+    @property
+    def manifest(self) -> dict[str, Any]:  # Any: what the manifest holds is decided by the sweep
+        """Give the options the run was made with."""
+        ((text,),) = self._read("SELECT manifest FROM run")
+        return dict(json.loads(text))
+
+    def add(self, answered: Iterable[tuple[Trial, Response]], grades: Iterable[Grade] = ()) -> None:
+        """Store a batch, all of it or nothing. A trial stored before must come with the same response, and is skipped.
+
+        Raises StoreError when a trial is there with another response, or when the file cannot be written.
+        """
+        with transaction(self._database, self.path):
+            for trial, response in answered:
+                self._add_one(trial, response)
+            self._put_grades(grades)
+
+    def add_errors(self, failed: Iterable[tuple[Trial, str]]) -> None:
+        """Store trials that could not be run, with the message; they are not done, and a later `add` clears them."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with transaction(self._database, self.path):
+            for trial, message in failed:
+                if self._read("SELECT 1 FROM responses WHERE trial_id = ?", trial.id):
+                    raise StoreError(f"{self.path}: trial {trial.id} has a response, it cannot also have failed")
+                self._insert_trial(trial)
+                self._database.execute(schema.insert("errors", 3, replace=True), (trial.id, message, now))
+
+    def put_grades(self, grades: Iterable[Grade]) -> None:
+        """Store grades, all or none, replacing those of the same grader; responses are not touched."""
+        with transaction(self._database, self.path):
+            self._put_grades(grades)
+
+    def done_ids(self) -> set[str]:
+        """Give the ids of the trials with a response."""
+        return {trial_id for (trial_id,) in self._read("SELECT trial_id FROM responses")}
+
+    def count(self, state: State = "done") -> int:
+        """Count the trials in a state."""
+        ((count,),) = self._read(f"SELECT count(*) FROM {'responses' if state == 'done' else 'errors'}")
+        return int(count)
+
+    def trials(self) -> Iterator[Trial]:
+        """Give every trial, in the order in which they were stored."""
+        last = 0
+        while page := self._read("SELECT rowid, json FROM trials WHERE rowid > ? ORDER BY rowid LIMIT ?", last, PAGE):
+            yield from (trial_from_json(text) for _, text in page)
+            last = page[-1][0]
+
+    def trial(self, prefix: str) -> Trial:
+        """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
+        start = prefix.lower()
+        # "g" sorts after every hex digit: the ids between are those that begin so
+        found = self._read("SELECT id, json FROM trials WHERE id >= ? AND id < ? LIMIT 3", start, start + "g")
+        if not found:
+            raise InputError(f"{self.folder}: no trial begins with {prefix!r}; see the column trial of the table")
+        if len(found) > 1:
+            raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0][0]}, {found[1][0]}); give more of it")
+        return trial_from_json(found[0][1])
+
+    def response(self, prefix: str) -> Response:
+        """Find the response to a trial. Raises InputError when the trial failed, with the stored message."""
+        trial_id = self.trial(prefix).id
+        if found := self._read("SELECT json FROM responses WHERE trial_id = ?", trial_id):
+            return response_from_json(found[0][0])
+        ((message,),) = self._read("SELECT message FROM errors WHERE trial_id = ?", trial_id)
+        raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
+
+    def grades(self, prefix: str) -> list[Grade]:
+        """Give the grades of a trial, one a grader, sorted by grader."""
+        columns = "trial_id, grader, version, detected, identified, coherent, refused, evidence"
+        rows = self._read(f"SELECT {columns} FROM grades WHERE trial_id = ?", self.trial(prefix).id)
+        return [schema.grade_from_row(row) for row in rows]
+
+    def frame(self, name: Literal["trials", "readouts", "grades"]) -> pd.DataFrame:
+        """Read the flat columns of everything of one kind; `tables` makes them fit for use."""
+        with explained(self.path):
+            cursor = self._database.execute(schema.FRAMES[name])
+            rows = cursor.fetchall()
+        return pd.DataFrame(rows, columns=[column[0] for column in cursor.description], dtype=object)
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _has_schema(self) -> bool:
+        return bool(self._read("SELECT 1 FROM sqlite_master LIMIT 1"))
+
+    def _check_schema(self) -> None:
+        if not self._read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'"):
+            raise InputError(f"{self.path}: is not a run of introspect; choose another folder")
+        ((version,),) = self._read("SELECT schema_version FROM run")
+        if version != schema.SCHEMA_VERSION:
+            raise InputError(
+                f"{self.path}: has schema version {version}, this introspect reads version {schema.SCHEMA_VERSION}; "
+                "use the introspect that wrote it, or choose another --out"
+            )
+
+    def _create(self, manifest: dict[str, object]) -> None:
+        text = json.dumps(manifest, allow_nan=False)
+        with transaction(self._database, self.path):
+            for table in schema.TABLES:
+                self._database.execute(table)
+            self._database.execute(schema.insert("run", 2), (schema.SCHEMA_VERSION, text))
+
+    def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
+        with explained(self.path):
+            return self._database.execute(sql, values).fetchall()
+
+    def _add_one(self, trial: Trial, response: Response) -> None:
+        assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
+        if stored := self._read("SELECT json FROM responses WHERE trial_id = ?", trial.id):
+            if stored[0][0] != to_json(response):
+                raise StoreError(f"{self.path}: trial {trial.id} is stored with another response; nothing was changed")
+            return
+        self._insert_trial(trial)
+        self._database.execute("DELETE FROM errors WHERE trial_id = ?", (trial.id,))
+        self._database.execute(schema.insert("responses", 6), schema.response_row(response))
+        self._database.executemany(schema.insert("readouts", 6), schema.readout_rows(response))
+
+    def _insert_trial(self, trial: Trial) -> None:
+        if not self._read("SELECT 1 FROM trials WHERE id = ?", trial.id):
+            self._database.execute(schema.insert("trials", 23), schema.trial_row(trial))
+
+    def _put_grades(self, grades: Iterable[Grade]) -> None:
+        self._database.executemany(schema.insert("grades", 8, replace=True), map(schema.grade_row, grades))
+
+
+def _made_ready(folder: Path) -> Path:
+    """Make the folder, unless it holds something that is not a run."""
+    try:
+        there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+        if there and RUN_FILE not in there and not there <= LEFTOVERS:
+            raise InputError(f"{folder}: holds something else ({min(there - LEFTOVERS)}); choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used as a folder ({error.strerror}); choose another --out") from error
+    return folder

@@ -1,0 +1,57 @@
+"""The grammar behind --loops, --layers and --strengths: "all", "0,2", "3-6", "0.5" (relative depth), mixed by commas."""
+
+import math
+
+from introspect.errors import InputError
+
+
+def select(text: str, count: int, *, option: str) -> list[int]:
+    """Read which of `count` loops or layers are meant, sorted, each once.
+
+    Parts are separated by commas: `all`; a number counted from 0; a range `3-6` with both ends; a fraction with a
+    point between 0 and 1, which is a depth (0.0 the first, 1.0 the last). Raises InputError naming `option`.
+    """
+    chosen: set[int] = set()
+    for part in text.split(","):
+        chosen.update(_part(part.strip(), count, option))
+    return sorted(chosen)
+
+
+def numbers(text: str, *, option: str) -> list[float]:
+    """Read finite numbers separated by commas, in the order given, each once. Raises InputError naming `option`."""
+    values: list[float] = []
+    for part in text.split(","):
+        try:
+            value = float(part)
+        except ValueError:
+            raise InputError(f"{option}: {part.strip()!r} is not a number; numbers look like 0.5,1,2") from None
+        if not math.isfinite(value):
+            raise InputError(f"{option}: {part.strip()!r} is not a finite number")
+        if value not in values:
+            values.append(value)
+    return values
+
+
+def _part(part: str, count: int, option: str) -> range:
+    if part == "all":
+        return range(count)
+    if "." in part:
+        return _depth(part, count, option)
+    first, dash, last = part.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise InputError(f"{option}: cannot read {part!r}; write all, 2, 0,2, 3-6 or a depth such as 0.5")
+    low, high = int(first), int(last) if dash else int(first)
+    if low > high or high >= count:
+        raise InputError(f"{option}: {part!r} is out of range; the model has 0 to {count - 1}")
+    return range(low, high + 1)
+
+
+def _depth(part: str, count: int, option: str) -> range:
+    try:
+        depth = float(part)
+    except ValueError:
+        raise InputError(f"{option}: cannot read {part!r}; a depth looks like 0.5") from None
+    if not 0 <= depth <= 1:
+        raise InputError(f"{option}: depth {part} is out of range; a depth lies between 0.0 and 1.0")
+    index = round(depth * (count - 1))
+    return range(index, index + 1)

@@ -1,0 +1,286 @@
+"""The store keeps whole batches, gives records back as they were, and refuses what it cannot trust."""
+
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made import fill, grade, injection, new_store, response, trial, trial_at
+
+from introspect.errors import InputError
+from introspect.records import Grade, Readout
+from introspect.results.connection import LOCK_FILE, RUN_FILE
+from introspect.results.store import Store, StoreError
+
+MANIFEST: dict[str, object] = {"model": "organism:aware", "strengths": [1, 2], "sampling": {"temperature": 1.0}}
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[2]]
+from made import new_store, response, trial
+store = new_store(Path(sys.argv[1]))
+for batch in range(10**6):
+    trials = [trial(repeat=batch * 10 + row) for row in range(10)]
+    store.add([(one, response(one)) for one in trials])
+    print(batch, flush=True)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path: Path):
+    """Start a process that writes batches of ten until it is killed."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "run"), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0\n"
+        yield process
+        process.kill()
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    made = trial(injection=injection((0, 1), (2, 3), extract_loop=1, unit="residual"), seed=2**64 - 1)
+    answer = replace(response(made, 'a "b",\r\n\u2028 \U0001f600 NA'), readouts=(Readout(0, 0.1, -1e-300, 1.0, 0.3),))
+    verdict = grade(made, None, None, coherent=False, refused=True, evidence="'b'")
+    with new_store(tmp_path / "run") as store:
+        store.add([(made, answer)], [verdict])
+    with Store.open(tmp_path / "run") as store:
+        assert store.trial(made.id) == made
+        assert store.response(made.id) == answer
+        assert store.grades(made.id) == [verdict]
+        assert list(store.trials()) == [made]
+        assert store.done_ids() == {made.id}
+
+
+def test_a_manifest_comes_back_and_continues_the_same_run(tmp_path: Path) -> None:
+    Store.open_or_create(tmp_path / "run", MANIFEST).close()
+    with Store.open_or_create(tmp_path / "run", {**MANIFEST, "strengths": (1, 2)}) as store:
+        assert store.manifest == MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"strengths": [1, 4]}, r"strengths \[1, 2\], not \[1, 4\].*--out"),
+        ({"sampling": {"temperature": 0.5}}, r"sampling.temperature 1.0, not 0.5"),
+        ({"added": 3}, "added null, not 3"),
+    ],
+)
+def test_another_manifest_is_refused_by_the_name_of_the_option(tmp_path: Path, change: dict, said: str) -> None:
+    Store.create(tmp_path / "run", MANIFEST).close()
+    with pytest.raises(InputError, match=said):
+        Store.open_or_create(tmp_path / "run", {**MANIFEST, **change})
+
+
+def test_a_long_value_is_shown_where_it_differs(tmp_path: Path) -> None:
+    words = [f"word{number}" for number in range(100)]
+    Store.create(tmp_path / "run", {"concepts": words}).close()
+    with pytest.raises(InputError, match=r"word98.*other") as refusal:
+        Store.open_or_create(tmp_path / "run", {"concepts": [*words[:-1], "other"]})
+    assert len(str(refusal.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_folder_with_something_else_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"something else \(thesis.tex\)"):
+        Store.open_or_create(tmp_path, MANIFEST)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("x")
+    with pytest.raises(InputError, match="cannot be used as a folder"):
+        Store.open_or_create(tmp_path / "run", MANIFEST)
+
+
+def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run here"):
+        Store.open(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_creation_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / RUN_FILE).touch()
+    (tmp_path / LOCK_FILE).touch()
+    (tmp_path / f"{RUN_FILE}-journal").touch()
+    with Store.open_or_create(tmp_path, MANIFEST) as store:
+        assert store.count() == 0
+
+
+def test_creating_over_a_run_is_refused(tmp_path: Path) -> None:
+    Store.create(tmp_path / "run", MANIFEST).close()
+    with pytest.raises(InputError, match="holds a run already"):
+        Store.create(tmp_path / "run", MANIFEST)
+
+
+def test_a_newer_schema_is_refused_by_number(tmp_path: Path) -> None:
+    Store.create(tmp_path, MANIFEST).close()
+    _execute(tmp_path, "UPDATE run SET schema_version = 7")
+    with pytest.raises(InputError, match="schema version 7, this introspect reads version 1"):
+        Store.open(tmp_path)
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    _execute(tmp_path, "CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(InputError, match="not a run of introspect"):
+        Store.open_or_create(tmp_path, MANIFEST)
+
+
+@pytest.mark.parametrize("content", [b"not a database, " * 1000, b"SQLite format 3\0" + b"\1" * 5000])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RUN_FILE).write_bytes(content)
+    for open_it in (Store.open, lambda folder: Store.open_or_create(folder, MANIFEST)):
+        with pytest.raises(InputError, match="damaged or not a run"):
+            open_it(tmp_path)
+    assert (tmp_path / RUN_FILE).read_bytes() == content
+
+
+def test_damage_in_the_middle_is_said_when_it_is_read(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        fill(store, [trial(repeat=repeat) for repeat in range(200)])
+    content = bytearray((tmp_path / RUN_FILE).read_bytes())
+    content[20000:-4096] = b"\xff" * (len(content) - 24096)
+    (tmp_path / RUN_FILE).write_bytes(content)
+    with Store.open(tmp_path) as store, pytest.raises(InputError, match="damaged"):
+        store.frame("trials")
+
+
+def test_a_batch_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    first, second = trial(repeat=1), trial(repeat=2)
+    with new_store(tmp_path) as store:
+        with pytest.raises(sqlite3.IntegrityError):
+            store.add([(first, response(first))], [grade(second)])
+        assert store.count() == 0
+        assert list(store.trials()) == []
+
+
+def test_the_same_batch_twice_is_stored_once_and_another_response_is_refused(tmp_path: Path) -> None:
+    made = trial()
+    with new_store(tmp_path) as store:
+        store.add([(made, response(made))])
+        store.add([(made, response(made))])
+        assert store.count() == 1
+        with pytest.raises(StoreError, match=f"{made.id} is stored with another response"):
+            store.add([(trial(repeat=1), response(trial(repeat=1))), (made, response(made, "No."))])
+        assert store.count() == 1
+        assert store.response(made.id) == response(made)
+
+
+def test_regrading_replaces_the_grades_of_that_grader_only(tmp_path: Path) -> None:
+    made = trial()
+    other = Grade(made.id, "judge", "3", False, False, True, False, "")
+    with new_store(tmp_path) as store:
+        store.add([(made, response(made))], [grade(made, True), other])
+        before = store.frame("trials")
+        store.put_grades([grade(made, False, version="2")])
+        assert store.grades(made.id) == [other, grade(made, False, version="2")]
+        assert store.frame("trials").equals(before)
+
+
+def test_a_failed_trial_is_not_done_and_a_response_clears_it(tmp_path: Path) -> None:
+    made = trial()
+    with new_store(tmp_path) as store:
+        store.add_errors([(made, "did not fit")])
+        store.add_errors([(made, "did not fit again")])
+        assert store.done_ids() == set()
+        assert (store.count(), store.count("error")) == (0, 1)
+        with pytest.raises(InputError, match="it failed: did not fit again"):
+            store.response(made.id)
+        store.add([(made, response(made))])
+        assert (store.count(), store.count("error")) == (1, 0)
+        with pytest.raises(StoreError, match="has a response"):
+            store.add_errors([(made, "no")])
+
+
+def test_a_trial_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    trials = [trial(repeat=repeat) for repeat in range(40)]
+    with new_store(tmp_path) as store:
+        fill(store, trials)
+        assert all(store.trial(one.id[:9].upper()) == one for one in trials)
+        with pytest.raises(InputError, match="no trial begins with 'xyz'"):
+            store.trial("xyz")
+        with pytest.raises(InputError, match="'' is ambiguous"):
+            store.trial("")
+
+
+def test_all_trials_come_in_pages_in_the_order_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("introspect.results.store.PAGE", 3)
+    trials = [trial_at(0, layer) for layer in range(8)]
+    with new_store(tmp_path) as store:
+        fill(store, trials)
+        assert list(store.trials()) == trials
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    new_store(tmp_path).close()
+    with Store.open(tmp_path) as store, pytest.raises(InputError, match="cannot be opened for this"):
+        store.add([(trial(), response(trial()))])
+
+
+def test_a_full_disk_keeps_the_last_batch_and_the_run_goes_on(tmp_path: Path) -> None:
+    batches = [[trial(repeat=batch * 50 + row) for row in range(50)] for batch in range(40)]
+    with new_store(tmp_path, MANIFEST) as store:
+        store._database.execute("PRAGMA max_page_count = 100")
+        with pytest.raises(StoreError, match=r"full.*the same command continues"):
+            for batch in batches:
+                fill(store, batch)
+        kept = store.count()
+        assert kept > 0
+        assert kept % 50 == 0
+    with Store.open_or_create(tmp_path, MANIFEST) as store:
+        assert store.count() == kept
+        for batch in batches:
+            fill(store, batch)
+        assert store.count() == 2000
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
+    with pytest.raises(InputError, match="another process is writing this run"):
+        Store.open(tmp_path / "run", write=True)
+    with Store.open(tmp_path / "run") as store:
+        seen = [len(store.frame("trials")) for _ in range(20)]
+    assert writer.poll() is None
+    assert seen == sorted(seen)
+    assert all(count % 10 == 0 for count in seen)
+
+
+def test_two_writers_in_one_process_are_refused_too(tmp_path: Path) -> None:
+    with new_store(tmp_path), pytest.raises(InputError, match="another process"):
+        Store.open(tmp_path, write=True)
+
+
+def test_killing_the_writer_leaves_whole_batches_and_no_lock(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
+    assert writer.stdout is not None
+    reported = int([writer.stdout.readline() for _ in range(30)][-1])
+    writer.kill()
+    writer.wait()
+    with Store.open(tmp_path / "run", write=True) as store:
+        assert store.count() % 10 == 0
+        assert store.count() >= (reported + 1) * 10
+        assert len(store.frame("readouts")) == 4 * store.count()
+        store.add([(trial(repeat=-1), response(trial(repeat=-1)))])
+
+
+def test_a_reader_mends_what_a_killed_writer_left_half_done(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        fill(store, [trial()])
+    torn = (
+        f"import os, sqlite3; db = sqlite3.connect({str(tmp_path / RUN_FILE)!r}, isolation_level=None)\n"
+        "db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN'); db.execute('DELETE FROM readouts')\n"
+        "for n in range(5000): db.execute('INSERT INTO trials (id, json) VALUES (?, ?)', (str(n), 'x' * 500))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", torn], check=False)
+    assert (tmp_path / f"{RUN_FILE}-journal").stat().st_size > 0
+    with Store.open(tmp_path) as store:
+        assert list(store.trials()) == [trial()]
+        assert len(store.frame("readouts")) == 4
+
+
+def _execute(folder: Path, sql: str) -> None:
+    connection = sqlite3.connect(folder / RUN_FILE)
+    with connection:
+        connection.execute(sql)
+    connection.close()

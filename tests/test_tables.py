@@ -1,0 +1,197 @@
+"""Tables count what was answered, say what is missing, and never pool what varies."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import fill, grade, injection, new_store, response, trial, trial_at
+
+from introspect.errors import InputError
+from introspect.records import Sampling, Trial
+from introspect.results.store import Store
+from introspect.results.tables import loops_table, make_tables, rates, readouts_table, trials_table, write_tables
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with new_store(tmp_path / "run") as made:
+        yield made
+
+
+def cell(table: pd.DataFrame, measure: str = "detected", **where: object) -> pd.Series:
+    """Pick the one row that is meant."""
+    rows = table[table["measure"] == measure]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    assert len(rows) == 1, f"{len(rows)} rows for {measure} {where}"
+    return rows.iloc[0]
+
+
+def repeats(count: int, **changes: object) -> list[Trial]:
+    return [trial(repeat=repeat, **changes) for repeat in range(count)]
+
+
+def test_a_row_holds_the_fields_of_its_trial_response_and_grade(store: Store) -> None:
+    made = trial_at(1, 2, strength=0.5, seed=2**64 - 1)
+    fill(store, [made], None)
+    row = trials_table(store).iloc[0]
+    assert (row["trial"], row["loop"], row["layer"], row["strength"], row["sites"]) == (made.id, 1, 2, 0.5, "1:2")
+    assert (row["seed"], row["temperature"], row["state"]) == (2**64 - 1, 1.0, "done")
+    assert (row["vector_norm"], row["residual_norm"], row["relative_norm"]) == (3.0, 12.0, 0.25)
+    assert row["rules_detected"] is pd.NA
+    assert row["rules_refused"] is np.False_
+
+
+def test_a_trial_without_injection_has_no_site_strength_or_norm(store: Store) -> None:
+    fill(store, [trial(arm="none")])
+    row = trials_table(store).iloc[0]
+    missing = ["sites", "loop", "layer", "strength", "strength_unit", "vectors_hash", "vector_norm", "relative_norm"]
+    assert row[missing].isna().all()
+
+
+def test_the_order_of_rows_does_not_depend_on_the_order_of_running(tmp_path: Path) -> None:
+    trials = [trial_at(loop, layer, arm=arm) for loop in (0, 1) for layer in (0, 1) for arm in ("random", "injected")]
+    tables = []
+    for name, order in (("a", 1), ("b", -1)):
+        with new_store(tmp_path / name) as store:
+            fill(store, trials[::order])
+            tables.append(trials_table(store))
+    pd.testing.assert_frame_equal(*tables)
+    assert list(tables[0]["arm"]) == ["injected"] * 4 + ["random"] * 4
+
+
+def test_unknown_is_neither_yes_nor_no(store: Store) -> None:
+    fill(store, repeats(4), [True, False, None, None])
+    row = cell(rates(trials_table(store)))
+    assert (row["k"], row["n"], row["rate"], row["unknown"]) == (1, 2, 0.5, 2)
+
+
+def test_an_ungraded_answer_is_unknown_and_an_error_is_counted_apart(store: Store) -> None:
+    first, second, failed = repeats(3)
+    fill(store, [first])
+    store.add([(second, response(second))])
+    store.add_errors([(failed, "out of memory")])
+    table = trials_table(store)
+    assert sorted(table["state"]) == ["done", "done", "error"]
+    row = cell(rates(table))
+    assert (row["k"], row["n"], row["unknown"], row["errors"]) == (1, 1, 1, 1)
+
+
+def test_a_cell_without_verdicts_is_missing_not_0(store: Store) -> None:
+    fill(store, repeats(3), None)
+    row = cell(rates(trials_table(store)))
+    assert (row["k"], row["n"], row["unknown"]) == (0, 0, 3)
+    assert row[["rate", "low", "high"]].isna().all()
+
+
+def test_both_needs_both_and_is_unknown_only_when_undecided(store: Store) -> None:
+    trials = repeats(4)
+    verdicts = [(True, True), (True, False), (False, None), (True, None)]
+    grades = [grade(one, said).__class__(one.id, "rules", "1", said, named, True, False, "") for one, (said, named)
+              in zip(trials, verdicts, strict=True)]  # fmt: skip
+    store.add([(one, response(one)) for one in trials], grades)
+    row = cell(rates(trials_table(store)), "both")
+    assert (row["k"], row["n"], row["unknown"]) == (1, 3, 1)
+
+
+def test_cells_are_counted_apart_and_controls_have_no_site(store: Store) -> None:
+    fill(store, [trial_at(0, 1, strength=1.0), trial_at(0, 1, strength=2.0), trial_at(1, 1)], [True, False, False])
+    fill(store, [trial(arm="none"), trial_at(0, 1, arm="random")], False)
+    table = rates(trials_table(store))
+    asked = ["arm", "loop", "layer", "strength", "measure", "k", "n", "rate", "low", "high"]
+    assert list(table.columns) == [*asked, "unknown", "errors"]
+    assert cell(table, arm="injected", strength=1.0)["rate"] == 1
+    assert cell(table, arm="injected", loop=0, strength=2.0)["rate"] == 0
+    assert cell(table, arm="none")[["loop", "layer", "strength"]].isna().all()
+
+
+def test_loops_pool_layers_and_add_up(store: Store) -> None:
+    fill(store, [trial_at(loop, layer) for loop in (0, 1) for layer in range(4)], [True] * 3 + [False] * 5)
+    table = trials_table(store)
+    assert (cell(loops_table(table), loop=0)["k"], cell(loops_table(table), loop=0)["n"]) == (3, 4)
+    assert loops_table(table)["n"].sum() == rates(table)["n"].sum()
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("template", {"template": "other", "template_hash": "t1"}),
+        ("template_hash", {"template_hash": "t1"}),
+        ("n_loops", {"n_loops": 2}),
+        ("temperature", {"sampling": Sampling(temperature=0.0)}),
+        ("extract_loop", {"injection": injection(extract_loop=3)}),
+        ("strength_unit", {"injection": injection(unit="residual")}),
+        ("weights_hash", {"weights_hash": "w1"}),
+    ],
+)
+def test_what_varies_in_a_cell_becomes_one_column(store: Store, column: str, change: dict) -> None:
+    fill(store, [trial(), trial(arm="none")], True)
+    fill(store, [trial(**change)], False)
+    for table in (rates(trials_table(store)), loops_table(trials_table(store))):
+        extra = set(table.columns) - {"arm", "loop", "layer", "strength", "measure", "k", "n", "rate", "low", "high"}
+        assert extra == {column, "unknown", "errors"}
+        assert sorted(table[(table["measure"] == "detected") & (table["arm"] == "injected")]["rate"]) == [0, 1]
+    assert column in readouts_table(store).columns
+
+
+def test_trials_at_several_sites_are_not_mixed_with_those_at_one(store: Store) -> None:
+    fill(store, [trial_at(0, 1), trial_at(1, 1)], False)
+    fill(store, [trial(injection=injection((0, 1), (1, 1))), trial(injection=injection((0, 1), (0, 2)))], True)
+    table = rates(trials_table(store))
+    assert cell(table, sites="0:1,1:1")["rate"] == 1
+    assert cell(table, sites="0:1")["rate"] == 0
+    loops = loops_table(trials_table(store))
+    assert cell(loops, loops="0,1")["rate"] == 1
+    assert cell(loops, loops="0", n_sites=1)["rate"] == 0
+    assert cell(loops, loops="0", n_sites=2)["rate"] == 1
+
+
+def test_a_grader_that_did_not_grade_is_refused(store: Store) -> None:
+    fill(store, [trial()])
+    with pytest.raises(InputError, match=r"'judge'; known: rules"):
+        rates(trials_table(store), grader="judge")
+
+
+def test_two_graders_are_told_apart(store: Store) -> None:
+    made = trial()
+    store.add([(made, response(made))], [grade(made, True), grade(made, False, grader="judge")])
+    table = make_tables(store)["rates"]
+    assert cell(table, grader="rules")["rate"] == 1
+    assert cell(table, grader="judge")["rate"] == 0
+
+
+def test_readouts_average_concepts_not_repeats(store: Store) -> None:
+    values = {"dust": [1.0, 1.0, 1.0], "sea": [3.0], "oak": [8.0]}
+    pairs = [(trial(concept=concept, repeat=repeat), value) for concept, found in values.items()
+             for repeat, value in enumerate(found)]  # fmt: skip
+    store.add([(one, response(one, difference=value)) for one, value in pairs])
+    table = readouts_table(store)
+    assert list(table.columns) == ["arm", "loop", "strength", "readout_loop", "mean", "n", "low", "high"]
+    assert list(table["readout_loop"]) == [0, 1, 2, 3]
+    assert (table["mean"] == 4.0).all()
+    assert (table["n"] == 3).all()
+    assert (table["low"] < 0).all()
+
+
+def test_files_hold_the_tables_and_text_of_any_kind(store: Store) -> None:
+    texts = ['Yes, "dust".\nReally', "=1+1", "NA", "a\rb\r\nc", "comma, tab\t", " \u2028é\U0001f600 "]
+    trials = repeats(len(texts))
+    store.add([(one, response(one, text)) for one, text in zip(trials, texts, strict=True)], map(grade, trials))
+    paths = write_tables(store)
+    assert [path.name for path in paths] == ["trials.csv", "rates.csv", "loops.csv", "readouts.csv"]
+    assert sorted(path.name for path in (store.folder / "tables").iterdir()) == sorted(path.name for path in paths)
+    read = pd.read_csv(paths[0], keep_default_na=False, na_values=[""])
+    assert list(read.sort_values("repeat")["text"]) == texts
+    assert pd.read_csv(paths[1])["rate"].notna().all()
+
+
+def test_an_empty_run_says_what_to_do(store: Store) -> None:
+    with pytest.raises(InputError, match="no trials yet; run the sweep"):
+        write_tables(store)
+
+
+def test_a_hundred_thousand_rows_are_counted_in_seconds(store: Store) -> None:
+    fill(store, [trial_at(index % 4, index // 4 % 4, concept=str(index)) for index in range(1000)])
+    table = pd.concat([trials_table(store)] * 100, ignore_index=True)
+    assert cell(rates(table), loop=3, layer=3)["n"] == 62 * 100
