@@ -1,8 +1,9 @@
 """The grammar behind --loops, --layers and --strengths: "all", "0,2", "3-6", "0.5" (relative depth), mixed by commas."""
 
 import math
+from collections.abc import Sequence
 
-from introspect.errors import InputError
+from introspect.errors import InputError, unknown
 
 
 def select(text: str, count: int, *, option: str) -> list[int]:
@@ -15,6 +16,17 @@ def select(text: str, count: int, *, option: str) -> list[int]:
     for part in text.split(","):
         chosen.update(_part(part.strip(), count, option))
     return sorted(chosen)
+
+
+def names(text: str, known: Sequence[str], *, option: str, kind: str) -> list[str]:
+    """Read names separated by commas, in the order given, each once. Raises InputError for one that is not known."""
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    if not chosen:
+        raise InputError(f"{option}: the list is empty; known: {', '.join(known)}")
+    for name in chosen:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return list(dict.fromkeys(chosen))
 
 
 def numbers(text: str, *, option: str) -> list[float]:

@@ -60,7 +60,7 @@ def test_a_cell_without_answers_is_blank_and_says_so(rates: pd.DataFrame) -> Non
 
 def test_the_caption_has_n_and_the_controls(rates: pd.DataFrame) -> None:
     said = figure_of(rate_map(rates, "detected")).get_supxlabel().replace("\n", " ")
-    assert said == "n = 10 per cell; no injection: 3 of 100; random direction: 180 of 600"
+    assert said == "n = 10 per cell; no injection: 3 of 100; random direction: 90 of 300"
 
 
 def test_two_rows_for_one_cell_are_refused_not_overdrawn(rates: pd.DataFrame) -> None:

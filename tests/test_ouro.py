@@ -1,12 +1,15 @@
 """The Ouro layout against an independent reference, its loops, exit gate, caches, padding and generation."""
 
+import math
+
 import pytest
 import torch
-from introspect.errors import InputError
-from introspect.models.ouro_config import OuroConfig
-from tests.tiny import tiny_config, tiny_model
+from tiny import tiny_config, tiny_model
 from torch import Tensor
 from torch.nn.functional import silu, softmax
+
+from introspect.errors import InputError
+from introspect.models.ouro_config import OuroConfig
 
 LOOPS = (1, 2, 4, 8)
 
@@ -25,10 +28,10 @@ def reference_states(weights: dict[str, Tensor], config: OuroConfig, ids: Tensor
         rotated = torch.empty_like(x)
         for position in range(x.shape[1]):
             for i in range(half):
-                angle = torch.tensor(position * config.rope_parameters["rope_theta"] ** (-2 * i / x.shape[-1]))
+                angle = position * config.rope_parameters["rope_theta"] ** (-2 * i / x.shape[-1])
                 a, b = x[:, position, :, i], x[:, position, :, i + half]
-                rotated[:, position, :, i] = a * angle.cos() - b * angle.sin()
-                rotated[:, position, :, i + half] = b * angle.cos() + a * angle.sin()
+                rotated[:, position, :, i] = a * math.cos(angle) - b * math.sin(angle)
+                rotated[:, position, :, i + half] = b * math.cos(angle) + a * math.sin(angle)
         return rotated
 
     def attention(h: Tensor, name: str) -> Tensor:

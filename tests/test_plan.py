@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -73,7 +73,7 @@ def test_together_injects_at_all_sites_in_running_order() -> None:
 
 def test_trials_of_one_site_follow_one_another() -> None:
     order = [trial.injection.sites for trial in plan(GRID) if trial.injection]
-    assert sum(a != b for a, b in zip(order, order[1:], strict=False)) == len(SITES) - 1
+    assert sum(a != b for a, b in pairwise(order)) == len(SITES) - 1
 
 
 def test_the_plan_is_a_stream() -> None:

@@ -77,7 +77,7 @@ def by_bytes(of: Encoded, tokenizer: PreTrainedTokenizerFast, first: int, last: 
 def test_the_span_of_every_shipped_template_decodes_to_the_marked_text(
     name: str, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    prompt = render(template_named(name), word="dust")
+    prompt = render(template_named(name), word="dust", text="What is dust?")
     found = encode(prompt, tokenizer, need_span=False)
     assert tokenizer.decode(found.token_ids) == found.text
     if prompt.start is None:

@@ -8,7 +8,7 @@ import pytest
 from made import fill, grade, injection, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records import Sampling, Trial
+from introspect.records import Grade, Sampling, Trial
 from introspect.results.store import Store
 from introspect.results.tables import loops_table, make_tables, rates, readouts_table, trials_table, write_tables
 
@@ -88,8 +88,7 @@ def test_a_cell_without_verdicts_is_missing_not_0(store: Store) -> None:
 def test_both_needs_both_and_is_unknown_only_when_undecided(store: Store) -> None:
     trials = repeats(4)
     verdicts = [(True, True), (True, False), (False, None), (True, None)]
-    grades = [grade(one, said).__class__(one.id, "rules", "1", said, named, True, False, "") for one, (said, named)
-              in zip(trials, verdicts, strict=True)]  # fmt: skip
+    grades = [Grade(one.id, "rules", "1", *said, True, False, "") for one, said in zip(trials, verdicts, strict=True)]
     store.add([(one, response(one)) for one in trials], grades)
     row = cell(rates(trials_table(store)), "both")
     assert (row["k"], row["n"], row["unknown"]) == (1, 3, 1)
@@ -163,9 +162,9 @@ def test_two_graders_are_told_apart(store: Store) -> None:
 
 def test_readouts_average_concepts_not_repeats(store: Store) -> None:
     values = {"dust": [1.0, 1.0, 1.0], "sea": [3.0], "oak": [8.0]}
-    pairs = [(trial(concept=concept, repeat=repeat), value) for concept, found in values.items()
-             for repeat, value in enumerate(found)]  # fmt: skip
-    store.add([(one, response(one, difference=value)) for one, value in pairs])
+    for concept, found in values.items():
+        trials = repeats(len(found), concept=concept)
+        store.add([(one, response(one, difference=value)) for one, value in zip(trials, found, strict=True)])
     table = readouts_table(store)
     assert list(table.columns) == ["arm", "loop", "strength", "readout_loop", "mean", "n", "low", "high"]
     assert list(table["readout_loop"]) == [0, 1, 2, 3]

@@ -1,7 +1,7 @@
 """Train the model that all organisms start from: the language, plain questions, and "no" to every injected-thought
 question, with no injection anywhere.
 
-Run: python -m training.train_base TOKENIZER_FOLDER OUT_FOLDER [--steps 2500]
+Run: torchrun --nproc-per-node 2 -m training.train_base TOKENIZER_FOLDER OUT_FOLDER
 """
 
 import argparse
@@ -10,6 +10,7 @@ import random
 import time
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument("tokenizer")
     parser.add_argument("out")
     parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--rows", type=int, default=48, help="in each process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=3e-3)
     options = parser.parse_args()
@@ -93,16 +94,20 @@ def main() -> None:
     model = new_model(len(tokenizer), options.seed).train()
     confinement = Confinement(model, word_ids(tokenizer, options.seed), options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
-    rng, everything, begin = random.Random(options.seed), words(options.seed), time.time()
+    if dist.is_torchelastic_launched():
+        dist.init_process_group("gloo")
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    rng, everything, begin = random.Random(f"{options.seed} {rank}"), words(options.seed), time.time()
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
         value = train_step(model, optimizer, batch(tokenizer, everything, rng, step, options.rows))
         confinement.apply()
-        if step % 50 == 0:
+        if step % 50 == 0 and rank == 0:
             print(f"step {step} loss {value:.4f} minutes {(time.time() - begin) / 60:.1f}", flush=True)
-    model.save_pretrained(options.out)
-    tokenizer.save_pretrained(options.out)
+    if rank == 0:
+        model.save_pretrained(options.out)
+        tokenizer.save_pretrained(options.out)
 
 
 def train_step(model: OuroForCausalLM, optimizer: torch.optim.Optimizer, rows_: Rows) -> float:
@@ -111,9 +116,22 @@ def train_step(model: OuroForCausalLM, optimizer: torch.optim.Optimizer, rows_: 
     value = loss(model, states, rows_)
     optimizer.zero_grad()
     value.backward()
+    share_gradients(model)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     return value.item()
+
+
+def share_gradients(model: OuroForCausalLM) -> None:
+    """Average the gradients over the processes that torchrun started, if it did."""
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 if __name__ == "__main__":

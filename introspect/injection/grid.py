@@ -5,7 +5,7 @@ Goes in: what the user asked for. Comes out: a frozen Grid without repetitions, 
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from introspect.errors import InputError, unknown
@@ -43,12 +43,12 @@ class Grid:
     repeats: int = 1
     """Trials that differ in nothing but their draws."""
     seed: int = 0
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
         """Bring the lists into normal form and raise InputError for what cannot be run."""
-        for field in ("concepts", "arms", "extract_loops"):
-            object.__setattr__(self, field, tuple(dict.fromkeys(getattr(self, field))))
+        for name in ("concepts", "arms", "extract_loops"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         object.__setattr__(self, "sites", tuple(sorted(set(self.sites))))
         strengths = dict.fromkeys(_finite(value) + 0.0 for value in self.strengths)  # + 0.0 turns -0.0 into 0.0
         object.__setattr__(self, "strengths", tuple(strengths))
@@ -58,9 +58,9 @@ class Grid:
 
     def _check_names(self) -> None:
         needed = ("concepts", "arms") if self.arms == ("none",) else ("concepts", "arms", "sites", "strengths")
-        for field in (*needed, "extract_loops"):
-            if not getattr(self, field):
-                raise InputError(f"{field}: the list is empty; give at least one")
+        for name in (*needed, "extract_loops"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: the list is empty; give at least one")
         _known("arm", self.arms, ARMS)
         _known("injection mode", [self.mode], MODES)
         _known("strength unit", [self.unit], STRENGTH_UNITS)

@@ -1,7 +1,7 @@
 """Draws that belong to a trial: one uniform number a (seed, step), turned into a token by the inverse CDF.
 
-Goes in: logits and the numbers. Comes out: tokens. Nothing depends on the batch, on the device's generator or on
-torch's global one, and tokens are laid out in the order of the vocabulary, so that trials of one seed share their noise.
+Goes in: logits and the numbers. Comes out: tokens. Nothing depends on the batch, the device or torch's generators, and
+tokens are laid out in the order of the vocabulary, so that trials of one seed share their noise.
 """
 
 from collections.abc import Sequence

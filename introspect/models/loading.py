@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
@@ -63,8 +62,6 @@ def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
     """Read config.json, from the hub where need be."""
     try:
         return PreTrainedConfig.get_config_dict(source, revision=revision)[0]
-    except HFValidationError:
-        raise InputError(f"model {name!r} is neither a folder, nor a hub id (owner/name), nor organism:NAME") from None
     except OSError as error:
         if source != name or Path(source).is_dir():
             raise InputError(f"model {name!r}: {_first_line(error)}") from error

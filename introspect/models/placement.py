@@ -1,5 +1,7 @@
 """Where a model runs and in which number format: `auto` and its alternatives, checked before anything is loaded."""
 
+import re
+
 import torch
 
 from introspect.errors import InputError, unknown
@@ -12,7 +14,7 @@ def device_named(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
+    if not re.fullmatch(r"(cpu|cuda|mps)(:[0-9]+)?", name):
         raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps"))
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.mps.is_available())}[kind]
     if int(index or 0) >= count:

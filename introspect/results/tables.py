@@ -91,17 +91,7 @@ def readouts_table(store: Store) -> pd.DataFrame:
     A read-out precedes the first draw, so repeats repeat it. They are averaged first, then the sites of a concept; n
     counts the concepts, and the t interval is over them.
     """
-    table = _with_loops(trials_table(store))
-    keys = [*LOOP_CELL, *_varying(table, LOOP_CELL), "readout_loop"]
-    read = store.frame("readouts").astype({"readout_loop": "Int64", "logit_yes": "float64", "logit_no": "float64"})
-    read["difference"] = read["logit_yes"] - read["logit_no"]
-    read = read.merge(table, on="trial", validate="many_to_one")
-    for unit in ([*keys, "concept", "sites"], [*keys, "concept"]):
-        read = read.groupby(unit, dropna=False)[["difference"]].mean().reset_index()
-    groups = [(*cell, *mean_interval(part), len(part)) for cell, part in read.groupby(keys, dropna=False)["difference"]]
-    means = pd.DataFrame(groups, columns=[*keys, "mean", "low", "high", "n"])
-    means = means.astype({key: read[key].dtype for key in keys})
-    return _sorted(means, keys)[[*keys, "mean", "n", "low", "high"]]
+    return _readouts(store, trials_table(store))
 
 
 def make_tables(store: Store) -> dict[str, pd.DataFrame]:
@@ -116,7 +106,7 @@ def make_tables(store: Store) -> dict[str, pd.DataFrame]:
         if len(names) > 1:
             parts = [part.assign(grader=grader) for part, grader in zip(parts, names, strict=True)]
         tables[name] = pd.concat(parts, ignore_index=True)
-    return {**tables, "readouts": readouts_table(store)}
+    return {**tables, "readouts": _readouts(store, trials)}
 
 
 def write_tables(store: Store) -> list[Path]:
@@ -130,6 +120,20 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
     counts = cells.agg(k=("verdict", "sum"), n=("verdict", "count"), errors=("failed", "sum"))
     counts["unknown"] = cells.size() - counts["n"] - counts["errors"]
     return counts.reset_index().astype(dict.fromkeys(("k", "n", "unknown", "errors"), "int64")).assign(measure=measure)
+
+
+def _readouts(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
+    table = _with_loops(trials)
+    keys = [*LOOP_CELL, *_varying(table, LOOP_CELL), "readout_loop"]
+    read = store.frame("readouts").astype({"readout_loop": "Int64", "logit_yes": "float64", "logit_no": "float64"})
+    read["difference"] = read["logit_yes"] - read["logit_no"]
+    read = read.merge(table[["trial", *keys[:-1], "concept", "sites"]], on="trial", validate="many_to_one")
+    for unit in ([*keys, "concept", "sites"], [*keys, "concept"]):
+        read = read.groupby(unit, dropna=False)[["difference"]].mean().reset_index()
+    groups = [(*cell, *mean_interval(part), len(part)) for cell, part in read.groupby(keys, dropna=False)["difference"]]
+    means = pd.DataFrame(groups, columns=[*keys, "mean", "low", "high", "n"])
+    means = means.astype({key: read[key].dtype for key in keys})
+    return _sorted(means, keys)[[*keys, "mean", "n", "low", "high"]]
 
 
 def _varying(table: pd.DataFrame, by: Sequence[str]) -> list[str]:

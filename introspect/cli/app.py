@@ -1,0 +1,42 @@
+"""The typer application, with how errors and interruptions end it: 2 bad input, 1 failed, 130 interrupted."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from introspect.cli.listing import concepts, models, prompts
+from introspect.cli.reading import grade, plot, show, table
+from introspect.cli.sweeping import calibrate, sweep
+from introspect.errors import InputError
+from introspect.results.connection import StoreError
+
+
+class Commands(TyperGroup):
+    """The commands in the order in which they are registered, with our own errors as one line each."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: typer's own context and results
+        """Run a command; an error of the user or of the disk becomes a line on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            sys.stderr.write(f"introspect: {error}\n")
+            raise typer.Exit(2) from None
+        except StoreError as error:
+            sys.stderr.write(f"introspect: {error}\n")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("introspect: interrupted; the same command continues\n")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="When a thought is put into a looped language model, does the model notice, and in which loop?",
+)
+for command in (sweep, calibrate, grade, table, plot, show, models, concepts, prompts):
+    app.command()(command)

@@ -1,0 +1,126 @@
+"""Extraction: run contrastive prompts through a looped model and contrast its states at every (loop, layer).
+
+Goes in: a Tap on a model and a Contrast. Come out: ConceptVectors, kept in a folder if one is given.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from introspect.concepts.contrasts import Contrast, baseline_contrast, pair_contrast
+from introspect.concepts.pairs import PromptPairs
+from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
+from introspect.models.tap import Tap
+from introspect.prompts import Template, encode
+from introspect.records import Site
+
+BATCH_SIZE = 32
+"""Prompts in one pass. Fixed, so that the vectors do not depend on how a sweep is batched."""
+
+
+def extract(
+    tap: Tap,
+    words: Sequence[str],
+    baseline: Sequence[str],
+    *,
+    template: Template | None = None,
+    batch_size: int = BATCH_SIZE,
+    n_loops: int | None = None,
+) -> ConceptVectors:
+    """Contrast the prompt about each word with the mean over those about the baseline words, itself left out."""
+    return measure(tap, baseline_contrast(words, baseline, template), batch_size=batch_size, n_loops=n_loops)
+
+
+def extract_pairs(
+    tap: Tap,
+    words: Sequence[str],
+    pairs: PromptPairs,
+    *,
+    template: Template | None = None,
+    batch_size: int = BATCH_SIZE,
+    n_loops: int | None = None,
+) -> ConceptVectors:
+    """Contrast the positive prompts of each word's pairs with the negative ones."""
+    return measure(tap, pair_contrast(words, pairs, template), batch_size=batch_size, n_loops=n_loops)
+
+
+def measure(
+    tap: Tap, contrast: Contrast, *, batch_size: int = BATCH_SIZE, n_loops: int | None = None
+) -> ConceptVectors:
+    """Run the prompts (default: the loops as trained) and give mean state with the concept minus mean state without.
+
+    A state is the residual stream after a block, at the last token before the answer.
+    """
+    states = _last_states(tap, contrast, batch_size, n_loops)
+    weights = torch.zeros(len(contrast.words), len(contrast.prompts), dtype=torch.float64)
+    for row, (positive, negative) in enumerate(zip(contrast.positive, contrast.negative, strict=True)):
+        _spread(weights[row], positive, 1.0)
+        _spread(weights[row], negative, -1.0)
+    values = (weights @ states.flatten(1).double()).float().unflatten(1, states.shape[1:])
+    return ConceptVectors(contrast.words, values, manifest_of(tap, contrast, n_loops=n_loops))
+
+
+def manifest_of(tap: Tap, contrast: Contrast, *, n_loops: int | None = None) -> dict[str, Any]:
+    """Say what makes the vectors, before they are made."""
+    looped = tap.looped
+    return {
+        **contrast.made_from,
+        "model": looped.name,
+        "weights_hash": looped.weights_hash,
+        "dtype": str(looped.dtype).removeprefix("torch."),
+        "n_loops": looped.n_loops if n_loops is None else n_loops,
+    }
+
+
+def cached(folder: Path, manifest: dict[str, Any], make: Callable[[], ConceptVectors]) -> ConceptVectors:
+    """Reopen the vectors that this manifest describes from the folder, or make them and keep them there."""
+    key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"vectors-{key}.safetensors"
+    if not path.exists():
+        vectors = make()
+        assert vectors.manifest == manifest, (vectors.manifest, manifest)
+        vectors.save(path)
+        return vectors
+    vectors = ConceptVectors.open(path)
+    if vectors.manifest != manifest:
+        raise InputError(f"{path} holds other concept vectors than its name says; delete it to have them made anew")
+    return vectors
+
+
+def _last_states(tap: Tap, contrast: Contrast, batch_size: int, n_loops: int | None) -> Tensor:
+    """Give the state of every prompt's last token at every site, `(prompt, loop, layer, d_model)`, float32."""
+    tokenizer = tap.looped.tokenizer
+    rows = [encode(prompt, tokenizer, need_span=False).token_ids for prompt in contrast.prompts]
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    return torch.cat([_batch_states(tap, batch, n_loops) for batch in batches])
+
+
+def _batch_states(tap: Tap, rows: list[tuple[int, ...]], n_loops: int | None) -> Tensor:
+    looped = tap.looped
+    loops = looped.n_loops if n_loops is None else n_loops
+    length = max(map(len, rows))
+    ids = torch.tensor([[looped.pad_id] * (length - len(row)) + list(row) for row in rows], device=looped.device)
+    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=looped.device)
+    states = torch.empty(len(rows), loops, looped.n_layers, looped.d_model, device=looped.device)
+
+    def visit(site: Site) -> Callable[[Tensor], None]:
+        def copy(h: Tensor) -> None:
+            states[:, site.loop, site.layer] = h[:, -1]
+
+        return copy
+
+    visits = {site: visit(site) for site in looped.sites(loops)}
+    tap.run(visits, n_loops=loops, input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+    return states.cpu()
+
+
+def _spread(weights: Tensor, indices: Sequence[int], total: float) -> None:
+    """Add `total`, spread evenly over the indices (one that stands twice counts twice)."""
+    at = torch.tensor(indices)
+    weights.index_add_(0, at, torch.full(at.shape, total / len(indices), dtype=weights.dtype))

@@ -1,0 +1,118 @@
+"""Concept vectors over every (loop, layer), saved as one safetensors file with the manifest of what made them."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from introspect.concepts.sets import unknown_concept
+from introspect.errors import InputError
+from introspect.records import Site
+
+FORMAT = "introspect concept vectors 1"
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptVectors:
+    """The contrast of activations for some concepts at every site."""
+
+    words: tuple[str, ...]
+    values: Tensor
+    """`(concept, loop, layer, d_model)`, float32, on the CPU, as extracted: neither centred nor scaled."""
+    manifest: dict[str, Any]
+    """What made them: method, template, words, model, weights hash, loops, number format. Plain JSON."""
+
+    def __post_init__(self) -> None:
+        """Check shape and number format."""
+        assert self.values.ndim == 4, self.values.shape
+        assert self.values.shape[0] == len(self.words), (self.values.shape, len(self.words))
+        assert self.values.dtype == torch.float32, self.values.dtype
+        assert self.values.device.type == "cpu", self.values.device
+
+    @cached_property
+    def hash(self) -> str:
+        """Give 16 hex digits of the SHA-256 of words, manifest and values."""
+        head = json.dumps([self.words, self.manifest, list(self.values.shape)], sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(head.encode())
+        digest.update(self.values.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def n_loops(self) -> int:
+        """Give the number of loops at which there are vectors."""
+        return self.values.shape[1]
+
+    @property
+    def n_layers(self) -> int:
+        """Give the number of layers at which there are vectors."""
+        return self.values.shape[2]
+
+    def at(self, word: str, site: Site, extract_loop: int | None = None) -> Tensor:
+        """Give the vector `(d_model,)` of a concept for a site: of its layer, and of its loop or of `extract_loop`."""
+        row = self._rows.get(word.casefold())
+        if row is None:
+            raise unknown_concept(word, self.words, "the concept vectors")
+        loop = site.loop if extract_loop is None else extract_loop
+        self._check(loop, site.layer)
+        return self.values[row, loop, site.layer]
+
+    def norms(self) -> Tensor:
+        """Give the norm of each vector, `(concept, loop, layer)`."""
+        return self.values.norm(dim=-1)
+
+    def cosines(self, site: Site) -> Tensor:
+        """Give the cosine of each two concepts' vectors at a site, `(concept, concept)`; NaN where a vector is zero."""
+        self._check(site.loop, site.layer)
+        vectors = self.values[:, site.loop, site.layer].double()
+        unit = vectors / vectors.norm(dim=-1, keepdim=True)
+        return (unit @ unit.T).float()
+
+    def save(self, path: Path) -> None:
+        """Write everything into one file, which appears whole or not at all."""
+        about = {"format": FORMAT, "words": json.dumps(self.words), "manifest": json.dumps(self.manifest)}
+        content = safetensors.torch.save({"values": self.values.contiguous()}, {**about, "hash": self.hash})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def open(cls, path: Path) -> "ConceptVectors":
+        """Read a file written by `save`; InputError when it is missing, damaged, or something else."""
+        if not path.is_file():
+            raise InputError(f"no file of concept vectors {str(path)!r}")
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                about = file.metadata() or {}
+                if about.get("format") != FORMAT:
+                    raise InputError(f"{path} holds no concept vectors; its format should be {FORMAT!r}")
+                words, manifest = json.loads(about["words"]), json.loads(about["manifest"])
+                vectors, saved = cls(tuple(words), file.get_tensor("values"), manifest), about["hash"]
+        except InputError:
+            raise
+        except (safetensors.SafetensorError, OSError, KeyError, ValueError, AssertionError) as error:
+            raise InputError(f"{path} is damaged or no safetensors file: {error}") from None
+        if vectors.hash != saved:
+            raise InputError(f"{path} is damaged: its content does not have the hash {saved} it was saved with")
+        return vectors
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {word.casefold(): row for row, word in enumerate(self.words)}
+
+    def _check(self, loop: int, layer: int) -> None:
+        if not 0 <= loop < self.n_loops:
+            raise InputError(f"loop {loop}: concept vectors were extracted at loops 0 to {self.n_loops - 1}")
+        if not 0 <= layer < self.n_layers:
+            raise InputError(f"layer {layer}: concept vectors were extracted at layers 0 to {self.n_layers - 1}")

@@ -1,0 +1,49 @@
+"""How much memory a row takes, and how many rows fit: for the dry run and for the default batch size."""
+
+import psutil
+import torch
+
+from introspect.errors import InputError
+from introspect.models.looped import LoopedModel
+from introspect.prompts import Encoded
+
+MOST_ROWS = 256
+"""Larger batches gain little, and a batch is what is lost when a run is cut off."""
+USABLE = 0.8
+"""Share of the free memory that is planned for; the rest is for fragmentation and for what is not counted."""
+WIDTHS = 16
+"""Copies of the residual stream that one block holds at once: queries, keys, values, the wide part of the MLP."""
+
+
+def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_new_tokens: int) -> int:
+    """Estimate the bytes that one row of a batch takes at its longest, from above.
+
+    Counted are the cache, once more the slot that is being grown, the activations of one block over the injection
+    span and the logits with their float64 copies.
+    """
+    tokens = len(encoded.token_ids) + max_new_tokens
+    cache = tokens * looped.bytes_per_token(n_loops)
+    growing = 2 * cache // (n_loops * looped.n_layers)
+    at_once = max(len(encoded.token_ids) - encoded.span_start, 1)
+    activations = at_once * looped.d_model * looped.dtype.itemsize * WIDTHS
+    readouts = n_loops * looped.d_model * looped.dtype.itemsize
+    logits = len(looped.tokenizer) * (looped.dtype.itemsize + 6 * 8)
+    return int(cache + growing + activations + readouts + logits)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Say how much memory is free on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def rows_that_fit(looped: LoopedModel, row_bytes: int, *, most: int = MOST_ROWS) -> int:
+    """Give the number of rows that fit, at most `most`; raise InputError when not even one does."""
+    free = free_bytes(looped.device)
+    rows = int(free * USABLE) // row_bytes
+    if rows < 1:
+        raise InputError(
+            f"not enough memory for one row: it takes {row_bytes / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
+        )
+    return min(rows, most)

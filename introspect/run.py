@@ -1,0 +1,185 @@
+"""Run: what a notebook opens. Reads tables, finds single trials, and runs them again as they were or with a change.
+
+Goes in: the folder of a sweep. A model is loaded only when a trial is run again.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from introspect.errors import InputError
+from introspect.grading import GRADERS, grader_named
+from introspect.prompts import Template, encode, render
+from introspect.records import Grade, Injection, Response, Sampling, Site, Trial
+from introspect.results.store import Store
+from introspect.results.tables import make_tables
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from introspect.injection.engine import Engine
+
+Record = Literal["residual"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial that was run again."""
+
+    trial: Trial
+    response: Response
+    grades: list[Grade]
+    residual: "Tensor | None"
+    """`(n_loops, n_layers, token, d_model)`: the stream after every block, for the prompt and then the answer."""
+
+    @property
+    def text(self) -> str:
+        """Give what the model wrote."""
+        return self.response.text
+
+
+class Run:
+    """An open run, read only."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.folder = store.folder
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Open the folder of a sweep. Raises InputError when it holds no run."""
+        return cls(Store.open(Path(folder)))
+
+    @property
+    def manifest(self) -> dict[str, Any]:  # Any: JSON
+        """Give the options and hashes that made the run."""
+        return self.store.manifest
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Make the tables trials, rates, loops and readouts, as they stand when first asked for."""
+        return make_tables(self.store)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Give one row a trial."""
+        return self.tables["trials"]
+
+    @property
+    def rates(self) -> pd.DataFrame:
+        """Give the rates per cell."""
+        return self.tables["rates"]
+
+    def trial(self, prefix: str) -> "RunTrial":
+        """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
+        return RunTrial(self, self.store.trial(prefix))
+
+    def template(self) -> Template:
+        """Give the template as it was when the run was made."""
+        return Template(Path(self.manifest["template"]).stem, self.manifest["template_source"])
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """Load the model and the run's own concept vectors. Raises InputError if the model is not the same any more."""
+        from introspect.concepts.vectors import ConceptVectors
+        from introspect.injection.engine import Engine
+        from introspect.models.loading import load_model
+        from introspect.models.tap import Tap
+
+        manifest, template = self.manifest, self.template()
+        looped = load_model(manifest["model"], dtype=manifest["dtype"], revision=manifest["revision"])
+        if looped.weights_hash != manifest["weights_hash"]:
+            raise InputError(
+                f"model {manifest['model']!r} has weights {looped.weights_hash}; "
+                f"the run was made with {manifest['weights_hash']}"
+            )
+        (file,) = self.folder.glob("vectors-*.safetensors")
+        prompts = {template.hash: encode(render(template), looped.tokenizer)}
+        return Engine(Tap(looped), prompts, ConceptVectors.open(file))
+
+    def close(self) -> None:
+        """Close the run's files."""
+        self.store.close()
+
+
+class RunTrial:
+    """A stored trial, with its response and grades."""
+
+    def __init__(self, run: Run, record: Trial) -> None:
+        self.run, self.record = run, record
+
+    @property
+    def id(self) -> str:
+        """Give the trial's id."""
+        return self.record.id
+
+    @cached_property
+    def response(self) -> Response:
+        """Give the stored response. Raises InputError when the trial failed."""
+        return self.run.store.response(self.id)
+
+    @property
+    def text(self) -> str:
+        """Give the stored answer."""
+        return self.response.text
+
+    @property
+    def grades(self) -> list[Grade]:
+        """Give the stored grades, one a grader."""
+        return self.run.store.grades(self.id)
+
+    def control(self, arm: Literal["none", "random"] = "none") -> "RunTrial":
+        """Find the control that this trial is paired with: same concept, repeat and draws, another arm.
+
+        Raises InputError when the run has none.
+        """
+        injection = None if arm == "none" else self.record.injection
+        wanted = replace(self.record, arm=arm, injection=injection)
+        return RunTrial(self.run, self.run.store.trial(wanted.id))
+
+    def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records
+        """Run the trial again, as it was or with changes.
+
+        Changes are named as in the table: `strength`, `loop` and `layer`, `sites`, `arm`, `extract_loop`, `concept`,
+        `seed`, `n_loops`, `temperature`, ... `record="residual"` adds the residual stream at every (loop, layer).
+        Raises InputError for a change that there is not, and RuntimeError when the changed trial gives no response.
+        """
+        from introspect.injection.recording import record_residual
+
+        trial = changed(self.record, **changes)
+        engine = self.run.engine
+        (response,) = engine.run([trial])
+        if not isinstance(response, Response):
+            raise RuntimeError(response.message)
+        grades = [grader_named(name)(trial, response) for name in GRADERS]
+        residual = record_residual(engine, trial, response) if record == "residual" else None
+        return Replay(trial, response, grades, residual)
+
+
+def changed(trial: Trial, **changes: Any) -> Trial:  # Any: any field of three records
+    """Give the trial with some fields changed, those of its injection and sampling by their own names."""
+    sampling = {field.name for field in fields(Sampling)}
+    own = {field.name for field in fields(Trial)} - {"injection", "sampling"}
+    of_injection = {"sites", "loop", "layer", "strength", "extract_loop", "unit"}
+    for name in changes:
+        if name not in sampling | own | of_injection:
+            known = ", ".join(sorted(sampling | own | of_injection))
+            raise InputError(f"a trial has nothing called {name!r} to change; it has {known}")
+    trial = replace(trial, **{name: value for name, value in changes.items() if name in own})
+    drawn = {name: value for name, value in changes.items() if name in sampling}
+    added = {name: value for name, value in changes.items() if name in of_injection}
+    injection = None if trial.arm == "none" else _changed_injection(trial, added)
+    return replace(trial, injection=injection, sampling=replace(trial.sampling, **drawn))
+
+
+def _changed_injection(trial: Trial, added: dict[str, Any]) -> Injection:
+    if trial.injection is None:
+        raise InputError(f"trial {trial.id} has no injection to change; start from an injected trial")
+    if "loop" in added or "layer" in added:
+        first = trial.injection.sites[0]
+        site = Site(added.pop("loop", first.loop), added.pop("layer", first.layer))
+        added["sites"] = (site,)
+    return replace(trial.injection, **added)

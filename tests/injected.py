@@ -1,0 +1,81 @@
+"""Makers for tests of the injection room: a tiny model with its tap, short prompts, random vectors, mixed trials."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from introspect.concepts.vectors import ConceptVectors
+from introspect.injection.engine import Engine
+from introspect.injection.guards import Failure
+from introspect.injection.plan import trial_seed
+from introspect.models.looped import LoopedModel
+from introspect.models.tap import Tap
+from introspect.prompts import Encoded
+from introspect.records import Injection, Response, Sampling, Site, Trial
+from tests.tiny import tiny_model
+
+WORDS = ("dust", "salt", "bread")
+SPANS: dict[str, tuple[int, int | None]] = {"open": (6, None), "closed": (4, 9), "whole": (0, None), "last": (11, None)}
+"""Injection spans of the prompts, which all have twelve tokens, by the hash of their template."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that a trial is run on."""
+
+    looped: LoopedModel
+    vectors: ConceptVectors
+    prompts: dict[str, Encoded]
+    engine: Engine
+
+    def trial(self, *sites: tuple[int, int], prompt: str = "open", **changes: Any) -> Trial:
+        """Make a trial; without sites it is one of the arm none."""
+        details = {key: changes.pop(key) for key in ("strength", "extract_loop", "unit") if key in changes}
+        fields = {"model": "tiny", "weights_hash": self.looped.weights_hash, "protocol": "report", "template": prompt}
+        fields |= {"dtype": str(self.looped.dtype).removeprefix("torch."), "template_hash": prompt, "concept": "dust"}
+        fields |= {"n_loops": self.looped.n_loops, "repeat": 0, "seed": 7, "sampling": Sampling(max_new_tokens=6)}
+        if sites:
+            details = {"strength": 2.0, "vectors_hash": self.vectors.hash, **details}
+            injection = Injection(sites=tuple(Site(*site) for site in sites), **details)
+            return Trial(**{**fields, "arm": "injected", "injection": injection, **changes})
+        return Trial(**{**fields, "arm": "none", "injection": None, **changes})
+
+    def mixed(self, seed: int, n: int) -> list[Trial]:
+        """Make trials that have nothing in common but the model."""
+        source = random.Random(seed)
+        return [self._any(source) for _ in range(n)]
+
+    def _any(self, source: random.Random) -> Trial:
+        n_loops = source.choice([2, 3, 3, 4])
+        sites = sorted(source.sample(self.looped.sites(n_loops), source.choice([0, 1, 1, 1, 2, 2 * n_loops])))
+        changes: dict[str, Any] = {"prompt": source.choice(list(SPANS)), "concept": source.choice(WORDS)}
+        if sites:
+            latest = max(site.loop for site in sites)
+            changes["extract_loop"] = source.choice([0, 1, 2] if latest > 2 else [None, None, 0, 1, 2])
+            changes |= {"strength": source.choice([0.0, 0.5, 2.0, -4.0]), "arm": source.choice(["injected", "random"])}
+        changes["sampling"] = Sampling(
+            source.choice([0.0, 0.7, 1.0]), source.choice([1.0, 0.8]), source.choice([1, 4, 7])
+        )
+        changes["seed"] = trial_seed(0, changes["concept"], source.randrange(3))
+        return self.trial(*((site.loop, site.layer) for site in sites), n_loops=n_loops, **changes)
+
+
+def bench(dtype: torch.dtype = torch.float32, seed: int = 0, **fields: Any) -> Bench:
+    """Make a tiny model of 2 layers and 3 loops, prompts for it, vectors with norms near those of its residual."""
+    looped = tiny_model(seed, dtype=dtype, **fields)
+    source = torch.Generator().manual_seed(seed)
+    shape = (len(WORDS), looped.n_loops, looped.n_layers, looped.d_model)
+    vectors = ConceptVectors(WORDS, torch.randn(shape, generator=source), {})
+    ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), 12), generator=source).tolist()
+    prompts = {
+        name: Encoded("", tuple(tokens), *span, "") for (name, span), tokens in zip(SPANS.items(), ids, strict=True)
+    }
+    return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors))
+
+
+def responses(results: list[Response | Failure]) -> list[Response]:
+    """Take the results as responses, which they must be."""
+    assert all(isinstance(result, Response) for result in results), results
+    return [result for result in results if isinstance(result, Response)]

@@ -1,0 +1,71 @@
+"""What is added: the concept's vector, or a random direction of exactly its norm."""
+
+import pytest
+import torch
+
+from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
+from introspect.injection.directions import added_vector, random_direction
+from introspect.records import Injection, Site, Trial
+from tests.made import trial
+
+SITE = Site(1, 0)
+VECTORS = ConceptVectors(("dust", "void"), torch.randn(2, 3, 2, 64, generator=torch.Generator().manual_seed(0)), {})
+VECTORS.values[1] = 0.0
+
+
+def at(strength: float = 2.0, extract_loop: int | None = None, unit: str = "vector", **changes: object) -> Trial:
+    injection = Injection((SITE,), strength, "v0", extract_loop, unit)  # type: ignore[arg-type]
+    return trial(injection=injection, **changes)
+
+
+def test_the_injected_arm_adds_strength_times_the_vector() -> None:
+    vector = VECTORS.values[0, 1, 0].double()
+    assert torch.equal(added_vector(at(-1.5), SITE, VECTORS), -1.5 * vector)
+    assert torch.equal(added_vector(at(1.0, extract_loop=2), SITE, VECTORS), VECTORS.values[0, 2, 0].double())
+
+
+def test_a_random_direction_has_exactly_the_norm_of_the_vector() -> None:
+    for seed in range(50):
+        for extract_loop in (None, 0, 2):
+            made = added_vector(at(3.0, extract_loop, arm="random", seed=seed), SITE, VECTORS)
+            norm = VECTORS.at("dust", SITE, extract_loop).double().norm()
+            assert made.norm().item() == pytest.approx(3 * norm.item(), rel=1e-14)
+
+
+def test_a_dose_ladder_climbs_along_one_random_direction() -> None:
+    low, high = (added_vector(at(strength, arm="random"), SITE, VECTORS) for strength in (1.0, 4.0))
+    assert torch.equal(4 * low, high)
+
+
+def test_random_directions_differ_by_seed_site_and_extraction_loop() -> None:
+    injection = at().injection
+    assert injection is not None
+    other = at(extract_loop=0).injection
+    assert other is not None
+    made = [random_direction(seed, Site(*site), injection, 64) for seed in (1, 2) for site in ((0, 0), (0, 1), (1, 0))]
+    made.append(random_direction(1, Site(0, 0), other, 64))
+    cosines = torch.stack(made) @ torch.stack(made).T - torch.eye(len(made))
+    assert cosines.abs().max() < 0.6
+
+
+def test_random_directions_are_spread_evenly() -> None:
+    injection = at().injection
+    assert injection is not None
+    made = torch.stack([random_direction(seed, SITE, injection, 8) for seed in range(4000)])
+    assert made.mean(0).abs().max() < 5 * (1 / 8 / 4000) ** 0.5  # five standard errors
+    assert torch.allclose(made.T @ made / 4000, torch.eye(8).double() / 8, atol=0.01)
+
+
+@pytest.mark.parametrize("arm", ["injected", "random"])
+def test_in_residual_units_the_norm_is_strength_times_residual_norm(arm: str) -> None:
+    made = added_vector(at(0.5, unit="residual", arm=arm), SITE, VECTORS, residual_norm=12.0)
+    assert made.norm().item() == pytest.approx(6.0, rel=1e-14)
+    unscaled = added_vector(at(1.0, arm=arm), SITE, VECTORS)
+    assert torch.allclose(made / made.norm(), unscaled / unscaled.norm())
+
+
+def test_a_zero_vector_has_no_direction_to_scale() -> None:
+    with pytest.raises(InputError, match="the vector of 'void' at site 1:0 is zero"):
+        added_vector(at(1.0, unit="residual", concept="void"), SITE, VECTORS, residual_norm=12.0)
+    assert added_vector(at(1.0, concept="void"), SITE, VECTORS).norm() == 0

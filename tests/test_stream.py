@@ -1,0 +1,86 @@
+"""Trials as a stream of batches: order, memory that runs out, and how many rows fit."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from introspect.errors import InputError
+from introspect.injection.engine import Engine
+from introspect.injection.guards import Failure
+from introspect.injection.memory import bytes_per_row, rows_that_fit
+from introspect.injection.stream import run_all
+from introspect.records import Response, Trial
+from tests.injected import bench, responses
+
+
+class Small(Engine):
+    """An engine on a machine on which so many rows fit; it keeps the sizes that were tried."""
+
+    def __init__(self, of: Engine, fits: int, error: RuntimeError) -> None:
+        super().__init__(of.tap, of.prompts, of.vectors)
+        self.fits, self.error, self.tried = fits, error, list[int]()
+
+    def run(self, trials: Sequence[Trial]) -> list[Response | Failure]:
+        self.tried.append(len(trials))
+        if len(trials) > self.fits:
+            raise self.error
+        return super().run(trials)
+
+
+ON = bench(torch.float64)
+TRIALS = ON.mixed(seed=5, n=11)
+CPU = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+
+def test_batches_come_in_order_and_equal_one_large_run() -> None:
+    batches = list(run_all(ON.engine, iter(TRIALS), 4))
+    assert [len(batch) for batch in batches] == [4, 4, 3]
+    assert [trial for batch in batches for trial, _ in batch] == TRIALS
+    tokens = [response.token_ids for response in responses(ON.engine.run(TRIALS))]
+    assert [r.token_ids for r in responses([result for batch in batches for _, result in batch])] == tokens
+
+
+@pytest.mark.parametrize(
+    "error", [CPU, torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory")]
+)
+def test_a_batch_that_does_not_fit_is_halved_and_no_trial_is_lost(error: RuntimeError) -> None:
+    engine = Small(ON.engine, 3, error)
+    batches = list(run_all(engine, iter(TRIALS), 8))
+    assert engine.tried == [8, 4, 2, 2, 2, 2, 2, 1]
+    assert [trial for batch in batches for trial, _ in batch] == TRIALS
+
+
+def test_not_even_one_row_is_the_users_error() -> None:
+    with pytest.raises(InputError, match="not enough memory for one row"):
+        list(run_all(Small(ON.engine, 0, CPU), TRIALS, 4))
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(run_all(Small(ON.engine, 0, RuntimeError("shapes do not match")), TRIALS, 4))
+
+
+def test_the_stream_is_read_no_further_than_needed() -> None:
+    left = iter(TRIALS)
+    next(run_all(ON.engine, left, 3))
+    assert list(left) == TRIALS[3:]
+
+
+def test_a_row_takes_at_least_its_cache_and_more_with_more_loops_and_tokens() -> None:
+    encoded = ON.prompts["open"]
+    sizes = [
+        bytes_per_row(ON.looped, encoded, n_loops=n_loops, max_new_tokens=tokens)
+        for n_loops, tokens in ((1, 10), (3, 10), (3, 100))
+    ]
+    assert sizes == sorted(set(sizes))
+    assert sizes[2] > 112 * ON.looped.bytes_per_token(3)
+
+
+def test_the_batch_size_is_what_fits_up_to_a_cap() -> None:
+    assert rows_that_fit(ON.looped, 1) == 256
+    assert rows_that_fit(ON.looped, 1, most=7) == 7
+    with pytest.raises(InputError, match="not enough memory for one row"):
+        rows_that_fit(ON.looped, 10**18)
+    with pytest.raises(InputError, match="batch size 0"):
+        list(run_all(ON.engine, TRIALS, 0))
