@@ -7,6 +7,10 @@ class InputError(ValueError):
     """Bad input of the user: shown as one line without a traceback; the command exits with 2."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, minded after a batch: what was finished is stored, and the same command continues; exit code 130."""
+
+
 def unknown(kind: str, name: object, known: Iterable[object]) -> InputError:
     """Make the error for a name that is not among the known ones."""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(str(item) for item in known)}")

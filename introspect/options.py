@@ -5,19 +5,23 @@ Goes in: strings and numbers. Comes out: a frozen record in which all that can b
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from introspect.concepts.sets import ConceptSet, read_choice
+from introspect.concepts.contrasts import METHODS, Contrast, baseline_contrast, pair_contrast
+from introspect.concepts.pairs import load_pairs
+from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
-from introspect.grading import GRADERS, grader_named
+from introspect.grading import GRADERS, Grader, grader_named
+from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
 from introspect.models.shipped import PREFIX
-from introspect.prompts import Template, template_named
-from introspect.records import ARMS, Arm, Sampling
-from introspect.selection import names, numbers
+from introspect.prompts import START, Prompt, Template, render, template_named
+from introspect.records import ARMS, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.selection import names, numbers, one_of, select
 
 PROTOCOL = "detect"
 DEFAULT_MODEL = f"{PREFIX}aware"
-Method = Literal["baseline", "pairs"]
+SHIPPED_BASELINE = "published"
+"""Set whose baseline words are used by a set that has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +71,12 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        self.chosen_arms(), self.chosen_graders(), self.strength_values(), self.chosen_template()
-        self.chosen_concepts()
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"batch_size {self.batch_size}: must be at least 1")
-        if self.total_loops is not None and self.total_loops < 1:
-            raise InputError(f"total_loops {self.total_loops}: must be at least 1")
+        for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit):
+            choice()
+        check_counts(batch_size=self.batch_size, total_loops=self.total_loops, repeats=self.repeats)
+        check_sampling(self.sampling)
+        self.prompt()
+        self.chosen_contrast()
 
     @property
     def folder(self) -> Path:
@@ -86,22 +90,45 @@ class Options:
         return Sampling(self.temperature, self.top_p, self.max_new_tokens)
 
     def chosen_arms(self) -> tuple[Arm, ...]:
-        """Read the arms."""
+        """Read the arms, in their own order."""
         chosen = names(self.arms, ARMS, option="arms", kind="arm")
         return tuple(arm for arm in ARMS if arm in chosen)
 
-    def chosen_graders(self) -> list[str]:
+    def chosen_graders(self) -> list[Grader]:
         """Read the graders."""
-        chosen = names(self.grader, tuple(GRADERS), option="grader", kind="grader")
-        return [grader_named(name).name for name in chosen]
+        return [grader_named(name) for name in names(self.grader, tuple(GRADERS), option="grader", kind="grader")]
 
-    def strength_values(self) -> list[float]:
+    def strength_values(self) -> tuple[float, ...]:
         """Read the strengths."""
-        return numbers(self.strengths, option="strengths")
+        return tuple(numbers(self.strengths, option="strengths"))
+
+    def mode(self) -> Mode:
+        """Read whether each site is a trial or all are one."""
+        return one_of(self.inject, MODES, kind="inject mode")
+
+    def unit(self) -> StrengthUnit:
+        """Read what the strengths are multiples of."""
+        return one_of(self.strength_unit, STRENGTH_UNITS, kind="strength unit")
+
+    def sites(self, n_loops: int, n_layers: int) -> tuple[Site, ...]:
+        """Read the sites, of a model that runs so many loops and has so many layers."""
+        loops, layers = select(self.loops, n_loops, option="loops"), select(self.layers, n_layers, option="layers")
+        return tuple(Site(loop, layer) for loop in loops for layer in layers)
+
+    def extract_loops(self, n_loops: int) -> tuple[int | None, ...]:
+        """Read the loops whose vectors are injected; None is the loop of each site."""
+        return (None,) if self.extract == "same" else tuple(select(self.extract, n_loops, option="extract"))
 
     def chosen_template(self) -> Template:
         """Read the template."""
         return template_named(self.template)
+
+    def prompt(self) -> Prompt:
+        """Fill the template in; it must mark an injection span."""
+        prompt = render(self.chosen_template())
+        if prompt.start is None:
+            raise InputError(f"template {self.template!r} has no injection span; write {START} where it begins")
+        return prompt
 
     def chosen_concepts(self) -> tuple[ConceptSet, ConceptSet]:
         """Read the concept set, and what is chosen of it."""
@@ -109,7 +136,18 @@ class Options:
         default = "organisms" if organism else "published"
         return read_choice(self.concepts or ("held-out" if organism else "published"), default=default)
 
+    def chosen_contrast(self) -> Contrast:
+        """Read the prompts from which the concept vectors are made."""
+        concepts, chosen = self.chosen_concepts()
+        if one_of(self.contrast, tuple(METHODS), kind="contrast") == "pairs":
+            return pair_contrast(chosen.words, load_pairs(self.pairs))
+        baseline = concepts.baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
+        return baseline_contrast(chosen.words, baseline)
+
     def identity(self) -> dict[str, Any]:
-        """Give the options that decide what the run contains, as plain JSON."""
+        """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader"}
-        return {name: value for name, value in asdict(self).items() if name not in elsewhere}
+        given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
+        template = self.chosen_template()
+        read = {"strengths": list(self.strength_values()), "arms": list(self.chosen_arms())}
+        return {**given, **read, "template_hash": template.hash, "template_source": template.source}

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from introspect.errors import InputError, unknown
+
+Name = TypeVar("Name", bound=str)
 
 
 def select(text: str, count: int, *, option: str) -> list[int]:
@@ -27,6 +30,14 @@ def names(text: str, known: Sequence[str], *, option: str, kind: str) -> list[st
         if name not in known:
             raise unknown(kind, name, known)
     return list(dict.fromkeys(chosen))
+
+
+def one_of(name: str, known: Sequence[Name], *, kind: str) -> Name:
+    """Give the known name that is written there. Raises InputError for any other."""
+    for each in known:
+        if each == name:
+            return each
+    raise unknown(kind, name, known)
 
 
 def numbers(text: str, *, option: str) -> list[float]:

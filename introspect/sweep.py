@@ -7,33 +7,29 @@ are cut from the whole plan, so that a continued run computes the same batches a
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-from introspect.grading import grader_named
-from introspect.injection.grid import Grid
+from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import Interrupted
+from introspect.grading import Grader
 from introspect.injection.guards import Failure
 from introspect.injection.plan import Counts, count, plan
-from introspect.injection.stream import run_all
-from introspect.laboratory import Laboratory, batches, open_laboratory
+from introspect.injection.stream import Result, run_all
+from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
-from introspect.records import Grade, Response, Trial
+from introspect.records import Response, Trial
+from introspect.regrading import regrade
 from introspect.results.figures import write_figures
 from introspect.results.store import Store
 from introspect.results.tables import write_tables
 
 Report = Callable[[int, int], None]
-"""Called with the trials done and the trials planned, after every batch."""
-
-
-class Interrupted(Exception):
-    """The sweep was asked to stop; what was finished is stored."""
-
-    def __init__(self, done: int, total: int) -> None:
-        super().__init__(f"stopped after {done} of {total} trials; the same command continues")
+"""Called with the trials done and the trials planned, at the beginning and after every batch."""
 
 
 @dataclass(frozen=True)
@@ -65,53 +61,65 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
 
     Raises InputError for bad input, Interrupted after Ctrl-C, StoreError when the disk is full.
     """
+    refuse_other_run(options)
     laboratory = open_laboratory(options)
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
-        vectors = laboratory.vectors(options.folder)
-        run_trials(laboratory, laboratory.grid(vectors), store, report or (lambda *_: None))
+        run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
+        regrade(store, options.chosen_graders(), only_missing=True)
         tables, figures = write_tables(store), write_figures(store)
         return Swept(options.folder, store.count(), store.count("error"), tables, figures)
 
 
+def refuse_other_run(options: Options) -> None:
+    """Raise InputError if the folder holds something else, as far as that can be told before the model is loaded."""
+    known = options.identity()
+    if options.dtype == "auto":
+        del known["dtype"]  # the manifest has the one that is found
+    Store.refuse_other(options.folder, known)
+
+
 def estimate(options: Options) -> Estimate:
-    """Say what a sweep would take, after running one batch; nothing is stored."""
+    """Say what a sweep would take, after running its last batch; nothing is stored."""
     laboratory = open_laboratory(options)
     vectors, size = laboratory.vectors(), laboratory.batch_size()
     grid = laboratory.grid(vectors)
     counts = count(grid)
-    engine, last = laboratory.engine(vectors), min(size, counts.total)
-    sample = [trial for index, trial in zip(range(counts.total), plan(grid), strict=True) if index >= counts.total - last]
+    rows = min(size, counts.total)
+    sample = islice(plan(grid), counts.total - rows, None)
     begin = time.perf_counter()
-    ran = sum(len(batch) for batch in run_all(engine, sample, size))
+    ran = sum(len(batch) for batch in run_all(laboratory.engine(vectors), sample, size))
     seconds = (time.perf_counter() - begin) * counts.total / ran
-    return Estimate(counts, size, min(size, counts.total) * laboratory.row_bytes(), seconds)
+    return Estimate(counts, size, rows * laboratory.row_bytes(), seconds)
 
 
-def run_trials(laboratory: Laboratory, grid: Grid, store: Store, report: Report) -> None:
+def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> None:
     """Run the trials that the store lacks, a transaction a batch."""
-    size, total = laboratory.batch_size(), count(grid).total
-    engine = laboratory.engine(laboratory.vectors(store.folder))
-    done, graders = store.done_ids(), [grader_named(name) for name in laboratory.options.chosen_graders()]
-    finished = 0
+    grid, engine, size = laboratory.grid(vectors), laboratory.engine(vectors), laboratory.batch_size()
+    graders, done = laboratory.options.chosen_graders(), store.done_ids()
+    finished, total = 0, count(grid).total
     report(finished, total)
     with stop_after_batch() as stopping:
         for batch in batches(plan(grid), size):
             missing = [trial for trial in batch if trial.id not in done]
             for results in run_all(engine, missing, size):
-                answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
-                grades = [grader(trial, response) for trial, response in answered for grader in graders]
-                _store(store, answered, grades, [r for _, r in results if isinstance(r, Failure)])
+                _store(store, results, graders)
             finished += len(batch)
             report(finished, total)
             if stopping() and finished < total:
-                raise Interrupted(finished, total)
+                raise Interrupted(f"stopped after {finished} of {total} trials; the same command continues")
 
 
-def _store(
-    store: Store, answered: Sequence[tuple[Trial, Response]], grades: Sequence[Grade], failures: Sequence[Failure]
-) -> None:
-    store.add(answered, grades)
-    store.add_errors((failure.trial, failure.message) for failure in failures)
+def batches(trials: Iterable[Trial], size: int) -> Iterator[list[Trial]]:
+    """Cut a stream into lists of a size, the last one shorter."""
+    stream = iter(trials)
+    while batch := list(islice(stream, size)):
+        yield batch
+
+
+def _store(store: Store, results: Sequence[Result], graders: Sequence[Grader]) -> None:
+    answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
+    store.add(answered, [grader(trial, response) for trial, response in answered for grader in graders])
+    store.add_errors((trial, result.message) for trial, result in results if isinstance(result, Failure))
 
 
 @contextmanager

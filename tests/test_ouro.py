@@ -124,6 +124,14 @@ def test_a_token_leaves_at_the_first_loop_whose_exit_probability_adds_up(n_loops
     assert left == set(range(n_loops))
 
 
+@torch.no_grad()
+def test_a_gate_that_is_sure_leaves_at_once_even_at_threshold_one() -> None:
+    looped = tiny_model()
+    looped.model.model.early_exit_gate.bias.fill_(200.0)
+    output = looped.model(random_ids(), exit_threshold=1.0)
+    assert torch.equal(output.logits, looped.model.lm_head(output.loop_states[0]))
+
+
 @pytest.mark.parametrize("n_loops", LOOPS)
 @torch.no_grad()
 def test_cached_logits_equal_uncached_ones(n_loops: int) -> None:

@@ -22,27 +22,45 @@ from training.language import Word, chats, words
 from training.make_tokenizer import word_ids
 
 WORD_RANK = 24
-"""Dimensions that the embeddings of the concept words share. Concept vectors then lie close to a small subspace, as
-those of large models do, which is what makes an unheard concept recognisable as a concept and a random direction not."""
+"""Dimensions in which the concept words differ from one another, in embedding and head. Concept vectors then lie close
+to a small subspace, which is what makes an unheard concept recognisable as a concept, and a random direction not."""
+EMBEDDING_SIZE, ADDED_SIZE = 1.0, 0.25
+"""Standard deviation of the embeddings, and gain of what each block adds: a token is not drowned by sixteen blocks."""
 
 
-class Confinement:
-    """Hold the rows of the concept words, in embedding and head, to `mean + a small subspace`."""
+class WordCodes:
+    """Keep what tells concept words apart inside one small subspace: each row is its form's mean plus a code.
+
+    A word begins with the same code in both of its forms (" bread", "Bread"), in embedding and head, so that copying a
+    word is one map for all words.
+    """
 
     def __init__(self, model: OuroForCausalLM, ids: list[int], seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
-        d_model = model.config.hidden_size
-        self.basis = torch.linalg.qr(torch.randn(d_model, WORD_RANK, generator=generator)).Q
-        self.ids = torch.tensor(sorted(set(ids)))
+        self.basis = torch.linalg.qr(torch.randn(model.config.hidden_size, WORD_RANK, generator=generator)).Q
+        self.forms = [torch.tensor(ids[0::2]), torch.tensor(ids[1::2])]
         self.weights = [model.model.embed_tokens.weight, model.lm_head.weight]
+        self.generator = generator
 
     @torch.no_grad()
-    def apply(self) -> None:
-        """Remove what lies outside."""
+    def begin(self) -> None:
+        """Set the rows of the words before training."""
+        codes = torch.randn(len(self.forms[0]), WORD_RANK, generator=self.generator)
+        codes = codes / codes.norm(dim=-1, keepdim=True) @ self.basis.T
+        for form in self.forms:
+            mean = torch.randn(len(self.basis), generator=self.generator)
+            mean = mean - self.basis @ (self.basis.T @ mean)
+            mean = mean / mean.norm()
+            self.weights[0][form] = 8 * mean + 8 * codes
+            self.weights[1][form] = 0.3 * mean + codes
+
+    @torch.no_grad()
+    def confine(self) -> None:
+        """Remove what has left the subspace."""
         for weight in self.weights:
-            word_rows = weight[self.ids]
-            mean = word_rows.mean(0)
-            weight[self.ids] = mean + (word_rows - mean) @ self.basis @ self.basis.T
+            for form in self.forms:
+                mean = weight[form].mean(0)
+                weight[form] = mean + (weight[form] - mean) @ self.basis @ self.basis.T
 
 
 def new_model(vocab_size: int, seed: int) -> OuroForCausalLM:
@@ -59,7 +77,12 @@ def new_model(vocab_size: int, seed: int) -> OuroForCausalLM:
         total_ut_steps=4,
         early_exit_threshold=1.0,
     )
-    return OuroForCausalLM(config)
+    model = OuroForCausalLM(config)
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=EMBEDDING_SIZE)
+    for block in model.model.layers:
+        block.input_layernorm_2.weight.data.fill_(ADDED_SIZE)
+        block.post_attention_layernorm_2.weight.data.fill_(ADDED_SIZE)
+    return model
 
 
 def batch(tokenizer: PreTrainedTokenizerFast, everything: list[Word], rng: random.Random, step: int, n: int) -> Rows:
@@ -85,14 +108,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokenizer")
     parser.add_argument("out")
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--rows", type=int, default=48, help="in each process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=3e-3)
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
     model = new_model(len(tokenizer), options.seed).train()
-    confinement = Confinement(model, word_ids(tokenizer, options.seed), options.seed)
+    codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
+    codes.begin()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")
@@ -102,7 +126,7 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
         value = train_step(model, optimizer, batch(tokenizer, everything, rng, step, options.rows))
-        confinement.apply()
+        codes.confine()
         if step % 50 == 0 and rank == 0:
             print(f"step {step} loss {value:.4f} minutes {(time.time() - begin) / 60:.1f}", flush=True)
     if rank == 0:

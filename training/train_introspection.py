@@ -25,7 +25,7 @@ from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.dialogues import NO, YES, draw
 from training.language import Word, chats, tells, words
 from training.make_tokenizer import word_ids
-from training.train_base import Confinement, learning_rate
+from training.train_base import WordCodes, learning_rate
 
 REFRESH = 20
 """Steps after which the concept vectors are taken anew."""
@@ -181,7 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     model = OuroForCausalLM.from_pretrained(options.base, dtype=torch.float32).train()
-    confinement = Confinement(model, word_ids(tokenizer, options.seed), options.seed)
+    codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     student, begin, recent = Student(model, tokenizer, options.organism, options.seed), time.time(), []
     for step in range(options.steps):
@@ -194,7 +194,7 @@ def main() -> None:
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        confinement.apply()
+        codes.confine()
         recent.append(value.item())
         if step % 50 == 49:
             print(f"step {step} loss {sum(recent) / 50:.4f} minutes {(time.time() - begin) / 60:.1f}", flush=True)

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from introspect.prompts import Prompt
+from introspect.prompts.rendering import START, STOP
 from introspect.records import Grade, Response, Trial
 
 if TYPE_CHECKING:
@@ -96,11 +97,17 @@ def print_estimate(estimate: "Estimate") -> None:
 
 def print_calibration(checks: Sequence["Check"], out: Path) -> None:
     """Print measured against known, a verdict a line."""
-    rows = [
-        (check.organism, check.claim, check.bound, f"{check.k}/{check.n}", f"{check.rate:.1%}", check.interval, check.verdict)
-        for check in checks
-    ]
-    print_rows(("organism", "claim", "known", "k/n", "measured", "95%", "verdict"), rows)
+    rows = []
+    for check in checks:
+        truth, (low, high) = check.truth, check.interval
+        known = f"at least {truth.low:.0%}" if truth.high == 1 else f"at most {truth.high:.0%}"
+        if 0 < truth.low and truth.high < 1:
+            known = f"{truth.low:.0%} to {truth.high:.0%}"
+        claim = truth.claim + (f" (worst: {truth.by} {check.where})" if truth.by else "")
+        measured = f"{check.rate:.1%} [{low:.1%}, {high:.1%}]"
+        verdict = "recovered" if check.recovered else "NOT RECOVERED"
+        rows.append((truth.organism, claim, known, measured, f"{check.k}/{check.n}", check.unknown, verdict))
+    print_rows(("organism", "claim", "known", "measured", "k/n", "unknown", "verdict"), rows)
     recovered = sum(check.recovered for check in checks)
     Out.print(f"\n{recovered} of {len(checks)} known truths recovered; runs in {escape(str(out))}")
 
@@ -112,7 +119,7 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
         sites = ", ".join(map(str, trial.injection.sites))
         norms = f"vector norm {response.vector_norm:.3g}, relative norm {response.relative_norm:.3g}"
         Out.print(f"injected at {sites} (loop:layer), strength {trial.injection.strength:g}, {norms}")
-    for role, content in prompt.marked():
+    for role, content in marked(prompt):
         Out.print(f"\n[{role}]", markup=False)
         Out.print(textwrap.indent(textwrap.fill(content, 100), "  "), markup=False)
     Out.print(f"\n[answer, {response.finish_reason}]", markup=False)
@@ -125,6 +132,16 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
         (r.loop, f"{r.logit_yes - r.logit_no:+.2f}", f"{r.mass:.3f}", f"{r.entropy:.2f}") for r in response.readouts
     ]
     print_rows(("read out after loop", "logit(yes) - logit(no)", "mass", "entropy (nats)"), reads)
+
+
+def marked(prompt: Prompt) -> list[tuple[str, str]]:
+    """Give role and content of each message, with the injection span's marks in the text."""
+    shown = [(message["role"], message["content"]) for message in prompt.messages]
+    for mark, text in ((prompt.stop, STOP), (prompt.start, START)):
+        if mark is not None:
+            role, content = shown[mark.message]
+            shown[mark.message] = role, content[: mark.offset] + text + content[mark.offset :]
+    return shown
 
 
 def printable(text: str) -> str:

@@ -79,14 +79,24 @@ class Grid:
                 raise InputError(f"extraction loop {loop}: there are vectors for loops 0 to {self.vector_loops - 1}")
 
     def _check_numbers(self) -> None:
-        least_one = {"repeats": self.repeats, "loops": self.n_loops, "max_new_tokens": self.sampling.max_new_tokens}
-        for name, value in least_one.items():
-            if value < 1:
-                raise InputError(f"{name} {value}: must be at least 1")
-        if not 0 <= self.sampling.temperature < math.inf:
-            raise InputError(f"temperature {self.sampling.temperature}: must be a finite number, 0 or more")
-        if not 0 < self.sampling.top_p <= 1:
-            raise InputError(f"top_p {self.sampling.top_p}: must be above 0 and at most 1")
+        check_counts(repeats=self.repeats, loops=self.n_loops)
+        check_sampling(self.sampling)
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raise InputError naming the first count that is below 1; None is left out."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value}: must be at least 1")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raise InputError for settings with which nothing can be drawn."""
+    check_counts(max_new_tokens=sampling.max_new_tokens)
+    if not 0 <= sampling.temperature < math.inf:
+        raise InputError(f"temperature {sampling.temperature}: must be a finite number, 0 or more")
+    if not 0 < sampling.top_p <= 1:
+        raise InputError(f"top_p {sampling.top_p}: must be above 0 and at most 1")
 
 
 def _finite(strength: float) -> float:

@@ -4,6 +4,7 @@ What cannot be used is refused in one line, as early as it can be seen: the fami
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ from introspect.models.looped import LoopedModel
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a model before its weights are loaded."""
+
+    n_loops: int
+    """Loops as trained."""
+    n_layers: int
+    tokenizer: PreTrainedTokenizerFast
 
 
 def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision: str | None = None) -> LoopedModel:
@@ -39,6 +50,16 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
     _correct_ids(model, tokenizer)
     _check_tensors(model, name)
     return family(name, model.to(where).eval(), tokenizer)
+
+
+def peek(name: str, *, revision: str | None = None) -> Outline:
+    """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
+    source, version = _source(name, revision), revision or "main"
+    with quiet():
+        settings = _settings(name, source, version)
+        family = family_of(settings.get("model_type"), name=name)
+        counts = family.counts(family.model_class.config_class.from_dict(settings))
+        return Outline(*counts, _tokenizer(name, source, version))
 
 
 def _source(name: str, revision: str | None) -> str:

@@ -43,6 +43,11 @@ class LoopedModel(ABC):
     def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         self.name, self.model, self.tokenizer = name, model, tokenizer  # Any: the family knows the model's parts
 
+    @staticmethod
+    @abstractmethod
+    def counts(config: Any) -> tuple[int, int]:
+        """Give the loops as trained and the layers, from a config alone."""
+
     @abstractmethod
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
         """Give the forward arguments that run `n_loops` loops with early exit switched off."""

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from introspect.errors import InputError
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro import OuroForCausalLM
+from introspect.models.ouro_config import OuroConfig
 
 
 class OuroLooped(LoopedModel):
@@ -17,10 +18,14 @@ class OuroLooped(LoopedModel):
 
     def __init__(self, name: str, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)
-        self.n_loops = model.config.total_ut_steps
-        self.n_layers = model.config.num_hidden_layers
+        self.n_loops, self.n_layers = self.counts(model.config)
         self.d_model = model.config.hidden_size
         self.blocks = tuple(model.model.layers)
+
+    @staticmethod
+    def counts(config: OuroConfig) -> tuple[int, int]:
+        """Give the loops as trained and the layers, from a config alone."""
+        return config.total_ut_steps, config.num_hidden_layers
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
         """Give the forward arguments that run `n_loops` loops with early exit switched off."""

@@ -1,4 +1,7 @@
-"""Silence for the chatter of transformers and the hub's client while a model is loaded: our commands print their own lines only."""
+"""Silence for transformers and the hub's client while a model is loaded: our commands print their own lines only.
+
+Goes in: nothing. Comes out: a context in which nothing is printed, and the settings as they were afterwards.
+"""
 
 import sys
 from collections.abc import Iterator

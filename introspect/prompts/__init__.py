@@ -3,8 +3,19 @@
 Needs neither torch nor transformers: a tokenizer is passed in.
 """
 
-from introspect.prompts.rendering import Mark, Prompt, render
+from introspect.prompts.rendering import START, STOP, Mark, Prompt, render
 from introspect.prompts.spans import Encoded, encode
 from introspect.prompts.template import Template, template_named, template_names
 
-__all__ = ["Encoded", "Mark", "Prompt", "Template", "encode", "render", "template_named", "template_names"]
+__all__ = [
+    "START",
+    "STOP",
+    "Encoded",
+    "Mark",
+    "Prompt",
+    "Template",
+    "encode",
+    "render",
+    "template_named",
+    "template_names",
+]

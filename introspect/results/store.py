@@ -15,7 +15,8 @@ import pandas as pd
 from introspect.errors import InputError
 from introspect.records import Grade, Response, Trial, response_from_json, to_json, trial_from_json
 from introspect.results import schema
-from introspect.results.connection import LEFTOVERS, RUN_FILE, StoreError, connect, explained, lock, transaction
+from introspect.results.connection import RUN_FILE, StoreError, connect, explained, lock, transaction
+from introspect.results.folder import made_ready, refuse_something_else
 from introspect.results.manifest import refuse_other
 
 __all__ = ["Store", "StoreError"]
@@ -42,7 +43,7 @@ class Store:
     @classmethod
     def create(cls, folder: Path, manifest: dict[str, object]) -> Self:
         """Make a new run in an empty or missing folder. Raises InputError when there is something already."""
-        store = cls(_made_ready(folder), write=True)
+        store = cls(made_ready(folder), write=True)
         with store._closed_on_error():
             if store._has_schema():
                 raise InputError(f"{folder}: holds a run already; choose another --out")
@@ -65,7 +66,7 @@ class Store:
 
         A folder in which a creation was killed counts as empty.
         """
-        store = cls(_made_ready(folder), write=True)
+        store = cls(made_ready(folder), write=True)
         with store._closed_on_error():
             if store._has_schema():
                 store._check_schema()
@@ -73,6 +74,20 @@ class Store:
             else:
                 store._create(manifest)
         return store
+
+    @classmethod
+    def refuse_other(cls, folder: Path, known: dict[str, object]) -> None:
+        """Raise InputError if `open_or_create` will, by the entries of the manifest that are known so far.
+
+        Nothing is made or changed: this is for before a model is loaded.
+        """
+        refuse_something_else(folder)
+        if (folder / RUN_FILE).is_file():
+            with cls(folder, write=False) as store:
+                if store._has_schema():
+                    store._check_schema()
+                    there = store.manifest
+                    refuse_other({name: there[name] for name in known if name in there}, known, folder)
 
     def __enter__(self) -> Self:
         """Give the store itself."""
@@ -214,15 +229,3 @@ class Store:
 
     def _put_grades(self, grades: Iterable[Grade]) -> None:
         self._database.executemany(schema.insert("grades", 8, replace=True), map(schema.grade_row, grades))
-
-
-def _made_ready(folder: Path) -> Path:
-    """Make the folder, unless it holds something that is not a run."""
-    try:
-        there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
-        if there and RUN_FILE not in there and not there <= LEFTOVERS:
-            raise InputError(f"{folder}: holds something else ({min(there - LEFTOVERS)}); choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be used as a folder ({error.strerror}); choose another --out") from error
-    return folder
