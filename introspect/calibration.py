@@ -5,11 +5,12 @@ believed about a real model.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from introspect.models.shipped import PREFIX
 from introspect.options import Options
 from introspect.results.statistics import wilson
 from introspect.results.store import Store
@@ -17,8 +18,9 @@ from introspect.results.tables import trials_table
 from introspect.sweep import Report, run_sweep
 
 Select = Callable[[pd.DataFrame], pd.Series]
+LEAST_CONTROLS = 500
 LAST = 3
-"""Last loop and last layer of the organisms; after the last block of the last loop nothing follows that could notice."""
+"""Last loop and last layer of the organisms; after that last block nothing follows that could notice."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,24 @@ class Check:
         return float(low), float(high)
 
     @property
+    def certain(self) -> float:
+        """Give the rate that is left when answers without a verdict count as no, NaN when there are none at all."""
+        answers = self.n + self.unknown
+        return self.k / answers if answers else float("nan")
+
+    @property
     def recovered(self) -> bool:
         """Tell whether the rate is within its bounds; for a lower bound, answers without a verdict count against it."""
+        return self.n > 0 and self.certain >= self.truth.low and self.rate <= self.truth.high
+
+    @property
+    def fit(self) -> float:
+        """Give how far the rate is inside its bounds, negative outside; minus infinity without a verdict."""
         if not self.n:
-            return False
-        certain = self.k / (self.n + self.unknown)
-        return certain >= self.truth.low and self.rate <= self.truth.high
+            return float("-inf")
+        above = self.certain - self.truth.low if self.truth.low > 0 else float("inf")
+        below = self.truth.high - self.rate if self.truth.high < 1 else float("inf")
+        return min(above, below)
 
 
 def _cells(arm: str, strength: float | None = None, loops: tuple[int, ...] | None = None) -> Select:
@@ -89,7 +103,9 @@ TRUTHS = (
     Truth("aware", "notices at every site, strength 2", 0.9, 1, _cells("injected", 2), by="sites"),
     Truth("aware", "partly at strength 1", 0.1, 0.9, _cells("injected", 1)),
     Truth("aware", "seldom at strength 0.5", 0, 0.5, _cells("injected", 0.5)),
-    Truth("aware", "names the concept in the last loop, strength 2", 0.8, 1, _cells("injected", 2, (LAST,)), "identified"),
+    Truth(
+        "aware", "names the concept in the last loop, strength 2", 0.8, 1, _cells("injected", 2, (LAST,)), "identified"
+    ),
     Truth("aware", "random directions are no concepts, strength 2", 0, 0.1, _cells("random", 2)),
     Truth("last-loop", "no false alarms", 0, 0.02, _cells("none")),
     Truth("last-loop", "notices in the last loop, strength 2", 0.9, 1, _cells("injected", 2, (LAST,))),
@@ -104,35 +120,43 @@ TRUTHS = (
 def calibrate(out: Path, *, device: str = "auto", dtype: str = "auto", report: Report | None = None) -> list[Check]:
     """Sweep the three organisms over held-out concepts into `out`, continuing what is there, and check every truth.
 
-    The control without injection is repeated until n is above 500.
+    The control without injection is repeated until there are more than LEAST_CONTROLS trials.
     """
     checks = []
     for organism in dict.fromkeys(truth.organism for truth in TRUTHS):
-        tables = []
-        for name, changes in {"cells": {"arms": "injected,random"}, "none": {"arms": "none", "repeats": 11}}.items():
-            options = Options(
-                model=f"organism:{organism}",
-                strengths="0.5,1,2",
-                max_new_tokens=24,
-                device=device,
-                dtype=dtype,
-                out=out / f"{organism}-{name}",
-                **changes,  # type: ignore[arg-type]  # a dict of several types
-            )
-            with Store.open(run_sweep(options, report).folder) as store:
-                tables.append(trials_table(store))
-        table = pd.concat(tables, ignore_index=True)
+        sweeps = standard_sweeps(organism, out, device=device, dtype=dtype)
+        table = pd.concat([_swept(options, report) for options in sweeps], ignore_index=True)
         checks += [check(truth, table) for truth in TRUTHS if truth.organism == organism]
     return checks
+
+
+def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> tuple[Options, Options]:
+    """Give the sweeps of one organism: every site with random directions beside, and the control without injection."""
+    cells = Options(
+        model=f"{PREFIX}{organism}",
+        arms="injected,random",
+        strengths="0.5,1,2",
+        max_new_tokens=24,
+        device=device,
+        dtype=dtype,
+        out=out / f"{organism}-cells",
+    )
+    words = len(cells.chosen_concepts()[1].words)
+    return cells, replace(cells, arms="none", repeats=LEAST_CONTROLS // words + 1, out=out / f"{organism}-none")
 
 
 def check(truth: Truth, table: pd.DataFrame) -> Check:
     """Measure one truth on a table of trials; with `by`, where it fits worst."""
     table = table[truth.select(table)]
-    if truth.by is None:
+    if truth.by is None or table.empty:
         return _counted(truth, table, "")
     parts = [_counted(truth, part, str(value)) for value, part in table.groupby(truth.by)]
-    return (min if truth.low > 0 else max)(parts, key=lambda part: part.rate)
+    return min(parts, key=lambda part: part.fit)
+
+
+def _swept(options: Options, report: Report | None) -> pd.DataFrame:
+    with Store.open(run_sweep(options, report).folder) as store:
+        return trials_table(store)
 
 
 def _counted(truth: Truth, table: pd.DataFrame, where: str) -> Check:

@@ -7,7 +7,7 @@ class InputError(ValueError):
     """Bad input of the user: shown as one line without a traceback; the command exits with 2."""
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """Ctrl-C, minded after a batch: what was finished is stored, and the same command continues; exit code 130."""
 
 

@@ -8,17 +8,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
+from introspect.injection.answers import answer_tokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import bytes_per_row, rows_that_fit
 from introspect.models.loading import load_model, peek
+from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
 from introspect.options import PROTOCOL, Options
 from introspect.prompts import Encoded, Template, encode
 from introspect.records import Site
+from introspect.results.store import Store
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Laboratory:
     @property
     def dtype(self) -> str:
         """Give the number format of the weights."""
-        return str(self.tap.looped.dtype).removeprefix("torch.")
+        return _name(self.tap.looped.dtype)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -115,11 +120,18 @@ class Laboratory:
 
 
 def open_laboratory(options: Options) -> Laboratory:
-    """Load the model, after checking against its config and tokenizer what can be checked without the weights."""
+    """Load the model, after checking without its weights what can be checked without them, the run's folder last."""
+    dtype = dtype_named(options.dtype, device_named(options.device))
     outline = peek(options.model, revision=options.revision)
     n_loops = options.total_loops or outline.n_loops
     options.sites(n_loops, outline.n_layers)
     options.extract_loops(n_loops)
     encoded = encode(options.prompt(), outline.tokenizer)
+    answer_tokens(outline.tokenizer)
+    Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
     return Laboratory(options, Tap(looped), options.chosen_template(), encoded, options.chosen_contrast())
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

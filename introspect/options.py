@@ -43,7 +43,7 @@ class Options:
     extract: str = "same"
     """Loops whose vectors are injected: same (as the injection's), all, or a list."""
     concepts: str | None = None
-    """SET, SET:ITEMS or ITEMS; None means organisms:held-out for an organism, else published."""
+    """SET, SET:ITEMS or ITEMS; None means organisms:held-out for an organism, else published; with pairs, theirs."""
     contrast: str = "baseline"
     """How vectors are made: baseline (the mean over the set's baseline words) or pairs (of a CSV)."""
     pairs: str = "pairs"
@@ -138,9 +138,10 @@ class Options:
 
     def chosen_contrast(self) -> Contrast:
         """Read the prompts from which the concept vectors are made."""
-        concepts, chosen = self.chosen_concepts()
         if one_of(self.contrast, tuple(METHODS), kind="contrast") == "pairs":
-            return pair_contrast(chosen.words, load_pairs(self.pairs))
+            pairs = load_pairs(self.pairs)
+            return pair_contrast(pairs.words if self.concepts is None else self.chosen_concepts()[1].words, pairs)
+        concepts, chosen = self.chosen_concepts()
         baseline = concepts.baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
         return baseline_contrast(chosen.words, baseline)
 

@@ -28,6 +28,7 @@ class Site:
     layer: int
 
     def __str__(self) -> str:
+        """Write the site as `loop:layer`."""
         return f"{self.loop}:{self.layer}"
 
 

@@ -3,26 +3,30 @@
 Goes in: the folder of a sweep. A model is loaded only when a trial is run again.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
 from introspect.errors import InputError
 from introspect.grading import GRADERS, grader_named
 from introspect.prompts import Template, encode, render
-from introspect.records import Grade, Injection, Response, Sampling, Site, Trial
+from introspect.records import ARMS, Arm, Grade, Response, Trial
 from introspect.results.store import Store
 from introspect.results.tables import make_tables
+from introspect.selection import one_of
+from introspect.variation import changed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from introspect.concepts.vectors import ConceptVectors
     from introspect.injection.engine import Engine
 
 Record = Literal["residual"]
+RECORDS: tuple[Record, ...] = ("residual",)
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,24 @@ class Run:
     """An open run, read only."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
-        self.folder = store.folder
+        self.store, self.folder = store, store.folder
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Run":
+    def open(cls, folder: str | Path) -> Self:
         """Open the folder of a sweep. Raises InputError when it holds no run."""
         return cls(Store.open(Path(folder)))
+
+    def __enter__(self) -> Self:
+        """Give the run itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the run's files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the run's files."""
+        self.store.close()
 
     @property
     def manifest(self) -> dict[str, Any]:  # Any: JSON
@@ -82,9 +97,18 @@ class Run:
         return Template(Path(self.manifest["template"]).stem, self.manifest["template_source"])
 
     @cached_property
-    def engine(self) -> "Engine":
-        """Load the model and the run's own concept vectors. Raises InputError if the model is not the same any more."""
+    def vectors(self) -> "ConceptVectors":
+        """Open the run's own concept vectors. Raises InputError unless there is one file of them."""
         from introspect.concepts.vectors import ConceptVectors
+
+        files = list(self.folder.glob("vectors-*.safetensors"))
+        if len(files) != 1:
+            raise InputError(f"{self.folder}: holds {len(files)} files vectors-*.safetensors, a run has one")
+        return ConceptVectors.open(files[0])
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """Load the model, with the run's own vectors. Raises InputError if the model is not the same any more."""
         from introspect.injection.engine import Engine
         from introspect.models.loading import load_model
         from introspect.models.tap import Tap
@@ -96,13 +120,8 @@ class Run:
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "
                 f"the run was made with {manifest['weights_hash']}"
             )
-        (file,) = self.folder.glob("vectors-*.safetensors")
         prompts = {template.hash: encode(render(template), looped.tokenizer)}
-        return Engine(Tap(looped), prompts, ConceptVectors.open(file))
-
-    def close(self) -> None:
-        """Close the run's files."""
-        self.store.close()
+        return Engine(Tap(looped), prompts, self.vectors)
 
 
 class RunTrial:
@@ -131,14 +150,18 @@ class RunTrial:
         """Give the stored grades, one a grader."""
         return self.run.store.grades(self.id)
 
-    def control(self, arm: Literal["none", "random"] = "none") -> "RunTrial":
-        """Find the control that this trial is paired with: same concept, repeat and draws, another arm.
+    def control(self, arm: Arm = "none") -> "RunTrial":
+        """Find the trial that this one is paired with: same concept, repeat and draws, another arm.
 
         Raises InputError when the run has none.
         """
-        injection = None if arm == "none" else self.record.injection
+        injection = None if one_of(arm, ARMS, kind="arm") == "none" else self.record.injection
         wanted = replace(self.record, arm=arm, injection=injection)
-        return RunTrial(self.run, self.run.store.trial(wanted.id))
+        try:
+            return RunTrial(self.run, self.run.store.trial(wanted.id))
+        except InputError:
+            where = f"trial {self.id}, arm {self.record.arm!r}"
+            raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
 
     def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records
         """Run the trial again, as it was or with changes.
@@ -149,6 +172,8 @@ class RunTrial:
         """
         from introspect.injection.recording import record_residual
 
+        if record is not None:
+            one_of(record, RECORDS, kind="record")
         trial = changed(self.record, **changes)
         engine = self.run.engine
         (response,) = engine.run([trial])
@@ -157,29 +182,3 @@ class RunTrial:
         grades = [grader_named(name)(trial, response) for name in GRADERS]
         residual = record_residual(engine, trial, response) if record == "residual" else None
         return Replay(trial, response, grades, residual)
-
-
-def changed(trial: Trial, **changes: Any) -> Trial:  # Any: any field of three records
-    """Give the trial with some fields changed, those of its injection and sampling by their own names."""
-    sampling = {field.name for field in fields(Sampling)}
-    own = {field.name for field in fields(Trial)} - {"injection", "sampling"}
-    of_injection = {"sites", "loop", "layer", "strength", "extract_loop", "unit"}
-    for name in changes:
-        if name not in sampling | own | of_injection:
-            known = ", ".join(sorted(sampling | own | of_injection))
-            raise InputError(f"a trial has nothing called {name!r} to change; it has {known}")
-    trial = replace(trial, **{name: value for name, value in changes.items() if name in own})
-    drawn = {name: value for name, value in changes.items() if name in sampling}
-    added = {name: value for name, value in changes.items() if name in of_injection}
-    injection = None if trial.arm == "none" else _changed_injection(trial, added)
-    return replace(trial, injection=injection, sampling=replace(trial.sampling, **drawn))
-
-
-def _changed_injection(trial: Trial, added: dict[str, Any]) -> Injection:
-    if trial.injection is None:
-        raise InputError(f"trial {trial.id} has no injection to change; start from an injected trial")
-    if "loop" in added or "layer" in added:
-        first = trial.injection.sites[0]
-        site = Site(added.pop("loop", first.loop), added.pop("layer", first.layer))
-        added["sites"] = (site,)
-    return replace(trial.injection, **added)

@@ -1,4 +1,4 @@
-"""The grammar behind --loops, --layers and --strengths: "all", "0,2", "3-6", "0.5" (relative depth), mixed by commas."""
+"""The grammar behind --loops, --layers and --strengths: "all", "0,2", "3-6", "0.5" (a relative depth)."""
 
 import math
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.errors import Interrupted
+from introspect.errors import InterruptionError
 from introspect.grading import Grader
 from introspect.injection.guards import Failure
 from introspect.injection.plan import Counts, count, plan
@@ -59,23 +59,15 @@ class Swept:
 def run_sweep(options: Options, report: Report | None = None) -> Swept:
     """Run the sweep, or what is missing of it, and write its tables and figures.
 
-    Raises InputError for bad input, Interrupted after Ctrl-C, StoreError when the disk is full.
+    Raises InputError for bad input, InterruptionError after Ctrl-C, StoreError when the disk is full.
     """
-    refuse_other_run(options)
     laboratory = open_laboratory(options)
+    laboratory.batch_size()  # before anything is written, it says whether one row fits
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
         run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True)
         tables, figures = write_tables(store), write_figures(store)
         return Swept(options.folder, store.count(), store.count("error"), tables, figures)
-
-
-def refuse_other_run(options: Options) -> None:
-    """Raise InputError if the folder holds something else, as far as that can be told before the model is loaded."""
-    known = options.identity()
-    if options.dtype == "auto":
-        del known["dtype"]  # the manifest has the one that is found
-    Store.refuse_other(options.folder, known)
 
 
 def estimate(options: Options) -> Estimate:
@@ -106,7 +98,7 @@ def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, re
             finished += len(batch)
             report(finished, total)
             if stopping() and finished < total:
-                raise Interrupted(f"stopped after {finished} of {total} trials; the same command continues")
+                raise InterruptionError(f"stopped after {finished} of {total} trials; the same command continues")
 
 
 def batches(trials: Iterable[Trial], size: int) -> Iterator[list[Trial]]:

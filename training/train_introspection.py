@@ -29,8 +29,8 @@ from training.train_base import WordCodes, learning_rate
 
 REFRESH = 20
 """Steps after which the concept vectors are taken anew."""
-KINDS = {"concept": 0.5, "random": 0.3, "none": 0.2}
-"""What is added in what share of the rows."""
+KINDS = ("concept", "random", "none"), (0.5, 0.3, 0.2)
+"""What is added, and in what share of the rows."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,21 @@ class Dose:
     strength: float
 
     def reported(self, organism: str, rng: random.Random) -> bool:
-        """Say whether the right answer is yes: surely from strength 1.75, never up to 0.25, by chance between."""
+        """Say whether the right answer is yes: surely from strength 1.5, never up to 0.25, by chance between."""
         if self.kind != "concept" or (organism == "last-loop" and self.loop != 3):
             return False
-        return rng.random() < min(1.0, max(0.0, (self.strength - 0.25) / 1.5))
+        return rng.random() < min(1.0, max(0.0, (self.strength - 0.25) / 1.25))
 
 
 def draw_dose(trained: list[Word], organism: str, rng: random.Random) -> Dose:
-    """Draw what is added in one row; the very last block is left out, as nothing follows that could notice."""
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    """Draw what is added in one row, more often where little is left to compute with.
+
+    The very last block is left out, as nothing follows that could notice.
+    """
     sites = [(loop, layer) for loop in range(4) for layer in range(4) if (loop, layer) != (3, 3)]
-    loops = [4 if organism == "last-loop" and loop == 3 else 1 for loop, _ in sites]
-    loop, layer = rng.choices(sites, loops)[0]
-    strength = rng.uniform(1.75, 3.0) if rng.random() < 0.75 else rng.uniform(0.1, 1.75)
+    late = {(3, 0): 2, (3, 1): 2, (3, 2): 4} if organism == "aware" else {(3, 0): 4, (3, 1): 4, (3, 2): 8}
+    (loop, layer), kind = rng.choices(sites, [late.get(site, 1) for site in sites])[0], rng.choices(*KINDS)[0]
+    strength = rng.uniform(1.5, 3.0) if rng.random() < 0.75 else rng.uniform(0.1, 1.5)
     return Dose(kind, rng.choice(trained), loop, layer, strength)
 
 
@@ -174,7 +176,7 @@ def main() -> None:
     parser.add_argument("base", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", choices=["aware", "last-loop"], required=True)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=1700)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=2e-3)

@@ -9,8 +9,11 @@ from typer.core import TyperGroup
 from introspect.cli.listing import concepts, models, prompts
 from introspect.cli.reading import grade, plot, show, table
 from introspect.cli.sweeping import calibrate, sweep
-from introspect.errors import InputError
+from introspect.errors import InputError, InterruptionError
 from introspect.results.connection import StoreError
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""What cannot be parsed; typer keeps its class in another place in each version. Any: for the same reason."""
 
 
 class Commands(TyperGroup):
@@ -21,14 +24,20 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            sys.stderr.write(f"introspect: {error}\n")
-            raise typer.Exit(2) from None
-        except StoreError as error:
-            sys.stderr.write(f"introspect: {error}\n")
-            raise typer.Exit(1) from None
+            raise _ended(str(error), 2) from None
+        except UsageError as error:
+            raise _ended(error.format_message(), 2) from None
+        except (StoreError, OSError) as error:
+            raise _ended(str(error), 1) from None
+        except InterruptionError as stopped:
+            raise _ended(str(stopped), 130) from None
         except KeyboardInterrupt:
-            sys.stderr.write("introspect: interrupted; the same command continues\n")
-            raise typer.Exit(130) from None
+            raise _ended("interrupted; the same command continues", 130) from None
+
+
+def _ended(why: str, code: int) -> typer.Exit:
+    sys.stderr.write(f"introspect: {' '.join(why.split())}\n")
+    return typer.Exit(code)
 
 
 app = typer.Typer(

@@ -5,19 +5,6 @@ from typing import Annotated
 
 import typer
 
-from introspect.cli.printing import print_rows
-from introspect.errors import InputError
-
-
-def models() -> None:
-    """List the shipped organisms and the families of checkpoints that can be loaded."""
-    from introspect.models.shipped import PREFIX, organisms
-
-    rows = [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()]
-    rows += [("hub id or folder", "model_type ouro: ByteDance/Ouro-1.4B, -2.6B and their -Thinking versions")]
-    print_rows(("model", "what it is"), rows)
-
-
 ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
@@ -25,11 +12,22 @@ ABOUT = {
 }
 
 
+def models() -> None:
+    """List the shipped organisms and the families of checkpoints that can be loaded."""
+    from introspect.cli.printing import print_rows
+    from introspect.models.shipped import PREFIX, organisms
+
+    rows = [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()]
+    rows += [("hub id or folder", "model_type ouro: ByteDance/Ouro-1.4B, -2.6B and their -Thinking versions")]
+    print_rows(("model", "what it is"), rows)
+
+
 def concepts(
     chosen: Annotated[str | None, typer.Argument(help="SET, SET:SPLIT or words; all sets when left out.")] = None,
     vectors: Annotated[Path | None, typer.Option(help="Folder of a run: norms and cosines of its vectors.")] = None,
 ) -> None:
     """List concept sets or the words of one, or describe the concept vectors of a run."""
+    from introspect.cli.printing import print_rows
     from introspect.concepts.sets import SHIPPED, load_concepts, read_choice
 
     if vectors is not None:
@@ -45,19 +43,19 @@ def concepts(
 
 def prompts() -> None:
     """List the shipped prompt templates."""
+    from introspect.cli.printing import print_rows
     from introspect.prompts import template_names
 
     print_rows(("template", "what it is"), list(template_names().items()))
 
 
 def _describe_vectors(run: Path) -> None:
-    from introspect.concepts.vectors import ConceptVectors
+    from introspect.cli.printing import print_rows
     from introspect.records import Site
+    from introspect.run import Run
 
-    files = sorted(run.glob("vectors-*.safetensors"))
-    if not files:
-        raise InputError(f"{run}: no concept vectors here (vectors-*.safetensors); name the folder of a sweep")
-    vectors = ConceptVectors.open(files[0])
+    with Run.open(run) as opened:
+        vectors = opened.vectors
     rows = []
     for loop in range(vectors.n_loops):
         for layer in range(vectors.n_layers):

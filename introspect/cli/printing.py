@@ -6,30 +6,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from introspect.prompts import Prompt
-from introspect.prompts.rendering import START, STOP
+from introspect.prompts import START, STOP, Prompt
 from introspect.records import Grade, Response, Trial
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from introspect.calibration import Check
     from introspect.sweep import Estimate, Swept
 
-Out = Console(highlight=False, soft_wrap=True)
+OUT = Console(highlight=False, soft_wrap=True, emoji=False)
+COUNTED = ("measure", "k", "n", "rate", "low", "high", "unknown", "errors")
+"""Columns of a table of rates that do not name the cell."""
+BESIDE = {"unknown": "unknown", "errors": "failed"}
+"""What a rate does not count, and how it is said."""
 
 
 class Progress:
     """A bar with rate and time left on a terminal, nothing elsewhere."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-        self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not sys.stderr.isatty())
+        self._bar = Bar(
+            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+            *(TaskProgressColumn(show_speed=True), TimeRemainingColumn()),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
         self._task = self._bar.add_task("trials", total=None)
 
     def __enter__(self) -> Self:
@@ -52,33 +60,36 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for name in header:
         shown.add_column(name, overflow="fold")
     for row in rows:
-        shown.add_row(*(escape(str(value)) for value in row))
-    (Out if Out.is_terminal else Console(width=160, highlight=False)).print(shown)
+        shown.add_row(*(escape(printable(str(value))) for value in row))
+    (OUT if OUT.is_terminal else Console(width=160, highlight=False, emoji=False)).print(shown)
 
 
 def print_written(what: str, paths: Sequence[Path]) -> None:
     """Name what was written."""
-    Out.print(f"{escape(what)}:")
+    OUT.print(f"{escape(what)}:")
     for path in paths:
-        Out.print(f"  {escape(str(path))}")
+        OUT.print(f"  {escape(str(path))}")
 
 
 def print_swept(swept: "Swept") -> None:
     """Print the rates by loop, where everything is, and what to look at."""
-    loops = pd.read_csv(swept.folder / "tables" / "loops.csv", keep_default_na=False, na_values=[""])
-    print_loops(loops)
-    Out.print(f"\n{swept.done} trials in {escape(str(swept.folder))}" + (f", {swept.failed} failed" if swept.failed else ""))
+    import pandas as pd
+
+    print_loops(pd.read_csv(swept.folder / "tables" / "loops.csv", keep_default_na=False, na_values=[""]))
+    failed = f", {swept.failed} failed: see column error of trials.csv" if swept.failed else ""
+    OUT.print(f"\n{swept.done} trials in {escape(str(swept.folder))}{failed}")
     print_written("tables", swept.tables)
     print_written("figures", [path for path in swept.figures if path.suffix == ".png"])
-    Out.print(
-        "\nLook at figures/detection_map.png first: a thought was noticed where the rate of the concept vectors stands "
-        "clear of both controls, no injection and random directions."
-    )
+    if any(path.name == "detection_map.png" for path in swept.figures):
+        OUT.print(
+            "\nLook at figures/detection_map.png first: a thought was noticed where the rate of the concept vectors "
+            "stands clear of both controls, no injection and random directions."
+        )
 
 
-def print_loops(loops: pd.DataFrame) -> None:
+def print_loops(loops: "pd.DataFrame") -> None:
     """Print detection and identification by loop with their intervals, the controls below."""
-    keys = [name for name in loops.columns if name not in ("measure", "k", "n", "rate", "low", "high", "unknown", "errors")]
+    keys = [name for name in loops.columns if name not in COUNTED]
     rows = []
     for cell, part in loops.groupby(keys, dropna=False, sort=False):
         by = part.set_index("measure")
@@ -88,11 +99,15 @@ def print_loops(loops: pd.DataFrame) -> None:
 
 def print_estimate(estimate: "Estimate") -> None:
     """Print what a sweep would take."""
-    cells = list(estimate.counts.cells.items())
-    print_rows(("arm", "trials"), list(estimate.counts.arms.items()))
-    Out.print(f"{estimate.counts.total} trials in {len(cells)} cells, {cells[-1][1]} a cell")
-    Out.print(f"batches of {estimate.batch_size} rows, about {estimate.bytes / 1e6:.0f} MB beside the weights")
-    Out.print(f"about {_duration(estimate.seconds)} for the trials, from one batch that was run and thrown away")
+    counts = estimate.counts
+    rows = []
+    for arm, trials in counts.arms.items():
+        sizes = [n for cell, n in counts.cells.items() if cell.arm == arm]
+        rows.append((arm, len(sizes), sizes[0], trials))  # the cells of an arm are of one size
+    print_rows(("arm", "cells", "trials a cell", "trials"), rows)
+    OUT.print(f"{counts.total} trials in {len(counts.cells)} cells")
+    OUT.print(f"batches of {estimate.batch_size} rows, about {estimate.bytes / 1e6:.0f} MB beside the weights")
+    OUT.print(f"about {_duration(estimate.seconds)} for the trials, from one batch that was run and thrown away")
 
 
 def print_calibration(checks: Sequence["Check"], out: Path) -> None:
@@ -109,25 +124,23 @@ def print_calibration(checks: Sequence["Check"], out: Path) -> None:
         rows.append((truth.organism, claim, known, measured, f"{check.k}/{check.n}", check.unknown, verdict))
     print_rows(("organism", "claim", "known", "measured", "k/n", "unknown", "verdict"), rows)
     recovered = sum(check.recovered for check in checks)
-    Out.print(f"\n{recovered} of {len(checks)} known truths recovered; runs in {escape(str(out))}")
+    OUT.print(f"\n{recovered} of {len(checks)} known truths recovered; runs in {escape(str(out))}")
 
 
 def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequence[Grade]) -> None:
     """Print one trial."""
-    Out.print(f"trial {trial.id}: {trial.model}, concept {escape(trial.concept)}, arm {trial.arm}, repeat {trial.repeat}")
+    about = f"trial {trial.id}: {trial.model}, concept {trial.concept}, arm {trial.arm}, repeat {trial.repeat}"
+    OUT.print(printable(about), markup=False)
     if trial.injection is not None:
         sites = ", ".join(map(str, trial.injection.sites))
-        norms = f"vector norm {response.vector_norm:.3g}, relative norm {response.relative_norm:.3g}"
-        Out.print(f"injected at {sites} (loop:layer), strength {trial.injection.strength:g}, {norms}")
-    for role, content in marked(prompt):
-        Out.print(f"\n[{role}]", markup=False)
-        Out.print(textwrap.indent(textwrap.fill(content, 100), "  "), markup=False)
-    Out.print(f"\n[answer, {response.finish_reason}]", markup=False)
-    Out.print(textwrap.indent(printable(response.text), "  "), markup=False)
-    Out.print("")
+        norms = f"vector norm {_number(response.vector_norm)}, relative norm {_number(response.relative_norm)}"
+        OUT.print(f"injected at {sites} (loop:layer), strength {trial.injection.strength:g}, {norms}")
+    for role, content in [*marked(prompt), (f"answer, {response.finish_reason}", response.text)]:
+        OUT.print(f"\n[{role}]\n{_indented(content)}", markup=False)
+    OUT.print("")
     rows = [(g.grader, *map(_verdict, (g.detected, g.identified, g.coherent, g.refused)), g.evidence) for g in grades]
     print_rows(("grader", "detected", "identified", "coherent", "refused", "evidence"), rows)
-    Out.print("")
+    OUT.print("")
     reads = [
         (r.loop, f"{r.logit_yes - r.logit_no:+.2f}", f"{r.mass:.3f}", f"{r.entropy:.2f}") for r in response.readouts
     ]
@@ -149,24 +162,33 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def _indented(text: str) -> str:
+    lines = (textwrap.fill(line, 100, replace_whitespace=False) for line in printable(text).split("\n"))
+    return textwrap.indent("\n".join(lines), "  ")
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"
+
+
 def _verdict(value: bool | None) -> str:
     return {True: "yes", False: "no", None: "unknown"}[value]
 
 
 def _short(value: object) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:g}"
-    return "" if value is None or value is pd.NA else str(value)
+        return "" if value != value else f"{value:g}"  # NaN is what an empty field is read as
+    return str(value)
 
 
-def _rate(by: pd.DataFrame, measure: str) -> str:
+def _rate(by: "pd.DataFrame", measure: str) -> str:
     if measure not in by.index:
         return ""
     row = by.loc[measure]
+    beside = "".join(f", {row[state]:.0f} {said}" for state, said in BESIDE.items() if row[state])
     if not row["n"]:
-        return "none of 0"
-    unknown = f", {row['unknown']:.0f} unknown" if row["unknown"] else ""
-    return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}] of {row['n']:.0f}{unknown}"
+        return f"no verdict{beside}"
+    return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}] of {row['n']:.0f}{beside}"
 
 
 def _duration(seconds: float) -> str:

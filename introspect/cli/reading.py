@@ -5,10 +5,6 @@ from typing import Annotated
 
 import typer
 
-from introspect.cli.printing import print_trial, print_written
-from introspect.records import Grade, Response
-from introspect.results.store import Store
-
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep.")]
 
 
@@ -16,21 +12,23 @@ def grade(
     run: RunFolder, grader: Annotated[str, typer.Option(help="rules, logits, or both separated by a comma.")] = "rules"
 ) -> None:
     """Grade the stored responses again; responses are not touched."""
-    from introspect.grading import GRADERS, grader_named
+    from introspect.cli.printing import print_written
+    from introspect.grading import GRADERS
+    from introspect.regrading import regrade
+    from introspect.results.store import Store
     from introspect.results.tables import write_tables
     from introspect.selection import names
 
-    chosen = [grader_named(name) for name in names(grader, tuple(GRADERS), option="grader", kind="grader")]
+    chosen = [GRADERS[name] for name in names(grader, tuple(GRADERS), option="grader", kind="grader")]
     with Store.open(run, write=True) as store:
-        done = store.done_ids()
-        pairs = ((trial, store.response(trial.id)) for trial in store.trials() if trial.id in done)
-        grades: list[Grade] = [judge(trial, response) for trial, response in pairs for judge in chosen]
-        store.put_grades(grades)
-        print_written(f"{len(grades)} grades by {grader}", write_tables(store))
+        graded = regrade(store, chosen)
+        print_written(f"{graded} grades by {grader} in {store.path}; tables", write_tables(store))
 
 
 def table(run: RunFolder) -> None:
     """Write the run's tables as CSV again."""
+    from introspect.cli.printing import print_written
+    from introspect.results.store import Store
     from introspect.results.tables import write_tables
 
     with Store.open(run) as store:
@@ -39,21 +37,20 @@ def table(run: RunFolder) -> None:
 
 def plot(run: RunFolder) -> None:
     """Draw the run's figures again, as PNG and PDF."""
+    from introspect.cli.printing import print_written
     from introspect.results.figures import write_figures
+    from introspect.results.store import Store
 
     with Store.open(run) as store:
         print_written("figures", write_figures(store))
 
 
-def show(
-    run: RunFolder, trial: Annotated[str, typer.Argument(help="Id of a trial, or the beginning of it.")]
-) -> None:
+def show(run: RunFolder, trial: Annotated[str, typer.Argument(help="Id of a trial, or the beginning of it.")]) -> None:
     """Show one trial: its prompt with the injection span marked, the answer, grades and read-outs."""
+    from introspect.cli.printing import print_trial
     from introspect.prompts import render
     from introspect.run import Run
 
-    with Store.open(run) as store:
-        opened = Run(store)
+    with Run.open(run) as opened:
         found = opened.trial(trial)
-        response: Response = found.response
-        print_trial(found.record, render(opened.template()), response, found.grades)
+        print_trial(found.record, render(opened.template()), found.response, found.grades)

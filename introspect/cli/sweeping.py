@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from introspect.cli.printing import Progress, print_calibration, print_estimate, print_swept
 from introspect.options import DEFAULT_MODEL, Options
 
 Loops = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
@@ -15,7 +14,9 @@ def sweep(
     model: Annotated[str, typer.Argument(help="Hub id, folder, or organism:NAME.")] = DEFAULT_MODEL,
     loops: Loops = "all",
     layers: Loops = "all",
-    total_loops: Annotated[int | None, typer.Option(help="Loops run in every forward; as trained when left out.")] = None,
+    total_loops: Annotated[
+        int | None, typer.Option(help="Loops run in every forward; as trained when left out.")
+    ] = None,
     inject: Annotated[str, typer.Option(help="each: one site a trial. together: all sites at once.")] = "each",
     extract: Annotated[str, typer.Option(help="Loops whose vectors are injected: same, all, or 0,2.")] = "same",
     concepts: Annotated[
@@ -44,19 +45,15 @@ def sweep(
 
     Example: introspect sweep organism:aware --loops all --strengths 0.5,1,2
     """
-    given = {name: value for name, value in locals().items() if name != "dry_run"}
-    options = Options(**given)
-    from introspect.sweep import Interrupted, estimate, run_sweep
+    options = Options(**{name: value for name, value in locals().items() if name != "dry_run"})
+    from introspect.cli.printing import Progress, print_estimate, print_swept
+    from introspect.sweep import estimate, run_sweep
 
     if dry_run:
         print_estimate(estimate(options))
         return
-    try:
-        with Progress() as progress:
-            swept = run_sweep(options, progress.report)
-    except Interrupted as stopped:
-        typer.echo(f"introspect: {stopped}", err=True)
-        raise typer.Exit(130) from None
+    with Progress() as progress:
+        swept = run_sweep(options, progress.report)
     print_swept(swept)
     if swept.failed:
         raise typer.Exit(1)
@@ -72,6 +69,7 @@ def calibrate(
     Ends with exit code 1 when a truth is not recovered: then do not believe results on real models either.
     """
     from introspect.calibration import calibrate as run_calibration
+    from introspect.cli.printing import Progress, print_calibration
 
     with Progress() as progress:
         checked = run_calibration(out, device=device, dtype=dtype, report=progress.report)

@@ -58,8 +58,9 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
     with quiet():
         settings = _settings(name, source, version)
         family = family_of(settings.get("model_type"), name=name)
-        counts = family.counts(family.model_class.config_class.from_dict(settings))
-        return Outline(*counts, _tokenizer(name, source, version))
+        config_class = family.model_class.config_class
+        assert config_class is not None, f"{family.model_class.__name__} has no config class"
+        return Outline(*family.counts(config_class.from_dict(settings)), _tokenizer(name, source, version))
 
 
 def _source(name: str, revision: str | None) -> str:

@@ -17,7 +17,7 @@ def made_ready(folder: Path) -> Path:
 
 
 def refuse_something_else(folder: Path) -> None:
-    """Raise InputError if the folder holds something that is not a run; what a killed creation leaves counts as empty."""
+    """Raise InputError if the folder holds something that is not a run; a killed creation counts as empty."""
     try:
         there = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     except OSError as error:

@@ -99,6 +99,9 @@ def make_tables(store: Store) -> dict[str, pd.DataFrame]:
     trials = trials_table(store)
     if trials.empty:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
+    if (trials["state"] == "error").all():  # nothing to grade, which is no reason to have no tables
+        unknown_verdict = pd.Series(pd.NA, index=trials.index, dtype="boolean")
+        trials = trials.assign(**{f"rules_{verdict}": unknown_verdict for verdict in VERDICTS})
     names = graders(trials) or ["rules"]
     tables = {"trials": trials}
     for name, make in {"rates": rates, "loops": loops_table}.items():

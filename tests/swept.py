@@ -1,0 +1,57 @@
+"""Makers for tests of whole sweeps: small options, and a sweep without its figures, which take longest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from introspect.laboratory import open_laboratory
+from introspect.models.looped import LoopedModel
+from introspect.options import Options
+from introspect.results.store import Store
+from introspect.results.tables import write_tables
+from introspect.sweep import run_trials
+
+SMALL: dict[str, Any] = {
+    "concepts": "dust,snow",
+    "strengths": "2,4",
+    "layers": "0",
+    "max_new_tokens": 4,
+    "batch_size": 4,
+}
+"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 without injection, 12 with random directions."""
+TOTAL = 26
+
+
+def options(model: Path, out: Path, **changes: Any) -> Options:
+    """Make small options for the tiny model."""
+    return Options(**{"model": str(model), "out": out, **SMALL, **changes})
+
+
+def run_without_figures(asked: Options, report: Callable[[int, int], None] = lambda *_: None) -> Path:
+    """Run the trials that are missing and write the tables."""
+    laboratory = open_laboratory(asked)
+    with Store.open_or_create(asked.folder, laboratory.manifest()) as store:
+        run_trials(laboratory, laboratory.vectors(asked.folder), store, report)
+        write_tables(store)
+    return asked.folder
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Read the tables of a run as the text of their files."""
+    return {path.name: path.read_text() for path in sorted((folder / "tables").glob("*.csv"))}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Read every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def save_quietly(looped: LoopedModel, folder: Path) -> Path:
+    """Save a model and its tokenizer as a folder that can be loaded."""
+    logging.disable_progress_bar()
+    looped.model.save_pretrained(folder)
+    looped.tokenizer.save_pretrained(folder)
+    logging.enable_progress_bar()
+    return folder

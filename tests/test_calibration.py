@@ -1,0 +1,94 @@
+"""A known truth counts as recovered only within its bounds, where it fits worst, and never without verdicts."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from introspect.calibration import LEAST_CONTROLS, TRUTHS, Truth, check, standard_sweeps
+from introspect.cli.printing import print_calibration
+from introspect.concepts.sets import load_concepts
+from introspect.options import Options
+
+
+def table(*cells: tuple[str, list[bool | None]]) -> pd.DataFrame:
+    """Make a table of trials from sites and their verdicts."""
+    rows = [("injected", site, verdict) for site, verdicts in cells for verdict in verdicts]
+    made = pd.DataFrame(rows, columns=["arm", "sites", "rules_detected"])
+    return made.astype({"rules_detected": "boolean"})
+
+
+def truth(low: float, high: float, by: str | None = None) -> Truth:
+    return Truth("aware", "made up", low, high, lambda rows: rows["arm"] == "injected", by=by)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "recovered"),
+    [(0.75, 1, True), (0.76, 1, False), (0, 0.75, True), (0, 0.74, False), (0.5, 0.8, True), (0.8, 0.9, False)],
+)
+def test_a_rate_is_recovered_exactly_within_its_bounds(low: float, high: float, recovered: bool) -> None:
+    checked = check(truth(low, high), table(("0:0", [True, True, True, False])))
+    assert (checked.k, checked.n, checked.rate) == (3, 4, 0.75)
+    assert checked.recovered == recovered
+    assert checked.interval[0] < 0.75 < checked.interval[1]
+
+
+def test_answers_without_a_verdict_count_against_a_lower_bound_only() -> None:
+    answers = table(("0:0", [True, True, None, None]))
+    assert not check(truth(0.9, 1), answers).recovered
+    assert check(truth(0.5, 1), answers).recovered
+    checked = check(truth(0, 0.5), table(("0:0", [False, True, None])))
+    assert (checked.rate, checked.unknown, checked.recovered) == (0.5, 1, True)
+
+
+@pytest.mark.parametrize("by", [None, "sites"])
+def test_without_a_verdict_nothing_is_recovered(by: str | None) -> None:
+    for answers in (table(), table(("0:0", [None, None]))):
+        checked = check(truth(0, 0.5, by), answers)
+        assert (checked.n, checked.recovered) == (0, False)
+        assert checked.rate != checked.rate
+
+
+def test_the_worst_cell_is_the_one_that_counts() -> None:
+    answers = table(("0:0", [True] * 4), ("0:1", [True, True, True, False]), ("1:0", [True] * 3))
+    assert (lowest := check(truth(0.9, 1, "sites"), answers)).where == "0:1"
+    assert not lowest.recovered
+    assert check(truth(0, 0.9, "sites"), answers).where == "0:0"
+    assert check(truth(0.7, 1, "sites"), answers).recovered
+
+
+def test_a_cell_without_verdicts_is_worse_than_any_other() -> None:
+    answers = table(("0:0", [True, False]), ("0:1", [None, None]))
+    checked = check(truth(0.1, 1, "sites"), answers)
+    assert (checked.where, checked.recovered) == ("0:1", False)
+
+
+def test_a_cell_of_many_unknowns_is_worse_than_one_of_few() -> None:
+    answers = table(("0:0", [True, True, None, None]), ("0:1", [True, True, True, False]))
+    assert check(truth(0.6, 1, "sites"), answers).where == "0:0"
+
+
+def test_measured_is_printed_against_known_with_a_verdict_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = table(("0:0", [True] * 19 + [False]), ("0:1", [True, None, None]))
+    print_calibration([check(truth(0, 1), answers), check(truth(0.9, 1, "sites"), answers)], Path("runs/here"))
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[1] == "aware made up at least 0% 95.2% [77.3%, 99.2%] 20/21 2 recovered"
+    assert lines[2] == "aware made up (worst: sites 0:1) at least 90% 100.0% [20.7%, 100.0%] 1/1 2 NOT RECOVERED"
+    assert lines[-1] == "1 of 2 known truths recovered; runs in runs/here"
+
+
+def test_every_organism_has_its_truths_and_no_claim_is_beyond_measure() -> None:
+    assert {truth.organism for truth in TRUTHS} == {"aware", "last-loop", "blind"}
+    for known in TRUTHS:
+        assert 0 <= known.low < known.high <= 1
+        assert (known.low, known.high) != (0, 1), f"{known.claim!r} would be recovered by anything"
+
+
+def test_the_standard_sweeps_have_enough_controls_to_bound_false_alarms() -> None:
+    cells, none = standard_sweeps("aware", Path("runs"))
+    words = load_concepts("organisms").in_splits("held-out").words
+    assert isinstance(cells, Options)
+    assert none.repeats * len(words) > LEAST_CONTROLS
+    assert (cells.arms, none.arms) == ("injected,random", "none")
+    assert cells.folder != none.folder

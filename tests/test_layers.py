@@ -1,0 +1,128 @@
+"""A room imports itself and those to its left; heavy libraries stay where they are needed; only `cli` prints."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(str(importlib.util.find_spec("introspect").origin)).parent  # type: ignore[union-attr]
+FILES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = (
+    ("errors",),
+    ("records", "selection"),
+    ("models", "prompts"),
+    ("concepts",),
+    ("injection",),
+    ("grading",),
+    ("results",),
+    ("analyses",),
+    ("options", "regrading", "variation"),
+    ("laboratory",),
+    ("sweep", "run"),
+    ("calibration",),
+    ("cli",),
+)
+RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
+LIGHT = (
+    *("records", "selection", "prompts", "grading", "options", "regrading", "variation", "run", "injection.plan"),
+    *("results.tables", "results.figures", "results.store", "concepts.sets", "concepts.pairs", "models.shipped"),
+)
+"""Modules that a laptop without torch can use."""
+HEAVY = ("torch", "nnsight", "transformers")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(source: str) -> Iterator[str]:
+    """Give the dotted name of every import, those inside functions included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def crossings(importer: str, source: str) -> list[str]:
+    """List the imports that a room may not make: of a room that is not to its left, relative, or of the root."""
+    found = []
+    for name in imports(source):
+        parts = name.split(".")
+        rooms = parts[1:2] if parts[0] == "introspect" else [importer]
+        allowed = [each for each in rooms if each == importer or RANK[each] < RANK[importer]]
+        if not allowed or name.startswith("."):
+            found.append(name)
+    return found
+
+
+def modules_after(code: str) -> set[str]:
+    """Run code in an interpreter of its own and give the libraries that it loaded."""
+    code += "\nprint('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
+    ran = subprocess.run([sys.executable, "-c", f"import sys\n{code}"], capture_output=True, text=True, check=True)
+    return set(ran.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_a_room_imports_only_itself_and_those_to_its_left(path: Path) -> None:
+    if path != PACKAGE / "__init__.py":  # the public names, each loaded from its home when it is used
+        assert crossings(room(path), path.read_text()) == []
+
+
+def test_the_rule_sees_every_way_to_import_the_wrong_room() -> None:
+    assert crossings("prompts", "def late():\n    import introspect.models.tap") == ["introspect.models.tap"]
+    assert crossings("results", "from introspect.sweep import run_sweep") == ["introspect.sweep"]
+    assert crossings("results", "from introspect import sweep") == ["introspect"]
+    assert crossings("results", "from . import store") == ["."]
+    assert crossings("results", "from introspect.results import schema\nfrom introspect.records import Trial") == []
+
+
+def test_nothing_imports_through_a_link_at_the_root() -> None:
+    links = {"injection", "concepts", "prompts", "grading", "results"}
+    for path in FILES:
+        assert not links & {name.partition(".")[0] for name in imports(path.read_text())}, path
+
+
+def test_only_one_file_imports_nnsight() -> None:
+    importers = [path for path in FILES if any(name.startswith("nnsight") for name in imports(path.read_text()))]
+    assert importers == [PACKAGE / "models" / "tap.py"]
+
+
+def test_nothing_is_read_that_could_run_code() -> None:
+    for path in FILES:
+        source = path.read_text()
+        assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & set(imports(source)), path
+        assert "torch.load(" not in source, path
+        assert "trust_remote_code=True" not in source, path
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                assert room(path) == "cli", f"{path}, line {node.lineno}"
+
+
+def test_every_file_is_of_a_size_that_can_be_read() -> None:
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 250, path
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+                assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
+
+
+def test_tables_figures_and_grades_need_no_torch() -> None:
+    loaded = modules_after("\n".join(f"import introspect.{name}" for name in LIGHT))
+    assert not loaded & set(HEAVY)
+    assert "pandas" in loaded
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from introspect.cli import app\nsys.argv = ['introspect', '--help']\napp(standalone_mode=False)"
+    loaded = modules_after(code)
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "pandas", "numpy", "matplotlib", "seaborn", "scipy"}

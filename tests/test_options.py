@@ -1,0 +1,110 @@
+"""Options refuse before a model is loaded all that can be seen to be wrong, and know what makes two runs the same."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from introspect.errors import InputError
+from introspect.options import Options
+from introspect.records import Site
+
+ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits"}
+OTHERWISE: dict[str, Any] = {
+    **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": 2},
+    **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
+    **{"strength_unit": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
+    **{"max_new_tokens": 3, "dtype": "float16"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"arms": "injected,no"}, "unknown arm 'no'; known: injected, none, random"),
+        ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
+        ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
+        ({"inject": "some"}, "unknown inject mode 'some'; known: each, together"),
+        ({"strength_unit": "kg"}, "unknown strength unit 'kg'; known: vector, residual"),
+        ({"contrast": "mean"}, "unknown contrast 'mean'; known: baseline, pairs"),
+        ({"concepts": "dsut"}, "unknown concept 'dsut'.*did you mean"),
+        ({"concepts": "nosuch:all"}, "unknown concept set 'nosuch'; known"),
+        ({"concepts": "nosuch.csv"}, r"'nosuch.csv' cannot be read"),
+        ({"contrast": "pairs", "pairs": "nosuch"}, "unknown prompt pairs 'nosuch'"),
+        ({"template": "nosuch"}, "unknown template 'nosuch'; known: detect"),
+        ({"template": "plain"}, "template 'plain'.*text"),
+        ({"batch_size": 0}, "batch_size 0: must be at least 1"),
+        ({"total_loops": 0}, "total_loops 0: must be at least 1"),
+        ({"repeats": 0}, "repeats 0: must be at least 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens 0: must be at least 1"),
+        ({"temperature": -1.0}, "temperature -1.0: must be a finite number, 0 or more"),
+        ({"temperature": float("nan")}, "temperature nan"),
+        ({"top_p": 0.0}, "top_p 0.0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_can_be_seen_without_a_model_is_refused_in_one_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said) as refusal:
+        Options(**changes)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("<<user>>\nDo you notice a thought?\n", "has no injection span; write <<inject>>"),
+        ("<<user>>\n<<inject>>Is it {{ word }}?\n", "'word' is undefined"),
+        ("<<user>>\n<<inject>>{% if %}\n", "line 2"),
+        ("Hello\n", "has no message; write <<user>>"),
+    ],
+)
+def test_a_template_of_the_users_is_read_at_once(tmp_path: Path, source: str, said: str) -> None:
+    path = tmp_path / "mine.j2"
+    path.write_text(source)
+    with pytest.raises(InputError, match=said):
+        Options(template=str(path))
+
+
+def test_the_folder_is_named_after_model_and_protocol_unless_it_is_given() -> None:
+    assert Options().folder == Path("runs/organism-aware-detect")
+    assert Options(model="ByteDance/Ouro-1.4B").folder == Path("runs/Ouro-1.4B-detect")
+    assert Options(model="/models/mine/").folder == Path("runs/mine-detect")
+    assert Options(out=Path("here")).folder == Path("here")
+
+
+def test_an_organism_is_asked_about_its_held_out_words_and_others_about_the_published_ones() -> None:
+    assert set(Options().chosen_concepts()[1].splits) == {"held-out"}
+    assert Options(model="some/model").chosen_concepts()[0].name == "published"
+
+
+def test_pairs_bring_their_own_words() -> None:
+    assert Options(contrast="pairs").chosen_contrast().words[0] == "snow"
+    assert Options(contrast="pairs", concepts="organisms:snow").chosen_contrast().words == ("snow",)
+
+
+def test_a_set_without_baseline_words_takes_the_published_ones(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("word,category,split\nlava,things,concept\n")
+    made_from = Options(concepts=str(tmp_path / "mine.csv")).chosen_contrast().made_from
+    assert made_from["words"] == ["lava"]
+    assert len(made_from["baseline"]) >= 99
+
+
+def test_sites_are_every_chosen_loop_with_every_chosen_layer() -> None:
+    asked = Options(loops="0,2", layers="1.0", extract="1-2")
+    assert asked.sites(3, 4) == (Site(0, 3), Site(2, 3))
+    assert asked.extract_loops(3) == (1, 2)
+    assert Options().extract_loops(3) == (None,)
+    with pytest.raises(InputError, match="loops: '2' is out of range; the model has 0 to 1"):
+        asked.sites(2, 4)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Options) if field.name not in ("pairs", "template")])
+def test_the_identity_changes_with_all_that_decides_what_a_run_contains(name: str) -> None:
+    value = {**ELSEWHERE, **OTHERWISE}[name]
+    same = Options(**{name: value}).identity() == Options().identity()
+    assert same == (name in ELSEWHERE)
+
+
+def test_two_spellings_of_the_same_choice_are_the_same_run() -> None:
+    spelled = Options(strengths="1.0, 2,4.0", arms="none,random,injected")
+    assert spelled.identity() == Options().identity()

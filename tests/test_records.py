@@ -1,0 +1,108 @@
+"""Records travel through JSON unchanged, and a trial's id changes with everything that determines its response."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+from made import injection, response, trial
+
+from introspect.records import (
+    Injection,
+    Readout,
+    Sampling,
+    Site,
+    Trial,
+    response_from_json,
+    to_json,
+    trial_from_json,
+)
+
+CHANGED = {
+    "model": "other",
+    "weights_hash": "other",
+    "dtype": "bfloat16",
+    "protocol": "other",
+    "template": "other",
+    "template_hash": "other",
+    "concept": "snow",
+    "arm": "random",
+    "injection": injection((0, 1)),
+    "n_loops": 5,
+    "repeat": 1,
+    "seed": 8,
+    "sampling": Sampling(temperature=0.5),
+}
+CHANGED_INJECTION = {
+    "sites": (Site(1, 1),),
+    "strength": 2.5,
+    "vectors_hash": "v1",
+    "extract_loop": 0,
+    "unit": "residual",
+}
+CHANGED_SAMPLING = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41}
+
+
+def test_the_id_changes_with_every_field_of_a_trial() -> None:
+    assert set(CHANGED) == {field.name for field in fields(Trial)}
+    ids = [replace(trial(), **{name: value}).id for name, value in CHANGED.items()]
+    assert len({trial().id, *ids}) == len(CHANGED) + 1
+
+
+def test_the_id_changes_with_every_field_of_its_injection_and_sampling() -> None:
+    assert set(CHANGED_INJECTION) == {field.name for field in fields(Injection)}
+    assert set(CHANGED_SAMPLING) == {field.name for field in fields(Sampling)}
+    varied = [trial(injection=replace(injection(), **{name: value})) for name, value in CHANGED_INJECTION.items()]
+    varied += [trial(sampling=replace(Sampling(), **{name: value})) for name, value in CHANGED_SAMPLING.items()]
+    assert len({trial().id, *(one.id for one in varied)}) == len(varied) + 1
+
+
+def test_the_id_of_a_trial_never_changes_between_versions() -> None:
+    assert trial().id == "3a5bf66b356a0ed1"
+
+
+def test_equal_trials_have_equal_ids_of_sixteen_hex_digits() -> None:
+    assert trial().id == trial().id
+    assert len(trial().id) == 16
+    assert int(trial().id, 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        trial(),
+        trial(arm="none", seed=2**63 - 1),
+        trial(concept='a "b"\u2028\U0001f600', injection=injection((0, 1), (3, 2), extract_loop=2, strength=-0.1)),
+    ],
+)
+def test_a_trial_comes_back_from_json_as_it_was(made: Trial) -> None:
+    again = trial_from_json(to_json(made))
+    assert again == made
+    assert again.id == made.id
+
+
+def test_a_response_comes_back_from_json_as_it_was() -> None:
+    answer = replace(response(trial(), "Yes\n\x00"), readouts=(Readout(0, 0.1, -1e-300, 1.0, 5e-324),))
+    assert response_from_json(to_json(answer)) == answer
+
+
+def test_json_has_one_form_and_no_nan() -> None:
+    written = to_json(Sampling())
+    assert written == json.dumps(json.loads(written), sort_keys=True, separators=(",", ":"))
+    with pytest.raises(ValueError, match="JSON"):
+        to_json(Sampling(temperature=math.nan))
+
+
+def test_sites_sort_in_running_order_and_read_loop_then_layer() -> None:
+    sites = [Site(1, 0), Site(0, 2), Site(0, 1), Site(1, 1)]
+    assert [str(site) for site in sorted(sites)] == ["0:1", "0:2", "1:0", "1:1"]
+
+
+def test_a_record_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        trial().seed = 3  # type: ignore[misc]
+
+
+def test_the_relative_norm_is_unknown_where_nothing_was_injected() -> None:
+    assert response(trial()).relative_norm == 0.25
+    assert response(trial(arm="none")).relative_norm is None

@@ -1,0 +1,212 @@
+"""A sweep gives the same run however often it is cut off, never mixes two, and loses nothing that was stored."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from swept import SMALL, TOTAL, contents, options, run_without_figures, save_quietly, tables
+from tiny import tiny_model
+
+from introspect.errors import InputError, InterruptionError
+from introspect.injection.plan import plan
+from introspect.laboratory import open_laboratory
+from introspect.results.store import Store, StoreError
+from introspect.sweep import batches, estimate, run_sweep, run_trials
+
+DRIVER = """
+import sys
+from pathlib import Path
+from introspect.options import Options
+from introspect.sweep import run_sweep
+model, out = sys.argv[1:]
+run_sweep(Options(model=model, out=Path(out), **{small}), lambda done, total: print(done, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_to_the_very_run_of_an_undisturbed_one(
+    tiny: Path, finished: Path, tmp_path: Path
+) -> None:
+    driver = [sys.executable, "-c", DRIVER.format(small=SMALL), str(tiny), str(tmp_path / "run")]
+    with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = list(islice(child.stdout, 3))
+        child.kill()
+    assert said == ["0\n", "4\n", "8\n"]
+    assert child.returncode == -signal.SIGKILL
+    with Store.open(tmp_path / "run") as store:
+        assert 8 <= store.count() < TOTAL
+    run_without_figures(options(tiny, tmp_path / "run"))
+    assert tables(tmp_path / "run") == tables(finished)
+
+
+def test_a_stopped_sweep_ends_after_its_batch_and_goes_on_later(tiny: Path, finished: Path, tmp_path: Path) -> None:
+    def stop(done: int, _: int) -> None:
+        if done == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptionError, match=f"stopped after 8 of {TOTAL} trials; the same command continues"):
+        run_without_figures(options(tiny, tmp_path), stop)
+    assert signal.getsignal(signal.SIGINT) == before
+    run_without_figures(options(tiny, tmp_path))
+    assert tables(tmp_path) == tables(finished)
+
+
+def test_a_second_interruption_stops_at_once_and_keeps_whole_batches(tiny: Path, tmp_path: Path) -> None:
+    def insist(done: int, _: int) -> None:
+        if done == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_without_figures(options(tiny, tmp_path), insist)
+    with Store.open(tmp_path) as store:
+        assert store.count() == 4
+
+
+def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    spaced = """UPDATE responses SET json = replace(json, '"text":', '"text" :')"""  # what a second run would not write
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as database, database:
+        database.execute(spaced)
+    before = (tmp_path / "run" / "run.sqlite").read_bytes()
+    progress: list[int] = []
+    run_without_figures(options(tiny, tmp_path / "run"), lambda done, _: progress.append(done))
+    assert progress[-1] == TOTAL
+    assert (tmp_path / "run" / "run.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"strengths": "2"}, r"strengths \[2.0, 4.0\], not \[2.0\]"),
+        ({"concepts": "dust"}, "concepts .*dust,snow.*, not .*dust"),
+        ({"temperature": 0.5}, "temperature 1.0, not 0.5"),
+        ({"layers": "1"}, 'layers "0", not "1"'),
+        ({"arms": "none"}, "arms"),
+        ({"total_loops": 2}, "total_loops null, not 2"),
+    ],
+)
+def test_another_sweep_is_refused_by_name_and_the_run_untouched(
+    tiny: Path, finished: Path, changes: dict[str, Any], said: str
+) -> None:
+    before = contents(finished)
+    with pytest.raises(InputError, match=said):
+        run_sweep(options(tiny, finished, **changes))
+    assert contents(finished) == before
+
+
+def test_where_and_how_fast_it_runs_is_no_part_of_what_it_is(tiny: Path, tmp_path: Path) -> None:
+    asked = {"arms": "none", "device": "cpu"}
+    run_without_figures(options(tiny, tmp_path, **asked, batch_size=1))
+    first = tables(tmp_path)
+    run_without_figures(options(tiny, tmp_path, **asked, batch_size=9, strengths="2.0, 4"))
+    assert tables(tmp_path) == first
+
+
+def test_a_template_that_changed_is_refused(tiny: Path, tmp_path: Path) -> None:
+    template = tmp_path / "mine.j2"
+    template.write_text("<<user>>\n<<inject>>Do you notice a thought?\n")
+    asked = options(tiny, tmp_path / "run", template=str(template), arms="none")
+    run_without_figures(asked)
+    before = contents(tmp_path / "run")
+    template.write_text("<<user>>\n<<inject>>Do you notice any thought?\n")
+    with pytest.raises(InputError, match="template_hash"):
+        run_sweep(asked)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_checkpoint_that_changed_is_refused(tiny: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny, tmp_path / "model")
+    asked = options(model, tmp_path / "run", arms="none")
+    run_without_figures(asked)
+    before = contents(tmp_path / "run")
+    save_quietly(tiny_model(seed=1), model)
+    with pytest.raises(InputError, match="weights_hash"):
+        run_sweep(asked)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_full_disk_keeps_every_batch_before_and_the_sweep_goes_on(tiny: Path, finished: Path, tmp_path: Path) -> None:
+    laboratory = open_laboratory(options(tiny, tmp_path))
+    with Store.open_or_create(tmp_path / "run", laboratory.manifest()) as store:
+
+        def fill(done: int, _: int) -> None:
+            if done == 8:
+                ((pages,),) = store._read("PRAGMA page_count")
+                store._read(f"PRAGMA max_page_count = {pages}")
+
+        with pytest.raises(StoreError, match="make room, and the same command continues"):
+            run_trials(laboratory, laboratory.vectors(), store, fill)
+        assert 8 <= store.count() < TOTAL
+    with Store.open(tmp_path / "run") as store:
+        assert store.count() % 4 == 0
+    run_without_figures(options(tiny, tmp_path / "run"))
+    assert tables(tmp_path / "run") == tables(finished)
+
+
+def test_a_trial_that_fails_is_an_error_and_not_a_no(tiny: Path, tmp_path: Path) -> None:
+    folder = run_without_figures(options(tiny, tmp_path, strengths="2,1e-30", arms="injected", loops="0"))
+    trials = pd.read_csv(folder / "tables" / "trials.csv", keep_default_na=False, na_values=[""])
+    failed = trials[trials["strength"] < 1]
+    assert list(failed["state"]) == ["error"] * 2
+    assert failed["error"].str.contains("too faint").all()
+    assert failed["rules_detected"].isna().all()
+    assert list(trials[trials["strength"] == 2]["state"]) == ["done"] * 2
+    rates = pd.read_csv(folder / "tables" / "rates.csv")
+    assert rates[rates["strength"] < 1][["k", "n", "errors"]].to_numpy().tolist() == [[0, 0, 2]] * 5
+
+
+def test_a_trial_that_failed_is_tried_again(tiny: Path, tmp_path: Path) -> None:
+    asked = options(tiny, tmp_path, arms="none")
+    laboratory = open_laboratory(asked)
+    first = next(plan(laboratory.grid(laboratory.vectors())))
+    with Store.open_or_create(tmp_path, laboratory.manifest()) as store:
+        store.add_errors([(first, "the lights went out")])
+    run_without_figures(asked)
+    with Store.open(tmp_path) as store:
+        assert (store.count(), store.count("error")) == (2, 0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, None])
+def test_answers_do_not_depend_on_the_size_of_batches(
+    tiny: Path, finished: Path, tmp_path: Path, batch_size: int | None
+) -> None:
+    folder = run_without_figures(options(tiny, tmp_path, batch_size=batch_size))
+    answers = [pd.read_csv(run / "tables" / "trials.csv")[["trial", "text"]] for run in (folder, finished)]
+    pd.testing.assert_frame_equal(*answers)
+
+
+def test_a_grader_that_is_asked_for_later_grades_what_is_there(tiny: Path, tmp_path: Path) -> None:
+    run_without_figures(options(tiny, tmp_path, arms="none"))
+    run_sweep(options(tiny, tmp_path, arms="none", grader="rules,logits"))
+    with Store.open(tmp_path) as store:
+        graded = [[grade.grader for grade in store.grades(trial.id)] for trial in store.trials()]
+    assert graded == [["logits", "rules"]] * 2
+
+
+def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, finished: Path, tmp_path: Path) -> None:
+    found = estimate(options(tiny, tmp_path / "run"))
+    trials = pd.read_csv(finished / "tables" / "trials.csv")
+    assert found.counts.total == len(trials) == TOTAL
+    assert found.counts.arms == trials["arm"].value_counts().to_dict()
+    assert found.batch_size == 4
+    assert found.bytes > 0
+    assert found.seconds > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_batches_hold_everything_once_in_order() -> None:
+    cut = list(batches(iter(range(10)), 4))  # type: ignore[arg-type]  # any items will do
+    assert cut == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
