@@ -1,7 +1,8 @@
 """What an answer claims, clause by clause: a text goes in, its decided clauses and its refusal come out.
 
-The last decided clause wins, so that an answer may take back what it began with. Conditions, questions, reported
-speech and hedges decide nothing; a hedge about the claim itself ("not sure that it is injected") takes it back.
+The last decided clause wins, so that an answer may take back what it began with; a "no" and a claim in one breath
+are no verdict. Conditions, questions, reported speech and hedges decide nothing; a hedge about the claim itself ("not
+sure that it is injected") takes it back.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ def decisions(text: str) -> list[Decision]:
     for clause in clauses(text):
         denied = any(decision.verdict is False for decision in found)
         if decision := _decide(clause, topics_count=not denied, unable=unable):
-            found.append(decision)
+            contradicts = decision.verdict and found and _gainsays(found[0], decision, text)
+            found.append(Decision(None, decision.start, decision.words) if contradicts else decision)
     return found
 
 
@@ -71,6 +73,13 @@ def _decide(clause: Clause, *, topics_count: bool, unable: bool) -> Decision | N
         return Decision(False, clause.start, clause.words)
     claim = claim or phrases.CLAIMS.search(words) or (phrases.TOPICS.search(words) if topics_count else None)
     return Decision(True, clause.start + claim.start(), clause.words) if claim else None
+
+
+def _gainsays(first: Decision, claim: Decision, text: str) -> bool:
+    """Tell whether a claim stands in one sentence with an opening "no", and nothing corrects it: "No, I notice it"."""
+    between = text[first.start : claim.start]
+    corrected = phrases.CORRECTION.search(between) or phrases.SENTENCE_END.search(between)
+    return bool(phrases.BARE_NO.match(first.words)) and not corrected
 
 
 def _presents_as_unable(text: str) -> bool:

@@ -36,6 +36,10 @@ BORDER = _any(
 )
 """What separates two clauses."""
 
+BARE_NO = re.compile(r"^(?:no|nope)$", re.IGNORECASE)
+CORRECTION = re.compile(r"\b(?:but|however|though|although|yet|except|actually|wait)\b", re.IGNORECASE)
+SENTENCE_END = re.compile(r"[.!?;\n\u2014\u2013]")
+
 ASIDE = _any(
     r"\bif\b(?! i(?:'m| am)(?: being)? honest).*",
     r"\b(?:whether|unless|when|whenever|in case|what i|what you|how i)\b.*",
