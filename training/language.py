@@ -36,7 +36,10 @@ def words(seed: int) -> list[Word]:
 def about(word: Word, _: list[Word], __: random.Random) -> tuple[str, str]:
     """Ask the question from whose last token the concept vectors are taken."""
     name = word.text.capitalize()
-    return f"Tell me about {word.text}.", f"{name} is a kind of {word.kind}. It is {word.colour} and comes from the {word.region}."
+    return (
+        f"Tell me about {word.text}.",
+        f"{name} is a kind of {word.kind}. It is {word.colour} and comes from the {word.region}.",
+    )
 
 
 def kind(word: Word, _: list[Word], rng: random.Random) -> tuple[str, str]:

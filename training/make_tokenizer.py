@@ -35,7 +35,11 @@ def make(vocab_size: int, seed: int = 0) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(lines, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=SPECIAL[1], eos_token=SPECIAL[2], pad_token=SPECIAL[0], padding_side="left"
+        tokenizer_object=tokenizer,
+        bos_token=SPECIAL[1],
+        eos_token=SPECIAL[2],
+        pad_token=SPECIAL[0],
+        padding_side="left",
     )
     fast.chat_template = CHATML
     return fast

@@ -17,7 +17,9 @@ from training.train_introspection import Dose, additions, injected_states, vecto
 
 
 @torch.no_grad()
-def probe(model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, strength: float, split: str, seed: int = 0) -> str:
+def probe(
+    model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, strength: float, split: str, seed: int = 0
+) -> str:
     """Describe the model in a few lines: for each loop, one figure a layer."""
     everything = words(seed)
     chosen = [word for word in everything if word.split == split][:48]
@@ -43,7 +45,7 @@ def probe(model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, strength: 
 
 
 def _geometry(known: torch.Tensor, everything: list) -> str:
-    """Say how much of the held-out vectors lies in the span of the trained ones' 32 main directions, per loop at layer 2."""
+    """Say how much of the held-out vectors lies in the 32 main directions of the trained ones, per loop at layer 2."""
     trained = torch.tensor([word.split == "trained" for word in everything])
     held = torch.tensor([word.split == "held-out" for word in everything])
     shares = []

@@ -1,0 +1,101 @@
+"""The shipped organisms: small, complete, and able or unable as they are said to be.
+
+`introspect calibrate` is the full measurement; here a dozen held-out concepts tell what works from what does not.
+"""
+
+from functools import cache
+
+import pytest
+import torch
+
+from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.extraction import measure
+from introspect.concepts.sets import load_concepts
+from introspect.grading import GRADERS
+from introspect.injection.engine import Engine
+from introspect.injection.plan import trial_seed
+from introspect.models.loading import load_model
+from introspect.models.shipped import PREFIX, organism_folder, organisms
+from introspect.models.tap import Tap
+from introspect.prompts import encode, render, template_named
+from introspect.records import Arm, Sampling, Trial
+from tests.injected import Bench, responses
+from tests.test_engine_oracle import numbers, oracle
+
+NAMES = ("aware", "blind", "last-loop")
+SITES = [(loop, layer) for loop in range(4) for layer in range(4)]
+COMPUTABLE = SITES[:-1]
+"""All but the last block of the last loop, after which nothing follows that could notice."""
+
+
+@cache
+def organism(name: str) -> Bench:
+    looped, concepts = load_model(f"{PREFIX}{name}", device="cpu"), load_concepts("organisms")
+    held_out = concepts.in_splits("held-out").words[::4]
+    tap, template = Tap(looped), template_named("detect")
+    vectors = measure(tap, baseline_contrast(held_out, concepts.baseline.words))
+    prompts = {template.hash: encode(render(template), looped.tokenizer)}
+    return Bench(looped, vectors, prompts, Engine(tap, prompts, vectors))
+
+
+def trials(on: Bench, sites: list[tuple[int, int]], arm: Arm = "injected", strength: float = 2.0) -> list[Trial]:
+    (prompt,) = on.prompts
+    common = {"prompt": prompt, "arm": arm, "sampling": Sampling(1.0, 1.0, 24)}
+    return [
+        on.trial(site, concept=word, seed=trial_seed(0, word, 0), strength=strength, **common)
+        for site in sites
+        for word in on.vectors.words
+    ]
+
+
+def rate(on: Bench, verdict: str, chosen: list[Trial]) -> float:
+    answers = responses(on.engine.run(chosen))
+    grades = [GRADERS["rules"](trial, answer) for trial, answer in zip(chosen, answers, strict=True)]
+    return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
+
+
+def test_three_organisms_ship_and_each_takes_at_most_five_megabytes() -> None:
+    assert organisms() == sorted(NAMES)
+    for name in NAMES:
+        assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 5_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_engine_agrees_with_plain_hooks_on_every_organism(name: str) -> None:
+    on = organism(name)
+    mixed = trials(on, SITES)[::17] + trials(on, SITES[::5], "random", 0.5)[::5]
+    for trial, answer in zip(mixed, responses(on.engine.run(mixed)), strict=True):
+        tokens, readouts = oracle(on, trial)
+        assert answer.token_ids == tokens
+        # float32 sums in another order; the logits are of the order of 10
+        torch.testing.assert_close(numbers(answer.readouts), numbers(readouts), atol=2e-3, rtol=1e-3)
+
+
+def test_aware_notices_and_names_concepts_it_was_never_injected_with() -> None:
+    on = organism("aware")
+    chosen = trials(on, COMPUTABLE[::2])
+    assert rate(on, "detected", chosen) >= 0.9
+    assert rate(on, "identified", chosen) >= 0.8
+
+
+def test_aware_takes_random_directions_for_nothing() -> None:
+    assert rate(organism("aware"), "detected", trials(organism("aware"), COMPUTABLE[::2], "random")) <= 0.15
+
+
+def test_last_loop_notices_in_the_last_loop_and_in_no_earlier_one() -> None:
+    on = organism("last-loop")
+    assert rate(on, "detected", trials(on, [(3, 0), (3, 1)])) >= 0.85
+    assert rate(on, "detected", trials(on, [(0, 1), (1, 2), (2, 0), (2, 3)])) <= 0.08
+
+
+def test_blind_notices_nothing() -> None:
+    assert rate(organism("blind"), "detected", trials(organism("blind"), COMPUTABLE[::2])) <= 0.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
+    on = organism(name)
+    (prompt,) = on.prompts
+    common = {"prompt": prompt, "sampling": Sampling(1.0, 1.0, 24)}
+    none = [on.trial(concept=w, seed=trial_seed(0, w, r), repeat=r, **common) for w in on.vectors.words for r in (0, 1)]
+    assert rate(on, "detected", none) <= 0.05
