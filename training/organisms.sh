@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${1:-.venv/bin}
-work=training/work
+work=training/made
 home=introspect/models/organisms
 export OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 
