@@ -50,11 +50,38 @@ def test_the_order_in_the_batch_does_not_matter(exact: Bench) -> None:
     assert all(close(one, other) for one, other in zip(responses(forward), responses(backward[::-1]), strict=True))
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5, 19])
+def test_waiting_for_a_row_changes_nothing(exact: Bench, rows: int) -> None:
+    trials = exact.mixed(seed=6, n=40)
+    waited, at_once = exact.engine.run(trials, rows), exact.engine.run(trials)
+    assert all(close(one, other) for one, other in zip(responses(waited), responses(at_once), strict=True))
+
+
+def test_a_waiting_trial_takes_the_row_of_one_that_is_finished() -> None:
+    on = bench()
+    trials = [
+        on.trial((1, 0), seed=seed, sampling=Sampling(max_new_tokens=12 if seed < 3 else 2)) for seed in range(15)
+    ]
+    on.looped.end_of_turn = ()
+    rows: list[int] = []
+    on.looped.model.register_forward_pre_hook(lambda _, __, given: rows.append(_rows(given)), with_kwargs=True)
+    on.engine.run(trials, 4)
+    decoded = [n for n in rows if n < 0]
+    assert sum(decoded) == -(3 * 11 + 12)
+    assert len(decoded) == 12
+
+
+def _rows(given: dict[str, torch.Tensor]) -> int:
+    """Give the rows of a forward, negative when it runs one new token of each."""
+    ids = given.get("input_ids")
+    return 1 if ids is None or ids.shape[1] > 1 else -len(ids)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_other_rows_are_bit_equal_when_one_rows_injection_changes(dtype: torch.dtype) -> None:
     on = bench(dtype)
     trials = [on.trial((loop, 1), concept=word, seed=loop) for loop in range(3) for word in ("dust", "salt")]
-    changed = [on.trial((0, 0), (2, 1), strength=-30.0, seed=99), *trials[1:]]
+    changed = [on.trial((0, 1), (2, 1), strength=-30.0, seed=99), *trials[1:]]
     before, after = responses(on.engine.run(trials)), responses(on.engine.run(changed))
     assert before[1:] == after[1:]
     assert before[0].readouts != after[0].readouts
@@ -104,10 +131,10 @@ def test_the_shared_beginning_is_run_once_and_never_changed() -> None:
     assert on.engine.run(on.mixed(seed=4, n=8)) == first
     assert on.engine.prefix(("open", 3)) is prefix
     fresh = prefill(Tap(on.looped), on.prompts["open"], 3)
-    assert len(prefix.cache.layers) == on.looped.n_layers * 3
-    for used, new in zip(prefix.cache.layers, fresh.cache.layers, strict=True):
-        assert torch.equal(used.keys, new.keys)
-        assert torch.equal(used.values, new.values)
+    for used, new in [(prefix.clean.shared, fresh.clean.shared), (prefix.clean.own, fresh.clean.own)]:
+        assert all(torch.equal(one, other) for one, other in zip(used, new, strict=True))
+        assert len(used[0]) == on.looped.n_layers * 3
+    assert all(torch.equal(h, fresh.states[site]) for site, h in prefix.states.items())
 
 
 def test_an_answer_stops_at_the_end_of_turn_or_at_its_length() -> None:
@@ -153,6 +180,19 @@ def test_logits_that_are_not_finite_fail_their_own_trial_only(on: Bench) -> None
     assert "not finite in float32 at strength 1e+39" in failure.message
     harmless = responses(on.engine.run([trials[0], on.trial((0, 1), strength=1.0), trials[2]]))
     assert (first, last) == (harmless[0], harmless[2])
+
+
+def test_a_row_in_which_something_was_not_finite_is_as_good_as_new() -> None:
+    on = bench()
+    on.looped.end_of_turn = ()
+    long, short = Sampling(max_new_tokens=9), Sampling(max_new_tokens=3)
+    broken = [on.trial((0, 0), strength=1e39, repeat=i) for i in range(3)]
+    good = [on.trial((0, 1), seed=seed, sampling=short if seed % 2 else long) for seed in range(6)]
+    order = [good[0], broken[0], good[1], broken[1], *good[2:], broken[2]]
+    results = dict(zip(order, on.engine.run(order, 2), strict=True))
+    assert all(isinstance(results[trial], Failure) for trial in broken)
+    alone = [responses(on.engine.run([trial]))[0].token_ids for trial in good]
+    assert [response.token_ids for response in responses([results[trial] for trial in good])] == alone
 
 
 @pytest.mark.parametrize("site", [(3, 0), (0, 2), (-1, 0)])

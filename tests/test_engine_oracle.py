@@ -8,7 +8,7 @@ import torch
 
 from introspect.injection.answers import AnswerTokens
 from introspect.injection.directions import added_vector
-from introspect.injection.prefix import clean_norms, prefill
+from introspect.injection.prefix import prefill
 from introspect.injection.sampling import uniforms
 from introspect.models.tap import Tap
 from introspect.records import Readout, Sampling, Site, Trial
@@ -118,4 +118,4 @@ def test_clean_norms_are_those_of_a_plain_forward_over_the_span() -> None:
         with hooked(on.looped, visits), torch.no_grad():
             on.looped.model(input_ids=torch.tensor([encoded.token_ids]), use_cache=False)
         tap = Tap(on.looped)
-        assert clean_norms(tap, prefill(tap, encoded, 3)) == pytest.approx(norms, rel=1e-12), name
+        assert prefill(tap, encoded, 3).norms() == pytest.approx(norms, rel=1e-12), name

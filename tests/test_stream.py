@@ -1,4 +1,4 @@
-"""Trials as a stream of batches: order, memory that runs out, and how many rows fit."""
+"""Trials as a stream of blocks: order, memory that runs out, and how many rows fit."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,18 @@ from tests.injected import bench, responses
 
 
 class Small(Engine):
-    """An engine on a machine on which so many rows fit; it keeps the sizes that were tried."""
+    """An engine on a machine on which so many rows fit; it keeps what was tried: trials, and rows side by side."""
 
     def __init__(self, of: Engine, fits: int, error: RuntimeError) -> None:
         super().__init__(of.tap, of.prompts, of.vectors)
-        self.fits, self.error, self.tried = fits, error, list[int]()
+        self.fits, self.error, self.tried = fits, error, list[tuple[int, int]]()
 
-    def run(self, trials: Sequence[Trial]) -> list[Response | Failure]:
-        self.tried.append(len(trials))
-        if len(trials) > self.fits:
+    def run(self, trials: Sequence[Trial], rows: int | None = None) -> list[Response | Failure]:
+        rows = min(rows or len(trials), len(trials))
+        self.tried.append((len(trials), rows))
+        if rows > self.fits:
             raise self.error
-        return super().run(trials)
+        return super().run(trials, rows)
 
 
 ON = bench(torch.float64)
@@ -33,22 +34,22 @@ TRIALS = ON.mixed(seed=5, n=11)
 CPU = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
 
-def test_batches_come_in_order_and_equal_one_large_run() -> None:
-    batches = list(run_all(ON.engine, iter(TRIALS), 4))
-    assert [len(batch) for batch in batches] == [4, 4, 3]
-    assert [trial for batch in batches for trial, _ in batch] == TRIALS
+def test_blocks_come_in_order_and_equal_one_large_run() -> None:
+    blocks = list(run_all(ON.engine, iter(TRIALS), 1))
+    assert [len(block) for block in blocks] == [4, 4, 3]
+    assert [trial for block in blocks for trial, _ in block] == TRIALS
     tokens = [response.token_ids for response in responses(ON.engine.run(TRIALS))]
-    assert [r.token_ids for r in responses([result for batch in batches for _, result in batch])] == tokens
+    assert [r.token_ids for r in responses([result for block in blocks for _, result in block])] == tokens
 
 
 @pytest.mark.parametrize(
     "error", [CPU, torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory")]
 )
-def test_a_batch_that_does_not_fit_is_halved_and_no_trial_is_lost(error: RuntimeError) -> None:
-    engine = Small(ON.engine, 3, error)
-    batches = list(run_all(engine, iter(TRIALS), 8))
-    assert engine.tried == [8, 4, 2, 2, 2, 2, 2, 1]
-    assert [trial for batch in batches for trial, _ in batch] == TRIALS
+def test_rows_that_do_not_fit_are_halved_for_good_and_no_trial_is_lost(error: RuntimeError) -> None:
+    engine = Small(ON.engine, 1, error)
+    blocks = list(run_all(engine, iter(TRIALS), 2))
+    assert engine.tried == [(8, 2), (8, 1), (3, 1)]
+    assert [trial for block in blocks for trial, _ in block] == TRIALS
 
 
 def test_not_even_one_row_is_the_users_error() -> None:
@@ -63,8 +64,8 @@ def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
 
 def test_the_stream_is_read_no_further_than_needed() -> None:
     left = iter(TRIALS)
-    next(run_all(ON.engine, left, 3))
-    assert list(left) == TRIALS[3:]
+    next(run_all(ON.engine, left, 1))
+    assert list(left) == TRIALS[4:]
 
 
 def test_a_row_takes_at_least_its_cache_and_more_with_more_loops_and_tokens() -> None:

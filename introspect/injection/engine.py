@@ -11,11 +11,11 @@ from torch import Tensor
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answers import answer_tokens
-from introspect.injection.batch import Batch
 from introspect.injection.directions import added_vector
 from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
-from introspect.injection.prefix import Prefix, clean_norms, prefill
+from introspect.injection.pool import Pool
+from introspect.injection.prefix import Prefix, prefill
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.records import Response, Site, Trial
@@ -39,10 +39,10 @@ class Engine:
         self._prefixes: dict[Key, Prefix] = {}
         self._norms: dict[Key, dict[Site, float]] = {}
 
-    def run(self, trials: Sequence[Trial]) -> list[Response | Failure]:
-        """Run trials side by side and give for each, in their order, its response or why there is none.
+    def run(self, trials: Sequence[Trial], rows: int | None = None) -> list[Response | Failure]:
+        """Run trials, at most `rows` side by side, and give for each, in their order, its response or why not.
 
-        Trials of another prompt or number of loops go into a batch of their own. Raises InputError for a trial that
+        Trials of another prompt or number of loops are run after one another. Raises InputError for a trial that
         belongs to another model, other vectors or a prompt that is not known, before anything is run.
         """
         for trial in trials:
@@ -55,8 +55,8 @@ class Engine:
             for key, members in groups.items():
                 group = [trials[index] for index in members]
                 injector = self.injector(group)
-                batch = Batch(self.tap, self.prefix(key), group, injector, self.answers)
-                results.update(zip(members, batch.run(), strict=True))
+                pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, rows or len(group))
+                results.update(zip(members, pool.run(), strict=True))
         return [results[index] for index in range(len(trials))]
 
     def prefix(self, key: Key) -> Prefix:
@@ -81,7 +81,7 @@ class Engine:
     def _clean_norms(self, trial: Trial) -> dict[Site, float]:
         key = (trial.template_hash, trial.n_loops)
         if key not in self._norms:
-            self._norms[key] = clean_norms(self.tap, self.prefix(key))
+            self._norms[key] = self.prefix(key).norms()
         return self._norms[key]
 
     def _check(self, trial: Trial) -> None:

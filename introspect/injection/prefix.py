@@ -1,17 +1,16 @@
-"""The tokens before the injection span, run once and shared by all rows of all batches.
+"""What all trials of a prompt have in common, run once: the tokens before the span, and the rest with nothing injected.
 
-Goes in: a prompt and a number of loops. Comes out: a Prefix, whose cache is copied for each batch and never changed.
+Goes in: a prompt and a number of loops. Comes out: a Prefix, from which a trial goes on behind its first site.
 """
 
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
 
+from introspect.models.rows import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.records import Site
@@ -19,55 +18,81 @@ from introspect.records import Site
 
 @dataclass(frozen=True)
 class Prefix:
-    """A prompt of which the first `split` tokens are in the cache."""
+    """A prompt that has been run; the first `split` tokens are shared, the rest is what injections change."""
 
     encoded: Encoded
     n_loops: int
     split: int
-    cache: Cache
+    clean: RowCache
+    """The shared beginning, and one row that holds the rest."""
+    states: dict[Site, Tensor]
+    """The residual stream over the rest at every site, `(1, position, d_model)`."""
+    logits: Tensor
+    """After the last token, `(1, vocabulary)`."""
 
-    def caches(self, rows: int) -> Cache:
-        """Copy the cache for so many rows."""
-        cache = copy.deepcopy(self.cache)
-        cache.batch_repeat_interleave(rows)
-        return cache
+    def cache(self, rows: int, new_tokens: int) -> RowCache:
+        """Make room for rows that go on for so many tokens."""
+        return RowCache(*self.clean.shared, rows, self.length + new_tokens)
 
     @property
-    def rest(self) -> Sequence[int]:
-        """Give the tokens of the prompt that are not in the cache; at least one."""
-        return self.encoded.token_ids[self.split :]
+    def length(self) -> int:
+        """Give the number of tokens in the rest; at least one."""
+        return len(self.encoded.token_ids) - self.split
 
     @property
     def columns(self) -> slice:
-        """Say which of `rest` are in the injection span."""
+        """Say which of the rest are in the injection span."""
         start, stop = self.encoded.span_start, self.encoded.span_stop
-        return slice(start - self.split, len(self.rest) if stop is None else stop - self.split)
+        return slice(start - self.split, self.length if stop is None else stop - self.split)
+
+    def norms(self) -> dict[Site, float]:
+        """Give the mean norm of the residual stream over the span at every site, nothing injected."""
+        return {site: residual_norms(h[:, self.columns]).mean().item() for site, h in self.states.items()}
 
 
 def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
-    """Run the tokens before the span, leaving at least the last one of the prompt."""
+    """Run the tokens before the span, leaving at least the last one of the prompt, and then the rest."""
     split = min(encoded.span_start, len(encoded.token_ids) - 1)
-    cache = tap.looped.new_cache()
-    if split:
-        ids = torch.tensor([encoded.token_ids[:split]], device=tap.looped.device)
-        tap.run({}, n_loops=n_loops, input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Prefix(encoded, n_loops, split, cache)
+    begin, rest = encoded.token_ids[:split], encoded.token_ids[split:]
+    clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest))
+    clean.aim(0, [0], len(rest))
+    states: dict[Site, Tensor] = {}
+    visits = {site: partial(_keep, states, site) for site in tap.looped.sites(n_loops)}
+    output = tap.run(visits, n_loops=n_loops, **inputs(tap, [list(rest)], [split], clean))
+    return Prefix(encoded, n_loops, split, clean, states, output.logits[:, -1])
 
 
-def clean_norms(tap: Tap, prefix: Prefix) -> dict[Site, float]:
-    """Measure the mean norm of the residual stream over the span's prompt tokens at every site, nothing injected."""
-    norms: dict[Site, float] = {}
-
-    def measure(site: Site, h: Tensor) -> None:
-        norms[site] = residual_norms(h[:, prefix.columns]).mean().item()
-
-    visits = {site: partial(measure, site) for site in tap.looped.sites(prefix.n_loops)}
-    ids = torch.tensor([prefix.rest], device=tap.looped.device)
-    cache = prefix.caches(1)
-    tap.run(visits, n_loops=prefix.n_loops, input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return norms
+def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:
+    """Give the arguments of a forward over new tokens of each row, given the position of the first one of each."""
+    tokens, first = (torch.tensor(numbers, device=tap.looped.device) for numbers in (ids, positions))
+    return {
+        "input_ids": tokens,
+        "position_ids": first[:, None] + torch.arange(tokens.shape[1], device=tokens.device),
+        "past_key_values": cache,
+        "use_cache": True,
+        "logits_to_keep": 1,
+    }
 
 
 def residual_norms(h: Tensor) -> Tensor:
     """Give the norm of each position of `(..., d_model)`, in float32 at least."""
     return h.to(torch.promote_types(h.dtype, torch.float32)).norm(dim=-1)
+
+
+def _beginning(tap: Tap, ids: list[int], n_loops: int) -> tuple[Tensor, Tensor]:
+    """Give keys and values of the beginning, `(slots, kv_heads, columns, head_dim)` each."""
+    looped = tap.looped
+    if not ids:
+        slots, heads, size = looped.cache_shape(n_loops)
+        empty = torch.empty(slots, heads, 0, size, dtype=looped.dtype, device=looped.device)
+        return empty, empty
+    cache = looped.new_cache()
+    tokens = torch.tensor([ids], device=looped.device)
+    tap.run({}, n_loops=n_loops, input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    keys = torch.cat([layer.keys for layer in cache.layers])  # type: ignore[misc, union-attr]  # tensors, once used
+    values = torch.cat([layer.values for layer in cache.layers])  # type: ignore[misc, union-attr]
+    return keys, values
+
+
+def _keep(states: dict[Site, Tensor], site: Site, h: Tensor) -> None:
+    states[site] = h.clone()

@@ -24,7 +24,7 @@ def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
     ids = [*encoded.token_ids, *response.token_ids[:-1]]
     stop = len(ids) if encoded.span_stop is None else encoded.span_stop
     with torch.inference_mode():
-        adding = engine.injector([trial]).visits(slice(encoded.span_start, stop))
+        adding = engine.injector([trial]).visits([0], slice(encoded.span_start, stop))
         kept = torch.empty(trial.n_loops, looped.n_layers, len(ids), looped.d_model, dtype=looped.dtype)
         visits = {site: _recorder(kept, site, adding.get(site)) for site in looped.sites(trial.n_loops)}
         tokens = torch.tensor([ids], device=looped.device)

@@ -1,4 +1,4 @@
-"""A stream of trials through the engine in batches, smaller ones when memory runs out."""
+"""A stream of trials through the engine in blocks, with fewer rows side by side when memory runs out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -12,31 +12,36 @@ from introspect.records import Response, Trial
 
 Result = tuple[Trial, Response | Failure]
 
+BLOCK = 4
+"""Batches in a block: trials of one block take one another's rows, and a block is what is stored at once."""
+
+
+def blocks(trials: Iterable[Trial], batch_size: int) -> Iterator[list[Trial]]:
+    """Cut a stream into lists of BLOCK batches, the last one shorter."""
+    stream = iter(trials)
+    while block := list(islice(stream, BLOCK * batch_size)):
+        yield block
+
 
 def run_all(engine: Engine, trials: Iterable[Trial], batch_size: int) -> Iterator[list[Result]]:
-    """Run all trials and give the results batch by batch, in order.
+    """Run all trials, at most `batch_size` side by side, and give the results block by block, in order.
 
-    When a batch does not fit in memory, it and all later ones are run in halves; raises InputError when not even
-    one row fits.
+    When a block does not fit in memory, it and all later ones are run with half as many rows; raises InputError when
+    not even one row fits.
     """
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: must be at least 1")
-    stream = iter(trials)
-    waiting: list[Trial] = []
-    while waiting := waiting or list(islice(stream, batch_size)):
-        batch = waiting[:batch_size]
-        results = _run(engine, batch)
-        if results is None:
-            batch_size = _halved(len(batch))
-            continue
-        waiting = waiting[len(batch) :]
-        yield list(zip(batch, results, strict=True))
+    rows = batch_size
+    for block in blocks(trials, batch_size):
+        while (results := _run(engine, block, rows)) is None:
+            rows = _halved(min(rows, len(block)))
+        yield list(zip(block, results, strict=True))
 
 
-def _run(engine: Engine, batch: Sequence[Trial]) -> list[Response | Failure] | None:
-    """Run a batch; None when memory ran out, which can be tried again once the traceback has let go of its tensors."""
+def _run(engine: Engine, block: Sequence[Trial], rows: int) -> list[Response | Failure] | None:
+    """Run a block; None when memory ran out, which can be tried again once the traceback has let go of its tensors."""
     try:
-        return engine.run(batch)
+        return engine.run(block, rows)
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise

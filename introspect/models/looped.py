@@ -6,6 +6,7 @@ read a state out, and how to write a chat down.
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,6 +18,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 
 from introspect.errors import InputError
+from introspect.models.rows import ATTENTION
 from introspect.records import Site
 
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
@@ -42,6 +44,7 @@ class LoopedModel(ABC):
 
     def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         self.name, self.model, self.tokenizer = name, model, tokenizer  # Any: the family knows the model's parts
+        self.model.set_attn_implementation(ATTENTION)
 
     @staticmethod
     @abstractmethod
@@ -57,8 +60,12 @@ class LoopedModel(ABC):
         """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
 
     @abstractmethod
-    def bytes_per_token(self, n_loops: int) -> int:
-        """Give the bytes that one token of one row takes in the cache."""
+    def resume_arguments(self, site: Site, state: Tensor) -> dict[str, Any]:
+        """Give the forward arguments that go on behind a site, whose state is `(batch, position, d_model)`."""
+
+    @abstractmethod
+    def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
+        """Give the slots of the cache, numbered as the sites run, the heads of keys and values, and their size."""
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
@@ -74,6 +81,10 @@ class LoopedModel(ABC):
         if not (0 <= site.loop < n_loops and 0 <= site.layer < self.n_layers):
             raise SiteError(f"site {site}: a forward of {n_loops} loops has {n_loops} x {self.n_layers} (loop:layer)")
         return self.blocks[site.layer], site.loop
+
+    def bytes_per_token(self, n_loops: int) -> int:
+        """Give the bytes that one token of one row takes in the cache: a key and a value in every slot."""
+        return 2 * math.prod(self.cache_shape(n_loops)) * self.dtype.itemsize
 
     def new_cache(self) -> Cache:
         """Make an empty cache that grows with the loops and the tokens."""

@@ -65,8 +65,13 @@ class OuroModel(OuroPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         n_loops: int | None = None,
+        after: tuple[int, int] | None = None,
     ) -> tuple[Tensor, ...]:
-        """Give the normed state after each of `n_loops` loops (default: `config.total_ut_steps`)."""
+        """Give the normed state after each of `n_loops` loops (default: `config.total_ut_steps`).
+
+        `after` goes on behind the block at that (loop, layer), whose output `inputs_embeds` then is; the loops
+        before are left out of what is given.
+        """
         n_loops = self.config.total_ut_steps if n_loops is None else n_loops
         if n_loops < 1:
             raise InputError(f"n_loops {n_loops}: a looped model runs at least one loop")
@@ -77,8 +82,9 @@ class OuroModel(OuroPreTrainedModel):
         mask = create_causal_mask(self.config, h, attention_mask, past_key_values)
         angles = _angles(self.config, position_ids, h.dtype)
         states = []
-        for loop in range(n_loops):
-            for layer in self.layers:
+        first_loop, first_layer = (0, 0) if after is None else (after[0], after[1] + 1)
+        for loop in range(first_loop, n_loops):
+            for layer in self.layers[first_layer if loop == first_loop else 0 :]:
                 h = layer(h, loop, angles, mask, past_key_values)
             h = self.norm(h)
             states.append(h)
@@ -108,18 +114,20 @@ class OuroForCausalLM(OuroPreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         n_loops: int | None = None,
         exit_threshold: float | None = None,
+        after: tuple[int, int] | None = None,
         **_: Any,  # arguments that generate() passes to every model
     ) -> LoopedOutput:
         """Run the loops and read the last one out.
 
         `exit_threshold` (0 to 1) reads each token at the first loop at which the exit gate's cumulative
-        probability reaches it; None, the default whatever the config says, always reads the last loop.
+        probability reaches it; None, the default whatever the config says, always reads the last loop. `after` is
+        that of OuroModel.
         """
         if use_cache is None:
             use_cache = self.config.use_cache and not self.training
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()  # made without a config it grows by one slot a (loop, layer)
-        states = self.model(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, n_loops)
+        states = self.model(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, n_loops, after)
         state = states[-1] if exit_threshold is None else self._exit(states, exit_threshold)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(state[:, kept])

@@ -9,6 +9,7 @@ from introspect.errors import InputError
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro import OuroForCausalLM
 from introspect.models.ouro_config import OuroConfig
+from introspect.records import Site
 
 
 class OuroLooped(LoopedModel):
@@ -38,10 +39,14 @@ class OuroLooped(LoopedModel):
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
-    def bytes_per_token(self, n_loops: int) -> int:
-        """Give the bytes that one token of one row takes in the cache: a key and a value at every site."""
+    def resume_arguments(self, site: Site, state: Tensor) -> dict[str, Any]:
+        """Give the forward arguments that go on behind a site, whose state is `(batch, position, d_model)`."""
+        return {"inputs_embeds": state, "after": (site.loop, site.layer)}
+
+    def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
+        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
-        return 2 * n_loops * self.n_layers * config.num_key_value_heads * config.head_dim * self.dtype.itemsize
+        return n_loops * self.n_layers, config.num_key_value_heads, config.head_dim
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""

@@ -37,16 +37,27 @@ class Tap:
         self._block = {block: self._traced.get(paths[block]) for block in looped.blocks}
 
     @torch.no_grad()
-    def run(self, visits: Mapping[Site, Visit], *, n_loops: int | None = None, **inputs: Any) -> Any:
+    def run(
+        self,
+        visits: Mapping[Site, Visit],
+        *,
+        n_loops: int | None = None,
+        after: tuple[Site, Tensor] | None = None,
+        **inputs: Any,
+    ) -> Any:
         """Run one forward of `n_loops` loops (default: as trained) and give the model's output.
 
         Each visit is called with the live block output `(batch, position, d_model)`, in running order, and may
-        change it in place. `inputs` are the forward's own arguments. Raises SiteError for a site that does not
-        exist in so many loops, before anything is run, or that was not visited exactly once.
+        change it in place. `inputs` are the forward's own arguments. `after` goes on behind a site, given its block's
+        output, instead of beginning with tokens. Raises SiteError for a site that does not exist in so many loops or
+        lies before, before anything is run, or that was not visited exactly once.
         """
         loops = self.looped.n_loops if n_loops is None else n_loops
         inputs = {**self.looped.forward_arguments(loops), **inputs}
-        plan = [(site, *self.looped.locate(site, loops), visits[site]) for site in sorted(visits)]
+        passed = [] if after is None else [site for site in self.looped.sites(loops) if site <= after[0]]
+        if after is not None:
+            inputs |= self.looped.resume_arguments(*after)
+        plan = [(site, *self._call(site, loops, passed), visits[site]) for site in sorted(visits)]
         if not plan:
             return self.looped.model(**inputs)
         planned = [site for site, *_ in plan]
@@ -57,6 +68,13 @@ class Tap:
         if visited != planned:
             raise SiteError(f"planned sites {_listed(planned)}; visited {_listed(visited)}")
         return output
+
+    def _call(self, site: Site, loops: int, passed: list[Site]) -> tuple[nn.Module, int]:
+        """Give a site's block and which of its calls it is in a forward that leaves out the sites passed."""
+        block, call = self.looped.locate(site, loops)
+        if site in passed:
+            raise SiteError(f"site {site}: the forward begins behind {passed[-1]}")
+        return block, call - sum(self.looped.locate(other, loops)[0] is block for other in passed)
 
     def _trace(self, plan: list[Planned], inputs: dict[str, Any]) -> tuple[list[Site], Any]:
         """Run the forward; where nnsight cuts the body of `with` short, `visited` ends early."""

@@ -1,0 +1,144 @@
+"""Rows side by side, token by token: a trial that is finished leaves, and one that waits takes its row.
+
+All trials share one prompt. Each goes on behind its first site from the states of the prompt with nothing injected, so
+that only what an injection can change is run. Rows may be of unequal length; there is no padding.
+Goes in: a prefix and trials. Comes out: a Response or a Failure for each.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from introspect.injection.answers import AnswerTokens, read
+from introspect.injection.guards import Failure, finite_readouts, finite_rows, not_finite, too_faint
+from introspect.injection.injector import Injector
+from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.sampling import draw, uniforms
+from introspect.injection.start import Start
+from introspect.models.tap import Tap, Visit
+from introspect.records import Readout, Response, Site, Trial
+
+REFILL = 4
+"""Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
+
+
+class Pool:
+    """Trials of one prompt and one number of loops, at most `rows` at a time; `run` may be called once."""
+
+    def __init__(
+        self, tap: Tap, prefix: Prefix, trials: Sequence[Trial], injector: Injector, answers: AnswerTokens, rows: int
+    ) -> None:
+        self.tap, self.prefix, self.trials, self.injector, self.answers = tap, prefix, trials, injector, answers
+        self.capacity = min(rows, len(trials))
+        self.rows: list[int] = []
+        """The trial in each row."""
+        self.visits: dict[Site, Visit] | None = None
+        """What is added to the rows as they stand; None when they have changed."""
+        self.tokens: list[list[int]] = [[] for _ in trials]
+        self.readouts: list[list[Readout]] = [[] for _ in trials]
+        self.broken: set[int] = set()
+        """Trials whose logits were not finite."""
+        settings = [trial.sampling for trial in trials]
+        longest = max(sampling.max_new_tokens for sampling in settings)
+        self.cache = prefix.cache(self.capacity, longest)
+        self.uniforms = uniforms([trial.seed for trial in trials], longest)
+        self.temperature = torch.tensor([sampling.temperature for sampling in settings], dtype=torch.float64)
+        self.top_p = torch.tensor([sampling.top_p for sampling in settings], dtype=torch.float64)
+
+    def run(self) -> list[Response | Failure]:
+        """Walk the whole way."""
+        waiting = deque(range(len(self.trials)))
+        while waiting or self.rows:
+            free = self.capacity - len(self.rows)
+            if waiting and free * REFILL >= self.capacity:
+                self._admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
+            elif self.rows:
+                self._write(0, self._next())
+        return self._results()
+
+    def _admit(self, trials: list[int]) -> None:
+        """Let trials into the free rows, those of one first site together, and draw their first tokens."""
+        groups: dict[Site | None, list[int]] = {}
+        for trial in trials:
+            groups.setdefault(self.injector.first[trial], []).append(trial)
+        first, logits = len(self.rows), []
+        for site, members in groups.items():
+            self.cache.aim(len(self.rows), [0] * len(members), self.prefix.length)
+            start = Start(self.tap, self.prefix, self.cache, self.injector, members, site)
+            logits.append(start.run())
+            self._read(members, start.last_states)
+            self.rows += members
+        self.visits = None
+        self._write(first, torch.cat(logits))
+
+    def _read(self, trials: list[int], states: Sequence[Tensor]) -> None:
+        """Read the last position of the prompt out after every loop."""
+        for loop, state in enumerate(states):
+            for trial, readout in zip(trials, read(self.tap.looped.readout(state), self.answers, loop), strict=True):
+                self.readouts[trial].append(readout)
+
+    def _write(self, first: int, logits: Tensor) -> None:
+        """Draw a token for each row from `first` on, and let those leave that are finished."""
+        trials = self.rows[first:]
+        steps = [len(self.tokens[trial]) for trial in trials]
+        drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
+        finished = []
+        for row, (token, finite) in enumerate(zip(drawn.tolist(), finite_rows(logits).tolist(), strict=True), first):
+            trial = self.rows[row]
+            if finite:
+                self.tokens[trial].append(token)
+            else:
+                self.broken.add(trial)
+            full = len(self.tokens[trial]) == self.trials[trial].sampling.max_new_tokens
+            if full or not finite or token in self.tap.looped.end_of_turn:
+                finished.append(row)
+        if finished:
+            self._leave(finished)
+
+    def _leave(self, finished: list[int]) -> None:
+        """Close the gaps that finished rows leave with the rows at the end."""
+        stay = len(self.rows) - len(finished)
+        gone = set(finished)
+        sources = [row for row in range(stay, len(self.rows)) if row not in gone]
+        targets = list(islice((row for row in finished if row < stay), len(sources)))
+        self.cache.move(sources, targets)
+        for source, target in zip(sources, targets, strict=True):
+            self.rows[target] = self.rows[source]
+        del self.rows[stay:]
+        self.visits = None
+
+    def _next(self) -> Tensor:
+        """Run the token drawn last in each row and give the logits, `(rows, vocabulary)`."""
+        written = [len(self.tokens[trial]) - 1 for trial in self.rows]
+        last = [[self.tokens[trial][-1]] for trial in self.rows]
+        self.cache.aim(0, [self.prefix.length + n for n in written], 1)
+        if self.visits is None:
+            goes_on = self.prefix.encoded.span_stop is None
+            self.visits = self.injector.visits(self.rows, slice(0, 1)) if goes_on else {}
+        positions = [len(self.prefix.encoded.token_ids) + n for n in written]
+        arguments = inputs(self.tap, last, positions, self.cache)
+        logits: Tensor = self.tap.run(self.visits, n_loops=self.prefix.n_loops, **arguments).logits[:, -1]
+        return logits
+
+    def _results(self) -> list[Response | Failure]:
+        norms, faint = self.injector.norms(), self.injector.faint()
+        results: list[Response | Failure] = []
+        for index, trial in enumerate(self.trials):
+            if index in self.broken or not finite_readouts(self.readouts[index]):
+                results.append(not_finite(trial))
+            elif faint[index]:
+                results.append(too_faint(trial))
+            else:
+                results.append(self._response(trial, self.tokens[index], self.readouts[index], norms[index]))
+        return results
+
+    def _response(
+        self, trial: Trial, tokens: list[int], readouts: list[Readout], norms: tuple[float | None, float | None]
+    ) -> Response:
+        ended = tokens[-1] in self.tap.looped.end_of_turn
+        text = self.tap.looped.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
+        assert isinstance(text, str)
+        return Response(trial.id, text, tuple(tokens), "stop" if ended else "length", tuple(readouts), *norms)

@@ -1,0 +1,142 @@
+"""Keys and values of many rows that begin alike: the beginning is kept once, and each row has columns of its own.
+
+Goes in: the keys and values of the shared beginning, the rows and columns to make room for. Comes out: a cache for a
+forward over some of the rows, whose attention reads the beginning once for all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+ATTENTION = "introspect_rows"
+"""Name of `attend` among the attention functions of transformers."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What `attend` gets in place of keys, or of values."""
+
+    shared: Tensor
+    """The beginning, `(kv_heads, columns, head_dim)`."""
+    own: Tensor
+    """`(rows, kv_heads, columns, head_dim)`."""
+    hidden: Tensor | None = None
+    """Own columns out of sight, broadcast to `(rows, kv_heads, query_heads, position, columns)`; None: all are seen."""
+
+
+class RowCache(Cache):
+    """A cache in which rows may be of unequal length; nothing is ever copied to make it grow.
+
+    Args:
+        keys: of the beginning, `(slots, kv_heads, columns, head_dim)`; slots are numbered as the sites run.
+        values: the same.
+        rows: rows to make room for.
+        columns: columns of its own that a row may fill.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, rows: int, columns: int) -> None:
+        super().__init__(layers=[])
+        self.shared = keys, values
+        slots, heads, _, size = keys.shape
+        self.own = tuple(keys.new_zeros(slots, rows, heads, columns, size) for _ in range(2))
+        self.aim(0, [0], 1)
+
+    def aim(self, first: int, filled: Sequence[int], new: int) -> None:
+        """Say what the next forward runs: rows from `first` on, what each has filled, and the new columns of each."""
+        device = self.shared[0].device
+        self._rows, self._filled, self._new = slice(first, first + len(filled)), filled, new
+        self._until = max(filled) + new
+        self._even = min(filled) == max(filled)
+        column, last = torch.arange(self._until, device=device), torch.tensor(filled, device=device)
+        self._index = torch.arange(first, first + len(filled), device=device), last
+        if self._even:
+            seen = filled[0] + torch.arange(new, device=device)
+            self._hidden = None if new == 1 else (column > seen[:, None])[None, None, None]
+        else:
+            self._hidden = (column > last[:, None])[:, None, None, None]
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> Any:
+        """Keep the new columns of a slot and give keys and values as Parts."""
+        parts = []
+        for shared, own, new in zip(self.shared, self.own, (key_states, value_states), strict=True):
+            if self._even:
+                own[layer_idx, self._rows, :, self._filled[0] : self._until] = new
+            else:
+                rows, columns = self._index
+                own[layer_idx][rows, :, columns] = new[:, :, 0]
+            parts.append(Part(shared[layer_idx], own[layer_idx, self._rows, :, : self._until], self._hidden))
+        return tuple(parts)
+
+    def begin_like(self, other: "RowCache", slots: int, columns: int) -> None:
+        """Fill the first slots of the rows that were aimed at with what the one row of `other` holds there.
+
+        The columns behind are cleared: a column out of sight still counts when it holds what is not finite.
+        """
+        for mine, others in zip(self.own, other.own, strict=True):
+            mine[:slots, self._rows, :, :columns] = others[:slots, :1, :, :columns]
+            mine[:, self._rows, :, columns:] = 0
+
+    def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Copy whole rows to where other rows were."""
+        if sources:
+            source, target = (torch.tensor(rows, device=self.own[0].device) for rows in (sources, targets))
+            for own in self.own:
+                own[:, target] = own[:, source]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 (the same for all slots)
+        """Give the columns of the longest row that is aimed at, the beginning included."""
+        return self.shared[0].shape[2] + self._until - self._new
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        """Give the same, under the name by which masks ask for it."""
+        return self.get_seq_length(layer_idx)
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Give the sizes of the mask that `attend` does not need."""
+        return self.get_seq_length(layer_idx) + query_length, 0
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Any, value: Any, mask: Tensor | None, *, scaling: float, **more: Any
+) -> tuple[Tensor, Tensor | None]:
+    """Attend over both Parts at once; with plain tensors, as `sdpa` does.
+
+    `query` is `(rows, heads, position, head_dim)`, what comes out `(rows, position, heads, head_dim)`.
+    """
+    if isinstance(key, Tensor):
+        return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **more)
+    rows, heads, new, size = query.shape
+    groups, shared = key.own.shape[1], key.shared.shape[1]
+    q = query.reshape(rows, groups, -1, size)
+    begun = _together(q) @ key.shared.transpose(1, 2)
+    own = q @ key.own.transpose(2, 3)
+    if key.hidden is not None:
+        own.view(rows, groups, -1, new, own.shape[-1]).masked_fill_(key.hidden, float("-inf"))
+    scores = torch.cat((_apart(begun, rows), own), dim=-1).mul_(scaling)
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    weights = scores.softmax(-1, dtype=wide).to(query.dtype)
+    out = weights[..., shared:] @ value.own + _apart(_together(weights[..., :shared]) @ value.shared, rows)
+    return out.reshape(rows, heads, new, size).transpose(1, 2), None
+
+
+def _together(x: Tensor) -> Tensor:
+    """Lay `(rows, groups, n, size)` out as `(groups, rows * n, size)`, so that one product serves all rows."""
+    rows, groups, each, size = x.shape
+    return x.transpose(0, 1).reshape(groups, rows * each, size)
+
+
+def _apart(x: Tensor, rows: int) -> Tensor:
+    """Undo `_together`."""
+    groups, together, size = x.shape
+    return x.view(groups, rows, together // rows, size).transpose(0, 1)
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attend)
+ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
