@@ -90,3 +90,18 @@ def test_a_forward_behind_a_site_goes_on_as_the_whole_one_did() -> None:
 
 def _keeper(states: dict[Site, Tensor], site: Site):
     return lambda h: states.__setitem__(site, h.clone())
+
+
+def test_a_row_that_begins_anew_holds_nothing_of_what_was_there() -> None:
+    shared = noise(SLOTS, KV_HEADS, 1, SIZE), noise(SLOTS, KV_HEADS, 1, SIZE)
+    clean, cache = RowCache(*shared, 1, 3), RowCache(*shared, 2, 5)
+    for own in clean.own:
+        own.copy_(noise(*own.shape))
+    for own in cache.own:
+        own.fill_(float("nan"))
+    cache.aim(1, [0], 3)
+    cache.begin_like(clean, 2, 3)
+    for own, begun in zip(cache.own, clean.own, strict=True):
+        assert torch.equal(own[:, 1:, :, :3], begun)
+        assert (own[:, 1, :, 3:] == 0).all()
+        assert own[:, 0].isnan().all()

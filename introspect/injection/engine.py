@@ -16,6 +16,7 @@ from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
 from introspect.injection.pool import Pool
 from introspect.injection.prefix import Prefix, prefill
+from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.records import Response, Site, Trial
@@ -36,6 +37,8 @@ class Engine:
     def __init__(self, tap: Tap, prompts: Mapping[str, Encoded], vectors: ConceptVectors | None = None) -> None:
         self.tap, self.prompts, self.vectors = tap, prompts, vectors
         self.answers = answer_tokens(tap.looped.tokenizer)
+        self.work = Work()
+        """What was run so far, and the least that would have done."""
         self._prefixes: dict[Key, Prefix] = {}
         self._norms: dict[Key, dict[Site, float]] = {}
 
@@ -51,25 +54,36 @@ class Engine:
         for index, trial in enumerate(trials):
             groups.setdefault((trial.template_hash, trial.n_loops), []).append(index)
         results: dict[int, Response | Failure] = {}
+        before = self.tap.work
         with torch.inference_mode():
             for key, members in groups.items():
                 group = [trials[index] for index in members]
                 injector = self.injector(group)
                 pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, rows or len(group))
                 results.update(zip(members, pool.run(), strict=True))
+        self.work.done += self.tap.work - before
+        self.work.least += sum(self._least(trials[index], result) for index, result in results.items())
         return [results[index] for index in range(len(trials))]
 
     def prefix(self, key: Key) -> Prefix:
         """Give the shared beginning of a prompt, run when it is first asked for."""
         if key not in self._prefixes:
             template_hash, n_loops = key
-            self._prefixes[key] = prefill(self.tap, self.prompts[template_hash], n_loops)
+            prefix = self._prefixes[key] = prefill(self.tap, self.prompts[template_hash], n_loops)
+            self.work.least += least_for_prompt(prefix, len(self.tap.looped.sites(n_loops)))
         return self._prefixes[key]
 
     def injector(self, trials: Sequence[Trial]) -> Injector:
         """Make what adds the vectors of these trials, one a row."""
         planned = [self._vectors(trial) for trial in trials]
         return Injector(planned, self.tap.looped.dtype, self.tap.looped.device)
+
+    def _least(self, trial: Trial, result: Response | Failure) -> int:
+        if isinstance(result, Failure):
+            return 0
+        sites = self.tap.looped.sites(trial.n_loops)
+        first = None if trial.injection is None else sites.index(min(trial.injection.sites))
+        return least_for_trial(self.prefix((trial.template_hash, trial.n_loops)), len(sites), first, result)
 
     def _vectors(self, trial: Trial) -> dict[Site, Tensor]:
         if trial.injection is None:

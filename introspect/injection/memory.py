@@ -13,22 +13,25 @@ USABLE = 0.8
 """Share of the free memory that is planned for; the rest is for fragmentation and for what is not counted."""
 WIDTHS = 16
 """Copies of the residual stream that one block holds at once: queries, keys, values, the wide part of the MLP."""
+SCORES = 3
+"""Copies of the attention scores, in float32: in two parts, put together, and as weights."""
 
 
 def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_new_tokens: int) -> int:
     """Estimate the bytes that one row of a batch takes at its longest, from above.
 
-    Counted are the cache, once more the slot that is being grown, the activations of one block over the injection
-    span and the logits with their float64 copies.
+    Counted are the row's own part of the cache, the activations and attention scores of one block over the rest of
+    the prompt, the states that are read out, and the logits with their float64 copies.
     """
-    tokens = len(encoded.token_ids) + max_new_tokens
-    cache = tokens * looped.bytes_per_token(n_loops)
-    growing = 2 * cache // (n_loops * looped.n_layers)
-    at_once = max(len(encoded.token_ids) - encoded.span_start, 1)
-    activations = at_once * looped.d_model * looped.dtype.itemsize * WIDTHS
+    tokens = len(encoded.token_ids)
+    rest = tokens - min(encoded.span_start, tokens - 1)
+    cache = (rest + max_new_tokens) * looped.bytes_per_token(n_loops)
+    activations = rest * looped.d_model * looped.dtype.itemsize * WIDTHS
+    heads = looped.d_model // looped.cache_shape(n_loops)[2]
+    scores = rest * tokens * heads * 4 * SCORES
     readouts = n_loops * looped.d_model * looped.dtype.itemsize
     logits = len(looped.tokenizer) * (looped.dtype.itemsize + 6 * 8)
-    return int(cache + growing + activations + readouts + logits)
+    return int(cache + activations + scores + readouts + logits)
 
 
 def free_bytes(device: torch.device) -> int:

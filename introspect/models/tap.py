@@ -32,6 +32,8 @@ class Tap:
 
     def __init__(self, looped: LoopedModel) -> None:
         self.looped = looped
+        self.work = 0
+        """Token-block forwards run so far: one is one token of one row through one block once."""
         self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.blocks})
         paths = {module: path for path, module in looped.model.named_modules()}
         self._block = {block: self._traced.get(paths[block]) for block in looped.blocks}
@@ -54,9 +56,12 @@ class Tap:
         """
         loops = self.looped.n_loops if n_loops is None else n_loops
         inputs = {**self.looped.forward_arguments(loops), **inputs}
-        passed = [] if after is None else [site for site in self.looped.sites(loops) if site <= after[0]]
+        sites = self.looped.sites(loops)
+        passed = [] if after is None else [site for site in sites if site <= after[0]]
         if after is not None:
             inputs |= self.looped.resume_arguments(*after)
+        tokens = inputs["input_ids"].numel() if after is None else after[1].shape[:-1].numel()
+        self.work += tokens * (len(sites) - len(passed))
         plan = [(site, *self._call(site, loops, passed), visits[site]) for site in sorted(visits)]
         if not plan:
             return self.looped.model(**inputs)
