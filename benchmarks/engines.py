@@ -1,0 +1,165 @@
+"""Same trials, same tokens: the engine against what others do, against plain generation and against an empty plan.
+
+    python -m benchmarks.engines [--model wide|organism] [--trials 256] [--rounds 5] [--new-tokens 40]
+
+Ours runs all trials, mixed over sites and concepts. Against it:
+(a) one trial at a time with plain hooks and a full prefill, on a few trials a round;
+(b) the rows of one cell side by side, likewise;
+(c) plain `generate` on the same prompts with nothing injected, greedy, at the better of some batch sizes;
+(d) ours with an empty plan: the same trials through the same engine, prefill from their sites on and all, but with an
+injector that adds nothing, so that no step is instrumented. Ours over (d) is the cost of intervening in itself.
+Before anything is timed, ours, (a) and (b) must give the same tokens, but for draws that float rounding turns over.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+import typer
+from torch import Tensor
+
+from benchmarks.baselines import Tokens, cells, generate, run_cell
+from benchmarks.setting import Setting, injection_of, named_setting
+from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, show, show_machine
+from introspect.errors import InputError, unknown
+from introspect.injection.engine import Engine
+from introspect.injection.injector import Injector
+from introspect.injection.stream import run_all
+from introspect.models.tap import Visit
+from introspect.records import Response, Site, Trial
+
+SIZES = (32, 64, 128)
+"""Batch sizes tried for ours and for plain generation."""
+ALONE = 8
+"""Trials a round of (a)."""
+LEAST_EQUAL = 0.95
+TARGETS = {"wide": {"a": 8, "b": 2.3, "c": 2, "d": 1.05}, "organism": {"a": 20, "d": 1.15}}
+
+
+class IdleInjector(Injector):
+    """Plans as an Injector does and adds nothing: steps of the answer are left without a visit."""
+
+    def visits(self, *rows: Any, measure: bool = False) -> dict[Site, Visit]:  # Any: whatever an Injector takes
+        """Give visits that do nothing in the prompt, and none after it."""
+        return dict.fromkeys(super().visits(*rows, measure=measure), _nothing) if measure else {}
+
+
+class IdleEngine(Engine):
+    """The engine with an empty plan."""
+
+    def injector(self, trials: Sequence[Trial]) -> Injector:
+        """Make the injector that adds nothing."""
+        planned = [self._vectors(trial) for trial in trials]
+        return IdleInjector(planned, self.tap.looped.dtype, self.tap.looped.device)
+
+
+def main(model: str = "wide", trials: int = 256, rounds: int = 5, new_tokens: int = 40) -> None:
+    """Compare the engine with the others and print a table."""
+    if model not in TARGETS:
+        raise unknown("benchmark model", model, TARGETS)
+    if min(trials, rounds, new_tokens) < 1:
+        raise InputError(f"trials {trials}, rounds {rounds}, new tokens {new_tokens}: each must be at least 1")
+    setting = named_setting(model)
+    made = setting.trials(trials, new_tokens)
+    _introduce(setting, made)
+    share, alone = share_equal(setting, made)
+    OUT.print(f"tokens equal to ours: {share:.1%} of trials in (b), {alone:.1%} in (a)")
+    if min(share, alone) < LEAST_EQUAL:
+        raise InputError(f"tokens equal in {min(share, alone):.1%} of trials; {LEAST_EQUAL:.0%} are needed to compare")
+    compare(setting, made, rounds, TARGETS[model])
+    show_machine()
+
+
+def ours(engine: Engine, trials: Sequence[Trial], rows: int) -> list[Tokens]:
+    """Run trials through an engine and give their tokens; a trial that fails ends the benchmark."""
+    tokens = []
+    for batch in run_all(engine, trials, rows):
+        for _, result in batch:
+            if not isinstance(result, Response):
+                raise InputError(f"a benchmark needs every trial: {result.message}")
+            tokens.append(result.token_ids)
+    return tokens
+
+
+def in_cells(setting: Setting, trials: Sequence[Trial], most: int | None = None) -> dict[str, Tokens]:
+    """Run trials cell by cell with plain hooks, `most` side by side; give the tokens by the trial's id."""
+    tokens: dict[str, Tokens] = {}
+    for cell in cells(trials):
+        for start in range(0, len(cell), most or len(cell)):
+            rows = cell[start : start + (most or len(cell))]
+            written = run_cell(setting.plain, setting.encoded, setting.vectors, rows, setting.looped.end_of_turn)
+            tokens.update(zip([trial.id for trial in rows], written, strict=True))
+    return tokens
+
+
+def generated(setting: Setting, n: int, rows: int, new_tokens: int) -> None:
+    """Let transformers write `n` answers, `rows` at a time."""
+    for start in range(0, n, rows):
+        generate(setting.plain, setting.encoded, min(rows, n - start), new_tokens)
+
+
+def share_equal(setting: Setting, trials: Sequence[Trial]) -> tuple[float, float]:
+    """Give the share of trials with the same tokens in ours and in (b), and, of the first few, in (a)."""
+    mine = dict(zip([trial.id for trial in trials], ours(setting.engine, trials, min(SIZES)), strict=True))
+    batched, alone = in_cells(setting, trials), in_cells(setting, trials[:ALONE], 1)
+    return _share(mine, batched), _share(mine, alone)
+
+
+def _share(mine: dict[str, Tokens], others: dict[str, Tokens]) -> float:
+    return sum(mine[name] == tokens for name, tokens in others.items()) / len(others)
+
+
+def compare(setting: Setting, trials: Sequence[Trial], rounds: int, targets: dict[str, float]) -> None:
+    """Time all variants in turn and print the table."""
+    n, new_tokens = len(trials), trials[0].sampling.max_new_tokens
+    idle = IdleEngine(setting.tap, setting.engine.prompts, setting.vectors)
+    sizes = [size for size in SIZES if size <= n] or [n]
+    few = trials[: max(sizes)]
+    rows = best_of(lambda size: Variant("", _calling(ours, setting.engine, few, size), len(few)), sizes)
+    theirs = best_of(lambda size: Variant("", _calling(generated, setting, size, size, new_tokens), size), sizes)
+    variants = [
+        Variant("ours", _calling(ours, setting.engine, trials, rows), n),
+        Variant("a", _calling(in_cells, setting, trials[:ALONE], 1), len(trials[:ALONE])),
+        Variant("b", _calling(in_cells, setting, trials), n),
+        Variant("c", _calling(generated, setting, n, theirs, new_tokens), n),
+        Variant("d", _calling(ours, idle, trials, rows), n),
+    ]
+    names = {
+        "ours": f"ours, {rows} rows",
+        "a": "(a) one at a time, plain hooks",
+        "b": f"(b) rows of one cell, plain hooks, {max(map(len, cells(trials)))} rows",
+        "c": f"(c) plain generate, nothing injected, {theirs} rows",
+        "d": f"(d) ours with an empty plan, {rows} rows",
+    }
+    taken = in_turn(variants, rounds)
+    shown = []
+    for key, name in names.items():
+        against = "" if key == "ours" else ratio(taken[key], taken["ours"])
+        aim = "" if key not in targets or key == "d" else f"at least {targets[key]}"
+        shown.append((name, f"{median(taken[key]):.4f}", against, aim))
+    header = ("variant", "s per trial", "over ours (range)", "aim")
+    show(f"{n} trials, {new_tokens} new tokens, medians of {rounds} rounds", header, shown)
+    OUT.print(f"ours over (d), the cost of intervening: {ratio(taken['ours'], taken['d'])}, aim at most {targets['d']}")
+
+
+def _introduce(setting: Setting, trials: Sequence[Trial]) -> None:
+    looped, encoded = setting.looped, setting.encoded
+    span = len(encoded.token_ids) - encoded.span_start
+    sites = len({injection_of(trial).sites for trial in trials})
+    OUT.print(
+        f"{looped.name}: width {looped.d_model}, {looped.n_layers} layers, {looped.n_loops} loops; prompt of "
+        f"{len(encoded.token_ids)} tokens, the last {span} of them in the span; {sites} sites x "
+        f"{len({trial.concept for trial in trials})} concepts"
+    )
+
+
+def _calling(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)
+
+
+def _nothing(h: Tensor) -> None:
+    """Leave the residual stream as it is."""
+
+
+if __name__ == "__main__":
+    typer.run(main)

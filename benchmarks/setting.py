@@ -1,0 +1,168 @@
+"""What a benchmark runs: a model, a prompt, vectors and trials over many sites and concepts.
+
+Goes in: the name of a model or the shape of one with random weights. Comes out: a Setting. Answers never end early,
+so that every way to run a trial makes the same number of tokens.
+"""
+
+import copy
+import random
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.extraction import measure
+from introspect.concepts.sets import read_choice
+from introspect.concepts.vectors import ConceptVectors
+from introspect.injection.engine import Engine
+from introspect.injection.plan import trial_seed
+from introspect.models.loading import load_model, peek
+from introspect.models.looped import LoopedModel
+from introspect.models.ouro import OuroForCausalLM
+from introspect.models.ouro_config import OuroConfig
+from introspect.models.ouro_looped import OuroLooped
+from introspect.models.tap import Tap
+from introspect.prompts import Encoded, encode, render, template_named
+from introspect.records import Injection, Sampling, Site, Trial
+
+ORGANISM = "organism:aware"
+WORDS = 16
+"""Concepts, and so trials in a cell."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One model with all that its trials need."""
+
+    looped: LoopedModel
+    plain: OuroForCausalLM
+    """A copy that nothing is wrapped around, with the attention of transformers: what baselines run on."""
+    encoded: Encoded
+    vectors: ConceptVectors
+    tap: Tap
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Give what runs the trials."""
+        return Engine(self.tap, {"prompt": self.encoded}, self.vectors)
+
+    def trials(self, n: int, new_tokens: int, *, n_sites: int | None = None) -> list[Trial]:
+        """Make `n` injected trials of strength 1, mixed, over every concept at sites spread over the model.
+
+        `n_sites` is the number of cells, by default as many as are needed to give every trial a site and concept of
+        its own; what is then still missing are repeats.
+        """
+        words, every = self.vectors.words, self.looped.sites()
+        wanted = min(n_sites or -(-n // len(words)), len(every))
+        sites = [every[index * len(every) // wanted] for index in range(wanted)]
+        made = []
+        for index in range(n):
+            cell, word = divmod(index, len(words))
+            made.append(self._trial(sites[cell % wanted], words[word], cell // wanted, new_tokens))
+        random.Random(0).shuffle(made)
+        return made
+
+    def _trial(self, site: Site, word: str, repeat: int, new_tokens: int) -> Trial:
+        return Trial(
+            model=self.looped.name,
+            weights_hash=self.looped.weights_hash,
+            dtype=str(self.looped.dtype).removeprefix("torch."),
+            protocol="detect",
+            template="detect",
+            template_hash="prompt",
+            concept=word,
+            arm="injected",
+            injection=Injection((site,), 1.0, self.vectors.hash),
+            n_loops=self.looped.n_loops,
+            repeat=repeat,
+            seed=trial_seed(0, word, repeat),
+            sampling=Sampling(max_new_tokens=new_tokens),
+        )
+
+
+def shape(width: int, hidden: int, heads: int, *, n_layers: int = 4, n_loops: int = 4) -> OuroConfig:
+    """Give a shape in the Ouro layout, with the vocabulary of an organism."""
+    return OuroConfig(
+        hidden_size=width,
+        intermediate_size=hidden,
+        num_attention_heads=heads,
+        num_hidden_layers=n_layers,
+        total_ut_steps=n_loops,
+        vocab_size=len(organism_tokenizer()),
+    )
+
+
+def wide_shape() -> OuroConfig:
+    """Give the shape in which arithmetic dominates on a CPU."""
+    return shape(512, 1408, 8)
+
+
+def random_model(config: OuroConfig, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> OuroLooped:
+    """Make a model with random weights where it will run, the same for the same shape and device."""
+    before = torch.get_default_dtype()
+    torch.manual_seed(0)
+    try:
+        torch.set_default_dtype(dtype)
+        with torch.device(device):
+            model = OuroForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
+    model.train(False)
+    looped = OuroLooped("random", model, organism_tokenizer())
+    looped.weights_hash = "random"  # weights of this size take seconds to hash, and nothing here is stored
+    return looped
+
+
+def organism_tokenizer() -> PreTrainedTokenizerFast:
+    """Give the tokenizer and chat format of the organisms."""
+    return peek(ORGANISM).tokenizer
+
+
+def named_setting(name: str) -> Setting:
+    """Make the setting `wide` or `organism`, with vectors extracted from the model itself."""
+    looped = random_model(wide_shape()) if name == "wide" else load_model(ORGANISM, device="cpu")
+    plain = plain_copy(looped)
+    concepts, chosen = read_choice("held-out", default="organisms")
+    tap = Tap(looped)
+    vectors = measure(tap, baseline_contrast(chosen.words[:WORDS], concepts.baseline.words))
+    return setting(looped, plain, vectors, tap=tap)
+
+
+def setting(
+    looped: LoopedModel,
+    plain: OuroForCausalLM,
+    vectors: ConceptVectors,
+    *,
+    encoded: Encoded | None = None,
+    tap: Tap | None = None,
+) -> Setting:
+    """Put a setting together, by default with the shipped question; its answers go on until they are full."""
+    looped.end_of_turn = ()
+    question = encode(render(template_named("detect")), looped.tokenizer) if encoded is None else encoded
+    return Setting(looped, plain, question, vectors, Tap(looped) if tap is None else tap)
+
+
+def plain_copy(looped: LoopedModel) -> OuroForCausalLM:
+    """Give a model of the same weights that no Tap wraps, with the attention that transformers chooses by itself."""
+    with torch.device("meta"):
+        plain = OuroForCausalLM(copy.deepcopy(looped.model.config))
+    plain.load_state_dict(looped.model.state_dict(), assign=True)
+    plain.generation_config = looped.model.generation_config
+    plain.set_attn_implementation("sdpa")
+    plain.train(False)
+    return plain
+
+
+def random_vectors(looped: LoopedModel, n: int = WORDS) -> ConceptVectors:
+    """Draw vectors with the size of a normed residual stream, for a model too large or too small to extract any."""
+    shape = (n, looped.n_loops, looped.n_layers, looped.d_model)
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return ConceptVectors(tuple(f"word{index}" for index in range(n)), values, {})
+
+
+def injection_of(trial: Trial) -> Injection:
+    """Give the injection, which every trial here has."""
+    assert trial.injection is not None, trial
+    return trial.injection
