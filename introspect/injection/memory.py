@@ -11,8 +11,8 @@ MOST_ROWS = 256
 """Larger batches gain little, and a batch is what is lost when a run is cut off."""
 USABLE = 0.8
 """Share of the free memory that is planned for; the rest is for fragmentation and for what is not counted."""
-WIDTHS = 16
-"""Copies of the residual stream that one block holds at once: queries, keys, values, the wide part of the MLP."""
+WIDTHS = 12
+"""In copies of the residual stream, what one block holds at once: the wide part of the MLP, three times, and a few more."""
 SCORES = 3
 """Copies of the attention scores, in float32: in two parts, put together, and as weights."""
 
