@@ -88,7 +88,7 @@ class Machine:
     """Seconds to start a worker: imports, the connection, the concept vectors."""
     loading: float = 1e9
     """Bytes a second in which a worker reads weights."""
-    written: float = 5000.0
+    written: float = 1200.0
     """Trials a second that the one writer grades and stores, for all GPUs together."""
 
     def seconds(self, flops: float, read: float) -> float:

@@ -16,7 +16,7 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.answers import answer_tokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
-from introspect.injection.memory import bytes_per_row, rows_that_fit
+from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.models.loading import load_model, peek
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
@@ -113,10 +113,13 @@ class Laboratory:
         tokens = self.options.max_new_tokens
         return bytes_per_row(self.tap.looped, self.encoded, n_loops=self.n_loops, max_new_tokens=tokens)
 
-    def batch_size(self) -> int:
-        """Give the rows of a batch: as asked for, or as many as fit. Raises InputError when not even one does."""
-        fitting = rows_that_fit(self.tap.looped, self.row_bytes())
-        return self.options.batch_size or fitting
+    def batch_size(self, sharing: int = 1) -> int:
+        """Give the rows of a batch: as asked for, or as many as fit when so many workers share the memory.
+
+        Raises InputError when not even one row fits.
+        """
+        fitting = rows_that_fit(self.tap.looped, self.row_bytes(), most=sharing * MOST_ROWS)
+        return self.options.batch_size or max(1, fitting // sharing)
 
 
 def open_laboratory(options: Options) -> Laboratory:

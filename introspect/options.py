@@ -4,6 +4,7 @@ Goes in: strings and numbers. Comes out: a frozen record in which all that can b
 """
 
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ class Options:
     dtype: str = "auto"
     batch_size: int | None = None
     """Rows in a batch; None means as many as fit, at most 256."""
+    workers: int | None = None
+    """Processes on this machine, or actors of a Ray cluster; None means this one, or an actor for each GPU it has."""
+    ray: str | None = None
+    """Address of a Ray cluster, or local for one on this machine that lasts as long as the sweep."""
     out: Path | None = None
     """Folder of the run; None means runs/<model>-<protocol>."""
 
@@ -73,8 +78,11 @@ class Options:
         """Raise InputError for all that can be seen to be wrong without a model."""
         for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit):
             choice()
-        check_counts(batch_size=self.batch_size, total_loops=self.total_loops, repeats=self.repeats)
+        check_counts(
+            batch_size=self.batch_size, total_loops=self.total_loops, repeats=self.repeats, workers=self.workers
+        )
         check_sampling(self.sampling)
+        self._check_ray()
         self.prompt()
         self.chosen_contrast()
 
@@ -147,8 +155,18 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
-        elsewhere = {"out", "device", "batch_size", "grader"}
+        elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray"}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         template = self.chosen_template()
         read = {"strengths": list(self.strength_values()), "arms": list(self.chosen_arms())}
         return {**given, **read, "template_hash": template.hash, "template_source": template.source}
+
+    def _check_ray(self) -> None:
+        if self.ray is None:
+            return
+        if find_spec("ray") is None:
+            raise InputError(f'ray {self.ray!r}: Ray is not installed; pip install "introspect-loops[ray]"')
+        if not self.ray:
+            raise InputError("ray '': must be local or the address of a cluster, such as auto or head:6379")
+        if ":" in self.device:
+            raise InputError(f"device {self.device!r} with ray: Ray gives each worker its GPU; say cuda or auto")

@@ -4,6 +4,7 @@ Goes in: an open store and graders. Comes out: how many grades were stored, all 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from introspect.grading import Grader
 from introspect.records import Grade
@@ -12,24 +13,9 @@ from introspect.results.store import Store
 
 def regrade(store: Store, graders: Sequence[Grader], *, only_missing: bool = False) -> int:
     """Grade every response by every grader; with `only_missing`, where no grade by its present version is stored."""
-    there = _present(store) if only_missing else set()
-    before = len(there)
-    store.put_grades(_grades(store, graders, there))
-    return len(there) - before
+    return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing) for grader in graders))
 
 
-def _present(store: Store) -> set[tuple[str, str, str]]:
-    frame = store.frame("grades")
-    return set(zip(frame["trial"], frame["grader"], frame["version"], strict=True))
-
-
-def _grades(store: Store, graders: Sequence[Grader], there: set[tuple[str, str, str]]) -> Iterator[Grade]:
-    """Grade, one response at a time, and note in `there` what was graded."""
-    done = store.done_ids()
-    for trial in store.trials():
-        missing = [grader for grader in graders if (trial.id, grader.name, grader.version) not in there]
-        if trial.id in done and missing:
-            response = store.response(trial.id)
-            for grader in missing:
-                there.add((trial.id, grader.name, grader.version))
-                yield grader(trial, response)
+def _grades(store: Store, grader: Grader, only_missing: bool) -> Iterator[Grade]:
+    answers = store.answers(lacking=(grader.name, grader.version)) if only_missing else store.answers()
+    return (grader(trial, response) for trial, response in answers)

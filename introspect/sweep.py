@@ -1,18 +1,20 @@
 """The one function that walks the whole way: plan, inject, grade, store, tabulate, draw.
 
-Goes in: Options. Comes out: the folder of a run. The same call again continues where the last one stopped; batches
-are cut from the whole plan, so that a continued run computes the same batches as an undisturbed one.
+Goes in: Options. Comes out: the folder of a run. The same call again continues where the last one stopped. Blocks are
+cut from the whole plan, so that a continued run, and one by many workers, runs the same blocks as an undisturbed one.
 """
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
+
+import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
@@ -20,16 +22,22 @@ from introspect.grading import Grader
 from introspect.injection.guards import Failure
 from introspect.injection.plan import Counts, count, plan
 from introspect.injection.stream import Result, run_all
+from introspect.injection.work import Work
 from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
-from introspect.records import Response, Trial
+from introspect.records import Response
 from introspect.regrading import regrade
 from introspect.results.figures import write_figures
 from introspect.results.store import Store
 from introspect.results.tables import write_tables
+from introspect.workers import crew
+from introspect.workers.blocks import Block, Outcome, cut, run_block
+from introspect.workers.driver import hand_out
 
 Report = Callable[[int, int], None]
-"""Called with the trials done and the trials planned, at the beginning and after every batch."""
+"""Called with the trials done and the trials planned, at the beginning and after every block."""
+Stopping = Callable[[], bool]
+"""Tells whether to begin no more blocks."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Estimate:
     bytes: int
     """Memory of one batch, beside the weights."""
     seconds: float
-    """For the trials alone, from one batch that was run and thrown away."""
+    """For the trials alone on one worker, from one batch that was run and thrown away."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Swept:
     done: int
     """Trials with a response, earlier ones included."""
     failed: int
+    work: Work
+    """What running the trials took this time, on all workers."""
     tables: list[Path]
     figures: list[Path]
 
@@ -59,21 +69,22 @@ class Swept:
 def run_sweep(options: Options, report: Report | None = None) -> Swept:
     """Run the sweep, or what is missing of it, and write its tables and figures.
 
-    Raises InputError for bad input, InterruptionError after Ctrl-C, StoreError when the disk is full.
+    Raises InputError for bad input, InterruptionError after Ctrl-C, StoreError when the disk is full, and
+    ChildProcessError when no worker stays alive.
     """
     laboratory = open_laboratory(options)
-    laboratory.batch_size()  # before anything is written, it says whether one row fits
+    laboratory.batch_size(crew.sharing(options))  # before anything is written, it says whether one row fits
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
-        run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
+        work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True)
         tables, figures = write_tables(store), write_figures(store)
-        return Swept(options.folder, store.count(), store.count("error"), tables, figures)
+        return Swept(options.folder, store.count(), store.count("error"), work, tables, figures)
 
 
 def estimate(options: Options) -> Estimate:
     """Say what a sweep would take, after running its last batch; nothing is stored."""
     laboratory = open_laboratory(options)
-    vectors, size = laboratory.vectors(), laboratory.batch_size()
+    vectors, size = laboratory.vectors(), laboratory.batch_size(crew.sharing(options))
     grid = laboratory.grid(vectors)
     counts = count(grid)
     rows = min(size, counts.total)
@@ -84,28 +95,42 @@ def estimate(options: Options) -> Estimate:
     return Estimate(counts, size, rows * laboratory.row_bytes(), seconds)
 
 
-def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> None:
-    """Run the trials that the store lacks, a transaction a batch."""
-    grid, engine, size = laboratory.grid(vectors), laboratory.engine(vectors), laboratory.batch_size()
-    graders, done = laboratory.options.chosen_graders(), store.done_ids()
-    finished, total = 0, count(grid).total
+def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> Work:
+    """Run the trials that the store lacks, a transaction a block, and say what it took.
+
+    With workers the model of the laboratory is let go first, since theirs need the memory.
+    """
+    grid, rows = laboratory.grid(vectors), laboratory.batch_size(crew.sharing(laboratory.options))
+    graders, blocks = laboratory.options.chosen_graders(), cut(plan(grid), rows, store.done_ids())
+    work, finished, total = Work(), 0, count(grid).total
     report(finished, total)
-    with stop_after_batch() as stopping:
-        for batch in batches(plan(grid), size):
-            missing = [trial for trial in batch if trial.id not in done]
-            for results in run_all(engine, missing, size):
-                _store(store, results, graders)
-            finished += len(batch)
-            report(finished, total)
-            if stopping() and finished < total:
-                raise InterruptionError(f"stopped after {finished} of {total} trials; the same command continues")
+    with stop_after_block() as stopping:
+        with closing(_run(laboratory, vectors, blocks, rows, stopping)) as outcomes:
+            for outcome in outcomes:
+                _store(store, outcome.results, graders)
+                work = Work(work.done + outcome.work.done, work.least + outcome.work.least)
+                finished += outcome.block.planned
+                report(finished, total)
+        if stopping() and finished < total:
+            raise InterruptionError(f"stopped after {finished} of {total} trials; the same command continues")
+    return work
 
 
-def batches(trials: Iterable[Trial], size: int) -> Iterator[list[Trial]]:
-    """Cut a stream into lists of a size, the last one shorter."""
-    stream = iter(trials)
-    while batch := list(islice(stream, size)):
-        yield batch
+def _run(
+    laboratory: Laboratory, vectors: ConceptVectors, blocks: Iterator[Block], rows: int, stopping: Stopping
+) -> Generator[Outcome, None, None]:
+    if crew.wanted(laboratory.options):
+        laboratory.tap.looped.model.to("meta")
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        with crew.opened(laboratory.options, laboratory.dtype, rows) as workers:
+            yield from hand_out(workers, blocks, stopping)
+        return
+    engine = laboratory.engine(vectors)
+    for block in blocks:
+        yield run_block(engine, block, rows)
+        if stopping():
+            return
 
 
 def _store(store: Store, results: Sequence[Result], graders: Sequence[Grader]) -> None:
@@ -115,7 +140,7 @@ def _store(store: Store, results: Sequence[Result], graders: Sequence[Grader]) -
 
 
 @contextmanager
-def stop_after_batch() -> Iterator[Callable[[], bool]]:
+def stop_after_block() -> Iterator[Stopping]:
     """Let the first Ctrl-C only be noted, for as long as the context is open; the second one interrupts at once."""
     noted: list[int] = []
 

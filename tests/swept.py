@@ -18,9 +18,9 @@ SMALL: dict[str, Any] = {
     "strengths": "2,4",
     "layers": "0",
     "max_new_tokens": 4,
-    "batch_size": 4,
+    "batch_size": 2,
 }
-"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 without injection, 12 with random directions."""
+"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 without injection, 12 with random directions, in blocks of 8."""
 TOTAL = 26
 
 

@@ -73,7 +73,7 @@ def test_a_dry_run_counts_by_arm_and_cell_estimates_and_stores_nothing(tiny: Pat
     for arm, cells, each, trials in (("injected", 6, 2, 12), ("none", 1, 2, 2), ("random", 6, 2, 12)):
         assert [arm, str(cells), str(each), str(trials)] in rows
     assert f"{TOTAL} trials in 13 cells" in out
-    assert "batches of 4 rows" in out
+    assert "batches of 2 rows" in out
     assert "MB" in out
     assert "seconds" in out
     assert list(tmp_path.iterdir()) == []

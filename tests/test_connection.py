@@ -54,7 +54,7 @@ def test_damage_in_the_middle_is_said_when_it_is_read(tmp_path: Path) -> None:
     content[20000:-4096] = b"\xff" * (len(content) - 24096)
     (tmp_path / RUN_FILE).write_bytes(content)
     with Store.open(tmp_path) as store, pytest.raises(InputError, match="damaged"):
-        store.frame("trials")
+        list(store.answers())
 
 
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path, writer: 
     with pytest.raises(InputError, match="another process is writing this run"):
         Store.open(tmp_path / "run", write=True)
     with Store.open(tmp_path / "run") as store:
-        seen = [len(store.frame("trials")) for _ in range(4)]
+        seen = [len(list(store.trials())) for _ in range(4)]
     assert writer.poll() is None
     assert seen == sorted(seen)
     assert all(count % 10 == 0 for count in seen)
@@ -101,7 +101,7 @@ def test_killing_the_writer_leaves_whole_batches_and_no_lock(tmp_path: Path, wri
     with Store.open(tmp_path / "run", write=True) as store:
         assert store.count() % 10 == 0
         assert store.count() >= (reported + 1) * 10
-        assert len(store.frame("readouts")) == 4 * store.count()
+        assert all(len(answer.readouts) == 4 for _, answer in store.answers())
         store.add([(trial(repeat=-1), response(trial(repeat=-1)))])
 
 
@@ -111,14 +111,14 @@ def test_a_reader_mends_what_a_killed_writer_left_half_done(tmp_path: Path) -> N
     torn = (
         f"import os, sqlite3; db = sqlite3.connect({str(tmp_path / RUN_FILE)!r}, isolation_level=None)\n"
         "db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN'); db.execute('DELETE FROM readouts')\n"
-        "for n in range(5000): db.execute('INSERT INTO trials (id, json) VALUES (?, ?)', (str(n), 'x' * 500))\n"
+        "for n in range(5000): db.execute('INSERT INTO cells (json) VALUES (?)', (str(n) + 'x' * 500,))\n"
         "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", torn], check=False)
     assert (tmp_path / f"{RUN_FILE}-journal").stat().st_size > 0
     with Store.open(tmp_path) as store:
         assert list(store.trials()) == [trial()]
-        assert len(store.frame("readouts")) == 4
+        assert store.response(trial().id) == response(trial())
 
 
 def fill_all(store: Store, batches: list[list[Trial]]) -> None:

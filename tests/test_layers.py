@@ -22,6 +22,7 @@ LAYERS = (
     ("analyses",),
     ("options", "regrading", "variation"),
     ("laboratory",),
+    ("workers",),
     ("sweep", "run"),
     ("calibration",),
     ("cli",),

@@ -10,7 +10,7 @@ from introspect.errors import InputError
 from introspect.options import Options
 from introspect.records import Site
 
-ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits"}
+ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"}
 OTHERWISE: dict[str, Any] = {
     **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": 2},
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
@@ -35,6 +35,9 @@ OTHERWISE: dict[str, Any] = {
         ({"template": "nosuch"}, "unknown template 'nosuch'; known: detect"),
         ({"template": "plain"}, "template 'plain'.*text"),
         ({"batch_size": 0}, "batch_size 0: must be at least 1"),
+        ({"workers": 0}, "workers 0: must be at least 1"),
+        ({"ray": ""}, "ray '': must be local or the address of a cluster"),
+        ({"ray": "auto", "device": "cuda:1"}, "device 'cuda:1' with ray: Ray gives each worker its GPU"),
         ({"total_loops": 0}, "total_loops 0: must be at least 1"),
         ({"repeats": 0}, "repeats 0: must be at least 1"),
         ({"max_new_tokens": 0}, "max_new_tokens 0: must be at least 1"),
@@ -108,3 +111,9 @@ def test_the_identity_changes_with_all_that_decides_what_a_run_contains(name: st
 def test_two_spellings_of_the_same_choice_are_the_same_run() -> None:
     spelled = Options(strengths="1.0, 2,4.0", arms="none,random,injected")
     assert spelled.identity() == Options().identity()
+
+
+def test_ray_is_named_with_how_to_install_it_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("introspect.options.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r'Ray is not installed; pip install "introspect-loops\[ray\]"'):
+        Options(ray="local")

@@ -82,6 +82,21 @@ def test_the_plan_is_a_stream() -> None:
     assert count(endless).total == 37 * 2 * 10**12
 
 
+def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Trial] = []
+
+    def noted(**fields: Any) -> Trial:
+        made.append(Trial(**fields))
+        return made[-1]
+
+    monkeypatch.setattr("introspect.injection.plan.Trial", noted)
+    million = replace(GRID, repeats=14_000)
+    assert count(million).total > 10**6
+    assert len(list(islice(plan(million), 3))) == len(made) == 3
+    assert {one.arm for one in islice(plan(million), 28_000, 28_002)} == {"injected"}
+    assert len(made) == 3 + 28_002
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -2,17 +2,24 @@
 
 import json
 import math
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from made import injection, response, trial
 
 from introspect.records import (
+    ARMS,
+    STRENGTH_UNITS,
     Injection,
     Readout,
+    Response,
     Sampling,
     Site,
     Trial,
+    cell_from_json,
+    cell_to_json,
     response_from_json,
     to_json,
     trial_from_json,
@@ -41,6 +48,30 @@ CHANGED_INJECTION = {
     "unit": "residual",
 }
 CHANGED_SAMPLING = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41}
+SPREAD = injection((0, 1), (3, 2), extract_loop=2, strength=-0.1, unit="residual")
+
+FLOATS = some.floats(allow_nan=False, allow_infinity=False)
+SITES = some.builds(Site, some.integers(0), some.integers(0))
+INJECTIONS = some.builds(
+    Injection,
+    sites=some.lists(SITES, min_size=1, max_size=4).map(tuple),
+    strength=FLOATS | some.integers(),
+    vectors_hash=some.text(),
+    extract_loop=some.none() | some.integers(0),
+    unit=some.sampled_from(STRENGTH_UNITS),
+)
+TRIALS = some.builds(
+    Trial,
+    arm=some.sampled_from(ARMS),
+    injection=some.none() | INJECTIONS,
+    sampling=some.builds(Sampling, FLOATS | some.integers(), FLOATS, some.integers()),
+)
+READOUTS = some.builds(Readout, some.integers(0), FLOATS, FLOATS, FLOATS, FLOATS)
+
+
+def canonical(fields: object) -> str:
+    """Write JSON as ids were defined."""
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def test_the_id_changes_with_every_field_of_a_trial() -> None:
@@ -57,8 +88,37 @@ def test_the_id_changes_with_every_field_of_its_injection_and_sampling() -> None
     assert len({trial().id, *(one.id for one in varied)}) == len(varied) + 1
 
 
-def test_the_id_of_a_trial_never_changes_between_versions() -> None:
-    assert trial().id == "3a5bf66b356a0ed1"
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (trial(), "3a5bf66b356a0ed1"),
+        (trial(arm="none", seed=2**64 - 1), "4e87254c0d70179e"),
+        (trial(concept='a "b"\u2028\U0001f600\x00', injection=SPREAD), "d905451fc12bbd8f"),
+        (trial(injection=injection(strength=1e22), sampling=Sampling(0.0, 0.9, 1)), "56fdd1e198aa2d8e"),
+    ],
+)
+def test_the_id_of_a_trial_never_changes_between_versions(made: Trial, expected: str) -> None:
+    assert made.id == expected
+
+
+@given(TRIALS)
+def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
+    assert to_json(made) == canonical(asdict(made))
+    assert trial_from_json(to_json(made)) == made
+
+
+@given(TRIALS)
+def test_a_cell_is_a_trial_without_concept_repeat_and_seed(made: Trial) -> None:
+    own = ("concept", "repeat", "seed")
+    written = cell_to_json(made)
+    assert written == canonical({name: value for name, value in asdict(made).items() if name not in own})
+    again = Trial(concept=made.concept, repeat=made.repeat, seed=made.seed, **cell_from_json(written))
+    assert to_json(again) == to_json(made)
+
+
+@given(some.builds(Response, readouts=some.lists(READOUTS).map(tuple), vector_norm=FLOATS, residual_norm=FLOATS))
+def test_the_json_of_a_response_is_that_of_its_fields(made: Response) -> None:
+    assert to_json(made) == canonical(asdict(made))
 
 
 def test_equal_trials_have_equal_ids_of_sixteen_hex_digits() -> None:

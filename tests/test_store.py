@@ -1,5 +1,6 @@
 """The store keeps whole batches, gives records back as they were, and refuses what it cannot trust."""
 
+import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -90,10 +91,11 @@ def test_creating_over_a_run_is_refused(tmp_path: Path) -> None:
         Store.create(tmp_path / "run", MANIFEST)
 
 
-def test_a_newer_schema_is_refused_by_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 7])
+def test_an_older_or_newer_schema_is_refused_by_number(tmp_path: Path, version: int) -> None:
     Store.create(tmp_path, MANIFEST).close()
-    _execute(tmp_path, "UPDATE run SET schema_version = 7")
-    with pytest.raises(InputError, match="schema version 7, this introspect reads version 1"):
+    _execute(tmp_path, f"UPDATE run SET schema_version = {version}")
+    with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 2"):
         Store.open(tmp_path)
 
 
@@ -124,15 +126,42 @@ def test_the_same_batch_twice_is_stored_once_and_another_response_is_refused(tmp
         assert store.response(made.id) == response(made)
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("field", ["vector_norm", "residual_norm", "readouts"])
+def test_a_number_that_is_not_finite_is_refused_with_its_batch(tmp_path: Path, number: float, field: str) -> None:
+    first, second = trial(repeat=1), trial(repeat=2)
+    bad = (Readout(0, 0.1, number, 1.0, 0.3),) if field == "readouts" else number
+    with new_store(tmp_path) as store:
+        with pytest.raises(ValueError, match="not finite"):
+            store.add([(first, response(first)), (second, replace(response(second), **{field: bad}))])
+        assert list(store.trials()) == []
+
+
+def test_numbers_that_are_equal_but_not_the_same_stay_different_trials(tmp_path: Path) -> None:
+    whole, real = (trial(injection=injection(strength=strength)) for strength in (2, 2.0))
+    assert whole == real
+    with new_store(tmp_path) as store:
+        fill(store, [whole, real])
+        assert [store.trial(one.id).id for one in (whole, real)] == [whole.id, real.id]
+
+
+def test_grades_of_a_trial_without_a_response_are_refused(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        store.add_errors([(trial(), "did not fit")])
+        for missing in (trial(), trial(repeat=5)):
+            with pytest.raises(sqlite3.IntegrityError):
+                store.put_grades([grade(missing)])
+
+
 def test_regrading_replaces_the_grades_of_that_grader_only(tmp_path: Path) -> None:
     made = trial()
     other = Grade(made.id, "judge", "3", False, False, True, False, "")
     with new_store(tmp_path) as store:
         store.add([(made, response(made))], [grade(made, True), other])
-        before = store.frame("trials")
-        store.put_grades([grade(made, False, version="2")])
+        before = list(store.answers())
+        assert store.put_grades([grade(made, False, version="2")]) == 1
         assert store.grades(made.id) == [other, grade(made, False, version="2")]
-        assert store.frame("trials").equals(before)
+        assert list(store.answers()) == before
 
 
 def test_a_failed_trial_is_not_done_and_a_response_clears_it(tmp_path: Path) -> None:
@@ -162,11 +191,12 @@ def test_a_trial_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 
 
 def test_all_trials_come_in_pages_in_the_order_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.results.store.PAGE", 3)
+    monkeypatch.setattr("introspect.results.reading.PAGE", 3)
     trials = [trial_at(0, layer) for layer in range(8)]
     with new_store(tmp_path) as store:
         fill(store, trials)
         assert list(store.trials()) == trials
+        assert list(store.answers()) == [(one, response(one)) for one in trials]
 
 
 def _execute(folder: Path, sql: str) -> None:

@@ -20,7 +20,7 @@ from introspect.errors import InputError, InterruptionError
 from introspect.injection.plan import plan
 from introspect.laboratory import open_laboratory
 from introspect.results.store import Store, StoreError
-from introspect.sweep import batches, estimate, run_sweep, run_trials
+from introspect.sweep import estimate, run_sweep, run_trials
 
 DRIVER = """
 import sys
@@ -41,15 +41,15 @@ def test_a_killed_sweep_goes_on_to_the_very_run_of_an_undisturbed_one(
         assert child.stdout is not None
         said = list(islice(child.stdout, 3))
         child.kill()
-    assert said == ["0\n", "4\n", "8\n"]
+    assert said == ["0\n", "8\n", "16\n"]
     assert child.returncode == -signal.SIGKILL
     with Store.open(tmp_path / "run") as store:
-        assert 8 <= store.count() < TOTAL
+        assert 16 <= store.count() < TOTAL
     run_without_figures(options(tiny, tmp_path / "run"))
     assert tables(tmp_path / "run") == tables(finished)
 
 
-def test_a_stopped_sweep_ends_after_its_batch_and_goes_on_later(tiny: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_stopped_sweep_ends_after_its_block_and_goes_on_later(tiny: Path, finished: Path, tmp_path: Path) -> None:
     def stop(done: int, _: int) -> None:
         if done == 8:
             os.kill(os.getpid(), signal.SIGINT)
@@ -62,21 +62,21 @@ def test_a_stopped_sweep_ends_after_its_batch_and_goes_on_later(tiny: Path, fini
     assert tables(tmp_path) == tables(finished)
 
 
-def test_a_second_interruption_stops_at_once_and_keeps_whole_batches(tiny: Path, tmp_path: Path) -> None:
+def test_a_second_interruption_stops_at_once_and_keeps_whole_blocks(tiny: Path, tmp_path: Path) -> None:
     def insist(done: int, _: int) -> None:
-        if done == 4:
+        if done == 8:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         run_without_figures(options(tiny, tmp_path), insist)
     with Store.open(tmp_path) as store:
-        assert store.count() == 4
+        assert store.count() == 8
 
 
 def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
-    spaced = """UPDATE responses SET json = replace(json, '"text":', '"text" :')"""  # what a second run would not write
+    spaced = "UPDATE responses SET token_ids = replace(token_ids, ',', ', ')"  # what a second run would not write
     with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as database, database:
         database.execute(spaced)
     before = (tmp_path / "run" / "run.sqlite").read_bytes()
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_changed_is_refused(tiny: Path, tmp_path: Path) -> Non
     assert contents(tmp_path / "run") == before
 
 
-def test_a_full_disk_keeps_every_batch_before_and_the_sweep_goes_on(tiny: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_every_block_before_and_the_sweep_goes_on(tiny: Path, finished: Path, tmp_path: Path) -> None:
     laboratory = open_laboratory(options(tiny, tmp_path))
     with Store.open_or_create(tmp_path / "run", laboratory.manifest()) as store:
 
@@ -151,7 +151,7 @@ def test_a_full_disk_keeps_every_batch_before_and_the_sweep_goes_on(tiny: Path, 
             run_trials(laboratory, laboratory.vectors(), store, fill)
         assert 8 <= store.count() < TOTAL
     with Store.open(tmp_path / "run") as store:
-        assert store.count() % 4 == 0
+        assert store.count() % 8 == 0
     run_without_figures(options(tiny, tmp_path / "run"))
     assert tables(tmp_path / "run") == tables(finished)
 
@@ -201,12 +201,7 @@ def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, finishe
     trials = pd.read_csv(finished / "tables" / "trials.csv")
     assert found.counts.total == len(trials) == TOTAL
     assert found.counts.arms == trials["arm"].value_counts().to_dict()
-    assert found.batch_size == 4
+    assert found.batch_size == 2
     assert found.bytes > 0
     assert found.seconds > 0
     assert list(tmp_path.iterdir()) == []
-
-
-def test_batches_hold_everything_once_in_order() -> None:
-    cut = list(batches(iter(range(10)), 4))  # type: ignore[arg-type]  # any items will do
-    assert cut == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

@@ -78,6 +78,9 @@ def print_swept(swept: "Swept") -> None:
     print_loops(pd.read_csv(swept.folder / "tables" / "loops.csv", keep_default_na=False, na_values=[""]))
     failed = f", {swept.failed} failed: see column error of trials.csv" if swept.failed else ""
     OUT.print(f"\n{swept.done} trials in {escape(str(swept.folder))}{failed}")
+    if swept.work.least:
+        said = f"work: {swept.work.ratio:.2f} times the least that these trials need"
+        OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
     print_written("tables", swept.tables)
     print_written("figures", [path for path in swept.figures if path.suffix == ".png"])
     if any(path.name == "detection_map.png" for path in swept.figures):

@@ -38,8 +38,16 @@ def sweep(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine, one a GPU; with --ray, actors of the cluster.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one on this machine.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/MODEL-PROTOCOL when left out.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and estimate; store nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count and estimate, for one worker; store nothing.")
+    ] = False,
 ) -> None:
     """Inject concept vectors at every chosen loop and layer, ask, grade, and write tables and figures.
 
@@ -48,7 +56,10 @@ def sweep(
     options = Options(**{name: value for name, value in locals().items() if name != "dry_run"})
     from introspect.cli.printing import Progress, print_estimate, print_swept
     from introspect.sweep import estimate, run_sweep
+    from introspect.workers.crew import gpu_sharers
 
+    if (sharers := gpu_sharers(options)) > 1:
+        typer.echo(f"{options.workers} workers: up to {sharers} share a GPU", err=True)
     if dry_run:
         print_estimate(estimate(options))
         return

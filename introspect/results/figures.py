@@ -34,7 +34,7 @@ from introspect.results.panels import (
 )
 from introspect.results.statistics import wilson
 from introspect.results.store import Store
-from introspect.results.tables import make_tables
+from introspect.results.tables import summaries
 
 MARKERS = "osD^vP*X"
 LOG_FROM = 8
@@ -125,7 +125,7 @@ def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
 
 def write_figures(store: Store) -> list[Path]:
     """Draw the figures of a run and write each as PNG and PDF into the run's folder `figures`."""
-    figures = draw_all(make_tables(store))
+    figures = draw_all(summaries(store))
     return [path for name, figure in figures.items() for path in write_figure(store.folder, name, figure)]
 
 

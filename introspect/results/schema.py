@@ -1,11 +1,18 @@
-"""The tables of `run.sqlite`, and how a record becomes their rows: flat columns beside the record's full JSON.
+"""The tables of `run.sqlite`, and how a record becomes their rows and is read from them again.
 
-Tables and figures read the flat columns; the JSON gives a record back exactly as it was.
+What the trials of a cell share is stored once, as flat columns for the tables and as JSON that gives it back exactly;
+a trial is its number, its id and what tells it from its neighbours. Numbers follow the order of storing.
 """
 
-from introspect.records import Grade, Response, Trial, to_json
+import json
+import math
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
 
-SCHEMA_VERSION = 1
+from introspect.records import Grade, Readout, Response, Trial, cell_to_json
+
+SCHEMA_VERSION = 2
 """Raised when a reader of the old schema could no longer read the new one."""
 
 Value = str | float | int | None
@@ -13,67 +20,91 @@ Row = tuple[Value, ...]
 
 TABLES = (
     "CREATE TABLE run (schema_version INTEGER NOT NULL, manifest TEXT NOT NULL)",
+    """CREATE TABLE cells (
+        cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, template TEXT,
+        template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER, strength REAL,
+        strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
+        json TEXT NOT NULL UNIQUE)""",
     # A seed may need all 64 bits unsigned, which an SQLite INTEGER cannot hold: it is kept as its digits.
     """CREATE TABLE trials (
-        id TEXT PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, template TEXT,
-        template_hash TEXT, concept TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER,
-        strength REAL, strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, repeat INTEGER, seed TEXT,
-        temperature REAL, top_p REAL, max_new_tokens INTEGER, json TEXT NOT NULL)""",
+        n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, cell INTEGER NOT NULL REFERENCES cells(cell),
+        concept TEXT NOT NULL, repeat INTEGER NOT NULL, seed TEXT NOT NULL)""",
+    "CREATE INDEX trials_by_cell ON trials(cell)",
     """CREATE TABLE responses (
-        trial_id TEXT PRIMARY KEY REFERENCES trials(id), text TEXT NOT NULL, finish_reason TEXT NOT NULL,
-        vector_norm REAL, residual_norm REAL, json TEXT NOT NULL)""",
+        n INTEGER PRIMARY KEY REFERENCES trials(n), text TEXT NOT NULL, token_ids TEXT NOT NULL,
+        finish_reason TEXT NOT NULL, vector_norm REAL, residual_norm REAL)""",
     """CREATE TABLE readouts (
-        trial_id TEXT NOT NULL REFERENCES responses(trial_id), loop INTEGER NOT NULL, logit_yes REAL NOT NULL,
-        logit_no REAL NOT NULL, mass REAL NOT NULL, entropy REAL NOT NULL,
-        PRIMARY KEY (trial_id, loop)) WITHOUT ROWID""",
+        n INTEGER NOT NULL REFERENCES responses(n), loop INTEGER NOT NULL, logit_yes REAL NOT NULL,
+        logit_no REAL NOT NULL, mass REAL NOT NULL, entropy REAL NOT NULL, PRIMARY KEY (n, loop)) WITHOUT ROWID""",
     """CREATE TABLE grades (
-        trial_id TEXT NOT NULL REFERENCES responses(trial_id), grader TEXT NOT NULL, version TEXT NOT NULL,
+        n INTEGER NOT NULL REFERENCES responses(n), grader TEXT NOT NULL, version TEXT NOT NULL,
         detected INTEGER, identified INTEGER, coherent INTEGER, refused INTEGER, evidence TEXT NOT NULL,
-        PRIMARY KEY (trial_id, grader)) WITHOUT ROWID""",
-    "CREATE TABLE errors (trial_id TEXT PRIMARY KEY REFERENCES trials(id), message TEXT NOT NULL, at TEXT NOT NULL)",
+        PRIMARY KEY (n, grader)) WITHOUT ROWID""",
+    "CREATE TABLE errors (n INTEGER PRIMARY KEY REFERENCES trials(n), message TEXT NOT NULL, at TEXT NOT NULL)",
 )
 
-FRAMES = {
-    "trials": """SELECT id AS trial, model, weights_hash, dtype, protocol, template, template_hash, concept, arm, sites,
-        loop, layer, extract_loop, strength, strength_unit, vectors_hash, n_loops, repeat, seed, temperature, top_p,
-        max_new_tokens, CASE WHEN responses.trial_id IS NULL THEN 'error' ELSE 'done' END AS state, text,
-        finish_reason, vector_norm, residual_norm, message AS error
-        FROM trials LEFT JOIN responses ON responses.trial_id = id LEFT JOIN errors ON errors.trial_id = id""",
-    "readouts": "SELECT trial_id AS trial, loop AS readout_loop, logit_yes, logit_no, mass, entropy FROM readouts",
-    "grades": """SELECT trial_id AS trial, grader, version, detected, identified, coherent, refused, evidence
-        FROM grades""",
-}
-"""What `Store.frame` can read; a trial without a response is in the state `error`."""
+NUMBER = "(SELECT n FROM trials WHERE id = ?)"
+"""The number of a trial, NULL when there is none; every table that refers to a trial refuses NULL."""
+INSERT_RUN = "INSERT INTO run VALUES (?, ?)"
+INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 19}) ON CONFLICT (json) DO NOTHING"
+INSERT_TRIAL = "INSERT INTO trials (id, cell, concept, repeat, seed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+INSERT_RESPONSE = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?)"
+REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 7})"
+REPLACE_ERROR = f"INSERT OR REPLACE INTO errors VALUES ({NUMBER}, ?, ?)"
+
+DONE = "SELECT id FROM responses CROSS JOIN trials USING (n)"
+"""Ids of the trials with a response; the cross join keeps to the order of both tables, which is twice as fast."""
+
+TRIAL = "trials.concept, trials.repeat, trials.seed"
+"""Columns from which `trial_of_cell` makes a trial, with its cell."""
+ANSWER = "text, token_ids, finish_reason, vector_norm, residual_norm"
+"""Columns from which `response_from_rows` makes a response, with its read-outs."""
+READOUT = "loop, logit_yes, logit_no, mass, entropy"
+GRADE = "grader, version, detected, identified, coherent, refused, evidence"
 
 
-def insert(table: str, n_columns: int, *, replace: bool = False) -> str:
-    """Write the SQL that adds one row to `table`."""
-    return f"INSERT {'OR REPLACE ' if replace else ''}INTO {table} VALUES ({', '.join('?' * n_columns)})"
-
-
-def trial_row(trial: Trial) -> Row:
-    """Flatten a trial; `loop` and `layer` are None where its sites have several, and without an injection."""
+def cell_row(trial: Trial) -> Row:
+    """Flatten what a trial shares with its cell; `loop` and `layer` are None where its sites have several."""
     sampling = trial.sampling
     return (
-        *(trial.id, trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.template),
-        *(trial.template_hash, trial.concept, trial.arm, *_injection_columns(trial)),
-        *(trial.n_loops, trial.repeat, str(trial.seed)),
-        *(sampling.temperature, sampling.top_p, sampling.max_new_tokens, to_json(trial)),
+        *(trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.template, trial.template_hash),
+        *(trial.arm, *_injection_columns(trial), trial.n_loops),
+        *(sampling.temperature, sampling.top_p, sampling.max_new_tokens, cell_to_json(trial)),
     )
 
 
-def response_row(response: Response) -> Row:
-    """Flatten a response."""
+def trial_row(trial: Trial, cell: int) -> Row:
+    """Flatten what tells a trial from the others of its cell."""
+    return (trial.id, cell, trial.concept, trial.repeat, str(trial.seed))
+
+
+def trial_of_cell(cell: dict[str, Any], row: Sequence[Any]) -> Trial:  # Any: the fields of a cell; a row's columns
+    """Read a trial written by `trial_row`, of a cell that `cell_from_json` has read."""
+    concept, repeat, seed = row
+    return Trial(concept=concept, repeat=repeat, seed=int(seed), **cell)
+
+
+def response_row(n: int, response: Response) -> Row:
+    """Flatten a response. Raises ValueError for a number that is not finite, which SQLite would take for missing."""
     norms = (response.vector_norm, response.residual_norm)
-    return (response.trial_id, response.text, response.finish_reason, *norms, to_json(response))
+    _refuse_not_finite(norm for norm in norms if norm is not None)
+    tokens = ",".join(map(str, response.token_ids))
+    return (n, response.text, f"[{tokens}]", response.finish_reason, *norms)
 
 
-def readout_rows(response: Response) -> list[Row]:
-    """Flatten the read-outs of a response, one row a loop."""
-    return [
-        (response.trial_id, read.loop, read.logit_yes, read.logit_no, read.mass, read.entropy)
-        for read in response.readouts
-    ]
+def readout_rows(n: int, response: Response) -> list[Row]:
+    """Flatten the read-outs of a response, one row a loop. Raises ValueError as `response_row` does."""
+    rows = [(n, read.loop, read.logit_yes, read.logit_no, read.mass, read.entropy) for read in response.readouts]
+    _refuse_not_finite(chain.from_iterable(rows))
+    return [*rows]
+
+
+def response_from_rows(trial_id: str, row: Sequence[Any], readouts: Iterable[Sequence[Any]]) -> Response:
+    """Read a response written by `response_row` and `readout_rows`. Any: a row's types depend on the column."""
+    text, tokens, finish_reason, *norms = row
+    reads = tuple(Readout(*read) for read in readouts)
+    return Response(trial_id, text, tuple(json.loads(tokens)), finish_reason, reads, *norms)
 
 
 def grade_row(grade: Grade) -> Row:
@@ -82,9 +113,9 @@ def grade_row(grade: Grade) -> Row:
     return (grade.trial_id, grade.grader, grade.version, *verdicts, grade.evidence)
 
 
-def grade_from_row(row: tuple[str, str, str, int | None, int | None, int | None, int | None, str]) -> Grade:
+def grade_from_row(trial_id: str, row: Sequence[Any]) -> Grade:  # Any: names, numbers and text
     """Read a grade written by `grade_row`."""
-    trial_id, grader, version, *verdicts, evidence = row
+    grader, version, *verdicts, evidence = row
     detected, identified, coherent, refused = (None if value is None else bool(value) for value in verdicts)
     return Grade(trial_id, grader, version, detected, identified, coherent, refused, evidence)
 
@@ -100,3 +131,8 @@ def _injection_columns(trial: Trial) -> Row:
         layers.pop() if len(layers) == 1 else None,
         *(injection.extract_loop, injection.strength, injection.unit, injection.vectors_hash),
     )
+
+
+def _refuse_not_finite(numbers: Iterable[float]) -> None:
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a response holds a number that is not finite, which cannot be stored")

@@ -1,6 +1,6 @@
 """The store of a run: trials, responses, grades and errors in `<run>/run.sqlite`, written one transaction per batch.
 
-In go records; out come the records again, or frames of their flat columns for the tables.
+In go records; out come the records again, or the rows of a query for the tables.
 """
 
 import json
@@ -10,11 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import pandas as pd
-
 from introspect.errors import InputError
-from introspect.records import Grade, Response, Trial, response_from_json, to_json, trial_from_json
-from introspect.results import schema
+from introspect.records import Grade, Response, Trial, cell_from_json
+from introspect.results import reading, schema, writing
 from introspect.results.connection import RUN_FILE, StoreError, connect, explained, lock, transaction
 from introspect.results.folder import made_ready, refuse_something_else
 from introspect.results.manifest import refuse_other
@@ -22,8 +20,6 @@ from introspect.results.manifest import refuse_other
 __all__ = ["Store", "StoreError"]
 
 State = Literal["done", "error"]
-PAGE = 2000
-"""Trials read at once by `Store.trials`; between pages the file is free for the writer."""
 
 
 class Store:
@@ -113,28 +109,25 @@ class Store:
         Raises StoreError when a trial is there with another response, or when the file cannot be written.
         """
         with transaction(self._database, self.path):
-            for trial, response in answered:
-                self._add_one(trial, response)
-            self._put_grades(grades)
+            writing.put_responses(self._database, self._new(answered))
+            writing.put_grades(self._database, grades)
 
     def add_errors(self, failed: Iterable[tuple[Trial, str]]) -> None:
         """Store trials that could not be run, with the message; they are not done, and a later `add` clears them."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        pairs = list(failed)
         with transaction(self._database, self.path):
-            for trial, message in failed:
-                if self._read("SELECT 1 FROM responses WHERE trial_id = ?", trial.id):
-                    raise StoreError(f"{self.path}: trial {trial.id} has a response, it cannot also have failed")
-                self._insert_trial(trial)
-                self._database.execute(schema.insert("errors", 3, replace=True), (trial.id, message, now))
+            for trial_id in writing.answered(self._database, [trial.id for trial, _ in pairs]):
+                raise StoreError(f"{self.path}: trial {trial_id} has a response, it cannot also have failed")
+            writing.put_errors(self._database, pairs, datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def put_grades(self, grades: Iterable[Grade]) -> None:
-        """Store grades, all or none, replacing those of the same grader; responses are not touched."""
+    def put_grades(self, grades: Iterable[Grade]) -> int:
+        """Store grades, all or none, replacing those of the same grader, and count them; responses are not touched."""
         with transaction(self._database, self.path):
-            self._put_grades(grades)
+            return writing.put_grades(self._database, grades)
 
     def done_ids(self) -> set[str]:
-        """Give the ids of the trials with a response."""
-        return {trial_id for (trial_id,) in self._read("SELECT trial_id FROM responses")}
+        """Give the ids of the trials with a response; a million take about 130 MB."""
+        return {trial_id for (trial_id,) in self._read(schema.DONE)}
 
     def count(self, state: State = "done") -> int:
         """Count the trials in a state."""
@@ -143,42 +136,44 @@ class Store:
 
     def trials(self) -> Iterator[Trial]:
         """Give every trial, in the order in which they were stored."""
-        last = 0
-        while page := self._read("SELECT rowid, json FROM trials WHERE rowid > ? ORDER BY rowid LIMIT ?", last, PAGE):
-            yield from (trial_from_json(text) for _, text in page)
-            last = page[-1][0]
+        return reading.trials(self._read)
+
+    def answers(self, *, lacking: tuple[str, str] | None = None) -> Iterator[tuple[Trial, Response]]:
+        """Give every trial with its response, as stored; those that lack a grade by (grader, version) where asked."""
+        return reading.answers(self._read, lacking)
 
     def trial(self, prefix: str) -> Trial:
         """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
         start = prefix.lower()
         # "g" sorts after every hex digit: the ids between are those that begin so
-        found = self._read("SELECT id, json FROM trials WHERE id >= ? AND id < ? LIMIT 3", start, start + "g")
+        sql = f"SELECT id, json, {schema.TRIAL} FROM trials JOIN cells USING (cell) WHERE id >= ? AND id < ? LIMIT 3"
+        found = self._read(sql, start, start + "g")
         if not found:
             raise InputError(f"{self.folder}: no trial begins with {prefix!r}; see the column trial of the table")
         if len(found) > 1:
             raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0][0]}, {found[1][0]}); give more of it")
-        return trial_from_json(found[0][1])
+        (_, cell, *row), *_ = found
+        return schema.trial_of_cell(cell_from_json(cell), row)
 
     def response(self, prefix: str) -> Response:
         """Find the response to a trial. Raises InputError when the trial failed, with the stored message."""
         trial_id = self.trial(prefix).id
-        if found := self._read("SELECT json FROM responses WHERE trial_id = ?", trial_id):
-            return response_from_json(found[0][0])
-        ((message,),) = self._read("SELECT message FROM errors WHERE trial_id = ?", trial_id)
+        if found := self._read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id):
+            ((n, *row),) = found
+            return schema.response_from_rows(trial_id, row, reading.readouts(self._read, n, n).get(n, ()))
+        ((message,),) = self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)
         raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
 
     def grades(self, prefix: str) -> list[Grade]:
         """Give the grades of a trial, one a grader, sorted by grader."""
-        columns = "trial_id, grader, version, detected, identified, coherent, refused, evidence"
-        rows = self._read(f"SELECT {columns} FROM grades WHERE trial_id = ?", self.trial(prefix).id)
-        return [schema.grade_from_row(row) for row in rows]
+        trial_id = self.trial(prefix).id
+        rows = self._read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
+        return [schema.grade_from_row(trial_id, row) for row in rows]
 
-    def frame(self, name: Literal["trials", "readouts", "grades"]) -> pd.DataFrame:
-        """Read the flat columns of everything of one kind; `tables` makes them fit for use."""
+    def select(self, sql: str, *values: schema.Value) -> Iterator[Any]:  # Any: a row's types depend on the SQL
+        """Give the rows of a query one by one; for the tables, whose queries are in `queries`."""
         with explained(self.path):
-            cursor = self._database.execute(schema.FRAMES[name])
-            rows = cursor.fetchall()
-        return pd.DataFrame(rows, columns=[column[0] for column in cursor.description], dtype=object)
+            yield from self._database.execute(sql, values)
 
     @contextmanager
     def _closed_on_error(self) -> Iterator[None]:
@@ -206,26 +201,24 @@ class Store:
         with transaction(self._database, self.path):
             for table in schema.TABLES:
                 self._database.execute(table)
-            self._database.execute(schema.insert("run", 2), (schema.SCHEMA_VERSION, text))
+            self._database.execute(schema.INSERT_RUN, (schema.SCHEMA_VERSION, text))
 
     def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
         with explained(self.path):
             return self._database.execute(sql, values).fetchall()
 
-    def _add_one(self, trial: Trial, response: Response) -> None:
-        assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
-        if stored := self._read("SELECT json FROM responses WHERE trial_id = ?", trial.id):
-            if stored[0][0] != to_json(response):
+    def _new(self, answered: Iterable[tuple[Trial, Response]]) -> list[tuple[Trial, Response]]:
+        """Leave out what is stored already; raise StoreError where it is stored with another response."""
+        pairs = list(answered)
+        known = {
+            trial_id: self.response(trial_id)
+            for trial_id in writing.answered(self._database, [one.id for one, _ in pairs])
+        }
+        new = []
+        for trial, response in pairs:
+            assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
+            if trial.id not in known:
+                new.append((trial, response))
+            if known.setdefault(trial.id, response) != response:
                 raise StoreError(f"{self.path}: trial {trial.id} is stored with another response; nothing was changed")
-            return
-        self._insert_trial(trial)
-        self._database.execute("DELETE FROM errors WHERE trial_id = ?", (trial.id,))
-        self._database.execute(schema.insert("responses", 6), schema.response_row(response))
-        self._database.executemany(schema.insert("readouts", 6), schema.readout_rows(response))
-
-    def _insert_trial(self, trial: Trial) -> None:
-        if not self._read("SELECT 1 FROM trials WHERE id = ?", trial.id):
-            self._database.execute(schema.insert("trials", 23), schema.trial_row(trial))
-
-    def _put_grades(self, grades: Iterable[Grade]) -> None:
-        self._database.executemany(schema.insert("grades", 8, replace=True), map(schema.grade_row, grades))
+        return new

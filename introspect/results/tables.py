@@ -1,7 +1,8 @@
 """Tidy tables of a run: trials, rates per cell, rates per loop, read-outs. In goes a store, out come frames.
 
 A rate always comes with its n and a 95% interval. Nothing that varies in a run is pooled silently: what differs inside
-a cell becomes a column of its own.
+a cell becomes a column of its own. Rates are made from counts of trials that are alike, and trials.csv is written row
+by row, so that a run may have millions of trials.
 """
 
 from collections.abc import Sequence
@@ -10,49 +11,40 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError, unknown
-from introspect.records import ARMS
-from introspect.results.files import write_table
+from introspect.results.files import write_rows, write_table
+from introspect.results.queries import MEASURES, VERDICTS
+from introspect.results.readouts import unit_means
 from introspect.results.statistics import mean_interval, wilson
 from introspect.results.store import Store
+from introspect.results.trials import (
+    alike_table,
+    cells_table,
+    in_order,
+    stored_graders,
+    trial_columns,
+    trial_rows,
+    trials_table,
+)
+
+__all__ = [
+    "graders",
+    "loops_table",
+    "make_tables",
+    "rates",
+    "readouts_table",
+    "summaries",
+    "trials_table",
+    "write_tables",
+]
 
 CELL = ("arm", "loop", "layer", "strength")
 LOOP_CELL = ("arm", "loop", "strength")
-VERDICTS = ("detected", "identified", "coherent", "refused")
-MEASURES = ("detected", "identified", "both", "coherent", "refused")
-"""What rates are given of; `both` is detected and identified."""
 
 FACTORS = (
     *("model", "weights_hash", "dtype", "protocol", "template", "template_hash", "extract_loop"),
     *("strength_unit", "vectors_hash", "n_loops", "temperature", "top_p", "max_new_tokens"),
 )
 """Columns that become columns of the rates where they vary within a cell; concept, seed and repeat are pooled."""
-
-TYPES = {
-    **dict.fromkeys(("loop", "layer", "extract_loop", "n_loops", "repeat", "max_new_tokens"), "Int64"),
-    **dict.fromkeys(("strength", "temperature", "top_p", "vector_norm", "residual_norm"), "float64"),
-    **dict.fromkeys(("trial", "model", "weights_hash", "dtype", "protocol", "template", "template_hash"), "str"),
-    **dict.fromkeys(("concept", "arm", "sites", "strength_unit", "vectors_hash", "state", "text"), "str"),
-    **dict.fromkeys(("finish_reason", "error"), "str"),
-}
-
-
-def trials_table(store: Store) -> pd.DataFrame:
-    """Give one row a trial, in an order that does not depend on when it ran; columns are named as the options.
-
-    `state` is `done` or `error` (then `error` is the message and there is no text). `sites` reads "loop:layer,...";
-    `loop` and `layer` are missing where the sites have several. A missing `extract_loop` is the loop of each site.
-    For every grader there are columns such as `rules_detected`, missing where the verdict is unknown.
-    """
-    table = store.frame("trials").astype(TYPES)
-    table["seed"] = pd.to_numeric(table["seed"])
-    table.insert(list(table.columns).index("error"), "relative_norm", table["vector_norm"] / table["residual_norm"])
-    grades = store.frame("grades").astype(dict.fromkeys(("trial", "grader", "version", "evidence"), "str"))
-    for grader, part in grades.groupby("grader"):
-        columns = part.set_index("trial").drop(columns="grader")
-        columns = columns.astype(dict.fromkeys(VERDICTS, "Int64")).astype(dict.fromkeys(VERDICTS, "boolean"))
-        table = table.join(columns.add_prefix(f"{grader}_"), on="trial")
-    order = ["arm", "loop", "layer", "strength", "sites", "extract_loop", "n_loops", "template", "concept", "repeat"]
-    return _sorted(table, [*order, "trial"])
 
 
 def graders(table: pd.DataFrame) -> list[str]:
@@ -66,17 +58,18 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     Only verdicts that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
     failed. Where n is 0 the rate is NaN. The interval takes trials as independent; those of one concept are not quite.
     Columns: those of `by`, the factors that vary within a cell, measure, k, n, rate, low, high, unknown, errors.
+    A table with a column `alike` has that many trials in a row.
     """
     if grader not in graders(table):
         raise unknown("grader of this run", grader, graders(table) or ["none, it has not been graded"])
-    table = _with_loops(table)
+    table = _with_loops(table if "alike" in table else table.assign(alike=1))
     keys = [*by, *_varying(table, by)]
     verdicts = table.rename(columns={f"{grader}_{verdict}": verdict for verdict in VERDICTS})
     verdicts["both"] = verdicts["detected"] & verdicts["identified"]
     counts = pd.concat([_counted(verdicts, keys, measure) for measure in MEASURES], ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
     counts["low"], counts["high"] = wilson(counts["k"], counts["n"])
-    counts = _sorted(counts, [*keys, "measure"])
+    counts = in_order(counts, [*keys, "measure"])
     return counts[[*keys, "measure", "k", "n", "rate", "low", "high", "unknown", "errors"]]
 
 
@@ -91,52 +84,74 @@ def readouts_table(store: Store) -> pd.DataFrame:
     A read-out precedes the first draw, so repeats repeat it. They are averaged first, then the sites of a concept; n
     counts the concepts, and the t interval is over them.
     """
-    return _readouts(store, trials_table(store))
+    return _readouts(store, cells_table(store))
 
 
 def make_tables(store: Store) -> dict[str, pd.DataFrame]:
     """Make the four tables of a run by name. With several graders the rates get a column `grader`."""
-    trials = trials_table(store)
-    if trials.empty:
+    made = summaries(store)
+    unknown_verdict = pd.Series(pd.NA, index=range(store.count("error")), dtype="boolean")
+    added = dict.fromkeys(_added_columns(store), unknown_verdict)
+    return {"trials": trials_table(store).assign(**added), **made}
+
+
+def summaries(store: Store) -> dict[str, pd.DataFrame]:
+    """Make rates, loops and readouts; no answer is read, so a million trials take seconds."""
+    cells, names = cells_table(store), stored_graders(store)
+    if cells.empty:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
-    if (trials["state"] == "error").all():  # nothing to grade, which is no reason to have no tables
-        unknown_verdict = pd.Series(pd.NA, index=trials.index, dtype="boolean")
-        trials = trials.assign(**{f"rules_{verdict}": unknown_verdict for verdict in VERDICTS})
-    names = graders(trials) or ["rules"]
-    tables = {"trials": trials}
-    for name, make in {"rates": rates, "loops": loops_table}.items():
-        parts = [make(trials, grader=grader) for grader in names]
-        if len(names) > 1:
-            parts = [part.assign(grader=grader) for part, grader in zip(parts, names, strict=True)]
-        tables[name] = pd.concat(parts, ignore_index=True)
-    return {**tables, "readouts": _readouts(store, trials)}
+    if not names and store.count():
+        raise unknown("grader of this run", "rules", ["none, it has not been graded"])
+    tables: dict[str, list[pd.DataFrame]] = {"rates": [], "loops": []}
+    for grader in names or ["rules"]:
+        alike = alike_table(store, cells, grader)
+        for name, make in {"rates": rates, "loops": loops_table}.items():
+            part = make(alike, grader=grader)
+            tables[name].append(part.assign(grader=grader) if len(names) > 1 else part)
+    pooled = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return {**pooled, "readouts": _readouts(store, cells)}
 
 
 def write_tables(store: Store) -> list[Path]:
     """Write trials.csv, rates.csv, loops.csv and readouts.csv into the run's folder `tables`."""
-    return [write_table(store.folder, name, table) for name, table in make_tables(store).items()]
+    made, names, added = summaries(store), stored_graders(store), _added_columns(store)
+    rows = (row + (None,) * len(added) for row in trial_rows(store, names)) if added else trial_rows(store, names)
+    trials = write_rows(store.folder, "trials", [*trial_columns(names), *added], rows)
+    return [trials, *(write_table(store.folder, name, table) for name, table in made.items())]
+
+
+def _added_columns(store: Store) -> list[str]:
+    """Name what a run in which every trial failed has in place of grades: unknown verdicts."""
+    return [] if store.count() else [f"rules_{verdict}" for verdict in VERDICTS]
 
 
 def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFrame:
-    failed = verdicts["state"] == "error"
-    cells = verdicts.assign(failed=failed, verdict=verdicts[measure].mask(failed)).groupby(keys, dropna=False)
-    counts = cells.agg(k=("verdict", "sum"), n=("verdict", "count"), errors=("failed", "sum"))
-    counts["unknown"] = cells.size() - counts["n"] - counts["errors"]
+    alike, failed = verdicts["alike"], verdicts["state"] == "error"
+    verdict = verdicts[measure].mask(failed)
+    weighted = {
+        "k": alike.where(verdict.fillna(False), 0),
+        "n": alike.where(verdict.notna(), 0),
+        "errors": alike.where(failed, 0),
+        "all": alike,
+    }
+    counts = verdicts.assign(**weighted).groupby(keys, dropna=False)[list(weighted)].sum()
+    counts["unknown"] = counts.pop("all") - counts["n"] - counts["errors"]
     return counts.reset_index().astype(dict.fromkeys(("k", "n", "unknown", "errors"), "int64")).assign(measure=measure)
 
 
-def _readouts(store: Store, trials: pd.DataFrame) -> pd.DataFrame:
-    table = _with_loops(trials)
+def _readouts(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
+    table = _with_loops(cells)
     keys = [*LOOP_CELL, *_varying(table, LOOP_CELL), "readout_loop"]
-    read = store.frame("readouts").astype({"readout_loop": "Int64", "logit_yes": "float64", "logit_no": "float64"})
-    read["difference"] = read["logit_yes"] - read["logit_no"]
-    read = read.merge(table[["trial", *keys[:-1], "concept", "sites"]], on="trial", validate="many_to_one")
+    by_unit = table.groupby([*keys[:-1], "sites"], dropna=False)
+    read = unit_means(store, by_unit.ngroup())
+    found = table[[*keys[:-1], "sites"]].assign(unit=by_unit.ngroup()).drop_duplicates("unit")
+    read = read.astype({"concept": "str", "readout_loop": "Int64"}).merge(found, on="unit", validate="many_to_one")
     for unit in ([*keys, "concept", "sites"], [*keys, "concept"]):
         read = read.groupby(unit, dropna=False)[["difference"]].mean().reset_index()
     groups = [(*cell, *mean_interval(part), len(part)) for cell, part in read.groupby(keys, dropna=False)["difference"]]
     means = pd.DataFrame(groups, columns=[*keys, "mean", "low", "high", "n"])
     means = means.astype({key: read[key].dtype for key in keys})
-    return _sorted(means, keys)[[*keys, "mean", "n", "low", "high"]]
+    return in_order(means, keys)[[*keys, "mean", "n", "low", "high"]]
 
 
 def _varying(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
@@ -161,13 +176,4 @@ def _with_loops(table: pd.DataFrame) -> pd.DataFrame:
     counts = {sites: len(found) for sites, found in pairs.items()}
     return table.assign(
         loops=table["sites"].map(loops).astype("str"), n_sites=table["sites"].map(counts).astype("Int64")
-    )
-
-
-def _sorted(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Sort rows by the keys, arms and measures in their own order, missing last."""
-    ranks = {name: rank for rank, name in enumerate((*ARMS, *MEASURES))}
-    ranked = {"arm", "measure"}
-    return table.sort_values(
-        keys, key=lambda column: column.map(ranks) if column.name in ranked else column, ignore_index=True
     )

@@ -1,0 +1,328 @@
+"""However many workers run a plan, and however they die, its rows are those of a single process."""
+
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from crewed import Staff, blocks, dead, done
+from hypothesis import given
+from hypothesis import strategies as st
+from made import trial
+from swept import TOTAL, options, run_without_figures
+
+from introspect.errors import InputError, InterruptionError
+from introspect.injection.guards import Failure
+from introspect.laboratory import open_laboratory
+from introspect.options import Options
+from introspect.results.store import Store
+from introspect.workers import crew
+from introspect.workers.blocks import Block, cut
+from introspect.workers.driver import TRIES, hand_out
+from introspect.workers.events import Died, Event, Job, Ready, Refused
+from introspect.workers.processes import Processes, seated
+from introspect.workers.worker import Worker
+
+
+def never() -> bool:
+    return False
+
+
+def assert_same_rows(run: Path, other: Path) -> None:
+    """Compare trials.csv and rates.csv: number of threads may change the last digits of a float32."""
+    for name in ("trials.csv", "rates.csv"):
+        pd.testing.assert_frame_equal(*(pd.read_csv(each / "tables" / name) for each in (run, other)), rtol=1e-5)
+
+
+def descendants(named: str = "") -> list[psutil.Process]:
+    """List the processes below this one with a text in their command line."""
+    return [each for each in psutil.Process().children(recursive=True) if named in " ".join(each.cmdline())]
+
+
+def kill_one_at(wanted: int, named: str) -> Callable[[int, int], None]:
+    """Make a report that kills one worker with SIGKILL, once, when so many trials are done."""
+    killed: list[psutil.Process] = []
+
+    def kill(done: int, _: int) -> None:
+        if done >= wanted and not killed:
+            killed.extend(descendants(named)[:1])
+            killed[0].kill()
+
+    return kill
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, of: type) -> list[int]:
+    """Let a crew note the workers that it starts."""
+    started: list[int] = []
+    start = of.start  # type: ignore[attr-defined]  # every crew has it
+    monkeypatch.setattr(of, "start", lambda crew: started.append(start(crew)) or started[-1])  # type: ignore[func-returns-value]
+    return started
+
+
+def test_two_processes_one_killed_in_the_middle_give_the_rows_of_one(
+    tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = counted(monkeypatch, Processes)
+    asked = options(tiny, tmp_path, workers=2, batch_size=1)
+    folder = run_without_figures(asked, kill_one_at(8, "multiprocessing.spawn"))
+    assert_same_rows(folder, finished)
+    assert started == [0, 1, 2]
+    assert not descendants("multiprocessing.spawn")
+
+
+@pytest.mark.slow
+def test_two_ray_actors_one_killed_in_the_middle_give_the_rows_of_one(
+    tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason='Ray is an extra: pip install "introspect-loops[ray]"')
+    from introspect.workers.ray import RayActors
+
+    started = counted(monkeypatch, RayActors)
+    asked = options(tiny, tmp_path, workers=2, ray="local", batch_size=1)
+    folder = run_without_figures(asked, kill_one_at(8, "ray::_Actor"))
+    assert_same_rows(folder, finished)
+    assert started == [0, 1, 2]
+    assert not descendants("ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere:many"])
+def test_an_address_where_no_cluster_answers_is_refused_at_once(address: str) -> None:
+    pytest.importorskip("ray", reason='Ray is an extra: pip install "introspect-loops[ray]"')
+    with (
+        pytest.raises(InputError, match=f"ray '{address}': no cluster answers there"),
+        crew.opened(Options(ray=address), "float32", 2),
+    ):
+        pass
+
+
+def test_ctrl_c_lets_the_blocks_under_way_finish_and_the_sweep_goes_on_with_any_workers(
+    tiny: Path, finished: Path, tmp_path: Path
+) -> None:
+    def stop(done: int, _: int) -> None:
+        if done == 8:  # a terminal sends it to every process
+            for process in (psutil.Process(), *descendants("multiprocessing.spawn")):
+                process.send_signal(signal.SIGINT)
+
+    with pytest.raises(InterruptionError, match=f"of {TOTAL} trials; the same command continues") as stopped:
+        run_without_figures(options(tiny, tmp_path, workers=2, batch_size=1), stop)
+    with Store.open(tmp_path) as store:
+        assert 8 < store.count() <= 16  # blocks of 4: at most two were under way
+        assert f"stopped after {store.count()} " in str(stopped.value)
+    assert_same_rows(run_without_figures(options(tiny, tmp_path)), finished)
+
+
+def test_a_block_that_kills_every_worker_is_named_and_its_trials_marked_and_the_sweep_goes_on(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = options(tiny, tmp_path, workers=2)
+    laboratory = open_laboratory(asked)
+    worker = Worker(Job(replace(asked, workers=None), 2, Path.cwd()))
+    deadly: list[str] = []
+
+    def answer(_: int, block: Block) -> list[Event]:
+        deadly.append(block.name)
+        return [dead(block)] if block.name == deadly[0] else [worker.run(block)]
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[Staff]:
+        assert worker.open() == Ready()
+        yield Staff(2, answer)
+
+    monkeypatch.setattr(crew, "opened", opened)
+    run_without_figures(asked)
+    with Store.open(tmp_path) as store:
+        assert (store.count(), store.count("error")) == (TOTAL - 8, 8)
+    trials = pd.read_csv(tmp_path / "tables" / "trials.csv")
+    said = f"block {deadly[0]} failed {TRIES} times, each time its worker died; the last one: killed by SIGKILL"
+    assert trials["error"].dropna().str.contains(said).all()
+    assert laboratory.batch_size(2) == 2
+
+
+def test_every_block_is_run_once_by_as_many_workers_as_find_something_to_do() -> None:
+    staff = Staff(4, lambda _, block: [done(block)])
+    ran = [outcome.block.name for outcome in hand_out(staff, blocks(3), never)]
+    assert Counter(ran) == Counter(block.name for block in blocks(3))
+    assert staff.started <= 3
+    assert len(staff.given) == 3
+
+
+def test_nothing_is_started_for_a_plan_that_is_done() -> None:
+    staff = Staff(4, lambda _, block: [done(block)])
+    covered = [outcome.block.planned for outcome in hand_out(staff, iter([Block((), 5), Block((), 2)]), never)]
+    assert (covered, staff.started) == ([5, 2], 0)
+
+
+def test_a_block_whose_worker_died_goes_to_another() -> None:
+    deaths = iter([True, True])
+    staff = Staff(1, lambda _, block: [dead(block) if next(deaths, False) else done(block)])
+    (outcome,) = hand_out(staff, blocks(1), never)
+    assert outcome.results == []
+    workers = [worker for worker, _ in staff.given]
+    assert len(set(workers)) == len(workers) == 3
+
+
+def test_a_block_with_which_workers_keep_dying_ends_as_failures_that_name_it() -> None:
+    first, second = blocks(2)
+    staff = Staff(1, lambda _, block: [dead(block) if block == first else done(block)])
+    outcomes = {outcome.block.name: outcome for outcome in hand_out(staff, blocks(2), never)}
+    failed = outcomes[first.name].results
+    assert [trial for trial, _ in failed] == list(first.trials)
+    for _, failure in failed:
+        assert isinstance(failure, Failure)
+        assert f"block {first.name} failed {TRIES} times" in failure.message
+    assert outcomes[second.name].results == []
+
+
+def test_late_and_double_results_change_nothing() -> None:
+    first, *_ = blocks(3)
+    late: list[Event] = []
+
+    def answer(worker: int, block: Block) -> list[Event]:
+        if worker == 1 and block == first:  # it is thought dead, and its result comes after all
+            return [dead(block), done(block)]
+        return [done(block), *late, done(first)]
+
+    outcomes = list(hand_out(Staff(1, answer), blocks(3), never))
+    assert Counter(outcome.block.name for outcome in outcomes) == Counter(block.name for block in blocks(3))
+
+
+@given(st.integers(1, 5), st.integers(0, 12), st.sets(st.integers(0, 11), max_size=2), st.randoms())
+def test_every_block_ends_once_however_events_fall(size: int, n: int, cursed: set[int], source: random.Random) -> None:
+    names = [block.name for block in blocks(n)]
+    deadly = {name for number, name in enumerate(names) if number in cursed}
+    deaths: Counter[str] = Counter()
+
+    def answer(_: int, block: Block) -> list[Event]:
+        if block.name in deadly or (deaths[block.name] < TRIES - 1 and source.random() < 0.4):
+            deaths[block.name] += 1
+            return [dead(block), *[done(block)] * source.choice([0, 0, 1])]
+        return [done(block)] * source.choice([1, 1, 2])
+
+    outcomes = list(hand_out(Staff(size, answer, source=source), blocks(n), never))
+    assert Counter(outcome.block.name for outcome in outcomes) == Counter(names)
+    assert {outcome.block.name for outcome in outcomes if outcome.results} <= deadly
+
+
+def test_workers_that_never_get_ready_end_the_sweep_with_their_reason() -> None:
+    staff = Staff(2, lambda _, block: [done(block)], ready=Died("no room on the GPU"))
+    with pytest.raises(ChildProcessError, match=r"6 workers died while they loaded .*: no room on the GPU"):
+        list(hand_out(staff, blocks(9), never))
+    assert staff.given == []
+
+
+def test_a_sweep_of_which_every_block_fails_is_given_up() -> None:
+    came: list[str] = []
+    with pytest.raises(ChildProcessError, match=r"6 blocks in a row failed 3 times each, .*: killed by SIGKILL"):
+        came.extend(outcome.block.name for outcome in hand_out(Staff(2, lambda _, b: [dead(b)]), blocks(99), never))
+    assert len(came) == 5
+
+
+def test_bad_input_that_a_worker_meets_is_raised_as_it_is() -> None:
+    error = InputError("not enough memory for one row")
+    with pytest.raises(InputError) as raised:
+        list(hand_out(Staff(2, lambda *_: [Refused(error)]), blocks(9), never))
+    assert raised.value is error
+
+
+def test_after_the_word_to_stop_only_blocks_under_way_come_back() -> None:
+    staff = Staff(3, lambda _, block: [done(block)])
+    come: list[str] = []
+    for outcome in hand_out(staff, blocks(50), lambda: len(come) >= 4):
+        come.append(outcome.block.name)
+    assert Counter(come) == Counter(block.name for _, block in staff.given)
+    assert 4 <= len(come) <= 4 + 3
+
+
+def test_a_long_plan_is_fetched_as_it_is_run() -> None:
+    fetched, ran = count(), 0
+
+    def counted() -> Iterator[Block]:
+        for block in blocks(100):
+            next(fetched)
+            yield block
+
+    for ran, _ in enumerate(hand_out(Staff(2, lambda _, block: [done(block)]), counted(), never), start=1):
+        assert int(repr(fetched)[6:-1]) - ran <= 2 * 2
+    assert ran == 100
+
+
+def test_blocks_are_cut_from_the_whole_plan_and_leave_out_what_is_done() -> None:
+    trials = [trial(repeat=repeat) for repeat in range(10)]
+    fresh = list(cut(trials, 1, set()))
+    assert [each for block in fresh for each in block.trials] == trials
+    assert [block.planned for block in fresh] == [4, 4, 2]
+    again = list(cut(trials, 1, {trials[5].id}))
+    assert [len(block.trials) for block in again] == [4, 3, 2]
+    assert [block.planned for block in again] == [4, 4, 2]
+    names = [[block.name for block in each] for each in (fresh, again)]
+    assert names[0][0] == names[1][0]
+    assert names[0][1] != names[1][1]
+
+
+def test_a_worker_without_the_folder_of_the_run_says_that_storage_must_be_shared(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for job, missing in (
+        (Job(options(tiny, tmp_path / "run"), 2, tmp_path), "the vectors of this model in .*run"),
+        (Job(options(tiny, tmp_path / "run"), 2, tmp_path / "home"), "directory .*home"),
+    ):
+        event = Worker(job).open()
+        assert isinstance(event, Refused)
+        with pytest.raises(InputError, match=f"worker on .* does not see {missing}; .*storage that every worker"):
+            raise event.error
+
+
+def test_an_error_that_is_not_the_users_ends_the_worker_and_names_its_place(tiny: Path, tmp_path: Path) -> None:
+    (block,) = blocks(1)
+    event = Worker(Job(options(tiny, tmp_path), 2, tmp_path)).run(block)
+    assert isinstance(event, Died)
+    assert "was given to a worker that is not open" in event.reason
+    assert "worker.py, line " in event.reason
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "devices"),
+    [
+        ("auto", 3, ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]),
+        ("cuda", 8, ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]),
+        ("cuda:1", 3, ["cuda:1"] * 4),
+        ("cpu", 3, ["cpu"] * 4),
+        ("auto", 0, ["auto"] * 4),
+    ],
+)
+def test_each_process_has_its_own_gpu_as_far_as_they_go(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int, devices: list[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    jobs = [seated(Job(Options(device=device), 2, Path.cwd()), seat, 4) for seat in range(4)]
+    assert [job.options.device for job in jobs] == devices
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "gpus", "share"),
+    [
+        ({}, "cpu", 0, 1),
+        ({"workers": 3}, "cpu", 0, 3),
+        ({"workers": 4}, "cuda", 2, 2),
+        ({"workers": 5}, "cuda", 2, 3),
+        ({"workers": 2}, "cuda", 8, 1),
+        ({"workers": 2}, "cuda:1", 8, 2),
+        ({"workers": 9, "ray": "auto"}, "cuda", 2, 1),
+    ],
+)
+def test_workers_share_the_memory_of_their_device(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], device: str, gpus: int, share: int
+) -> None:
+    monkeypatch.setattr("introspect.options.find_spec", lambda _: "found")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert crew.sharing(Options(device=device, **asked)) == share
