@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {
     "max_new_tokens": 4,
     "batch_size": 2,
 }
-"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 without injection, 12 with random directions, in blocks of 8."""
+"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 of the arm none and 12 random ones, in blocks of 8."""
 TOTAL = 26
 
 

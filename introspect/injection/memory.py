@@ -12,7 +12,7 @@ MOST_ROWS = 256
 USABLE = 0.8
 """Share of the free memory that is planned for; the rest is for fragmentation and for what is not counted."""
 WIDTHS = 12
-"""In copies of the residual stream, what one block holds at once: the wide part of the MLP, three times, and a few more."""
+"""What one block holds at once, in copies of the residual stream: the wide part of the MLP thrice, and a few more."""
 SCORES = 3
 """Copies of the attention scores, in float32: in two parts, put together, and as weights."""
 
