@@ -88,8 +88,10 @@ class Machine:
     """Seconds to start a worker: imports, the connection, the concept vectors."""
     loading: float = 1e9
     """Bytes a second in which a worker reads weights."""
-    written: float = 1200.0
-    """Trials a second that the one writer grades and stores, for all GPUs together."""
+    graded: float = 0.5e-3
+    """Seconds in which a worker's rules grade an answer."""
+    written: float = 14500.0
+    """Trials a second that the one writer stores, for all GPUs together."""
 
     def seconds(self, flops: float, read: float) -> float:
         """Give the time of work that is bound by arithmetic or by memory, whichever is longer."""
@@ -150,6 +152,7 @@ class Cost:
             "prefill": self.machine.seconds(*self.prefill),
             "products with weights": steps * self.machine.seconds(*self.step_weights),
             "keys and values": steps * self.machine.seconds(*self.step_attention),
+            "grading": self.rows * self.machine.graded,
         }
         starting = steps * self.shape.blocks * self.machine.block_overhead
         waiting = 0.0 if self.graphs else max(0.0, starting - parts["products with weights"] - parts["keys and values"])

@@ -13,6 +13,7 @@ import torch
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
+from introspect.grading import deciders
 from introspect.injection.answers import answer_tokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
@@ -106,7 +107,7 @@ class Laboratory:
 
     def engine(self, vectors: ConceptVectors) -> Engine:
         """Make what runs the trials."""
-        return Engine(self.tap, {self.template.hash: self.encoded}, vectors)
+        return Engine(self.tap, {self.template.hash: self.encoded}, vectors, deciders())
 
     def row_bytes(self) -> int:
         """Estimate the memory of one row of a batch, in bytes."""

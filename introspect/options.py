@@ -12,7 +12,7 @@ from introspect.concepts.contrasts import METHODS, Contrast, baseline_contrast, 
 from introspect.concepts.pairs import load_pairs
 from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
-from introspect.grading import GRADERS, Grader, grader_named
+from introspect.grading import GRADERS, Grader, decision_of, grader_named
 from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
 from introspect.models.shipped import PREFIX
 from introspect.prompts import START, Prompt, Template, render, template_named
@@ -61,6 +61,8 @@ class Options:
     temperature: float = 1.0
     top_p: float = 1.0
     max_new_tokens: int = 100
+    decided_by: str | None = None
+    """Grader whose declared decision ends an answer early; None lets answers go on."""
     grader: str = "rules"
     """Graders, separated by commas."""
     device: str = "auto"
@@ -95,7 +97,8 @@ class Options:
     @property
     def sampling(self) -> Sampling:
         """Give how answers are drawn."""
-        return Sampling(self.temperature, self.top_p, self.max_new_tokens)
+        decision = None if self.decided_by is None else decision_of(self.decided_by)
+        return Sampling(self.temperature, self.top_p, self.max_new_tokens, decision)
 
     def chosen_arms(self) -> tuple[Arm, ...]:
         """Read the arms, in their own order."""
@@ -158,7 +161,11 @@ class Options:
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray"}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         template = self.chosen_template()
-        read = {"strengths": list(self.strength_values()), "arms": list(self.chosen_arms())}
+        read = {
+            "strengths": list(self.strength_values()),
+            "arms": list(self.chosen_arms()),
+            "decided_by": self.sampling.decided_by,
+        }
         return {**given, **read, "template_hash": template.hash, "template_source": template.source}
 
     def _check_ray(self) -> None:

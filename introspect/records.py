@@ -18,7 +18,8 @@ ARMS: tuple[Arm, ...] = ("injected", "none", "random")
 StrengthUnit = Literal["vector", "residual"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual")
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "decided"]
+"""`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more."""
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +62,8 @@ class Sampling:
     """0 takes the most probable token."""
     top_p: float = 1.0
     max_new_tokens: int = 40
+    decided_by: str | None = None
+    """Grader and version by whose declared decision an answer ends early; None: answers are let go on to their end."""
 
     @cached_property
     def json(self) -> str:
@@ -153,6 +156,14 @@ class Grade:
     refused: bool | None
     evidence: str
     """The quoted words on which the verdict rests, and why."""
+    answer: str | None = None
+    """What was answered, in normal form: yes, no or one of the options; None where the question asks for neither or
+    nothing is known."""
+    correct: bool | None = None
+    """Whether `answer` is the one expected; None where either is missing."""
+    state: str = "graded"
+    """`graded`, or why a judge gave no usable verdict (then all of them are None): refused, malformed, truncated,
+    timed-out, contradictory, error."""
 
 
 def to_json(record: object) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading import GRADERS, grader_named
+from introspect.grading import GRADERS, deciders, grader_named
 from introspect.prompts import Template, encode, render
 from introspect.records import ARMS, Arm, Grade, Response, Trial
 from introspect.results.store import Store
-from introspect.results.tables import make_tables
+from introspect.results.tables import make_tables, summaries
 from introspect.selection import one_of
 from introspect.variation import changed
 
@@ -83,10 +83,10 @@ class Run:
         """Give one row a trial."""
         return self.tables["trials"]
 
-    @property
+    @cached_property
     def rates(self) -> pd.DataFrame:
-        """Give the rates per cell."""
-        return self.tables["rates"]
+        """Give the rates per cell, as they stand when first asked for; no answer is read."""
+        return summaries(self.store)["rates"]
 
     def trial(self, prefix: str) -> "RunTrial":
         """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
@@ -121,7 +121,7 @@ class Run:
                 f"the run was made with {manifest['weights_hash']}"
             )
         prompts = {template.hash: encode(render(template), looped.tokenizer)}
-        return Engine(Tap(looped), prompts, self.vectors)
+        return Engine(Tap(looped), prompts, self.vectors, deciders())
 
 
 class RunTrial:

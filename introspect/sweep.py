@@ -7,7 +7,7 @@ cut from the whole plan, so that a continued run, and one by many workers, runs 
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,10 +18,9 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
-from introspect.grading import Grader
 from introspect.injection.guards import Failure
 from introspect.injection.plan import Counts, count, plan
-from introspect.injection.stream import Result, run_all
+from introspect.injection.stream import run_all
 from introspect.injection.work import Work
 from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
@@ -101,13 +100,13 @@ def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, re
     With workers the model of the laboratory is let go first, since theirs need the memory.
     """
     grid, rows = laboratory.grid(vectors), laboratory.batch_size(crew.sharing(laboratory.options))
-    graders, blocks = laboratory.options.chosen_graders(), cut(plan(grid), rows, store.done_ids())
+    blocks = cut(plan(grid), rows, store.done_ids())
     work, finished, total = Work(), 0, count(grid).total
     report(finished, total)
     with stop_after_block() as stopping:
         with closing(_run(laboratory, vectors, blocks, rows, stopping)) as outcomes:
             for outcome in outcomes:
-                _store(store, outcome.results, graders)
+                _store(store, outcome)
                 work = Work(work.done + outcome.work.done, work.least + outcome.work.least)
                 finished += outcome.block.planned
                 report(finished, total)
@@ -128,15 +127,15 @@ def _run(
         return
     engine = laboratory.engine(vectors)
     for block in blocks:
-        yield run_block(engine, block, rows)
+        yield run_block(engine, block, rows, laboratory.options.chosen_graders())
         if stopping():
             return
 
 
-def _store(store: Store, results: Sequence[Result], graders: Sequence[Grader]) -> None:
-    answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
-    store.add(answered, [grader(trial, response) for trial, response in answered for grader in graders])
-    store.add_errors((trial, result.message) for trial, result in results if isinstance(result, Failure))
+def _store(store: Store, outcome: Outcome) -> None:
+    answered = ((trial, result) for trial, result in outcome.results if isinstance(result, Response))
+    store.add(answered, outcome.grades)
+    store.add_errors((trial, result.message) for trial, result in outcome.results if isinstance(result, Failure))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Staff:
 
 def done(block: Block) -> Done:
     """Tell that a block is done, with nothing in it."""
-    return Done(block.name, [], Work(1, 1))
+    return Done(block.name, [], [], Work(1, 1))
 
 
 def dead(_: Block) -> Died:

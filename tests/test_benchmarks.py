@@ -100,7 +100,14 @@ def test_the_cost_on_paper_is_that_of_a_case_by_hand() -> None:
     shape = cost.Shape("toy", n_layers=2, n_loops=3, width=4, hidden=8, vocabulary=10)
     plan = cost.Plan(prefix=10, span=3, new_tokens=5, concepts=2, strengths=2, repeats=3)
     machine = cost.Machine(
-        flops=8000, bandwidth=1000, memory=1e4, flops_used=0.5, bandwidth_used=1.0, block_overhead=1.0, written=10.0
+        flops=8000,
+        bandwidth=1000,
+        memory=1e4,
+        flops_used=0.5,
+        bandwidth_used=1.0,
+        block_overhead=1.0,
+        graded=0.25,
+        written=10.0,
     )
     toy = cost.Cost(shape, plan, machine, rows=4, graphs=True)
     assert plan.trials(shape) == (144, 6)
@@ -110,11 +117,11 @@ def test_the_cost_on_paper_is_that_of_a_case_by_hand() -> None:
     assert toy.step_weights == (8000, 2000)
     assert toy.step_attention == (5952, 3072)
     assert toy.prefill == (9600 + 960, 800)
-    assert list(toy.parts.values()) == pytest.approx([2.64, 4 * 2.0, 4 * 3.072, 0.0])
-    assert toy.gpu_seconds() == pytest.approx(150 * 22.928 / 4)
+    assert list(toy.parts.values()) == pytest.approx([2.64, 4 * 2.0, 4 * 3.072, 4 * 0.25, 0.0])
+    assert toy.gpu_seconds() == pytest.approx(150 * 23.928 / 4)
     assert toy.wall(10)["storing"] == 15.0
     eager = replace(toy, graphs=False)
-    assert sum(eager.parts.values()) == pytest.approx(2.64 + 4 * 6 * 1.0)
+    assert sum(eager.parts.values()) == pytest.approx(2.64 + 4 * 0.25 + 4 * 6 * 1.0)
 
 
 def test_the_sweep_of_a_published_shape_has_the_size_that_the_paper_gives() -> None:

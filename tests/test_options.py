@@ -15,7 +15,7 @@ OTHERWISE: dict[str, Any] = {
     **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": 2},
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
     **{"strength_unit": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
-    **{"max_new_tokens": 3, "dtype": "float16"},
+    **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16"},
 }
 
 
@@ -23,6 +23,7 @@ OTHERWISE: dict[str, Any] = {
     ("changes", "said"),
     [
         ({"arms": "injected,no"}, "unknown arm 'no'; known: injected, none, random"),
+        ({"decided_by": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
         ({"inject": "some"}, "unknown inject mode 'some'; known: each, together"),
@@ -32,7 +33,7 @@ OTHERWISE: dict[str, Any] = {
         ({"concepts": "nosuch:all"}, "unknown concept set 'nosuch'; known"),
         ({"concepts": "nosuch.csv"}, r"'nosuch.csv' cannot be read"),
         ({"contrast": "pairs", "pairs": "nosuch"}, "unknown prompt pairs 'nosuch'"),
-        ({"template": "nosuch"}, "unknown template 'nosuch'; known: detect"),
+        ({"template": "nosuch"}, "unknown template 'nosuch'; known: choose, "),
         ({"template": "plain"}, "template 'plain'.*text"),
         ({"batch_size": 0}, "batch_size 0: must be at least 1"),
         ({"workers": 0}, "workers 0: must be at least 1"),

@@ -173,7 +173,7 @@ def test_a_change_that_cannot_be_made_is_refused(injected: RunTrial, changes: di
 def test_everything_that_may_change_can_be_changed() -> None:
     values = {"concept": "snow", "arm": "random", "n_loops": 5, "repeat": 1, "seed": 3, "loop": 1, "layer": 1}
     values |= {"sites": [(1, 1), (0, 0)], "strength": 9.0, "extract_loop": 0, "unit": "residual"}
-    values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3}
+    values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3, "decided_by": "rules 1"}
     assert set(values) == set(CHANGEABLE)
     ids = {changed(trial(), **{name: value}).id for name, value in values.items()}
     assert len(ids - {trial().id}) == len(values)

@@ -30,6 +30,18 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
         assert store.done_ids() == {made.id}
 
 
+def test_what_was_answered_and_why_nothing_is_known_come_back_as_they_were(tmp_path: Path) -> None:
+    trials = [trial(repeat=repeat) for repeat in range(3)]
+    verdicts = [
+        grade(trials[0], answer="yes", correct=True),
+        grade(trials[1], answer="ocean", correct=False),
+        Grade(trials[2].id, "rules", "1", None, None, None, None, "no JSON", state="malformed"),
+    ]
+    with new_store(tmp_path / "run") as store:
+        store.add([(one, response(one)) for one in trials], verdicts)
+        assert [store.grades(one.id) for one in trials] == [[verdict] for verdict in verdicts]
+
+
 def test_a_manifest_comes_back_and_continues_the_same_run(tmp_path: Path) -> None:
     Store.open_or_create(tmp_path / "run", MANIFEST).close()
     with Store.open_or_create(tmp_path / "run", {**MANIFEST, "strengths": (1, 2)}) as store:
@@ -91,11 +103,11 @@ def test_creating_over_a_run_is_refused(tmp_path: Path) -> None:
         Store.create(tmp_path / "run", MANIFEST)
 
 
-@pytest.mark.parametrize("version", [1, 7])
+@pytest.mark.parametrize("version", [2, 7])
 def test_an_older_or_newer_schema_is_refused_by_number(tmp_path: Path, version: int) -> None:
     Store.create(tmp_path, MANIFEST).close()
     _execute(tmp_path, f"UPDATE run SET schema_version = {version}")
-    with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 2"):
+    with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 3"):
         Store.open(tmp_path)
 
 

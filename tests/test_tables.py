@@ -45,6 +45,20 @@ def test_a_row_holds_the_fields_of_its_trial_response_and_grade(store: Store) ->
     assert row["rules_refused"] is np.False_
 
 
+def test_a_row_says_what_was_answered_and_why_nothing_is_known(store: Store) -> None:
+    answered, broken, ungraded = repeats(3)
+    unknown = Grade(broken.id, "judge", "1", None, None, None, None, "no JSON", state="malformed")
+    store.add([(one, response(one)) for one in (answered, broken, ungraded)])
+    store.put_grades([grade(answered, grader="judge", answer="yes", correct=False), unknown])
+    table = trials_table(store).set_index("trial")
+    said = table[["judge_answer", "judge_correct", "judge_state"]]
+    assert list(said.loc[answered.id]) == ["yes", False, "graded"]
+    assert said.loc[broken.id].isna().tolist() == [True, True, False]
+    assert said.loc[broken.id, "judge_state"] == "malformed"
+    assert said.loc[ungraded.id].isna().all()
+    assert table["judge_correct"].dtype == "boolean"
+
+
 def test_a_trial_without_injection_has_no_site_strength_or_norm(store: Store) -> None:
     fill(store, [trial(arm="none")])
     row = trials_table(store).iloc[0]

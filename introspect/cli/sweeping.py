@@ -8,6 +8,13 @@ import typer
 from introspect.options import DEFAULT_MODEL, Options
 
 Loops = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
+Decided = Annotated[
+    str | None, typer.Option(help="Grader: end an answer once its grade is settled; answers go on when left out.")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes on this machine, one a GPU; with --ray, actors of the cluster.")
+]
+Ray = Annotated[str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one here.")]
 
 
 def sweep(
@@ -34,16 +41,13 @@ def sweep(
     top_p: Annotated[float, typer.Option(help="Share of the probability that is drawn from.")] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 100,
     grader: Annotated[str, typer.Option(help="rules, logits, or both separated by a comma.")] = "rules",
+    decided_by: Decided = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes on this machine, one a GPU; with --ray, actors of the cluster.")
-    ] = None,
-    ray: Annotated[
-        str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one on this machine.")
-    ] = None,
+    workers: Workers = None,
+    ray: Ray = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/MODEL-PROTOCOL when left out.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count and estimate, for one worker; store nothing.")

@@ -29,6 +29,10 @@ class LogitGrader:
         detected, evidence = _detected(response.readouts)
         return Grade(trial.id, self.name, self.version, detected, None, None, None, evidence)
 
+    def decided(self, trial: Trial, text: str) -> bool:  # noqa: ARG002  # the same for every answer
+        """Say yes at once: the read-outs precede the answer, and nothing else is read."""
+        return True
+
 
 def _detected(readouts: tuple[Readout, ...]) -> tuple[bool | None, str]:
     if not readouts:

@@ -59,6 +59,16 @@ class RuleGrader:
             evidence=verdicts.evidence,
         )
 
+    def decided(self, trial: Trial, text: str) -> bool:
+        """Declare an answer settled at the end of a sentence once it denies, or claims and names.
+
+        What is then not written could have taken it back ("Yes ... wait, no"): that is the price of ending early.
+        """
+        if not text.rstrip(" \"')*").endswith((".", "!", "\n")):
+            return False
+        verdicts = verdicts_on(text, trial.concept)
+        return verdicts.detected is False or verdicts.identified is True
+
 
 def verdicts_on(text: str, concept: str) -> Verdicts:
     """Judge one answer to whether an injected thought is noticed, and whether that names `concept`."""

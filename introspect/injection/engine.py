@@ -4,6 +4,7 @@ Nothing about a trial depends on its neighbours: its draws are keyed by its seed
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from introspect.injection.answers import answer_tokens
 from introspect.injection.directions import added_vector
 from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
-from introspect.injection.pool import Pool
+from introspect.injection.pool import Decider, Pool
 from introspect.injection.prefix import Prefix, prefill
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
@@ -32,10 +33,17 @@ class Engine:
         tap: access to the model's residual stream.
         prompts: the encoded prompt of each template, by the template's hash.
         vectors: the concept vectors; None when no trial injects anything.
+        deciders: for trials that end early, what tells that an answer needs no more, by `Sampling.decided_by`.
     """
 
-    def __init__(self, tap: Tap, prompts: Mapping[str, Encoded], vectors: ConceptVectors | None = None) -> None:
-        self.tap, self.prompts, self.vectors = tap, prompts, vectors
+    def __init__(
+        self,
+        tap: Tap,
+        prompts: Mapping[str, Encoded],
+        vectors: ConceptVectors | None = None,
+        deciders: Mapping[str, Decider] = MappingProxyType({}),
+    ) -> None:
+        self.tap, self.prompts, self.vectors, self.deciders = tap, prompts, vectors, deciders
         self.answers = answer_tokens(tap.looped.tokenizer)
         self.work = Work()
         """What was run so far, and the least that would have done."""
@@ -59,7 +67,7 @@ class Engine:
             for key, members in groups.items():
                 group = [trials[index] for index in members]
                 injector = self.injector(group)
-                pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, rows or len(group))
+                pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, self.deciders, rows)
                 results.update(zip(members, pool.run(), strict=True))
         self.work.done += self.tap.work - before
         self.work.least += sum(self._least(trials[index], result) for index, result in results.items())
@@ -104,6 +112,8 @@ class Engine:
             raise unknown("template hash", trial.template_hash, self.prompts)
         _same(trial, "weights hash", trial.weights_hash, looped.weights_hash)
         _same(trial, "dtype", trial.dtype, str(looped.dtype).removeprefix("torch."))
+        if trial.sampling.decided_by not in (None, *self.deciders):
+            raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)
         if (trial.injection is None) != (trial.arm == "none"):
             raise InputError(f"trial {trial.id}: arm {trial.arm!r} with injection {trial.injection}")
         if trial.injection is None:

@@ -20,8 +20,9 @@ SCORES = 3
 def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_new_tokens: int) -> int:
     """Estimate the bytes that one row of a batch takes at its longest, from above.
 
-    Counted are the row's own part of the cache, the activations and attention scores of one block over the rest of
-    the prompt, the states that are read out, and the logits with their float64 copies.
+    Counted are the row's own part of the cache, the states that are read out, and the larger of what are never there
+    together: activations and attention scores of one block over the rest of the prompt, and the logits with their
+    float64 copies.
     """
     tokens = len(encoded.token_ids)
     rest = tokens - min(encoded.span_start, tokens - 1)
@@ -31,7 +32,7 @@ def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_ne
     scores = rest * tokens * heads * 4 * SCORES
     readouts = n_loops * looped.d_model * looped.dtype.itemsize
     logits = len(looped.tokenizer) * (looped.dtype.itemsize + 6 * 8)
-    return int(cache + activations + scores + readouts + logits)
+    return int(cache + readouts + max(activations + scores, logits))
 
 
 def free_bytes(device: torch.device) -> int:

@@ -6,7 +6,7 @@ Goes in: a prefix and trials. Comes out: a Response or a Failure for each.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import torch
@@ -19,8 +19,10 @@ from introspect.injection.prefix import Prefix, inputs
 from introspect.injection.sampling import draw, uniforms
 from introspect.injection.start import Start
 from introspect.models.tap import Tap, Visit
-from introspect.records import Readout, Response, Site, Trial
+from introspect.records import FinishReason, Readout, Response, Site, Trial
 
+Decider = Callable[[Trial, str], bool]
+"""Tells from the answer so far whether the trial needs no more of it."""
 REFILL = 4
 """Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
 
@@ -29,10 +31,18 @@ class Pool:
     """Trials of one prompt and one number of loops, at most `rows` at a time; `run` may be called once."""
 
     def __init__(
-        self, tap: Tap, prefix: Prefix, trials: Sequence[Trial], injector: Injector, answers: AnswerTokens, rows: int
+        self,
+        tap: Tap,
+        prefix: Prefix,
+        trials: Sequence[Trial],
+        injector: Injector,
+        answers: AnswerTokens,
+        deciders: Mapping[str, Decider],
+        rows: int | None,
     ) -> None:
         self.tap, self.prefix, self.trials, self.injector, self.answers = tap, prefix, trials, injector, answers
-        self.capacity = min(rows, len(trials))
+        self.deciders, self.decided = deciders, set[int]()
+        self.capacity = min(rows or len(trials), len(trials))
         self.rows: list[int] = []
         """The trial in each row."""
         self.visits: dict[Site, Visit] | None = None
@@ -40,7 +50,7 @@ class Pool:
         self.tokens: list[list[int]] = [[] for _ in trials]
         self.readouts: list[list[Readout]] = [[] for _ in trials]
         self.broken: set[int] = set()
-        """Trials whose logits were not finite."""
+        """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
         longest = max(sampling.max_new_tokens for sampling in settings)
         self.cache = prefix.cache(self.capacity, longest)
@@ -93,10 +103,23 @@ class Pool:
             else:
                 self.broken.add(trial)
             full = len(self.tokens[trial]) == self.trials[trial].sampling.max_new_tokens
-            if full or not finite or token in self.tap.looped.end_of_turn:
+            if full or not finite or token in self.tap.looped.end_of_turn or self._decides(trial):
                 finished.append(row)
         if finished:
             self._leave(finished)
+
+    def _decides(self, trial: int) -> bool:
+        """Ask the grader that a trial names whether the answer so far is enough."""
+        name = self.trials[trial].sampling.decided_by
+        if name is None or not self.deciders[name](self.trials[trial], self._text(self.tokens[trial])):
+            return False
+        self.decided.add(trial)
+        return True
+
+    def _text(self, tokens: list[int]) -> str:
+        text = self.tap.looped.tokenizer.decode(tokens, skip_special_tokens=True)
+        assert isinstance(text, str)
+        return text
 
     def _leave(self, finished: list[int]) -> None:
         """Close the gaps that finished rows leave with the rows at the end."""
@@ -132,13 +155,12 @@ class Pool:
             elif faint[index]:
                 results.append(too_faint(trial))
             else:
-                results.append(self._response(trial, self.tokens[index], self.readouts[index], norms[index]))
+                results.append(self._response(index, *norms[index]))
         return results
 
-    def _response(
-        self, trial: Trial, tokens: list[int], readouts: list[Readout], norms: tuple[float | None, float | None]
-    ) -> Response:
+    def _response(self, index: int, added: float | None, residual: float | None) -> Response:
+        tokens = self.tokens[index]
         ended = tokens[-1] in self.tap.looped.end_of_turn
-        text = self.tap.looped.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
-        assert isinstance(text, str)
-        return Response(trial.id, text, tuple(tokens), "stop" if ended else "length", tuple(readouts), *norms)
+        reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
+        text, readouts = self._text(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
+        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual)

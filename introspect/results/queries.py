@@ -6,11 +6,13 @@ MEASURES = ("detected", "identified", "both", "coherent", "refused")
 
 CELL_COLUMNS = (
     *("model", "weights_hash", "dtype", "protocol", "template", "template_hash", "arm", "sites", "loop", "layer"),
-    *("extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops", "temperature", "top_p", "max_new_tokens"),
+    *("extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops"),
+    *("temperature", "top_p", "max_new_tokens", "decided_by"),
 )
 CELLS = f"SELECT cell, {', '.join(CELL_COLUMNS)} FROM cells"
 
 GRADERS = "SELECT DISTINCT grader FROM grades ORDER BY grader"
+VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
 ALIKE = f"""SELECT cell, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END, {", ".join(VERDICTS)}, count(*)
     FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ?
@@ -23,7 +25,17 @@ DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 TRIAL_COLUMNS = (
     *("trial", "model", "weights_hash", "dtype", "protocol", "template", "template_hash", "concept", "arm", "sites"),
     *("loop", "layer", "extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops", "repeat", "seed"),
-    *("temperature", "top_p", "max_new_tokens", "state", "text", "finish_reason", "vector_norm", "residual_norm"),
+    *(
+        "temperature",
+        "top_p",
+        "max_new_tokens",
+        "decided_by",
+        "state",
+        "text",
+        "finish_reason",
+        "vector_norm",
+        "residual_norm",
+    ),
     *("relative_norm", "error"),
 )
 SPELLED = {
@@ -36,9 +48,13 @@ SPELLED = {
 """Columns that are not one of the database."""
 
 
+GRADE_COLUMNS = ("version", *VERDICTS, "answer", "correct", "state", "evidence")
+"""What trials.csv gives of each grader, as `{grader}_{column}`."""
+
+
 def grade_columns(grader: str) -> list[str]:
     """Name the columns of a grader."""
-    return [f"{grader}_{column}" for column in ("version", *VERDICTS, "evidence")]
+    return [f"{grader}_{column}" for column in GRADE_COLUMNS]
 
 
 def trials_of_cells(n_graders: int) -> str:
@@ -49,7 +65,8 @@ def trials_of_cells(n_graders: int) -> str:
     columns = [SPELLED.get(name, name) for name in TRIAL_COLUMNS]
     joins = []
     for rank in range(n_graders):
-        columns += [f"g{rank}.version", *(_said(f"g{rank}.{verdict}") for verdict in VERDICTS), f"g{rank}.evidence"]
+        said = {verdict: _said(f"g{rank}.{verdict}") for verdict in (*VERDICTS, "correct")}
+        columns += [said.get(column, f"g{rank}.{column}") for column in GRADE_COLUMNS]
         joins.append(f"LEFT JOIN grades AS g{rank} ON g{rank}.n = trials.n AND g{rank}.grader = ?")
     return f"""SELECT {", ".join(columns)} FROM trials JOIN cells USING (cell) LEFT JOIN responses USING (n)
         LEFT JOIN errors USING (n) {" ".join(joins)}

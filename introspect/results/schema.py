@@ -7,12 +7,13 @@ a trial is its number, its id and what tells it from its neighbours. Numbers fol
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from introspect.records import Grade, Readout, Response, Trial, cell_to_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a reader of the old schema could no longer read the new one."""
 
 Value = str | float | int | None
@@ -24,7 +25,7 @@ TABLES = (
         cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, template TEXT,
         template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER, strength REAL,
         strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
-        json TEXT NOT NULL UNIQUE)""",
+        decided_by TEXT, json TEXT NOT NULL UNIQUE)""",
     # A seed may need all 64 bits unsigned, which an SQLite INTEGER cannot hold: it is kept as its digits.
     """CREATE TABLE trials (
         n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, cell INTEGER NOT NULL REFERENCES cells(cell),
@@ -39,18 +40,18 @@ TABLES = (
     """CREATE TABLE grades (
         n INTEGER NOT NULL REFERENCES responses(n), grader TEXT NOT NULL, version TEXT NOT NULL,
         detected INTEGER, identified INTEGER, coherent INTEGER, refused INTEGER, evidence TEXT NOT NULL,
-        PRIMARY KEY (n, grader)) WITHOUT ROWID""",
+        answer TEXT, correct INTEGER, state TEXT NOT NULL, PRIMARY KEY (n, grader)) WITHOUT ROWID""",
     "CREATE TABLE errors (n INTEGER PRIMARY KEY REFERENCES trials(n), message TEXT NOT NULL, at TEXT NOT NULL)",
 )
 
 NUMBER = "(SELECT n FROM trials WHERE id = ?)"
 """The number of a trial, NULL when there is none; every table that refers to a trial refuses NULL."""
 INSERT_RUN = "INSERT INTO run VALUES (?, ?)"
-INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 19}) ON CONFLICT (json) DO NOTHING"
+INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 20}) ON CONFLICT (json) DO NOTHING"
 INSERT_TRIAL = "INSERT INTO trials (id, cell, concept, repeat, seed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 INSERT_RESPONSE = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?)"
-REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 7})"
+REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 10})"
 REPLACE_ERROR = f"INSERT OR REPLACE INTO errors VALUES ({NUMBER}, ?, ?)"
 
 DONE = "SELECT id FROM responses CROSS JOIN trials USING (n)"
@@ -61,7 +62,7 @@ TRIAL = "trials.concept, trials.repeat, trials.seed"
 ANSWER = "text, token_ids, finish_reason, vector_norm, residual_norm"
 """Columns from which `response_from_rows` makes a response, with its read-outs."""
 READOUT = "loop, logit_yes, logit_no, mass, entropy"
-GRADE = "grader, version, detected, identified, coherent, refused, evidence"
+GRADE = "grader, version, detected, identified, coherent, refused, evidence, answer, correct, state"
 
 
 def cell_row(trial: Trial) -> Row:
@@ -70,7 +71,7 @@ def cell_row(trial: Trial) -> Row:
     return (
         *(trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.template, trial.template_hash),
         *(trial.arm, *_injection_columns(trial), trial.n_loops),
-        *(sampling.temperature, sampling.top_p, sampling.max_new_tokens, cell_to_json(trial)),
+        *(sampling.temperature, sampling.top_p, sampling.max_new_tokens, sampling.decided_by, cell_to_json(trial)),
     )
 
 
@@ -110,14 +111,20 @@ def response_from_rows(trial_id: str, row: Sequence[Any], readouts: Iterable[Seq
 def grade_row(grade: Grade) -> Row:
     """Flatten a grade; an unknown verdict is None."""
     verdicts = (grade.detected, grade.identified, grade.coherent, grade.refused)
-    return (grade.trial_id, grade.grader, grade.version, *verdicts, grade.evidence)
+    rest = (grade.evidence, grade.answer, grade.correct, grade.state)
+    return (grade.trial_id, grade.grader, grade.version, *verdicts, *rest)
 
 
 def grade_from_row(trial_id: str, row: Sequence[Any]) -> Grade:  # Any: names, numbers and text
     """Read a grade written by `grade_row`."""
-    grader, version, *verdicts, evidence = row
-    detected, identified, coherent, refused = (None if value is None else bool(value) for value in verdicts)
-    return Grade(trial_id, grader, version, detected, identified, coherent, refused, evidence)
+    grader, version, *verdicts, evidence, answer, correct, state = row
+    detected, identified, coherent, refused = map(_bool, verdicts)
+    found = Grade(trial_id, grader, version, detected, identified, coherent, refused, evidence)
+    return replace(found, answer=answer, correct=_bool(correct), state=state)
+
+
+def _bool(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _injection_columns(trial: Trial) -> Row:

@@ -42,7 +42,7 @@ LOOP_CELL = ("arm", "loop", "strength")
 
 FACTORS = (
     *("model", "weights_hash", "dtype", "protocol", "template", "template_hash", "extract_loop"),
-    *("strength_unit", "vectors_hash", "n_loops", "temperature", "top_p", "max_new_tokens"),
+    *("strength_unit", "vectors_hash", "n_loops", "temperature", "top_p", "max_new_tokens", "decided_by"),
 )
 """Columns that become columns of the rates where they vary within a cell; concept, seed and repeat are pooled."""
 

@@ -4,14 +4,15 @@ Goes in: the stream of planned trials, and the ids of those that are done. Come 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from introspect.grading import Grader
 from introspect.injection.engine import Engine
 from introspect.injection.stream import Result, blocks, run_all
 from introspect.injection.work import Work
-from introspect.records import Trial
+from introspect.records import Grade, Response, Trial
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A block that was run."""
+    """A block that was run and graded."""
 
     block: Block
     results: list[Result]
+    grades: list[Grade] = field(default_factory=list)
     work: Work = field(default_factory=Work)
     """What running it took; nothing for a block that no worker finished."""
 
@@ -45,8 +47,10 @@ def cut(trials: Iterable[Trial], rows: int, done: Set[str]) -> Iterator[Block]:
         yield Block(tuple(trial for trial in block if trial.id not in done), len(block))
 
 
-def run_block(engine: Engine, block: Block, rows: int) -> Outcome:
-    """Run a block, at most `rows` trials side by side."""
+def run_block(engine: Engine, block: Block, rows: int, graders: Sequence[Grader]) -> Outcome:
+    """Run a block, at most `rows` trials side by side, and grade what was answered, where there are cores to do it."""
     before = Work(engine.work.done, engine.work.least)
     results = [result for part in run_all(engine, block.trials, rows) for result in part]
-    return Outcome(block, results, Work(engine.work.done - before.done, engine.work.least - before.least))
+    answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
+    grades = [grader(trial, response) for trial, response in answered for grader in graders]
+    return Outcome(block, results, grades, Work(engine.work.done - before.done, engine.work.least - before.least))

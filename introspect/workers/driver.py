@@ -82,13 +82,13 @@ class _Desk:
                 self._loading.discard(worker)
                 self._idle.append(worker)
                 self._unready = 0
-            case Done(name, results, work):
+            case Done(name, results, grades, work):
                 if worker in self.under_way and self.under_way[worker].name == name:
                     del self.under_way[worker]
                     self._idle.append(worker)
                 self._failed = 0
                 block = self._closed(name)
-                return None if block is None else Outcome(block, results, work)
+                return None if block is None else Outcome(block, results, grades, work)
             case Died(reason):
                 return self._buried(worker, reason)
         return None

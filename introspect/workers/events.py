@@ -10,6 +10,7 @@ from introspect.options import Options
 if TYPE_CHECKING:
     from introspect.injection.stream import Result
     from introspect.injection.work import Work
+    from introspect.records import Grade
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Done:
     name: str
     """The block's."""
     results: "list[Result]"
+    grades: "list[Grade]"
     work: "Work"
 
 
