@@ -134,6 +134,7 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
     """Give the sweeps of one organism: every site with random directions beside, and the control without injection."""
     cells = Options(
         model=f"{PREFIX}{organism}",
+        questions="detect",
         arms="injected,random",
         strengths="0.5,1,2",
         max_new_tokens=24,

@@ -14,15 +14,16 @@ from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
 from introspect.grading import deciders
-from introspect.injection.answers import answer_tokens
+from introspect.injection.answers import AnswerTokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.models.loading import load_model, peek
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
-from introspect.options import PROTOCOL, Options
-from introspect.prompts import Encoded, Template, encode
+from introspect.options import Options
+from introspect.prompts import Encoded, Prompts
+from introspect.protocols import Occasion
 from introspect.records import Site
 from introspect.results.store import Store
 
@@ -33,15 +34,14 @@ class Laboratory:
 
     options: Options
     tap: Tap
-    template: Template
-    encoded: Encoded
-    """The template's prompt in the model's tokens."""
+    prompts: Prompts
+    """The prompts of all questions, in the model's tokens."""
     contrast: Contrast
 
     @property
-    def n_loops(self) -> int:
-        """Give the loops run in every forward."""
-        return self.options.total_loops or self.tap.looped.n_loops
+    def totals(self) -> tuple[int, ...]:
+        """Give the numbers of loops that are run, without those that follow an injection."""
+        return self.options.totals(self.tap.looped.n_loops)
 
     @property
     def n_layers(self) -> int:
@@ -56,12 +56,12 @@ class Laboratory:
     @property
     def sites(self) -> tuple[Site, ...]:
         """Give the sites that were chosen."""
-        return self.options.sites(self.n_loops, self.n_layers)
+        return self.options.sites(max(self.totals), self.n_layers)
 
     @cached_property
     def vectors_manifest(self) -> dict[str, Any]:
         """Say what makes the concept vectors, as plain JSON."""
-        return manifest_of(self.tap, self.contrast, n_loops=self.n_loops)
+        return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
 
     def manifest(self) -> dict[str, Any]:
         """Say all that decides what the run contains, as plain JSON."""
@@ -69,7 +69,7 @@ class Laboratory:
             **self.options.identity(),
             "dtype": self.dtype,
             "weights_hash": self.tap.looped.weights_hash,
-            "n_loops": self.n_loops,
+            "totals": list(self.totals),
             "n_layers": self.n_layers,
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
@@ -77,7 +77,7 @@ class Laboratory:
 
     def vectors(self, folder: Path | None = None) -> ConceptVectors:
         """Make the concept vectors, or reopen those that are kept in the folder."""
-        make = partial(measure, self.tap, self.contrast, n_loops=self.n_loops)
+        make = partial(measure, self.tap, self.contrast, n_loops=max(self.totals))
         return make() if folder is None else cached(folder, self.vectors_manifest, make)
 
     def grid(self, vectors: ConceptVectors) -> Grid:
@@ -86,10 +86,10 @@ class Laboratory:
             model=self.options.model,
             weights_hash=self.tap.looped.weights_hash,
             dtype=self.dtype,
-            protocol=PROTOCOL,
-            template=self.template.name,
-            template_hash=self.template.hash,
-            n_loops=self.n_loops,
+            protocol=self.options.protocol,
+            variants=tuple(variant for variant, _ in self.options.variants()),
+            totals=self.totals,
+            remaining=self.options.remaining_loops,
             n_layers=self.n_layers,
             concepts=self.contrast.words,
             sites=self.sites,
@@ -97,9 +97,12 @@ class Laboratory:
             vectors_hash=vectors.hash,
             vector_loops=vectors.n_loops,
             mode=self.options.mode(),
+            split_dose=self.options.split_dose,
             arms=self.options.chosen_arms(),
-            extract_loops=self.options.extract_loops(self.n_loops),
+            partners=vectors.partners() if "wrong" in self.options.chosen_arms() else {},
+            extract_loops=self.options.extract_loops(max(self.totals)),
             unit=self.options.unit(),
+            numbers=self.options.numbers(),
             repeats=self.options.repeats,
             seed=self.options.seed,
             sampling=self.options.sampling,
@@ -107,12 +110,17 @@ class Laboratory:
 
     def engine(self, vectors: ConceptVectors) -> Engine:
         """Make what runs the trials."""
-        return Engine(self.tap, {self.template.hash: self.encoded}, vectors, deciders())
+        return Engine(self.tap, self.prompts, vectors, deciders())
 
     def row_bytes(self) -> int:
-        """Estimate the memory of one row of a batch, in bytes."""
+        """Estimate the memory of one row of a batch, in bytes: the most that one of the questions takes."""
+        most = max(self.totals) + (self.options.remaining_loops or 0)
         tokens = self.options.max_new_tokens
-        return bytes_per_row(self.tap.looped, self.encoded, n_loops=self.n_loops, max_new_tokens=tokens)
+        sizes = (
+            bytes_per_row(self.tap.looped, encoded, n_loops=most, max_new_tokens=tokens)
+            for encoded in first_prompts(self.options, self.prompts, self.contrast.words)
+        )
+        return max(sizes)
 
     def batch_size(self, sharing: int = 1) -> int:
         """Give the rows of a batch: as asked for, or as many as fit when so many workers share the memory.
@@ -127,14 +135,26 @@ def open_laboratory(options: Options) -> Laboratory:
     """Load the model, after checking without its weights what can be checked without them, the run's folder last."""
     dtype = dtype_named(options.dtype, device_named(options.device))
     outline = peek(options.model, revision=options.revision)
-    n_loops = options.total_loops or outline.n_loops
+    n_loops = max(options.totals(outline.n_loops))
     options.sites(n_loops, outline.n_layers)
     options.extract_loops(n_loops)
-    encoded = encode(options.prompt(), outline.tokenizer)
-    answer_tokens(outline.tokenizer)
+    contrast = options.chosen_contrast()
+    prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
+    first_prompts(options, prompts, contrast.words)
+    AnswerTokens(outline.tokenizer)
     Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
-    return Laboratory(options, Tap(looped), options.chosen_template(), encoded, options.chosen_contrast())
+    return Laboratory(options, Tap(looped), prompts, contrast)
+
+
+def first_prompts(options: Options, prompts: Prompts, words: tuple[str, ...]) -> list[Encoded]:
+    """Give the prompt of every question for the first concept, each made and checked."""
+    occasion = Occasion(words[0], words, 0, options.numbers()[0])
+    return [
+        prompts[variant.template_hash, tuple(sorted(asked.variables.items()))]
+        for variant, _ in options.variants()
+        for asked in variant.question.ask(occasion)
+    ]
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -1,12 +1,13 @@
 """What a sweep is asked to do: the options of `introspect sweep`, under the same names, as the user writes them.
 
-Goes in: strings and numbers. Comes out: a frozen record in which all that can be checked without a model has been.
+Goes in: strings and numbers. Comes out: a frozen record in which all that can be checked without a model has been. What
+stands beside the type of an option is its help on the command line.
 """
 
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from introspect.concepts.contrasts import METHODS, Contrast, baseline_contrast, pair_contrast
 from introspect.concepts.pairs import load_pairs
@@ -15,84 +16,73 @@ from introspect.errors import InputError
 from introspect.grading import GRADERS, Grader, decision_of, grader_named
 from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
 from introspect.models.shipped import PREFIX
-from introspect.prompts import START, Prompt, Template, render, template_named
-from introspect.records import ARMS, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
-from introspect.selection import names, numbers, one_of, select
+from introspect.prompts import START, Template, render, template_named
+from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
+from introspect.records import ARMS, Arm, Sampling, Site, StrengthUnit
+from introspect.selection import counts, names, numbers, one_of, select
 
-PROTOCOL = "detect"
 DEFAULT_MODEL = f"{PREFIX}aware"
 SHIPPED_BASELINE = "published"
 """Set whose baseline words are used by a set that has none."""
+DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of one sweep; those that only say where and how fast it runs are not part of the run's identity."""
 
-    model: str = DEFAULT_MODEL
-    """Hub id, folder, or organism:NAME."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub id."""
-    loops: str = "all"
-    """Loops at which to inject: all, 0,2, 1-3, or a relative depth such as 0.5."""
-    layers: str = "all"
-    """Layers at which to inject, in the same grammar."""
-    total_loops: int | None = None
-    """Loops run in every forward; None means as trained."""
-    inject: str = "each"
-    """each: one trial a site. together: one injection at all sites at once."""
-    extract: str = "same"
-    """Loops whose vectors are injected: same (as the injection's), all, or a list."""
-    concepts: str | None = None
-    """SET, SET:ITEMS or ITEMS; None means organisms:held-out for an organism, else published; with pairs, theirs."""
-    contrast: str = "baseline"
-    """How vectors are made: baseline (the mean over the set's baseline words) or pairs (of a CSV)."""
-    pairs: str = "pairs"
-    """Name or path of the prompt pairs, for the contrast of that name."""
-    strengths: str = "1,2,4"
-    strength_unit: str = "vector"
-    """vector: multiples of the vector as extracted. residual: multiples of the mean residual norm at the site."""
-    arms: str = "injected,none,random"
-    template: str = "detect"
-    """Name of a shipped template, or path of a .j2 file."""
-    repeats: int = 1
-    """Trials of each kind that differ in nothing but their draws."""
-    seed: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_new_tokens: int = 100
-    decided_by: str | None = None
-    """Grader whose declared decision ends an answer early; None lets answers go on."""
-    grader: str = "rules"
-    """Graders, separated by commas."""
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int | None = None
-    """Rows in a batch; None means as many as fit, at most 256."""
-    workers: int | None = None
-    """Processes on this machine, or actors of a Ray cluster; None means this one, or an actor for each GPU it has."""
-    ray: str | None = None
-    """Address of a Ray cluster, or local for one on this machine that lasts as long as the sweep."""
-    out: Path | None = None
-    """Folder of the run; None means runs/<model>-<protocol>."""
+    model: Annotated[str, "Hub id, folder, or organism:NAME."] = DEFAULT_MODEL
+    protocol: Annotated[str, "What is asked: see introspect protocols."] = "detect"
+    framings: Annotated[str, "Wordings of the question: neutral, all, or such as neutral,sceptical."] = NEUTRAL
+    questions: Annotated[str | None, "Questions of the protocol, such as detect,unrelated; all when left out."] = None
+    template: Annotated[str | None, "A template in place of the first question's: shipped, or a .j2 file."] = None
+    trial_numbers: Annotated[str, "Trial numbers that the model is told, in turn, such as 1,2,7."] = "1"
+    loops: Annotated[str, "Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5."] = "all"
+    layers: Annotated[str, "Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5."] = "all"
+    inject: Annotated[str, "each: one site a trial. loops: a layer's chosen loops. together: all sites."] = "each"
+    split_dose: Annotated[bool, "Divide the strength by the number of sites, so that the total is equal."] = False
+    total_loops: Annotated[str | None, "Loops run, such as 4 or 1-8; as trained when left out."] = None
+    remaining_loops: Annotated[int | None, "Loops run after the injected one, for equal remaining compute."] = None
+    extract: Annotated[str, "Loops whose vectors are injected: same, all, or 0,2."] = "same"
+    concepts: Annotated[str | None, "SET, SET:SPLIT or words, such as published, organisms:held-out, dust,snow."] = None
+    contrast: Annotated[str, "How vectors are made: baseline, or pairs."] = "baseline"
+    pairs: Annotated[str, "Prompt pairs for --contrast pairs: pairs, or a CSV file."] = "pairs"
+    strengths: Annotated[str, "In units of the dose, such as 0.5,1,2."] = "1,2,4"
+    dose: Annotated[str, "Unit: raw (the vector), residual (its norm there), or kl (nats at the answer)."] = "raw"
+    arms: Annotated[str | None, f"Of {', '.join(ARMS)}; the protocol's when left out."] = None
+    repeats: Annotated[int, "Trials that differ in nothing but their draws."] = 1
+    seed: Annotated[int, "Key of all draws."] = 0
+    temperature: Annotated[float, "0 takes the most probable token."] = 1.0
+    top_p: Annotated[float, "Share of the probability that is drawn from."] = 1.0
+    max_new_tokens: Annotated[int, "Longest answer, in tokens."] = 100
+    grader: Annotated[str, "rules, logits, or both separated by a comma."] = "rules"
+    decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
+    revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
+    device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
+    dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
+    batch_size: Annotated[int | None, "Rows in a batch; as many as fit, at most 256, when left out."] = None
+    workers: Annotated[int | None, "Processes on this machine, one a GPU; with --ray, actors of the cluster."] = None
+    ray: Annotated[str | None, "Run on a Ray cluster: its address, auto, or local for one on this machine."] = None
+    out: Annotated[Path | None, "Folder of the run; runs/MODEL-PROTOCOL when left out."] = None
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit):
+        for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit, self.numbers):
             choice()
-        check_counts(
-            batch_size=self.batch_size, total_loops=self.total_loops, repeats=self.repeats, workers=self.workers
-        )
+        check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
+        if self.remaining_loops is not None and self.remaining_loops < 0:
+            raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
+        self.totals(1)
         check_sampling(self.sampling)
         self._check_ray()
-        self.prompt()
-        self.chosen_contrast()
+        contrast = self.chosen_contrast()
+        self._check_prompts(contrast.words)
 
     @property
     def folder(self) -> Path:
         """Give the folder of the run."""
         name = self.model.rstrip("/").rpartition("/")[2].replace(":", "-")
-        return self.out if self.out is not None else Path("runs") / f"{name}-{PROTOCOL}"
+        return self.out if self.out is not None else Path("runs") / f"{name}-{self.protocol}"
 
     @property
     def sampling(self) -> Sampling:
@@ -100,9 +90,17 @@ class Options:
         decision = None if self.decided_by is None else decision_of(self.decided_by)
         return Sampling(self.temperature, self.top_p, self.max_new_tokens, decision)
 
+    def chosen_protocol(self) -> Protocol:
+        """Read the protocol."""
+        return protocol_named(self.protocol)
+
     def chosen_arms(self) -> tuple[Arm, ...]:
-        """Read the arms, in their own order."""
-        chosen = names(self.arms, ARMS, option="arms", kind="arm")
+        """Read the arms, in their own order; each must make sense in some question of the protocol."""
+        protocol = self.chosen_protocol()
+        if self.arms is None:
+            return tuple(arm for arm in ARMS if arm in protocol.arms)
+        kind = f"arm of protocol {protocol.name}"
+        chosen = names(self.arms, protocol.possible_arms, option="arms", kind=kind)
         return tuple(arm for arm in ARMS if arm in chosen)
 
     def chosen_graders(self) -> list[Grader]:
@@ -113,13 +111,21 @@ class Options:
         """Read the strengths."""
         return tuple(numbers(self.strengths, option="strengths"))
 
+    def numbers(self) -> tuple[int, ...]:
+        """Read the trial numbers."""
+        return tuple(counts(self.trial_numbers, option="trial_numbers"))
+
+    def totals(self, trained: int) -> tuple[int, ...]:
+        """Read the numbers of loops to run, of a model that was trained with so many."""
+        return (trained,) if self.total_loops is None else tuple(counts(self.total_loops, option="total_loops"))
+
     def mode(self) -> Mode:
-        """Read whether each site is a trial or all are one."""
+        """Read which sites one injection has."""
         return one_of(self.inject, MODES, kind="inject mode")
 
     def unit(self) -> StrengthUnit:
-        """Read what the strengths are multiples of."""
-        return one_of(self.strength_unit, STRENGTH_UNITS, kind="strength unit")
+        """Read what the strengths are measured in."""
+        return DOSES[one_of(self.dose, tuple(DOSES), kind="dose")]
 
     def sites(self, n_loops: int, n_layers: int) -> tuple[Site, ...]:
         """Read the sites, of a model that runs so many loops and has so many layers."""
@@ -130,16 +136,17 @@ class Options:
         """Read the loops whose vectors are injected; None is the loop of each site."""
         return (None,) if self.extract == "same" else tuple(select(self.extract, n_loops, option="extract"))
 
-    def chosen_template(self) -> Template:
-        """Read the template."""
-        return template_named(self.template)
-
-    def prompt(self) -> Prompt:
-        """Fill the template in; it must mark an injection span."""
-        prompt = render(self.chosen_template())
-        if prompt.start is None:
-            raise InputError(f"template {self.template!r} has no injection span; write {START} where it begins")
-        return prompt
+    def variants(self) -> list[tuple[Variant, Template]]:
+        """Read the questions, each in every chosen framing that it has, with their templates."""
+        protocol = self.chosen_protocol()
+        known = tuple(question.name for question in protocol.questions)
+        asked = known if self.questions is None else names(self.questions, known, option="questions", kind="question")
+        found = []
+        for question in protocol.questions:
+            for template in self._framed(question.templates, first=question is protocol.questions[0]):
+                if question.name in asked:
+                    found.append((Variant(question, template.name, template.hash), template))
+        return found
 
     def chosen_concepts(self) -> tuple[ConceptSet, ConceptSet]:
         """Read the concept set, and what is chosen of it."""
@@ -160,13 +167,28 @@ class Options:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray"}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
-        template = self.chosen_template()
         read = {
             "strengths": list(self.strength_values()),
             "arms": list(self.chosen_arms()),
             "decided_by": self.sampling.decided_by,
+            "questions": list(dict.fromkeys(variant.question.name for variant, _ in self.variants())),
+            "templates": {template.hash: [template.name, template.source] for _, template in self.variants()},
         }
-        return {**given, **read, "template_hash": template.hash, "template_source": template.source}
+        return {**given, **read}
+
+    def _framed(self, templates: dict[str, str], *, first: bool) -> list[Template]:
+        if first and self.template is not None:
+            return [template_named(self.template)]
+        known = self.chosen_protocol().framings
+        wanted = known if self.framings == "all" else names(self.framings, known, option="framings", kind="framing")
+        plain = len(templates) == 1  # a question that has one wording only is asked in it, whatever the framing
+        return [template_named(name) for framing, name in templates.items() if plain or framing in wanted]
+
+    def _check_prompts(self, words: tuple[str, ...]) -> None:
+        for variant, template in self.variants():
+            for asked in variant.question.ask(Occasion(words[0], words, 0)):
+                if not render(template, **asked.variables).marks:
+                    raise InputError(f"template {template.name!r} has no injection span; write {START} where it begins")
 
     def _check_ray(self) -> None:
         if self.ray is None:

@@ -1,22 +1,29 @@
 """The records that travel through the house: Site, Injection, Sampling, Trial, Readout, Response, Grade.
 
 All are frozen. `strength` multiplies the concept vector as extracted (unit "vector"), or the mean residual norm at
-the site times the vector's direction (unit "residual"). Loops and layers count from 0.
+the site times the vector's direction (unit "residual"); or the vector is multiplied with what moves the next-token
+distribution behind the prompt by `strength` nats of KL divergence from the clean one (unit "kl"). Loops and layers
+count from 0.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Literal
 
-Arm = Literal["injected", "none", "random"]
-"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm."""
-ARMS: tuple[Arm, ...] = ("injected", "none", "random")
+from introspect.encoding import encode, trial_to_json
 
-StrengthUnit = Literal["vector", "residual"]
-STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual")
+Arm = Literal["injected", "none", "random", "wrong", "negated", "shuffled", "text"]
+"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `wrong`: the
+vector of another concept. `negated`: the concept's, reversed. `shuffled`: the concept's, with its coordinates permuted.
+`text`: nothing added, the concept written into the prompt where the span begins."""
+ARMS: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "negated", "shuffled", "text")
+NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
+"""Arms without an injection, which no cell of a grid changes."""
+
+StrengthUnit = Literal["vector", "residual", "kl"]
+STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
 FinishReason = Literal["stop", "length", "decided"]
 """`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more."""
@@ -47,11 +54,13 @@ class Injection:
     extract_loop: int | None = None
     """Loop at which the vector was extracted; None means the loop of each site. The layer is that of the site."""
     unit: StrengthUnit = "vector"
+    weights: tuple[float, ...] = ()
+    """What the strength is multiplied with in each span of the prompt; empty: 1 in every one."""
 
     @cached_property
     def json(self) -> str:
         """Give the canonical JSON, written once for all trials of a cell."""
-        return to_json(self)
+        return encode(self)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Sampling:
     @cached_property
     def json(self) -> str:
         """Give the canonical JSON, written once for all trials of a grid."""
-        return to_json(self)
+        return encode(self)
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,21 @@ class Trial:
     seed: int
     """Key of the draws; the same for an injected trial and its controls, so that they are paired."""
     sampling: Sampling = Sampling()
+    question: str = "detect"
+    """What is asked: `detect`, or another of the protocol's questions, such as `unrelated`."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What the template is filled in with, sorted by name."""
+    options: tuple[str, ...] = ()
+    """The answers that are offered; empty: yes and no."""
+    expected: str | None = None
+    """The right answer, where there is one whatever the model noticed; else None."""
+    partner: str | None = None
+    """In the arm `wrong`, the concept whose vector is injected."""
 
     @cached_property
     def id(self) -> str:
         """Give the first 16 hex digits of the SHA-256 of everything above."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()[:16]
+        return hashlib.sha256(trial_to_json(self).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -115,6 +134,20 @@ class Readout:
     """Probability of all spellings of yes and no together, 0 to 1."""
     entropy: float
     """Entropy of the whole distribution, in nats."""
+    options: tuple[float, ...] = ()
+    """Log-probability of the first token of each option of the trial."""
+    concept_rank: int | None = None
+    """How many tokens are more probable than the first one of the concept; None where it was not looked for."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that belongs to a site and not to an answer."""
+
+    name: str
+    loop: int
+    layer: int
+    value: float
 
 
 @dataclass(frozen=True)
@@ -132,6 +165,7 @@ class Response:
     """Norm of what was added at one position (strength included), mean over the sites; None without an injection."""
     residual_norm: float | None
     """Mean norm of the residual stream at the injected positions of the prompt before the addition; None without."""
+    measures: tuple[Measure, ...] = ()
 
     @property
     def relative_norm(self) -> float | None:
@@ -168,18 +202,7 @@ class Grade:
 
 def to_json(record: object) -> str:
     """Write a record as canonical JSON: sorted keys, no spaces, no NaN."""
-    return _trial_json(record) if isinstance(record, Trial) else _ENCODER.encode(record)
-
-
-def cell_to_json(trial: Trial) -> str:
-    """Write what a trial shares with all of its cell, as canonical JSON: everything but concept, repeat and seed."""
-    return (
-        f'{{"arm":{quoted(trial.arm)},"dtype":{quoted(trial.dtype)},'
-        f'"injection":{"null" if trial.injection is None else trial.injection.json},'
-        f'"model":{quoted(trial.model)},"n_loops":{trial.n_loops},"protocol":{quoted(trial.protocol)},'
-        f'"sampling":{trial.sampling.json},"template":{quoted(trial.template)},'
-        f'"template_hash":{quoted(trial.template_hash)},"weights_hash":{quoted(trial.weights_hash)}}}'
-    )
+    return trial_to_json(record) if isinstance(record, Trial) else encode(record)
 
 
 def cell_from_json(text: str) -> dict[str, Any]:  # Any: the values of ten fields
@@ -189,40 +212,22 @@ def cell_from_json(text: str) -> dict[str, Any]:  # Any: the values of ten field
 
 def trial_from_json(text: str) -> Trial:
     """Read a trial written by `to_json`."""
-    return Trial(**_with_records(json.loads(text)))
+    values = _with_records(json.loads(text))
+    variables = tuple((name, value) for name, value in values.pop("variables"))
+    return Trial(variables=variables, options=tuple(values.pop("options")), **values)
 
 
 def response_from_json(text: str) -> Response:
     """Read a response written by `to_json`."""
     values = json.loads(text)
-    readouts = tuple(Readout(**readout) for readout in values.pop("readouts"))
-    return Response(token_ids=tuple(values.pop("token_ids")), readouts=readouts, **values)
-
-
-def _trial_json(trial: Trial) -> str:
-    """Write the same as the encoder, ten times faster: a million trials are hashed when a sweep goes on."""
-    return (
-        f'{{"arm":{quoted(trial.arm)},"concept":{quoted(trial.concept)},"dtype":{quoted(trial.dtype)},'
-        f'"injection":{"null" if trial.injection is None else trial.injection.json},'
-        f'"model":{quoted(trial.model)},"n_loops":{trial.n_loops},"protocol":{quoted(trial.protocol)},'
-        f'"repeat":{trial.repeat},"sampling":{trial.sampling.json},"seed":{trial.seed},'
-        f'"template":{quoted(trial.template)},"template_hash":{quoted(trial.template_hash)},'
-        f'"weights_hash":{quoted(trial.weights_hash)}}}'
-    )
+    readouts = tuple(Readout(options=tuple(readout.pop("options")), **readout) for readout in values.pop("readouts"))
+    measures = tuple(Measure(**measure) for measure in values.pop("measures"))
+    return Response(token_ids=tuple(values.pop("token_ids")), readouts=readouts, measures=measures, **values)
 
 
 def _with_records(values: dict[str, Any]) -> dict[str, Any]:
     injection = values.pop("injection")
     if injection is not None:
         sites = tuple(Site(**site) for site in injection.pop("sites"))
-        injection = Injection(sites=sites, **injection)
+        injection = Injection(sites=sites, weights=tuple(injection.pop("weights")), **injection)
     return {**values, "injection": injection, "sampling": Sampling(**values.pop("sampling"))}
-
-
-def _values(record: Any) -> dict[str, Any]:  # Any: whatever record is met inside another
-    return {field.name: getattr(record, field.name) for field in fields(record)}
-
-
-_ENCODER = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False, default=_values
-)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.grading import GRADERS, deciders, grader_named
-from introspect.prompts import Template, encode, render
-from introspect.records import ARMS, Arm, Grade, Response, Trial
+from introspect.prompts import Prompt, Prompts, Template, render
+from introspect.protocols import protocol_named
+from introspect.records import ARMS, NOT_INJECTED, Arm, Grade, Response, Trial
 from introspect.results.store import Store
 from introspect.results.tables import make_tables, summaries
 from introspect.selection import one_of
@@ -92,9 +93,13 @@ class Run:
         """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
         return RunTrial(self, self.store.trial(prefix))
 
-    def template(self) -> Template:
-        """Give the template as it was when the run was made."""
-        return Template(Path(self.manifest["template"]).stem, self.manifest["template_source"])
+    def templates(self) -> dict[str, Template]:
+        """Give the templates as they were when the run was made, by their hashes."""
+        return {template_hash: Template(*made) for template_hash, made in self.manifest["templates"].items()}
+
+    def prompt(self, trial: Trial) -> Prompt:
+        """Give what a trial was asked, as messages with the injection spans marked."""
+        return render(self.templates()[trial.template_hash], **dict(trial.variables))
 
     @cached_property
     def vectors(self) -> "ConceptVectors":
@@ -113,14 +118,14 @@ class Run:
         from introspect.models.loading import load_model
         from introspect.models.tap import Tap
 
-        manifest, template = self.manifest, self.template()
+        manifest = self.manifest
         looped = load_model(manifest["model"], dtype=manifest["dtype"], revision=manifest["revision"])
         if looped.weights_hash != manifest["weights_hash"]:
             raise InputError(
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "
                 f"the run was made with {manifest['weights_hash']}"
             )
-        prompts = {template.hash: encode(render(template), looped.tokenizer)}
+        prompts = Prompts(self.templates().values(), looped.tokenizer)
         return Engine(Tap(looped), prompts, self.vectors, deciders())
 
 
@@ -155,13 +160,26 @@ class RunTrial:
 
         Raises InputError when the run has none.
         """
-        injection = None if one_of(arm, ARMS, kind="arm") == "none" else self.record.injection
-        wanted = replace(self.record, arm=arm, injection=injection)
         try:
-            return RunTrial(self.run, self.run.store.trial(wanted.id))
+            return RunTrial(self.run, self.run.store.trial(self._paired(one_of(arm, ARMS, kind="arm")).id))
         except InputError:
             where = f"trial {self.id}, arm {self.record.arm!r}"
             raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
+
+    def _paired(self, arm: Arm) -> Trial:
+        """Give the trial as it is in another arm."""
+        record, idle = self.record, arm in NOT_INJECTED
+        (question,) = (each for each in protocol_named(record.protocol).questions if each.name == record.question)
+        written = {"written": record.concept} if arm == "text" else {}
+        kept = {name: value for name, value in record.variables if name != "written"}
+        return replace(
+            record,
+            arm=arm,
+            injection=None if idle else record.injection,
+            partner=self.run.vectors.partners()[record.concept] if arm == "wrong" else None,
+            variables=tuple(sorted({**kept, **written}.items())),
+            expected=None if idle and question.expects is not None else record.expected,
+        )
 
     def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records
         """Run the trial again, as it was or with changes.

@@ -55,6 +55,20 @@ def numbers(text: str, *, option: str) -> list[float]:
     return values
 
 
+def counts(text: str, *, option: str) -> list[int]:
+    """Read whole numbers from 1 on, `4`, `1,2` or `1-8`, in the order given, each once. Raises InputError."""
+    values: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InputError(f"{option}: cannot read {part.strip()!r}; write 4, 1,2 or 1-8")
+        low, high = int(first), int(last) if dash else int(first)
+        if not 1 <= low <= high:
+            raise InputError(f"{option}: {part.strip()!r} must be at least 1, the smaller number first")
+        values += range(low, high + 1)
+    return list(dict.fromkeys(values))
+
+
 def _part(part: str, count: int, option: str) -> range:
     if part == "all":
         return range(count)

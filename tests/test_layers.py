@@ -12,9 +12,10 @@ import pytest
 PACKAGE = Path(str(importlib.util.find_spec("introspect").origin)).parent  # type: ignore[union-attr]
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
-    ("errors",),
+    ("errors", "encoding"),
     ("records", "selection"),
     ("models", "prompts"),
+    ("protocols",),
     ("concepts",),
     ("injection",),
     ("grading",),

@@ -26,13 +26,13 @@ def test_a_role_inside_a_line_starts_nothing_and_is_refused() -> None:
 def test_marks_are_taken_out_and_noted_between_the_characters_where_they_stood() -> None:
     prompt = render(Template("mine", "<<user>>\nab<<inject>>cd\n<<assistant>>\nef<</inject>>g"))
     assert [m["content"] for m in prompt.messages] == ["abcd", "efg"]
-    assert (prompt.start, prompt.stop) == (Mark(0, 2), Mark(1, 2))
+    assert prompt.marks == (Mark(0, 2), Mark(1, 2))
 
 
 def test_a_line_break_beside_a_mark_belongs_to_the_text() -> None:
     prompt = render(Template("mine", "<<user>>\nText.<<inject>>\nTrial 1\n"))
     assert prompt.messages[0]["content"] == "Text.\nTrial 1"
-    assert prompt.start == Mark(0, 5)
+    assert prompt.marks == (Mark(0, 5),)
 
 
 def test_the_answer_continues_a_last_message_of_the_assistant_only() -> None:
@@ -52,8 +52,8 @@ def test_values_are_filled_in_and_unused_ones_do_not_matter() -> None:
         ("hello\n<<user>>\nyou", "text before the first message: 'hello'"),
         ("<<user>>\n\n<<assistant>>\nhm", r"message 1 \(<<user>>\) is empty"),
         ("<<user>>\n<<inject>>", r"message 1 \(<<user>>\) is empty"),
-        ("<<user>>\na<<inject>>b<<inject>>c", "two <<inject>>"),
-        ("<<user>>\na<<inject>>b<</inject>>c<</inject>>", "two <</inject>>"),
+        ("<<user>>\na<<inject>>b<<inject>>c", "<<inject>> within an open span"),
+        ("<<user>>\na<<inject>>b<</inject>>c<</inject>>", "<</inject>> without <<inject>> before it"),
         ("<<user>>\na<</inject>>b", "<</inject>> without <<inject>> before it"),
         ("<<user>>\na<</inject>>b<<inject>>c", "<</inject>> without <<inject>> before it"),
         ("<<user>>\na <<injct>>b", "unknown mark at '<<injct>>b'; known: <<system>>"),

@@ -6,8 +6,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from introspect.cli.listing import concepts, models, prompts
-from introspect.cli.reading import grade, plot, show, table
+from introspect.cli.grading import grade
+from introspect.cli.listing import concepts, models, prompts, protocols
+from introspect.cli.reading import plot, show, table
 from introspect.cli.sweeping import calibrate, sweep
 from introspect.errors import InputError, InterruptionError
 from introspect.results.connection import StoreError
@@ -47,5 +48,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
-for command in (sweep, calibrate, grade, table, plot, show, models, concepts, prompts):
+for command in (sweep, calibrate, grade, table, plot, show, models, concepts, protocols, prompts):
     app.command()(command)

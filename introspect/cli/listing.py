@@ -1,4 +1,4 @@
-"""The commands that list what there is: `models`, `concepts`, `prompts`."""
+"""The commands that list what there is: `models`, `concepts`, `protocols`, `prompts`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +39,18 @@ def concepts(
         sets = [load_concepts(name) for name in SHIPPED]
         rows = [(each.name, len(each.words), ", ".join(sorted(set(each.splits)))) for each in sets]
         print_rows(("set", "words", "splits"), rows)
+
+
+def protocols() -> None:
+    """List the protocols: what each asks, in which framings, and the arms that it runs by default."""
+    from introspect.cli.printing import print_rows
+    from introspect.protocols import PROTOCOLS
+
+    rows = [
+        (name, protocol.summary, ", ".join(question.name for question in protocol.questions), ", ".join(protocol.arms))
+        for name, protocol in PROTOCOLS.items()
+    ]
+    print_rows(("protocol", "what it asks", "questions", "arms"), rows)
 
 
 def prompts() -> None:

@@ -1,5 +1,6 @@
 """What the commands print. Model output is shown as it is, never read as markup."""
 
+import itertools
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -151,12 +152,11 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
 
 
 def marked(prompt: Prompt) -> list[tuple[str, str]]:
-    """Give role and content of each message, with the injection span's marks in the text."""
+    """Give role and content of each message, with the injection spans' marks in the text."""
     shown = [(message["role"], message["content"]) for message in prompt.messages]
-    for mark, text in ((prompt.stop, STOP), (prompt.start, START)):
-        if mark is not None:
-            role, content = shown[mark.message]
-            shown[mark.message] = role, content[: mark.offset] + text + content[mark.offset :]
+    for mark, text in reversed(list(zip(prompt.marks, itertools.cycle((START, STOP))))):
+        role, content = shown[mark.message]
+        shown[mark.message] = role, content[: mark.offset] + text + content[mark.offset :]
     return shown
 
 

@@ -1,4 +1,4 @@
-"""The commands that read a run: `grade`, `table`, `plot`, `show`. None of them needs a model or torch."""
+"""The commands that read a run: `table`, `plot`, `show`. None of them needs a model or torch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,23 +6,6 @@ from typing import Annotated
 import typer
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep.")]
-
-
-def grade(
-    run: RunFolder, grader: Annotated[str, typer.Option(help="rules, logits, or both separated by a comma.")] = "rules"
-) -> None:
-    """Grade the stored responses again; responses are not touched."""
-    from introspect.cli.printing import print_written
-    from introspect.grading import GRADERS
-    from introspect.regrading import regrade
-    from introspect.results.store import Store
-    from introspect.results.tables import write_tables
-    from introspect.selection import names
-
-    chosen = [GRADERS[name] for name in names(grader, tuple(GRADERS), option="grader", kind="grader")]
-    with Store.open(run, write=True) as store:
-        graded = regrade(store, chosen)
-        print_written(f"{graded} grades by {grader} in {store.path}; tables", write_tables(store))
 
 
 def table(run: RunFolder) -> None:
@@ -48,9 +31,8 @@ def plot(run: RunFolder) -> None:
 def show(run: RunFolder, trial: Annotated[str, typer.Argument(help="Id of a trial, or the beginning of it.")]) -> None:
     """Show one trial: its prompt with the injection span marked, the answer, grades and read-outs."""
     from introspect.cli.printing import print_trial
-    from introspect.prompts import render
     from introspect.run import Run
 
     with Run.open(run) as opened:
         found = opened.trial(trial)
-        print_trial(found.record, render(opened.template()), found.response, found.grades)
+        print_trial(found.record, opened.prompt(found.record), found.response, found.grades)

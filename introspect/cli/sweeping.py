@@ -1,63 +1,43 @@
 """The commands that run a model: `sweep` and `calibrate`."""
 
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from introspect.options import DEFAULT_MODEL, Options
-
-Loops = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
-Decided = Annotated[
-    str | None, typer.Option(help="Grader: end an answer once its grade is settled; answers go on when left out.")
-]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes on this machine, one a GPU; with --ray, actors of the cluster.")
-]
-Ray = Annotated[str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one here.")]
+from introspect.options import Options
 
 
+def _with_options(command: Any) -> Any:  # Any: typer reads the signature that is made here
+    """Give a command the options of a sweep: their names, types, defaults and help are those of `Options`."""
+    own = list(Signature.from_callable(command).parameters.values())[:-1]
+    parameters = [_parameter(name, hint) for name, hint in get_type_hints(Options, include_extras=True).items()]
+    command.__signature__ = Signature([*parameters, *own])
+    command.__annotations__ = {each.name: each.annotation for each in (*parameters, *own)} | {"return": None}
+    return command
+
+
+def _parameter(name: str, hint: Any) -> Parameter:  # Any: a type with its help
+    kind, said = get_args(hint)
+    declared = typer.Argument(help=said) if name == "model" else typer.Option(help=said)
+    default = Options.__dataclass_fields__[name].default
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared])
+
+
+@_with_options
 def sweep(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, or organism:NAME.")] = DEFAULT_MODEL,
-    loops: Loops = "all",
-    layers: Loops = "all",
-    total_loops: Annotated[
-        int | None, typer.Option(help="Loops run in every forward; as trained when left out.")
-    ] = None,
-    inject: Annotated[str, typer.Option(help="each: one site a trial. together: all sites at once.")] = "each",
-    extract: Annotated[str, typer.Option(help="Loops whose vectors are injected: same, all, or 0,2.")] = "same",
-    concepts: Annotated[
-        str | None, typer.Option(help="SET, SET:SPLIT or words, such as published, organisms:held-out, dust,snow.")
-    ] = None,
-    contrast: Annotated[str, typer.Option(help="How vectors are made: baseline, or pairs.")] = "baseline",
-    pairs: Annotated[str, typer.Option(help="Prompt pairs for --contrast pairs: pairs, or a CSV file.")] = "pairs",
-    strengths: Annotated[str, typer.Option(help="Multiples of the vector, such as 0.5,1,2.")] = "1,2,4",
-    strength_unit: Annotated[str, typer.Option(help="vector, or residual (multiples of its norm).")] = "vector",
-    arms: Annotated[str, typer.Option(help="injected, none, random.")] = "injected,none,random",
-    template: Annotated[str, typer.Option(help="A shipped template, or a .j2 file.")] = "detect",
-    repeats: Annotated[int, typer.Option(help="Trials that differ in nothing but their draws.")] = 1,
-    seed: Annotated[int, typer.Option(help="Key of all draws.")] = 0,
-    temperature: Annotated[float, typer.Option(help="0 takes the most probable token.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Share of the probability that is drawn from.")] = 1.0,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 100,
-    grader: Annotated[str, typer.Option(help="rules, logits, or both separated by a comma.")] = "rules",
-    decided_by: Decided = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
-    workers: Workers = None,
-    ray: Ray = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/MODEL-PROTOCOL when left out.")] = None,
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count and estimate, for one worker; store nothing.")
     ] = False,
+    **given: Any,  # Any: the options, which check themselves
 ) -> None:
     """Inject concept vectors at every chosen loop and layer, ask, grade, and write tables and figures.
 
     Example: introspect sweep organism:aware --loops all --strengths 0.5,1,2
     """
-    options = Options(**{name: value for name, value in locals().items() if name != "dry_run"})
+    options = Options(**given)
     from introspect.cli.printing import Progress, print_estimate, print_swept
     from introspect.sweep import estimate, run_sweep
     from introspect.workers.crew import gpu_sharers

@@ -1,10 +1,12 @@
-"""The logit grader: whether "yes" outweighs "no" at the first answer token, read after the last loop.
+"""The logit grader: which answer outweighs the others at the first answer token, read after the last loop.
 
 It says nothing about what the answer names, whether it reads well, or whether it refuses: those stay unknown.
 """
 
+import math
 from dataclasses import dataclass
 
+from introspect.grading.picking import DETECTION, REPEATING, SILENT, is_correct
 from introspect.grading.version import content_version
 from introspect.records import Grade, Readout, Response, Trial
 
@@ -22,16 +24,40 @@ class LogitGrader:
     @property
     def version(self) -> str:
         """Give the hash of this module."""
-        return content_version("logits")
+        return content_version("logits", "picking")
 
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response; everything but `detected` is unknown."""
-        detected, evidence = _detected(response.readouts)
-        return Grade(trial.id, self.name, self.version, detected, None, None, None, evidence)
+        if trial.protocol in SILENT or trial.question in REPEATING:
+            evidence = "the first token says nothing here"
+            return Grade(trial.id, self.name, self.version, None, None, None, None, evidence)
+        if trial.options:
+            answer, evidence = _option(trial.options, response.readouts)
+        else:
+            yes, evidence = _detected(response.readouts)
+            answer = {True: "yes", False: "no", None: None}[yes]
+        detected = answer == "yes" if answer is not None and trial.question in DETECTION else None
+        verdicts = (detected, None, None, None)
+        return Grade(trial.id, self.name, self.version, *verdicts, evidence, answer, is_correct(trial, answer))
 
     def decided(self, trial: Trial, text: str) -> bool:  # noqa: ARG002  # the same for every answer
         """Say yes at once: the read-outs precede the answer, and nothing else is read."""
         return True
+
+
+def _option(options: tuple[str, ...], readouts: tuple[Readout, ...]) -> tuple[str | None, str]:
+    """Give the most probable option by its first token."""
+    if not readouts:
+        return None, "no read-outs were recorded"
+    last = max(readouts, key=lambda readout: readout.loop)
+    ranked = sorted(zip(last.options, options, strict=True), reverse=True)
+    mass = sum(math.exp(log_p) for log_p in last.options)
+    numbers = f"loop {last.loop}: {', '.join(f'{name} {math.exp(log_p):.3f}' for log_p, name in ranked)}"
+    if not mass >= MASS_FLOOR:
+        return None, f"{numbers}; together below the floor of {MASS_FLOOR}"
+    if ranked[0][0] == ranked[1][0]:
+        return None, f"{numbers}: a tie"
+    return ranked[0][1], numbers
 
 
 def _detected(readouts: tuple[Readout, ...]) -> tuple[bool | None, str]:

@@ -22,15 +22,32 @@ def added_vector(trial: Trial, site: Site, vectors: ConceptVectors, residual_nor
     """
     injection = trial.injection
     assert injection is not None, f"trial {trial.id} injects nothing"
-    vector = vectors.at(trial.concept, site, injection.extract_loop).double().cpu()
-    if trial.arm == "random":
-        vector = random_direction(trial.seed, site, injection, len(vector)) * vector.norm()
+    vector = _of_arm(trial, site, injection, vectors)
     if injection.unit == "vector":
         return injection.strength * vector
     assert residual_norm is not None, f"trial {trial.id}: strength in units of the residual norm, which is not given"
     if vector.norm() == 0:
         raise InputError(f"the vector of {trial.concept!r} at site {site} is zero, so it has no direction")
     return injection.strength * residual_norm * vector / vector.norm()
+
+
+def _of_arm(trial: Trial, site: Site, injection: Injection, vectors: ConceptVectors) -> Tensor:
+    """Give the vector that the trial's arm injects, at strength 1."""
+    word = trial.concept if trial.partner is None else trial.partner
+    vector = vectors.at(word, site, injection.extract_loop).double().cpu()
+    if trial.arm == "random":
+        return random_direction(trial.seed, site, injection, len(vector)) * vector.norm()
+    if trial.arm == "negated":
+        return -vector
+    if trial.arm == "shuffled":
+        return vector[permutation(trial.seed, len(vector))]
+    return vector
+
+
+def permutation(seed: int, d_model: int) -> Tensor:
+    """Draw an order of the coordinates, evenly; the same at all sites and strengths, so that loops share it."""
+    key = hashlib.sha256(f"shuffled\n{seed}".encode()).digest()[:16]
+    return uniforms([int.from_bytes(key, "big")], d_model)[0].argsort(stable=True)
 
 
 def random_direction(seed: int, site: Site, injection: Injection, d_model: int) -> Tensor:

@@ -4,6 +4,7 @@ Nothing about a trial depends on its neighbours: its draws are keyed by its seed
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -11,19 +12,29 @@ from torch import Tensor
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
-from introspect.injection.answers import answer_tokens
+from introspect.injection.answers import AnswerTokens
 from introspect.injection.directions import added_vector
 from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
+from introspect.injection.measuring import MEASURED, cosines
 from introspect.injection.pool import Decider, Pool
 from introspect.injection.prefix import Prefix, prefill
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Response, Site, Trial
+from introspect.records import NOT_INJECTED, Response, Site, Trial
 
-Key = tuple[str, int]
-"""Hash of a template, and a number of loops: what trials of one batch have in common."""
+PromptKey = tuple[str, tuple[tuple[str, str], ...]]
+"""Hash of a template, and what it is filled in with."""
+Key = tuple[PromptKey, int]
+"""A prompt, and a number of loops: what trials of one batch have in common."""
+KEPT = 32
+"""Prompts whose states are kept; those of a large model take tens of megabytes each."""
+
+
+def prompt_key(trial: Trial) -> PromptKey:
+    """Give what a trial's prompt is found by."""
+    return trial.template_hash, trial.variables
 
 
 class Engine:
@@ -31,7 +42,7 @@ class Engine:
 
     Args:
         tap: access to the model's residual stream.
-        prompts: the encoded prompt of each template, by the template's hash.
+        prompts: the encoded prompts, by the template's hash and what it is filled in with.
         vectors: the concept vectors; None when no trial injects anything.
         deciders: for trials that end early, what tells that an answer needs no more, by `Sampling.decided_by`.
     """
@@ -39,12 +50,12 @@ class Engine:
     def __init__(
         self,
         tap: Tap,
-        prompts: Mapping[str, Encoded],
+        prompts: Mapping[PromptKey, Encoded],
         vectors: ConceptVectors | None = None,
         deciders: Mapping[str, Decider] = MappingProxyType({}),
     ) -> None:
         self.tap, self.prompts, self.vectors, self.deciders = tap, prompts, vectors, deciders
-        self.answers = answer_tokens(tap.looped.tokenizer)
+        self.answers = AnswerTokens(tap.looped.tokenizer)
         self.work = Work()
         """What was run so far, and the least that would have done."""
         self._prefixes: dict[Key, Prefix] = {}
@@ -60,7 +71,7 @@ class Engine:
             self._check(trial)
         groups: dict[Key, list[int]] = {}
         for index, trial in enumerate(trials):
-            groups.setdefault((trial.template_hash, trial.n_loops), []).append(index)
+            groups.setdefault(_key(trial), []).append(index)
         results: dict[int, Response | Failure] = {}
         before = self.tap.work
         with torch.inference_mode():
@@ -68,30 +79,40 @@ class Engine:
                 group = [trials[index] for index in members]
                 injector = self.injector(group)
                 pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, self.deciders, rows)
-                results.update(zip(members, pool.run(), strict=True))
+                results.update(zip(members, map(self._measured, group, pool.run()), strict=True))
         self.work.done += self.tap.work - before
         self.work.least += sum(self._least(trials[index], result) for index, result in results.items())
         return [results[index] for index in range(len(trials))]
 
     def prefix(self, key: Key) -> Prefix:
-        """Give the shared beginning of a prompt, run when it is first asked for."""
-        if key not in self._prefixes:
-            template_hash, n_loops = key
-            prefix = self._prefixes[key] = prefill(self.tap, self.prompts[template_hash], n_loops)
-            self.work.least += least_for_prompt(prefix, len(self.tap.looped.sites(n_loops)))
-        return self._prefixes[key]
+        """Give the shared beginning of a prompt, run when it is first asked for; the last KEPT are kept."""
+        if key in self._prefixes:
+            self._prefixes[key] = self._prefixes.pop(key)  # the one used last stands last
+            return self._prefixes[key]
+        if len(self._prefixes) == KEPT:
+            del self._prefixes[next(iter(self._prefixes))]
+        prompt, n_loops = key
+        prefix = self._prefixes[key] = prefill(self.tap, self.prompts[prompt], n_loops)
+        self.work.least += least_for_prompt(prefix, len(self.tap.looped.sites(n_loops)))
+        return prefix
 
     def injector(self, trials: Sequence[Trial]) -> Injector:
         """Make what adds the vectors of these trials, one a row."""
         planned = [self._vectors(trial) for trial in trials]
         return Injector(planned, self.tap.looped.dtype, self.tap.looped.device)
 
+    def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
+        """Add what is measured at the sites where the question asks for it."""
+        if trial.protocol not in MEASURED or isinstance(result, Failure) or self.vectors is None:
+            return result
+        return replace(result, measures=cosines(self.prefix(_key(trial)), self.vectors, trial.concept))
+
     def _least(self, trial: Trial, result: Response | Failure) -> int:
         if isinstance(result, Failure):
             return 0
         sites = self.tap.looped.sites(trial.n_loops)
         first = None if trial.injection is None else sites.index(min(trial.injection.sites))
-        return least_for_trial(self.prefix((trial.template_hash, trial.n_loops)), len(sites), first, result)
+        return least_for_trial(self.prefix(_key(trial)), len(sites), first, result)
 
     def _vectors(self, trial: Trial) -> dict[Site, Tensor]:
         if trial.injection is None:
@@ -101,29 +122,41 @@ class Engine:
         return {site: added_vector(trial, site, self.vectors, norms.get(site)) for site in trial.injection.sites}
 
     def _clean_norms(self, trial: Trial) -> dict[Site, float]:
-        key = (trial.template_hash, trial.n_loops)
+        key = _key(trial)
         if key not in self._norms:
             self._norms[key] = self.prefix(key).norms()
         return self._norms[key]
 
     def _check(self, trial: Trial) -> None:
         looped = self.tap.looped
-        if trial.template_hash not in self.prompts:
-            raise unknown("template hash", trial.template_hash, self.prompts)
+        encoded = self._prompt(trial)
         _same(trial, "weights hash", trial.weights_hash, looped.weights_hash)
         _same(trial, "dtype", trial.dtype, str(looped.dtype).removeprefix("torch."))
         if trial.sampling.decided_by not in (None, *self.deciders):
             raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)
-        if (trial.injection is None) != (trial.arm == "none"):
+        if (trial.injection is None) != (trial.arm in NOT_INJECTED):
             raise InputError(f"trial {trial.id}: arm {trial.arm!r} with injection {trial.injection}")
         if trial.injection is None:
             return
         _same(trial, "vectors hash", trial.injection.vectors_hash, None if self.vectors is None else self.vectors.hash)
-        encoded, sites = self.prompts[trial.template_hash], trial.injection.sites
+        sites, weights = trial.injection.sites, trial.injection.weights
         if encoded.span_start == encoded.span_stop or len(set(sites)) != len(sites) or not sites:
             raise InputError(f"trial {trial.id}: it needs a prompt with an injection span, and sites, each once")
+        if len(weights) not in (0, len(encoded.spans)):
+            raise InputError(f"trial {trial.id}: {len(weights)} weights for {len(encoded.spans)} injection spans")
         for site in sites:
             looped.locate(site, trial.n_loops)
+
+    def _prompt(self, trial: Trial) -> Encoded:
+        try:
+            return self.prompts[prompt_key(trial)]
+        except KeyError:
+            hashes = sorted({template_hash for template_hash, _ in self.prompts})
+            raise unknown("template hash", trial.template_hash, hashes) from None
+
+
+def _key(trial: Trial) -> Key:
+    return prompt_key(trial), trial.n_loops
 
 
 def _same(trial: Trial, what: str, wanted: str, there: str | None) -> None:

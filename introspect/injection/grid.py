@@ -4,16 +4,17 @@ Goes in: what the user asked for. Comes out: a frozen Grid without repetitions, 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from introspect.errors import InputError, unknown
-from introspect.records import ARMS, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.protocols import Variant
+from introspect.records import ARMS, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
 
-Mode = Literal["each", "together"]
-"""`each`: one trial a site. `together`: one trial with the injection at all sites."""
-MODES: tuple[Mode, ...] = ("each", "together")
+Mode = Literal["each", "loops", "together"]
+"""`each`: one trial a site. `loops`: one trial a layer, at all chosen loops. `together`: one trial, at all sites."""
+MODES: tuple[Mode, ...] = ("each", "loops", "together")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,12 @@ class Grid:
     weights_hash: str
     dtype: str
     protocol: str
-    template: str
-    template_hash: str
-    n_loops: int
-    """Loops run in every forward."""
+    variants: tuple[Variant, ...]
+    """What is asked."""
+    totals: tuple[int, ...]
+    """Numbers of loops run in every forward."""
+    remaining: int | None = None
+    """Loops that are run after the last injected one; `totals` then only says which loops there are."""
     n_layers: int
     concepts: tuple[str, ...]
     sites: tuple[Site, ...]
@@ -36,10 +39,16 @@ class Grid:
     vector_loops: int
     """Loops for which there are concept vectors."""
     mode: Mode = "each"
-    arms: tuple[Arm, ...] = ARMS
+    split_dose: bool = False
+    """Divide the strength by the number of an injection's sites, so that the total is the same."""
+    arms: tuple[Arm, ...] = ("injected", "none", "random")
+    partners: Mapping[str, str] = field(default_factory=dict)
+    """For the arm `wrong`, the concept whose vector is injected in place of another's."""
     extract_loops: tuple[int | None, ...] = (None,)
     """Loops whose vectors are injected; None means that of each site."""
     unit: StrengthUnit = "vector"
+    numbers: tuple[int, ...] = (1,)
+    """Trial numbers that the model is told, used in turn by the repeats."""
     repeats: int = 1
     """Trials that differ in nothing but their draws."""
     seed: int = 0
@@ -47,7 +56,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         """Bring the lists into normal form and raise InputError for what cannot be run."""
-        for name in ("concepts", "arms", "extract_loops"):
+        for name in ("concepts", "arms", "extract_loops", "totals", "numbers"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         object.__setattr__(self, "sites", tuple(sorted(set(self.sites))))
         strengths = dict.fromkeys(_finite(value) + 0.0 for value in self.strengths)  # + 0.0 turns -0.0 into 0.0
@@ -56,21 +65,47 @@ class Grid:
         self._check_sites()
         self._check_numbers()
 
+    def injections(self) -> Iterator[tuple[int, tuple[Site, ...]]]:
+        """Give the numbers of loops to run, each with the sites of one injection; sites that are not reached drop out."""
+        for total in self.totals:
+            for sites in self._groups([site for site in self.sites if site.loop < total]):
+                if self.remaining is None:
+                    yield total, sites
+                else:
+                    yield sites[-1].loop + 1 + self.remaining, sites
+
+    def loops_run(self) -> tuple[int, ...]:
+        """Give every number of loops that some trial runs."""
+        if self.remaining is None:
+            return self.totals
+        return tuple(dict.fromkeys(loops for loops, _ in self.injections()))
+
+    def _groups(self, sites: list[Site]) -> list[tuple[Site, ...]]:
+        """Put together the sites of one injection."""
+        if self.mode == "each":
+            return [(site,) for site in sites]
+        if self.mode == "together":
+            return [tuple(sites)] if sites else []
+        layers = sorted({site.layer for site in sites})
+        return [tuple(site for site in sites if site.layer == layer) for layer in layers]
+
     def _check_names(self) -> None:
-        needed = ("concepts", "arms") if self.arms == ("none",) else ("concepts", "arms", "sites", "strengths")
-        for name in (*needed, "extract_loops"):
+        idle = not set(self.arms) - set(NOT_INJECTED)
+        needed = ("concepts", "arms") if idle else ("concepts", "arms", "sites", "strengths")
+        for name in (*needed, "extract_loops", "totals", "numbers", "variants"):
             if not getattr(self, name):
                 raise InputError(f"{name}: the list is empty; give at least one")
         _known("arm", self.arms, ARMS)
         _known("injection mode", [self.mode], MODES)
-        _known("strength unit", [self.unit], STRENGTH_UNITS)
+        _known("dose", [self.unit], STRENGTH_UNITS)
 
     def _check_sites(self) -> None:
+        most = max(self.totals)
         for site in self.sites:
-            if not (0 <= site.loop < self.n_loops and 0 <= site.layer < self.n_layers):
+            if not (0 <= site.loop < most and 0 <= site.layer < self.n_layers):
                 raise InputError(
                     f"site {site} (loop:layer) is outside the model; "
-                    f"loops are 0 to {self.n_loops - 1}, layers 0 to {self.n_layers - 1}"
+                    f"loops are 0 to {most - 1}, layers 0 to {self.n_layers - 1}"
                 )
             if None in self.extract_loops and site.loop >= self.vector_loops:
                 raise InputError(f"site {site}: there are vectors for loops 0 to {self.vector_loops - 1} only")
@@ -79,7 +114,12 @@ class Grid:
                 raise InputError(f"extraction loop {loop}: there are vectors for loops 0 to {self.vector_loops - 1}")
 
     def _check_numbers(self) -> None:
-        check_counts(repeats=self.repeats, loops=self.n_loops)
+        check_counts(repeats=self.repeats, loops=min(self.totals), trial_number=min(self.numbers))
+        if self.remaining is not None and self.remaining < 0:
+            raise InputError(f"remaining loops {self.remaining}: must be 0 or more")
+        for strength in self.strengths if self.unit == "kl" else ():
+            if strength < 0:
+                raise InputError(f"strength {strength} nats of KL divergence: must be 0 or more")
         check_sampling(self.sampling)
 
 

@@ -31,12 +31,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Addition:
-    """What is added at one site to the rows as they stand; all `(k, ...)`."""
+    """What is added at one site to the rows as they stand, in `k` of them."""
 
     rows: Tensor
     trials: Tensor
     vectors: Tensor
+    """`(k, position or 1, d_model)`."""
     nonzero: Tensor
+    """`(k, position or 1)`: where there is anything to add."""
 
 
 class Injector:
@@ -53,14 +55,19 @@ class Injector:
         self._residual, self._added = torch.zeros(2, len(planned), dtype=wide, device=device)
         self._sites = [len(vectors) for vectors in planned]
 
-    def visits(self, trials: Sequence[int], columns: slice, *, measure: bool = False) -> dict[Site, Visit]:
-        """Give the visits that add at these positions to rows in which these trials are; `measure` takes the norms."""
+    def visits(
+        self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
+    ) -> dict[Site, Visit]:
+        """Give the visits that add at these positions to rows in which these trials are; `measure` takes the norms.
+
+        `weights`, `(row, position)`, multiplies what is added at each position; 0 leaves it as it is.
+        """
         row = {trial: index for index, trial in enumerate(trials)}
         visits: dict[Site, Visit] = {}
         for site, planned in self._planned.items():
             there = [index for index, trial in enumerate(planned.trials) if trial in row]
             if there:
-                addition = self._addition(planned, there, row)
+                addition = self._addition(planned, there, row, weights)
                 visits[site] = partial(self._visit, addition, columns, measure=measure)
         return visits
 
@@ -74,20 +81,33 @@ class Injector:
         sums = zip(self._added.tolist(), self._residual.tolist(), self._sites, strict=True)
         return [(added / n, residual / n) if n else (None, None) for added, residual, n in sums]
 
-    def _addition(self, planned: Planned, there: list[int], row: Mapping[int, int]) -> Addition:
+    def _addition(self, planned: Planned, there: list[int], row: Mapping[int, int], weights: Tensor | None) -> Addition:
         trials = [planned.trials[index] for index in there]
         kept = torch.tensor(there, device=self.device)
         rows = torch.tensor([row[trial] for trial in trials], device=self.device)
-        return Addition(rows, torch.tensor(trials, device=self.device), planned.vectors[kept], planned.nonzero[kept])
+        vectors, nonzero = planned.vectors[kept], planned.nonzero[kept][:, None]
+        if weights is not None:
+            vectors = (vectors * weights[rows][:, :, None].to(self.device)).to(vectors.dtype)
+            nonzero = nonzero & (weights[rows] != 0).to(self.device)
+        return Addition(rows, torch.tensor(trials, device=self.device), vectors, nonzero)
 
     def _visit(self, addition: Addition, columns: slice, h: Tensor, *, measure: bool) -> None:
         before = h[addition.rows, columns]  # a copy, (k, positions, d_model)
         h[addition.rows, columns] = before + addition.vectors
-        unchanged = (h[addition.rows, columns] == before).all(-1).any(-1)
-        self._faint[addition.trials] |= unchanged & addition.nonzero
+        unchanged = (h[addition.rows, columns] == before).all(-1)
+        self._faint[addition.trials] |= (unchanged & addition.nonzero).any(-1)
         if measure:
-            self._residual[addition.trials] += residual_norms(before).mean(-1)
-            self._added[addition.trials] += residual_norms(addition.vectors)[:, 0]
+            added = residual_norms(addition.vectors)
+            self._residual[addition.trials] += _mean(residual_norms(before), where=added)
+            self._added[addition.trials] += _mean(added, where=added)
+
+
+def _mean(norms: Tensor, where: Tensor) -> Tensor:
+    """Average over the positions at which something is added, over all where that is the same for all: `(k,)`."""
+    if where.shape[1] == 1:
+        return norms.mean(-1)
+    counted = (where > 0) | (where == 0).all(-1, keepdim=True)
+    return (norms * counted).sum(-1) / counted.sum(-1)
 
 
 def _planned(planned: Sequence[Mapping[Site, Tensor]], site: Site, dtype: torch.dtype, device: torch.device) -> Planned:

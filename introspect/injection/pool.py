@@ -53,6 +53,7 @@ class Pool:
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
         longest = max(sampling.max_new_tokens for sampling in settings)
+        self.weights = prefix.weights([trial.injection for trial in trials])
         self.cache = prefix.cache(self.capacity, longest)
         self.uniforms = uniforms([trial.seed for trial in trials], longest)
         self.temperature = torch.tensor([sampling.temperature for sampling in settings], dtype=torch.float64)
@@ -77,7 +78,7 @@ class Pool:
         first, logits = len(self.rows), []
         for site, members in groups.items():
             self.cache.aim(len(self.rows), [0] * len(members), self.prefix.length)
-            start = Start(self.tap, self.prefix, self.cache, self.injector, members, site)
+            start = Start(self.tap, self.prefix, self.cache, self.injector, members, site, self._weights(members))
             logits.append(start.run())
             self._read(members, start.last_states)
             self.rows += members
@@ -87,7 +88,10 @@ class Pool:
     def _read(self, trials: list[int], states: Sequence[Tensor]) -> None:
         """Read the last position of the prompt out after every loop."""
         for loop, state in enumerate(states):
-            for trial, readout in zip(trials, read(self.tap.looped.readout(state), self.answers, loop), strict=True):
+            of = [self.trials[trial] for trial in trials]
+            for trial, readout in zip(
+                trials, read(self.tap.looped.readout(state), self.answers, loop, of), strict=True
+            ):
                 self.readouts[trial].append(readout)
 
     def _write(self, first: int, logits: Tensor) -> None:
@@ -121,6 +125,9 @@ class Pool:
         assert isinstance(text, str)
         return text
 
+    def _weights(self, trials: list[int]) -> Tensor | None:
+        return None if self.weights is None else self.weights[trials]
+
     def _leave(self, finished: list[int]) -> None:
         """Close the gaps that finished rows leave with the rows at the end."""
         stay = len(self.rows) - len(finished)
@@ -140,7 +147,9 @@ class Pool:
         self.cache.aim(0, [self.prefix.length + n for n in written], 1)
         if self.visits is None:
             goes_on = self.prefix.encoded.span_stop is None
-            self.visits = self.injector.visits(self.rows, slice(0, 1)) if goes_on else {}
+            of = self._weights(self.rows)
+            weights = None if of is None else of[:, -1:]  # the span that goes on is the last one
+            self.visits = self.injector.visits(self.rows, slice(0, 1), weights=weights) if goes_on else {}
         positions = [len(self.prefix.encoded.token_ids) + n for n in written]
         arguments = inputs(self.tap, last, positions, self.cache)
         logits: Tensor = self.tap.run(self.visits, n_loops=self.prefix.n_loops, **arguments).logits[:, -1]

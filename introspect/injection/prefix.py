@@ -3,6 +3,7 @@
 Goes in: a prompt and a number of loops. Comes out: a Prefix, from which a trial goes on behind its first site.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from introspect.models.rows import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Site
+from introspect.records import Injection, Site
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,27 @@ class Prefix:
         start, stop = self.encoded.span_start, self.encoded.span_stop
         return slice(start - self.split, self.length if stop is None else stop - self.split)
 
+    def weights(self, injections: Sequence[Injection | None]) -> Tensor | None:
+        """Give what the strength is multiplied with, `(injection, position of the columns)`; None: 1 everywhere."""
+        if not self.encoded.gaps and not any(injection and injection.weights for injection in injections):
+            return None
+        begin = self.encoded.span_start
+        weights = torch.zeros(len(injections), len(range(*self.columns.indices(self.length))))
+        for row, injection in enumerate(injections):
+            given = injection.weights if injection and injection.weights else (1.0,) * len(self.encoded.spans)
+            for weight, (start, stop) in zip(given, self.encoded.spans, strict=True):
+                weights[row, start - begin : None if stop is None else stop - begin] = weight
+        return weights
+
     def norms(self) -> dict[Site, float]:
-        """Give the mean norm of the residual stream over the span at every site, nothing injected."""
-        return {site: residual_norms(h[:, self.columns]).mean().item() for site, h in self.states.items()}
+        """Give the mean norm of the residual stream over the spans at every site, nothing injected."""
+        inside = self.inside()
+        return {site: residual_norms(h[0, inside]).mean().item() for site, h in self.states.items()}
+
+    def inside(self) -> list[int]:
+        """List the positions of the rest that are in a span."""
+        spans = [(start, len(self.encoded.token_ids) if stop is None else stop) for start, stop in self.encoded.spans]
+        return [position - self.split for start, stop in spans for position in range(start, stop)]
 
 
 def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from introspect.injection.engine import Engine
+from introspect.injection.engine import Engine, prompt_key
 from introspect.models.tap import Visit
 from introspect.records import Response, Site, Trial
 
@@ -20,11 +20,14 @@ def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
     Tokens are those of the prompt and then the answer's, without the last, which was drawn and never read.
     Equal to what the cached run saw up to rounding.
     """
-    looped, encoded = engine.tap.looped, engine.prompts[trial.template_hash]
+    looped, encoded = engine.tap.looped, engine.prompts[prompt_key(trial)]
     ids = [*encoded.token_ids, *response.token_ids[:-1]]
     stop = len(ids) if encoded.span_stop is None else encoded.span_stop
+    weights = engine.prefix((prompt_key(trial), trial.n_loops)).weights([trial.injection])
+    if weights is not None and encoded.span_stop is None:  # what goes on has the weight of the last span
+        weights = torch.cat([weights, weights[:, -1:].expand(1, len(response.token_ids) - 1)], dim=1)
     with torch.inference_mode():
-        adding = engine.injector([trial]).visits([0], slice(encoded.span_start, stop))
+        adding = engine.injector([trial]).visits([0], slice(encoded.span_start, stop), weights=weights)
         kept = torch.empty(trial.n_loops, looped.n_layers, len(ids), looped.d_model, dtype=looped.dtype)
         visits = {site: _recorder(kept, site, adding.get(site)) for site in looped.sites(trial.n_loops)}
         tokens = torch.tensor([ids], device=looped.device)

@@ -21,10 +21,17 @@ class Start:
     """Trials that begin at one site (None: nothing is injected), in rows of the cache that it was aimed at."""
 
     def __init__(
-        self, tap: Tap, prefix: Prefix, cache: RowCache, injector: Injector, trials: Sequence[int], site: Site | None
+        self,
+        tap: Tap,
+        prefix: Prefix,
+        cache: RowCache,
+        injector: Injector,
+        trials: Sequence[int],
+        site: Site | None,
+        weights: Tensor | None = None,
     ) -> None:
         self.tap, self.prefix, self.cache, self.site, self.n = tap, prefix, cache, site, len(trials)
-        self.visits = injector.visits(trials, prefix.columns, measure=True)
+        self.visits = injector.visits(trials, prefix.columns, weights=weights, measure=True)
         last = tap.looped.n_layers - 1
         self.last_states = [prefix.states[Site(loop, last)][:, -1].expand(self.n, -1) for loop in range(prefix.n_loops)]
         """After each loop, `(trial, d_model)`: at first with nothing injected, `run` puts in what it changes."""

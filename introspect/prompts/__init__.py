@@ -3,6 +3,7 @@
 Needs neither torch nor transformers: a tokenizer is passed in.
 """
 
+from introspect.prompts.filled import Prompts
 from introspect.prompts.rendering import START, STOP, Mark, Prompt, render
 from introspect.prompts.spans import Encoded, encode
 from introspect.prompts.template import Template, template_named, template_names
@@ -13,6 +14,7 @@ __all__ = [
     "Encoded",
     "Mark",
     "Prompt",
+    "Prompts",
     "Template",
     "encode",
     "render",

@@ -27,16 +27,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Chat messages without marks, and where the injection span begins and ends in them."""
+    """Chat messages without marks, and where the injection spans begin and end in them."""
 
     template: str
     """Name of the template, for messages to the user."""
     messages: tuple[dict[str, str], ...]
     """Each with `role` and `content`, as chat templates take them."""
-    start: Mark | None
-    """None: the template marks no span."""
-    stop: Mark | None
-    """None: the span goes on through the end of the prompt and all generated tokens."""
+    marks: tuple[Mark, ...] = ()
+    """Where the first span begins and ends, then the second one, and so on; empty: the template marks no span. Where
+    the last end is missing, the span goes on through the end of the prompt and all generated tokens."""
 
     @property
     def continues(self) -> bool:
@@ -44,35 +43,38 @@ class Prompt:
         return self.messages[-1]["role"] == "assistant"
 
 
-def render(template: Template, **variables: object) -> Prompt:
-    """Fill a template in and read its messages and marks."""
+def render(template: Template, *, written: str = "", **variables: object) -> Prompt:
+    """Fill a template in and read its messages and marks.
+
+    `written` is put into the text where the first span begins, in place of a thought that is injected.
+    """
     before, *parts = _ROLE_LINE.split(template.fill(**variables))
     if not parts:
         raise InputError(f"template {template.name!r} has no message; write <<user>> alone on a line before the text")
     if before.strip():
         raise InputError(f"template {template.name!r}: text before the first message: {_short(before)!r}")
     messages: list[dict[str, str]] = []
-    marks: dict[str, Mark] = {}
+    marks: list[Mark] = []
     for role, text in zip(parts[::2], parts[1::2], strict=True):
-        content = _without_marks(template, len(messages), text.strip("\n"), marks)
+        content = _without_marks(template, len(messages), text.strip("\n"), marks, written)
         if not content.strip():
             raise InputError(f"template {template.name!r}: message {len(messages) + 1} (<<{role}>>) is empty")
         messages.append({"role": role, "content": content})
-    return Prompt(template.name, tuple(messages), marks.get(START), marks.get(STOP))
+    return Prompt(template.name, tuple(messages), tuple(marks))
 
 
-def _without_marks(template: Template, message: int, text: str, marks: dict[str, Mark]) -> str:
-    """Take the marks out of one message's text and note in `marks` where they stood."""
+def _without_marks(template: Template, message: int, text: str, marks: list[Mark], written: str) -> str:
+    """Take the marks out of one message's text, put in what is written, and note in `marks` where they stood."""
     content = ""
     for piece in _INJECT_MARK.split(text):
         if piece not in (START, STOP):
             content += piece
-        elif piece in marks:
-            raise InputError(f"template {template.name!r} has two {piece}; it may mark one injection span")
-        elif piece == STOP and START not in marks:
-            raise InputError(f"template {template.name!r}: {STOP} without {START} before it")
+        elif (piece == START) == bool(len(marks) % 2):
+            other = "an open span" if piece == START else f"{START} before it"
+            raise InputError(f"template {template.name!r}: {piece} {'within' if piece == START else 'without'} {other}")
         else:
-            marks[piece] = Mark(message, len(content))
+            marks.append(Mark(message, len(content)))
+            content += f"{written} " if written and len(marks) == 1 else ""
     if "<<" in content:
         known = ", ".join([f"<<{role}>> alone on a line" for role in ROLES] + [START, STOP])
         where = _short(content[content.index("<<") :])

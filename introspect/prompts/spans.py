@@ -1,10 +1,12 @@
-"""From a prompt to tokens, with the injection span found exactly.
+"""From a prompt to tokens, with the injection spans found exactly.
 
 The marks travel through the chat template as private-use characters, which are then taken out again; the tokenizer's
 offsets turn the characters between them into tokens. A token that overlaps the edge of the span belongs to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -24,11 +26,19 @@ class Encoded:
     """The prompt in the model's chat format."""
     token_ids: tuple[int, ...]
     span_start: int
-    """First token of the injection span; the number of tokens when there is no span."""
+    """First token of the first injection span; the number of tokens when there is no span."""
     span_stop: int | None
-    """First token after the span; None: the span goes on through all generated tokens."""
+    """First token after the last span; None: the span goes on through all generated tokens."""
     marked: str
-    """`text` with <<inject>> and <</inject>> around the characters whose tokens are in the span."""
+    """`text` with <<inject>> and <</inject>> around the characters whose tokens are in a span."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """From which token up to which other lies between two spans; empty: there is one span."""
+
+    @property
+    def spans(self) -> list[tuple[int, int | None]]:
+        """Give the first token of each span, and the first one after it."""
+        starts = [self.span_start, *(stop for _, stop in self.gaps)]
+        return list(zip(starts, [*(start for start, _ in self.gaps), self.span_stop], strict=True))
 
 
 def encode(prompt: Prompt, tokenizer: Tokenizer, *, need_span: bool = True) -> Encoded:
@@ -36,22 +46,36 @@ def encode(prompt: Prompt, tokenizer: Tokenizer, *, need_span: bool = True) -> E
 
     Without `need_span` a prompt that marks none is taken as it is, with an empty span at its end.
     """
-    if need_span and prompt.start is None:
+    if need_span and not prompt.marks:
         raise InputError(f"template {prompt.template!r} has no injection span; write {START} where it begins")
     text = _chat(prompt, tokenizer, [message["content"] for message in prompt.messages])
     edges = _edges(prompt, tokenizer, text)
     token_ids, ranges = _tokens(text, tokenizer)
     if not edges:
         return Encoded(text, token_ids, len(token_ids), len(token_ids), text)
-    first, last = edges[0], edges[1] if len(edges) == 2 else len(text)
+    spans = [_covered(prompt, ranges, span) for span in zip(edges[::2], [*edges[1::2], len(text)], strict=False)]
+    gaps = tuple((before, after) for (_, before), (after, _) in pairwise(spans))
+    if any(before > after for before, after in gaps):
+        raise InputError(f"template {prompt.template!r}: two injection spans share a token; put more between them")
+    stop = None if len(edges) % 2 else spans[-1][1]
+    return Encoded(text, token_ids, spans[0][0], stop, _marked(text, ranges, spans, len(edges)), gaps)
+
+
+def _covered(prompt: Prompt, ranges: Sequence[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
+    """Give the tokens that overlap a span of characters: the first one, and the first one after it."""
+    first, last = span
     inside = [i for i, (start, stop) in enumerate(ranges) if start < last and stop > first]
     if first >= last or not inside:
         raise InputError(f"template {prompt.template!r}: the injection span covers no token")
-    begin, end = ranges[inside[0]][0], ranges[inside[-1]][1]
-    if len(edges) == 1:
-        return Encoded(text, token_ids, inside[0], None, text[:begin] + START + text[begin:])
-    marked = text[:begin] + START + text[begin:end] + STOP + text[end:]
-    return Encoded(text, token_ids, inside[0], inside[-1] + 1, marked)
+    return inside[0], inside[-1] + 1
+
+
+def _marked(text: str, ranges: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]], n_edges: int) -> str:
+    """Put marks around the characters of the tokens that are in a span; an end that the prompt lacks is left out."""
+    places = [place for first, stop in spans for place in ((ranges[first][0], START), (ranges[stop - 1][1], STOP))]
+    for place, mark in reversed(places[:n_edges]):
+        text = text[:place] + mark + text[place:]
+    return text
 
 
 def _chat(prompt: Prompt, tokenizer: Tokenizer, contents: list[str]) -> str:
@@ -72,7 +96,7 @@ def _chat(prompt: Prompt, tokenizer: Tokenizer, contents: list[str]) -> str:
 
 def _edges(prompt: Prompt, tokenizer: Tokenizer, text: str) -> list[int]:
     """Find the marks in the chat text, as numbers of its characters before each."""
-    marks = [mark for mark in (prompt.start, prompt.stop) if mark is not None]
+    marks = prompt.marks
     sentinels = _unused_characters(text, len(marks))
     contents = [message["content"] for message in prompt.messages]
     for mark, sentinel in reversed(list(zip(marks, sentinels, strict=True))):

@@ -5,6 +5,7 @@ A new figure is a function from a table to its axes, and a line in FIGURES.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from introspect.results.files import write_figure
-from introspect.results.maps import detection_map, identification_map, readout_map
+from introspect.results.maps import detection_map, identification_map, rate_map, readout_map
 from introspect.results.panels import (
     ARM_LABELS,
     COLOURS,
@@ -104,9 +105,19 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "detection_by_loop": ("loops", detection_by_loop),
     "identification_by_loop": ("loops", identification_by_loop),
     "dose_response": ("loops", dose_response),
+    "correct_map": ("rates", partial(rate_map, measure="correct")),
+    "correct_by_loop": ("loops", partial(rates_by_loop, measure="correct")),
     "readout_map": ("readouts", readout_map),
 }
 """Of each figure: the table it is drawn from, and the function that draws it."""
+
+
+MEASURE_OF = {
+    **dict.fromkeys(("detection_map", "detection_by_loop", "dose_response"), "detected"),
+    **dict.fromkeys(("identification_map", "identification_by_loop"), "identified"),
+    **dict.fromkeys(("correct_map", "correct_by_loop"), "correct"),
+}
+"""The measure of a figure, without which it is not drawn."""
 
 
 def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
@@ -114,13 +125,19 @@ def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
     figures = {}
     for name, (table, draw) in FIGURES.items():
         for label, part in parts(tables[table]):
-            if injected(part).empty:
+            if injected(part).empty or not _measured(part, name):
                 continue
             figure = figure_of(draw(part))
             if label:
                 figure.suptitle(f"{figure.get_suptitle()}\n{label}".strip(), fontsize=STYLE["font.size"])
             figures["_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])] = figure
     return figures
+
+
+def _measured(part: pd.DataFrame, name: str) -> bool:
+    """Tell whether a table has the measure that a figure shows; read-outs have but one."""
+    measure = MEASURE_OF.get(name)
+    return measure is None or bool((part["measure"] == measure).any())
 
 
 def write_figures(store: Store) -> list[Path]:

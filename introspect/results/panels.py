@@ -20,10 +20,21 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Lit
 }
 """Settings under which figures are drawn: readable at the width of a column; nothing is set on import."""
 
-COLOURS = {"injected": "#0072B2", "random": "#D55E00", "none": "#555555"}
+COLOURS = {
+    **{"injected": "#0072B2", "random": "#D55E00", "none": "#555555", "wrong": "#CC79A7"},
+    **{"negated": "#009E73", "shuffled": "#E69F00", "text": "#56B4E9"},
+}
 """Of the arms, from the palette of Okabe and Ito, which the colour-blind can tell apart."""
-ARM_LABELS = {"injected": "concept vector", "random": "random direction", "none": "no injection"}
-MEASURE_LABELS = {"detected": "detection rate", "identified": "identification rate"}
+ARM_LABELS = {
+    **{"injected": "concept vector", "random": "random direction", "none": "no injection"},
+    **{"wrong": "another concept's vector", "negated": "vector reversed", "shuffled": "vector shuffled"},
+    **{"text": "concept in the text"},
+}
+MEASURE_LABELS = {
+    "detected": "detection rate",
+    "identified": "identification rate",
+    "correct": "rate of the right answer",
+}
 
 PAGE_WIDTH = 7.0
 """Inches that a figure over two columns may take."""

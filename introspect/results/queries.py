@@ -1,11 +1,12 @@
 """What the tables read from `run.sqlite`. Only trials.csv needs the answers; all else reads narrow columns."""
 
-VERDICTS = ("detected", "identified", "coherent", "refused")
-MEASURES = ("detected", "identified", "both", "coherent", "refused")
+VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
+MEASURES = ("detected", "identified", "both", "coherent", "refused", "correct")
 """What rates are given of; `both` is detected and identified."""
 
 CELL_COLUMNS = (
-    *("model", "weights_hash", "dtype", "protocol", "template", "template_hash", "arm", "sites", "loop", "layer"),
+    *("model", "weights_hash", "dtype", "protocol", "question", "template", "template_hash"),
+    *("arm", "sites", "loop", "layer"),
     *("extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops"),
     *("temperature", "top_p", "max_new_tokens", "decided_by"),
 )
@@ -16,14 +17,15 @@ VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
 ALIKE = f"""SELECT cell, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END, {", ".join(VERDICTS)}, count(*)
     FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ?
-    GROUP BY 1, 2, 3, 4, 5, 6"""
+    GROUP BY 1, 2, 3, 4, 5, 6, 7"""
 """How many trials are alike in cell, state and verdicts."""
 
 UNITS = "SELECT n, cell, concept FROM trials ORDER BY id"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 
 TRIAL_COLUMNS = (
-    *("trial", "model", "weights_hash", "dtype", "protocol", "template", "template_hash", "concept", "arm", "sites"),
+    *("trial", "model", "weights_hash", "dtype", "protocol", "question", "template", "template_hash", "concept"),
+    *("arm", "partner", "options", "expected", "sites"),
     *("loop", "layer", "extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops", "repeat", "seed"),
     *(
         "temperature",
@@ -48,7 +50,7 @@ SPELLED = {
 """Columns that are not one of the database."""
 
 
-GRADE_COLUMNS = ("version", *VERDICTS, "answer", "correct", "state", "evidence")
+GRADE_COLUMNS = ("version", *VERDICTS, "answer", "state", "evidence")
 """What trials.csv gives of each grader, as `{grader}_{column}`."""
 
 
@@ -65,7 +67,7 @@ def trials_of_cells(n_graders: int) -> str:
     columns = [SPELLED.get(name, name) for name in TRIAL_COLUMNS]
     joins = []
     for rank in range(n_graders):
-        said = {verdict: _said(f"g{rank}.{verdict}") for verdict in (*VERDICTS, "correct")}
+        said = {verdict: _said(f"g{rank}.{verdict}") for verdict in VERDICTS}
         columns += [said.get(column, f"g{rank}.{column}") for column in GRADE_COLUMNS]
         joins.append(f"LEFT JOIN grades AS g{rank} ON g{rank}.n = trials.n AND g{rank}.grader = ?")
     return f"""SELECT {", ".join(columns)} FROM trials JOIN cells USING (cell) LEFT JOIN responses USING (n)

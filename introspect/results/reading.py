@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from introspect.encoding import OWN
 from introspect.records import Response, Trial, cell_from_json
 from introspect.results import schema
 
@@ -32,16 +33,32 @@ def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial
     sql = f"""SELECT n, cell, {schema.TRIAL}, {schema.ANSWER} FROM trials JOIN responses USING (n)
         WHERE n > ? {missing if lacking else ""} ORDER BY n LIMIT {PAGE}"""
     for page in _pages(read, sql, *(lacking or ())):
-        cells, reads = _cells(read, page), readouts(read, page[0][0], page[-1][0])
-        for n, cell, concept, repeat, seed, *row in page:
-            trial = schema.trial_of_cell(cells[cell], (concept, repeat, seed))
-            yield trial, schema.response_from_rows(trial.id, row, reads.get(n, ()))
+        cells, ends = _cells(read, page), (page[0][0], page[-1][0])
+        reads, measured = readouts(read, *ends), measures(read, *ends)
+        for n, cell, *row in page:
+            trial = schema.trial_of_cell(cells[cell], row[: len(OWN)])
+            yield trial, schema.response_from_rows(trial.id, row[len(OWN) :], reads.get(n, ()), measured.get(n, ()))
 
 
-def readouts(read: Read, first: int, last: int) -> dict[int, list[Sequence[Any]]]:  # Any: numbers of both kinds
-    """Give the rows of the read-outs of the trials with these numbers, by the number."""
-    sql = f"SELECT n, {schema.READOUT} FROM readouts WHERE n BETWEEN ? AND ? ORDER BY n, loop"
-    return {n: [row[1:] for row in rows] for n, rows in groupby(read(sql, first, last), key=lambda row: row[0])}
+Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text
+"""Rows of a table, by the number of the trial."""
+
+
+def readouts(read: Read, first: int, last: int) -> Rows:
+    """Give the rows of the read-outs of the trials with these numbers."""
+    return _by_trial(read(f"SELECT n, {schema.READOUT} FROM readouts {_BETWEEN}, loop", first, last))
+
+
+def measures(read: Read, first: int, last: int) -> Rows:
+    """Give the rows of what was measured at the sites in these trials."""
+    return _by_trial(read(f"SELECT n, {schema.MEASURE} FROM measures {_BETWEEN}, name, loop, layer", first, last))
+
+
+_BETWEEN = "WHERE n BETWEEN ? AND ? ORDER BY n"
+
+
+def _by_trial(rows: list[Any]) -> Rows:  # Any: as above
+    return {n: [row[1:] for row in found] for n, found in groupby(rows, key=lambda row: row[0])}
 
 
 def _pages(read: Read, sql: str, *values: schema.Value) -> Iterator[list[Any]]:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from introspect.records import Grade, Readout, Response, Trial, cell_to_json
+from introspect.encoding import OWN, cell_to_json
+from introspect.records import Grade, Measure, Readout, Response, Trial
 
 SCHEMA_VERSION = 3
 """Raised when a reader of the old schema could no longer read the new one."""
@@ -22,21 +23,26 @@ Row = tuple[Value, ...]
 TABLES = (
     "CREATE TABLE run (schema_version INTEGER NOT NULL, manifest TEXT NOT NULL)",
     """CREATE TABLE cells (
-        cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, template TEXT,
+        cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, question TEXT, template TEXT,
         template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER, strength REAL,
         strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
         decided_by TEXT, json TEXT NOT NULL UNIQUE)""",
     # A seed may need all 64 bits unsigned, which an SQLite INTEGER cannot hold: it is kept as its digits.
     """CREATE TABLE trials (
         n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, cell INTEGER NOT NULL REFERENCES cells(cell),
-        concept TEXT NOT NULL, repeat INTEGER NOT NULL, seed TEXT NOT NULL)""",
+        concept TEXT NOT NULL, repeat INTEGER NOT NULL, seed TEXT NOT NULL, variables TEXT, options TEXT,
+        expected TEXT, partner TEXT)""",
     "CREATE INDEX trials_by_cell ON trials(cell)",
     """CREATE TABLE responses (
         n INTEGER PRIMARY KEY REFERENCES trials(n), text TEXT NOT NULL, token_ids TEXT NOT NULL,
         finish_reason TEXT NOT NULL, vector_norm REAL, residual_norm REAL)""",
     """CREATE TABLE readouts (
         n INTEGER NOT NULL REFERENCES responses(n), loop INTEGER NOT NULL, logit_yes REAL NOT NULL,
-        logit_no REAL NOT NULL, mass REAL NOT NULL, entropy REAL NOT NULL, PRIMARY KEY (n, loop)) WITHOUT ROWID""",
+        logit_no REAL NOT NULL, mass REAL NOT NULL, entropy REAL NOT NULL, options TEXT, concept_rank INTEGER,
+        PRIMARY KEY (n, loop)) WITHOUT ROWID""",
+    """CREATE TABLE measures (
+        n INTEGER NOT NULL REFERENCES responses(n), name TEXT NOT NULL, loop INTEGER NOT NULL, layer INTEGER NOT NULL,
+        value REAL NOT NULL, PRIMARY KEY (n, name, loop, layer)) WITHOUT ROWID""",
     """CREATE TABLE grades (
         n INTEGER NOT NULL REFERENCES responses(n), grader TEXT NOT NULL, version TEXT NOT NULL,
         detected INTEGER, identified INTEGER, coherent INTEGER, refused INTEGER, evidence TEXT NOT NULL,
@@ -47,21 +53,23 @@ TABLES = (
 NUMBER = "(SELECT n FROM trials WHERE id = ?)"
 """The number of a trial, NULL when there is none; every table that refers to a trial refuses NULL."""
 INSERT_RUN = "INSERT INTO run VALUES (?, ?)"
-INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 20}) ON CONFLICT (json) DO NOTHING"
-INSERT_TRIAL = "INSERT INTO trials (id, cell, concept, repeat, seed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 21}) ON CONFLICT (json) DO NOTHING"
+INSERT_TRIAL = f"INSERT INTO trials VALUES (NULL{', ?' * 9}) ON CONFLICT (id) DO NOTHING"
 INSERT_RESPONSE = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
-INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_MEASURE = "INSERT INTO measures VALUES (?, ?, ?, ?, ?)"
 REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 10})"
 REPLACE_ERROR = f"INSERT OR REPLACE INTO errors VALUES ({NUMBER}, ?, ?)"
 
 DONE = "SELECT id FROM responses CROSS JOIN trials USING (n)"
 """Ids of the trials with a response; the cross join keeps to the order of both tables, which is twice as fast."""
 
-TRIAL = "trials.concept, trials.repeat, trials.seed"
+TRIAL = ", ".join(f"trials.{name}" for name in OWN)
 """Columns from which `trial_of_cell` makes a trial, with its cell."""
 ANSWER = "text, token_ids, finish_reason, vector_norm, residual_norm"
 """Columns from which `response_from_rows` makes a response, with its read-outs."""
-READOUT = "loop, logit_yes, logit_no, mass, entropy"
+READOUT = "loop, logit_yes, logit_no, mass, entropy, options, concept_rank"
+MEASURE = "name, loop, layer, value"
 GRADE = "grader, version, detected, identified, coherent, refused, evidence, answer, correct, state"
 
 
@@ -69,21 +77,26 @@ def cell_row(trial: Trial) -> Row:
     """Flatten what a trial shares with its cell; `loop` and `layer` are None where its sites have several."""
     sampling = trial.sampling
     return (
-        *(trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.template, trial.template_hash),
-        *(trial.arm, *_injection_columns(trial), trial.n_loops),
+        *(trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.question, trial.template),
+        *(trial.template_hash, trial.arm, *_injection_columns(trial), trial.n_loops),
         *(sampling.temperature, sampling.top_p, sampling.max_new_tokens, sampling.decided_by, cell_to_json(trial)),
     )
 
 
 def trial_row(trial: Trial, cell: int) -> Row:
     """Flatten what tells a trial from the others of its cell."""
-    return (trial.id, cell, trial.concept, trial.repeat, str(trial.seed))
+    variables = json.dumps(dict(trial.variables)) if trial.variables else None
+    options = json.dumps(trial.options) if trial.options else None
+    own = (trial.concept, trial.repeat, str(trial.seed), variables, options, trial.expected, trial.partner)
+    return (trial.id, cell, *own)
 
 
 def trial_of_cell(cell: dict[str, Any], row: Sequence[Any]) -> Trial:  # Any: the fields of a cell; a row's columns
     """Read a trial written by `trial_row`, of a cell that `cell_from_json` has read."""
-    concept, repeat, seed = row
-    return Trial(concept=concept, repeat=repeat, seed=int(seed), **cell)
+    own = dict(zip(OWN, row, strict=True))
+    variables = tuple(sorted(json.loads(own["variables"] or "{}").items()))
+    options = tuple(json.loads(own["options"] or "[]"))
+    return Trial(**{**cell, **own, "seed": int(own["seed"]), "variables": variables, "options": options})
 
 
 def response_row(n: int, response: Response) -> Row:
@@ -97,15 +110,30 @@ def response_row(n: int, response: Response) -> Row:
 def readout_rows(n: int, response: Response) -> list[Row]:
     """Flatten the read-outs of a response, one row a loop. Raises ValueError as `response_row` does."""
     rows = [(n, read.loop, read.logit_yes, read.logit_no, read.mass, read.entropy) for read in response.readouts]
-    _refuse_not_finite(chain.from_iterable(rows))
-    return [*rows]
+    _refuse_not_finite(chain(*rows, *(read.options for read in response.readouts)))
+    ends = [(json.dumps(read.options) if read.options else None, read.concept_rank) for read in response.readouts]
+    return [(*row, *end) for row, end in zip(rows, ends, strict=True)]
 
 
-def response_from_rows(trial_id: str, row: Sequence[Any], readouts: Iterable[Sequence[Any]]) -> Response:
-    """Read a response written by `response_row` and `readout_rows`. Any: a row's types depend on the column."""
-    text, tokens, finish_reason, *norms = row
-    reads = tuple(Readout(*read) for read in readouts)
-    return Response(trial_id, text, tuple(json.loads(tokens)), finish_reason, reads, *norms)
+def measure_rows(n: int, response: Response) -> list[Row]:
+    """Flatten what was measured at the sites. Raises ValueError as `response_row` does."""
+    _refuse_not_finite(measure.value for measure in response.measures)
+    return [(n, measure.name, measure.loop, measure.layer, measure.value) for measure in response.measures]
+
+
+def response_from_rows(
+    trial_id: str, row: Sequence[Any], readouts: Iterable[Sequence[Any]], measures: Iterable[Sequence[Any]]
+) -> Response:
+    """Read a response from its own row and those of other tables. Any: a row's types depend on the column."""
+    text, tokens, finish_reason, vector, residual = row
+    reads = tuple(map(_readout, readouts))
+    measured = tuple(Measure(*one) for one in measures)
+    return Response(trial_id, text, tuple(json.loads(tokens)), finish_reason, reads, vector, residual, measured)
+
+
+def _readout(row: Sequence[Any]) -> Readout:  # Any: as above
+    loop, yes, no, mass, entropy, options, rank = row
+    return Readout(loop, yes, no, mass, entropy, tuple(json.loads(options or "[]")), rank)
 
 
 def grade_row(grade: Grade) -> Row:

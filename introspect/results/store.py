@@ -160,7 +160,8 @@ class Store:
         trial_id = self.trial(prefix).id
         if found := self._read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id):
             ((n, *row),) = found
-            return schema.response_from_rows(trial_id, row, reading.readouts(self._read, n, n).get(n, ()))
+            others = (of(self._read, n, n).get(n, ()) for of in (reading.readouts, reading.measures))
+            return schema.response_from_rows(trial_id, row, *others)
         ((message,),) = self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)
         raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
 

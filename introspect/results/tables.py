@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError, unknown
+from introspect.grading.picking import DETECTION, YES_OR_NO
 from introspect.results.files import write_rows, write_table
 from introspect.results.queries import MEASURES, VERDICTS
 from introspect.results.readouts import unit_means
@@ -41,7 +42,7 @@ CELL = ("arm", "loop", "layer", "strength")
 LOOP_CELL = ("arm", "loop", "strength")
 
 FACTORS = (
-    *("model", "weights_hash", "dtype", "protocol", "template", "template_hash", "extract_loop"),
+    *("model", "weights_hash", "dtype", "protocol", "question", "template", "template_hash", "extract_loop"),
     *("strength_unit", "vectors_hash", "n_loops", "temperature", "top_p", "max_new_tokens", "decided_by"),
 )
 """Columns that become columns of the rates where they vary within a cell; concept, seed and repeat are pooled."""
@@ -55,7 +56,8 @@ def graders(table: pd.DataFrame) -> list[str]:
 def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules") -> pd.DataFrame:
     """Give, per cell and measure, k of n, the rate and its Wilson 95% interval, from a table of trials.
 
-    Only verdicts that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
+    A question about noticing has all measures but `correct`, any other only `correct` and `coherent`. Only verdicts
+    that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
     failed. Where n is 0 the rate is NaN. The interval takes trials as independent; those of one concept are not quite.
     Columns: those of `by`, the factors that vary within a cell, measure, k, n, rate, low, high, unknown, errors.
     A table with a column `alike` has that many trials in a row.
@@ -66,7 +68,9 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     keys = [*by, *_varying(table, by)]
     verdicts = table.rename(columns={f"{grader}_{verdict}": verdict for verdict in VERDICTS})
     verdicts["both"] = verdicts["detected"] & verdicts["identified"]
-    counts = pd.concat([_counted(verdicts, keys, measure) for measure in MEASURES], ignore_index=True)
+    asked = [(measure, verdicts[_asked(verdicts["question"], measure)]) for measure in MEASURES]
+    parts = [_counted(part, keys, measure) for measure, part in asked if not part.empty]
+    counts = pd.concat(parts, ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
     counts["low"], counts["high"] = wilson(counts["k"], counts["n"])
     counts = in_order(counts, [*keys, "measure"])
@@ -125,6 +129,13 @@ def _added_columns(store: Store) -> list[str]:
     return [] if store.count() else [f"rules_{verdict}" for verdict in VERDICTS]
 
 
+def _asked(question: pd.Series, measure: str) -> pd.Series:
+    """Tell which questions a measure belongs to: whether an answer is correct is asked where noticing is not."""
+    if measure == "coherent":
+        return pd.Series(True, index=question.index)
+    return question.isin(DETECTION) != (measure == "correct")
+
+
 def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFrame:
     alike, failed = verdicts["alike"], verdicts["state"] == "error"
     verdict = verdicts[measure].mask(failed)
@@ -140,7 +151,7 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
 
 
 def _readouts(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
-    table = _with_loops(cells)
+    table = _with_loops(cells[cells["question"].isin(YES_OR_NO)])
     keys = [*LOOP_CELL, *_varying(table, LOOP_CELL), "readout_loop"]
     by_unit = table.groupby([*keys[:-1], "sites"], dropna=False)
     read = unit_means(store, by_unit.ngroup())

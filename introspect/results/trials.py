@@ -23,7 +23,8 @@ CHUNK = 20_000
 TYPES = {
     **dict.fromkeys(("loop", "layer", "extract_loop", "n_loops", "repeat", "max_new_tokens"), "Int64"),
     **dict.fromkeys(("strength", "temperature", "top_p", "vector_norm", "residual_norm", "relative_norm"), "float64"),
-    **dict.fromkeys(("trial", "model", "weights_hash", "dtype", "protocol", "template", "template_hash"), "str"),
+    **dict.fromkeys(("trial", "model", "weights_hash", "dtype", "protocol", "question", "template"), "str"),
+    **dict.fromkeys(("template_hash", "partner", "options", "expected"), "str"),
     **dict.fromkeys(("concept", "arm", "sites", "strength_unit", "vectors_hash", "decided_by", "state", "text"), "str"),
     **dict.fromkeys(("finish_reason", "error"), "str"),
 }
@@ -99,7 +100,7 @@ def _frame(rows: list[tuple[object, ...]], columns: list[str], same: dict[Any, A
         if TYPES[column] == "str":
             table[column] = [same.setdefault(text, text) for text in table[column]]
     for column in columns[len(queries.TRIAL_COLUMNS) :]:
-        if column.endswith((*VERDICTS, "correct")):
+        if column.endswith(VERDICTS):
             table[column] = table[column].map({"True": True, "False": False}).astype("boolean")
         else:
             table[column] = table[column].astype("str")

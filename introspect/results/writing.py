@@ -8,7 +8,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from introspect.records import Grade, Response, Trial, cell_to_json
+from introspect.encoding import cell_to_json
+from introspect.records import Grade, Response, Trial
 from introspect.results import schema
 
 
@@ -47,6 +48,7 @@ def put_responses(database: sqlite3.Connection, answers: Sequence[tuple[Trial, R
     database.executemany("DELETE FROM errors WHERE n = ?", ((number,) for number, _ in responses))
     database.executemany(schema.INSERT_RESPONSE, (schema.response_row(*one) for one in responses))
     database.executemany(schema.INSERT_READOUT, (row for one in responses for row in schema.readout_rows(*one)))
+    database.executemany(schema.INSERT_MEASURE, (row for one in responses for row in schema.measure_rows(*one)))
 
 
 def put_errors(database: sqlite3.Connection, failed: Sequence[tuple[Trial, str]], at: str) -> None:

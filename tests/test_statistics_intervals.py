@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from introspect.results.statistics import mean_interval, wilson
+from introspect.results.statistics import mean_interval, unknown_bounds, wilson
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,16 @@ def test_the_mean_interval_is_that_of_the_t_test() -> None:
 def test_one_value_has_a_mean_and_no_interval_and_none_has_neither() -> None:
     assert mean_interval([3.0]) == (3.0, pytest.approx(np.nan, nan_ok=True), pytest.approx(np.nan, nan_ok=True))
     assert np.isnan(mean_interval([])).all()
+
+
+def test_wilson_covers_the_rate_95_percent_of_the_time() -> None:
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.02, 0.98, 1000)
+    low, high = wilson(rng.binomial(60, rates), 60)
+    assert 0.93 <= ((low <= rates) & (rates <= high)).mean() <= 0.97
+
+
+def test_the_bounds_are_the_rates_with_all_unknown_no_and_all_yes() -> None:
+    low, high = unknown_bounds([3, 0, 5], [10, 0, 5], [2, 0, 0])
+    assert low == pytest.approx([3 / 12, np.nan, 1], nan_ok=True)
+    assert high == pytest.approx([5 / 12, np.nan, 1], nan_ok=True)

@@ -16,6 +16,17 @@ def wilson(k: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[NDA
     return np.where(empty, np.nan, np.clip(low, 0, 1)), np.where(empty, np.nan, np.clip(high, 0, 1))
 
 
+def unknown_bounds(k: ArrayLike, n: ArrayLike, unknown: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the rate if every unknown verdict were no, and if every one were yes; `n` does not count the unknown.
+
+    The rate of all answers lies between the two whatever the unknown ones say (Manski's worst-case bounds).
+    """
+    k, n, unknown = (np.asarray(each, dtype=float) for each in (k, n, unknown))
+    assert np.all((k >= 0) & (k <= n) & (unknown >= 0)), f"impossible counts: k={k} n={n} unknown={unknown}"
+    answers = np.where(n + unknown > 0, n + unknown, np.nan)
+    return k / answers, (k + unknown) / answers
+
+
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float, float]:
     """Give the mean of independent values and the bounds of its t interval; NaN where there are too few values.
 

@@ -1,0 +1,145 @@
+"""The judge at work: trials and their responses go in, grades come out, several at once and no question asked twice.
+
+A reply is kept before it is read, so that nothing that was paid for is lost. What got no reply is not kept: it is asked
+again when the grading is run again, and until then its grade says why.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from introspect.grading.judge.replies import Backend, Question, Reply, ReplyCache, Unanswered
+from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
+from introspect.grading.judge.settings import JudgeSettings
+from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
+from introspect.grading.thinking import after_thinking
+from introspect.grading.version import content_version
+from introspect.records import Grade, Response, Trial
+
+NAME = "judge"
+_READING = ("judge/rubrics", "judge/verdict", "judge/judging")
+
+
+@dataclass
+class Spent:
+    """What the replies to a run's questions took; a count is None once one of them is not known."""
+
+    asked: int = 0
+    """Replies that came now."""
+    cached: int = 0
+    """Replies that had been kept."""
+    prompt_tokens: int | None = 0
+    """Tokens read for the replies that came now."""
+    completion_tokens: int | None = 0
+    cost: float | None = 0.0
+    forms: Counter[str] = field(default_factory=Counter)
+    """All replies by what of the request was taken."""
+
+    def keep(self, reply: Reply) -> None:
+        """Count a reply that had been kept."""
+        self.cached += 1
+        self.forms[reply.asked_as] += 1
+
+    def add(self, reply: Reply) -> None:
+        """Count a reply that came now."""
+        self.asked += 1
+        self.forms[reply.asked_as] += 1
+        self.prompt_tokens = _tokens(self.prompt_tokens, reply.prompt_tokens)
+        self.completion_tokens = _tokens(self.completion_tokens, reply.completion_tokens)
+        self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
+
+
+class Judge:
+    """Grades answers by what another model says about them."""
+
+    name = NAME
+
+    def __init__(self, settings: JudgeSettings, backend: Backend, cache: ReplyCache) -> None:
+        self.settings, self.backend, self.spent = settings, backend, Spent()
+        self._cache = cache
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def version(self, rubric: str) -> str:
+        """Give the hash of the rubric, the model, how it is asked and how its replies are read."""
+        parts = [rubric_hash(rubric), self.backend.identity, self.settings.asked, content_version(*_READING)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+    async def grade(self, trial: Trial, response: Response) -> Grade | None:
+        """Grade one response; None where the question is none that can be judged."""
+        if not is_judged(trial):
+            return None
+        answer = after_thinking(response.text)
+        asked = question(trial, answer or "")
+        version = self.version(asked.rubric)
+        if answer is None or not answer.strip():
+            return Grade(trial.id, NAME, version, None, None, None, None, "there is no answer to judge")
+        try:
+            verdict = read_verdict(await self._reply(asked), items(trial), answer)
+        except (Unanswered, Unusable) as nothing:
+            return Grade(trial.id, NAME, version, None, None, None, None, str(nothing), state=nothing.state)
+        return _grade(trial, version, verdict)
+
+    async def _reply(self, asked: Question) -> Reply:
+        """Give the reply that is kept, or ask for one; the same question is never under way twice."""
+        key = asked.key(self.settings, self.backend.identity)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            kept = self._cache.get(key)
+            if kept is not None:
+                self.spent.keep(kept)
+                return kept
+            reply = await self.backend.ask(asked)
+            self._cache.put(key, asked, reply)
+            self.spent.add(reply)
+            return reply
+
+
+async def grade_all(
+    judge: Judge, answers: Iterable[tuple[Trial, Response]], done: Callable[[Grade | None], None]
+) -> None:
+    """Grade answers, as many at once as the settings say, and hand each grade over as it comes."""
+    waiting = iter(answers)
+
+    async def work() -> None:
+        for trial, response in waiting:
+            done(await judge.grade(trial, response))
+            await asyncio.sleep(0)  # so that Ctrl-C is heard where every reply is kept already
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(judge.settings.concurrency):
+                group.create_task(work())
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    finally:
+        await judge.backend.close()
+
+
+def _grade(trial: Trial, version: str, verdict: Verdict) -> Grade:
+    said = verdict.said
+    answer = said["answer"] if "answer" in said else said.get("detected")
+    known = answer is not None and trial.expected is not None
+    return Grade(
+        trial_id=trial.id,
+        grader=NAME,
+        version=version,
+        detected=_bool(said.get("detected")),
+        identified=_bool(said.get("identified")),
+        coherent=_bool(said["coherent"]),
+        refused=_bool(said["refused"]),
+        evidence=verdict.evidence,
+        answer=answer,
+        correct=answer == trial.expected if known else None,
+    )
+
+
+def _bool(said: str | None) -> bool | None:
+    return None if said is None else said == "yes"
+
+
+def _tokens(total: int | None, more: int | None) -> int | None:
+    return None if total is None or more is None else total + more

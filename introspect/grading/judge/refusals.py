@@ -1,0 +1,103 @@
+"""What an endpoint's errors mean: try again, an error of the user, the end of all asking, or one answer ungraded."""
+
+import json
+import re
+from typing import Any
+
+import openai
+
+from introspect.errors import InputError
+from introspect.grading.judge.settings import KEYS, JudgeSettings
+
+SHOWN = 200
+"""Characters shown of what an endpoint says."""
+UNKNOWN_MODEL = re.compile(
+    r"\bmodel\b.*(?:not found|not exist|not available|not a valid|unknown)|(?:unknown|invalid|no such) model|pinned to",
+    re.IGNORECASE | re.DOTALL,
+)
+LISTED = 8
+"""Models named of those that an endpoint lists."""
+
+
+class StoppedError(ConnectionError):
+    """The endpoint will not answer any more now; what was graded is kept."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether the same call may succeed later."""
+    if isinstance(error, openai.RateLimitError):
+        return not _out_of_quota(error)
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in (408, 409, 425) or error.status_code >= 500
+    return isinstance(error, openai.APIConnectionError | TimeoutError | json.JSONDecodeError)
+
+
+def explained(
+    error: Exception, settings: JudgeSettings, *, key: str | None, known: list[str], first: bool
+) -> Exception | None:
+    """Give the error that ends the asking, None where only this question stays without a reply.
+
+    `known` are the models that the endpoint lists; `first`: nothing has been answered yet.
+    """
+    url, status = settings.url, getattr(error, "status_code", None)
+    if status == 401 or (status == 403 and first):
+        needs = "does not take the key" if key else "wants a key"
+        return InputError(f"--judge-url {url}: the endpoint {needs} (HTTP {status}); set {KEYS[0]}")
+    if status == 402 or (isinstance(error, openai.RateLimitError) and _out_of_quota(error)):
+        return StoppedError(f"{url}: the account's quota is used up: {_clean(said(error), key)}")
+    if _unknown_model(error, settings.model, known, first):
+        models = f"; it lists {', '.join(known[:LISTED])}{', ...' if len(known) > LISTED else ''}" if known else ""
+        words = f"HTTP {status}: {_clean(said(error), key)}"
+        return InputError(f"--judge-model {settings.model!r} is not known at {url} ({words}){models}")
+    if status in (404, 405):
+        return InputError(f"--judge-url {url}: no chat completions there (HTTP {status}); it often ends in /v1")
+    if first and isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
+        return InputError(f"--judge-url {url}: cannot be reached ({_cause(error)}); is the server running?")
+    return None
+
+
+def failure(error: Exception, settings: JudgeSettings, *, key: str | None) -> tuple[str, str]:
+    """Give the state of a grade that got no reply, and why."""
+    if isinstance(error, TimeoutError | openai.APITimeoutError):
+        return "timed-out", f"no reply within {settings.timeout:g} s"
+    if isinstance(error, openai.APIConnectionError):
+        return "error", f"the connection failed: {_cause(error)}"
+    if isinstance(error, json.JSONDecodeError):
+        return "error", f"the endpoint's reply is no chat completion: {_clean(error.doc, key)}"
+    return "error", f"HTTP {getattr(error, 'status_code', '?')}: {_clean(said(error), key)}"
+
+
+def said(error: Exception) -> str:
+    """Give what the endpoint says about a request that it refuses."""
+    body: Any = getattr(error, "body", None)  # Any: JSON
+    if isinstance(body, dict):
+        for name in ("message", "detail", "error"):
+            if body.get(name):
+                return str(body[name])
+    return str(body or error)
+
+
+def _unknown_model(error: Exception, model: str, known: list[str], first: bool) -> bool:
+    status = getattr(error, "status_code", None)
+    if status in (400, 404, 422):
+        return getattr(error, "code", None) == "model_not_found" or (first and bool(UNKNOWN_MODEL.search(said(error))))
+    return first and status is not None and status >= 500 and bool(known) and model not in known
+
+
+def _out_of_quota(error: openai.RateLimitError) -> bool:
+    return error.code == "insufficient_quota"
+
+
+def _cause(error: Exception) -> str:
+    inner: BaseException = error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    return _clean(str(inner) or type(inner).__name__, None)
+
+
+def _clean(text: str, key: str | None) -> str:
+    """Shorten a foreign text to one line, and leave the key out."""
+    line = " ".join(text.split())
+    if key:
+        line = line.replace(key, "***")
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."

@@ -1,0 +1,128 @@
+"""From a trial and the answer to it to the question that is put to the judge.
+
+A rubric is a template in `grading/rubrics`, one for each kind of question. It sees the concept, the options and the
+variables of the question, never the arm, the site or the strength. The answer itself goes into the second message,
+between two marks that do not occur in it, and is nowhere read as a template.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Template as Compiled
+from jinja2 import UndefinedError
+
+from introspect.errors import InputError, unknown
+from introspect.grading.judge.replies import Question
+from introspect.prompts.template import ENVIRONMENT, Template
+from introspect.records import Trial
+
+RUBRICS = {
+    **{name: name for name in ("detect", "prior", "unintended", "localise", "compare", "choose", "which-loop")},
+    **{"unrelated": "unrelated", "thought": "thought-or-text", "repeat": "thought-or-text"},
+}
+"""The rubric for each kind of question."""
+NOT_JUDGED = ("control",)
+"""Kinds of question whose answers say nothing by themselves."""
+CLAIMS = {"detect": ("detected", "identified"), "prior": ("detected", "identified"), "thought": ("identified",)}
+"""What is graded of an answer to these; to all others, and to these where they give options, what is answered."""
+
+YES_NO = ("yes", "no")
+UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that the judge decides on."""
+
+    name: str
+    choices: tuple[str, ...]
+    """What it may say, besides unclear."""
+    quoted: bool = True
+    """Whether it has to quote the words on which it rests."""
+
+
+def items(trial: Trial) -> tuple[Item, ...]:
+    """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
+    asked = [Item("coherent", YES_NO, quoted=False), Item("refused", YES_NO)]
+    asked += [Item(name, YES_NO) for name in CLAIMS.get(trial.question, ())]
+    if trial.options or trial.question not in CLAIMS:
+        asked.append(Item("answer", tuple(trial.options) or YES_NO))
+    return tuple(asked)
+
+
+def is_judged(trial: Trial) -> bool:
+    """Tell whether there is anything to judge. Raises InputError for a question that no rubric is made for."""
+    if trial.question not in RUBRICS and trial.question not in NOT_JUDGED:
+        raise unknown("question for the judge", trial.question, RUBRICS)
+    return trial.question in RUBRICS
+
+
+def question(trial: Trial, answer: str) -> Question:
+    """Write down what the judge is asked about one answer."""
+    rubric, decided = RUBRICS[trial.question], items(trial)
+    told = {"concept": trial.concept, "question": trial.question, "options": trial.options}
+    parts = [
+        _filled(rubric, variables=dict(trial.variables), **told),
+        _filled("reply", keys=_keys(decided)),
+    ]
+    messages = (
+        {"role": "system", "content": "\n\n".join(parts)},
+        {"role": "user", "content": _filled("answer", answer=answer, mark=mark(answer))},
+    )
+    return Question(rubric, rubric_hash(rubric), messages, _schema(decided))
+
+
+def mark(answer: str) -> str:
+    """Make a mark that does not occur in the answer: the same for the same answer, and not to be guessed by it."""
+    found, tries = "", 0
+    while not found or found in answer:
+        found = f"answer {hashlib.sha256(f'{tries} {answer}'.encode()).hexdigest()[:12]}"
+        tries += 1
+    return found
+
+
+@cache
+def rubric_hash(rubric: str) -> str:
+    """Give the hash of the templates of all that the judge is told under a rubric."""
+    told = [_template(name).source for name in (rubric, "reply", "answer")]
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+
+
+def _keys(decided: tuple[Item, ...]) -> dict[str, str]:
+    """Name the keys of the reply and say what each holds."""
+    keys = {"why": "one sentence"}
+    for item in decided:
+        if item.quoted:
+            keys[f"{item.name}_quote"] = f"the words on which {item.name} rests, empty if there are none"
+        keys[item.name] = " or ".join(json.dumps(choice) for choice in (*item.choices, UNCLEAR))
+    return keys
+
+
+def _schema(decided: tuple[Item, ...]) -> str:
+    properties: dict[str, dict[str, object]] = {"why": {"type": "string"}}
+    for item in decided:
+        if item.quoted:
+            properties[f"{item.name}_quote"] = {"type": "string"}
+        properties[item.name] = {"type": "string", "enum": [*item.choices, UNCLEAR]}
+    schema = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+    return json.dumps(schema, separators=(",", ":"))
+
+
+def _filled(name: str, **variables: object) -> str:
+    try:
+        return _compiled(name).render(variables).strip()
+    except UndefinedError as error:
+        raise InputError(f"rubric {name!r}: {error.message}; it does not fit the questions of this run") from None
+
+
+@cache
+def _compiled(name: str) -> Compiled:
+    return ENVIRONMENT.from_string(_template(name).source)
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template(name, (files("introspect.grading") / "rubrics" / f"{name}.j2").read_text(encoding="utf-8"))

@@ -1,0 +1,61 @@
+"""Which of the offered answers a text gives: yes or no, an option, or the line that was to be repeated.
+
+Goes in: a trial and the text of its answer. Comes out: the answer in its normal form, None where it gives none or
+several, and why.
+"""
+
+import re
+
+from introspect.grading.naming import pattern
+from introspect.records import Trial
+
+DETECTION = frozenset({"detect", "prior"})
+"""Questions that ask whether a thought is noticed."""
+YES_OR_NO = DETECTION | {"unrelated"}
+"""Questions whose answer is yes or no."""
+REPEATING = frozenset({"repeat"})
+"""Questions whose one option is to be written out, up to case, quotation marks and the last full stop."""
+SILENT = frozenset({"control"})
+"""Protocols in which nothing is written that could be graded."""
+
+
+def picked(trial: Trial, text: str) -> tuple[str | None, str]:
+    """Give the answer to a question that is not about noticing, and the words on which that rests."""
+    if trial.question in REPEATING:
+        return _repeated(text, trial.options[0])
+    return _option(text, trial.options) if trial.options else _yes_or_no(text)
+
+
+def _yes_or_no(text: str) -> tuple[str | None, str]:
+    found = re.match(r"\W*(?:(yes)|(no))\b", text, re.IGNORECASE)
+    if found is None:
+        return None, "it begins with neither yes nor no"
+    return found[0].strip("\"'*_ \n").casefold(), f"begins with “{found[0].strip()}”"
+
+
+def _option(text: str, options: tuple[str, ...]) -> tuple[str | None, str]:
+    named = [option for option in options if _word(option).search(text)]
+    if len(named) == 1:
+        return named[0], f"names {named[0]}"
+    return None, f"names {' and '.join(named)}" if named else f"names none of {', '.join(options)}"
+
+
+def _word(option: str) -> re.Pattern[str]:
+    return pattern(option) if option.isalpha() else re.compile(rf"(?<!\w){re.escape(option)}(?!\w)", re.IGNORECASE)
+
+
+def _repeated(text: str, line: str) -> tuple[str | None, str]:
+    first = next(iter(text.strip().splitlines()), "")
+    if not first:
+        return None, "the answer is empty"
+    same = _bare(first) == _bare(line)
+    return (line, "repeats the line") if same else (first, f"writes “{first}”")
+
+
+def _bare(line: str) -> str:
+    return " ".join(line.casefold().strip(" \"'*.“”").split())
+
+
+def is_correct(trial: Trial, answer: str | None) -> bool | None:
+    """Tell whether the answer is the expected one; None where either is missing."""
+    return None if answer is None or trial.expected is None else answer == trial.expected

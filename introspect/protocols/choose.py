@@ -1,0 +1,23 @@
+"""Forced choice: which of four words is the injected thought? No yes or no that could be biased; chance is one in four.
+
+The order is shuffled, and every word is a distractor equally often. With nothing injected the same question gives the
+model's own guessing habit.
+"""
+
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+
+N_WORDS = 4
+
+
+def _ask(occasion: Occasion) -> list[Asked]:
+    options = occasion.shuffled((occasion.concept, *occasion.others(N_WORDS - 1)))
+    variables = {"options": "\n".join(options), "number": str(occasion.number)}
+    return [Asked(variables, options, occasion.concept)]
+
+
+CHOOSE = Protocol(
+    "choose",
+    "which of four words is the injected thought",
+    (Question("choose", neutral("choose"), _ask, max_new_tokens=16),),
+    arms=("injected", "none", "random", "wrong"),
+)

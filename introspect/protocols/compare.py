@@ -1,0 +1,28 @@
+"""Comparison: two lines, each with an injection; which was the stronger? Both orders are asked, so that no bias helps.
+
+The weaker injection has half the strength of the cell.
+"""
+
+from introspect.protocols.material import free_of, sentences
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+
+OPTIONS = ("first", "second")
+ORDERS = ((1.0, 0.5), (0.5, 1.0))
+
+
+def _ask(occasion: Occasion) -> list[Asked]:
+    usable = free_of(occasion.concept, sentences())
+    first, second = (usable[(2 * occasion.index + k) % len(usable)].text for k in (0, 1))
+    return [Asked({"first": first, "second": second}, OPTIONS)]
+
+
+def _expects(loops: tuple[int, ...], _: int, weights: tuple[float, ...]) -> str | None:
+    return OPTIONS[weights.index(max(weights))] if loops else None
+
+
+COMPARE = Protocol(
+    "compare",
+    "which of two injections was the stronger, in both orders",
+    (Question("compare", neutral("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),),
+    arms=("injected", "none", "random"),
+)

@@ -1,0 +1,30 @@
+"""Does the model notice an injected thought while it is there? The question of Lindsey (2025, arXiv 2601.01828)."""
+
+from introspect.protocols.question import NEUTRAL, Asked, Occasion, Protocol, Question
+from introspect.protocols.unrelated import UNRELATED
+
+
+def _ask(occasion: Occasion) -> list[Asked]:
+    return [Asked({"number": str(occasion.number)})]
+
+
+DETECT = Protocol(
+    "detect",
+    "is an injected thought noticed and named while it is there; plain questions under the same injection beside it",
+    (
+        Question(
+            "detect",
+            {
+                NEUTRAL: "detect",
+                "informative": "detect-informative",
+                "sceptical": "detect-sceptical",
+                "choice": "detect-choice",
+                "open": "detect-open",
+            },
+            _ask,
+            varies=False,
+        ),
+        UNRELATED,
+    ),
+    arms=("injected", "none", "random", "wrong"),
+)

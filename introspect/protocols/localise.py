@@ -1,0 +1,62 @@
+"""Localisation: which of five lines carried the injection. Positions are cycled, so that chance is one in five.
+
+The neutral questions, which line is the longest and which the most abstract, have answers that the injection does not
+change: a model that is merely drawn to the injected line gets these wrong.
+"""
+
+from introspect.protocols.material import Sentence, free_of, sentences
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+
+N_LINES = 5
+NUMBERS = tuple(str(number + 1) for number in range(N_LINES))
+
+
+def _position(occasion: Occasion) -> int:
+    return occasion.index % N_LINES
+
+
+def _lines(occasion: Occasion) -> list[Sentence]:
+    """Choose lines of different length, one of them abstract, in an order of their own."""
+    usable = free_of(occasion.concept, sentences())
+    shuffled = [each for text in occasion.shuffled([s.text for s in usable]) for each in usable if each.text == text]
+    abstract = next(each for each in shuffled if each.abstract)
+    chosen = [abstract]
+    for each in shuffled:
+        if len(chosen) < N_LINES and not each.abstract and each.length not in {one.length for one in chosen}:
+            chosen.append(each)
+    order = occasion.shuffled([each.text for each in chosen])
+    return [each for text in order for each in chosen if each.text == text]
+
+
+def _variables(lines: list[Sentence], occasion: Occasion, kind: str) -> dict[str, str]:
+    text = "\n".join(line.text for line in lines)
+    return {"sentences": text, "position": NUMBERS[_position(occasion)], "question_kind": kind}
+
+
+def _injected(occasion: Occasion) -> list[Asked]:
+    lines = _lines(occasion)
+    return [Asked(_variables(lines, occasion, "injected"), NUMBERS[: len(lines)], NUMBERS[_position(occasion)])]
+
+
+def _longest(occasion: Occasion) -> list[Asked]:
+    lines = _lines(occasion)
+    longest = max(range(len(lines)), key=lambda place: lines[place].length)
+    return [Asked(_variables(lines, occasion, "longest"), NUMBERS[: len(lines)], NUMBERS[longest])]
+
+
+def _abstract(occasion: Occasion) -> list[Asked]:
+    lines = _lines(occasion)
+    (place,) = (place for place, line in enumerate(lines) if line.abstract)
+    return [Asked(_variables(lines, occasion, "abstract"), NUMBERS[: len(lines)], NUMBERS[place])]
+
+
+LOCALISE = Protocol(
+    "localise",
+    "which of five lines carried the injection; which is the longest and the most abstract beside it",
+    (
+        Question("localise", neutral("localise"), _injected, max_new_tokens=8),
+        Question("localise-longest", neutral("localise"), _longest, max_new_tokens=8),
+        Question("localise-abstract", neutral("localise"), _abstract, max_new_tokens=8),
+    ),
+    arms=("injected", "none", "random"),
+)

@@ -1,0 +1,72 @@
+"""What questions are filled in with: neutral sentences, plain questions with known answers, instructions."""
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A neutral sentence."""
+
+    id: str
+    text: str
+    abstract: bool
+    """It is about nothing that one can see or touch."""
+
+    @property
+    def length(self) -> int:
+        """Count its words."""
+        return len(self.text.split())
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A question whose answer, yes or no, has nothing to do with any thought."""
+
+    id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What to do in mind while a sentence is copied; `{concept}` stands for the word."""
+
+    id: str
+    pair: str
+    """The two of a pair differ in polarity only."""
+    polarity: str
+    text: str
+
+
+@cache
+def sentences() -> tuple[Sentence, ...]:
+    """Read the neutral sentences."""
+    return tuple(Sentence(row["id"], row["sentence"], row["abstract"] == "yes") for row in _rows("sentences"))
+
+
+def free_of(concept: str, found: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
+    """Drop the sentences in which a concept occurs, in any of its plain forms."""
+    stem = re.sub(r"(?:es|s)$", "", concept.casefold())
+    return tuple(sentence for sentence in found if not re.search(rf"\b{re.escape(stem)}", sentence.text.casefold()))
+
+
+@cache
+def plain_questions(answer: str) -> tuple[Plain, ...]:
+    """Read the plain questions whose answer is yes, or no."""
+    rows = [Plain(row["id"], row["question"], row["answer"]) for row in _rows("unrelated")]
+    return tuple(each for each in rows if each.answer == answer)
+
+
+@cache
+def instructions() -> tuple[Instruction, ...]:
+    """Read the instructions for intentional control."""
+    return tuple(Instruction(r["id"], r["pair"], r["polarity"], r["instruction"]) for r in _rows("instructions"))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = (files("introspect.prompts") / "data" / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))

@@ -1,0 +1,18 @@
+"""Steer, then remove: the injection covers an earlier turn, and the question is asked with nothing active.
+
+What is left lives in the cache, so that the vector cannot leak into the answer while it is written.
+"""
+
+from introspect.protocols.question import NEUTRAL, Asked, Occasion, Protocol, Question
+
+
+def _ask(occasion: Occasion) -> list[Asked]:
+    return [Asked({"number": str(occasion.number)})]
+
+
+PRIOR = Protocol(
+    "prior",
+    "is a thought noticed that was injected in an earlier turn only",
+    (Question("prior", {NEUTRAL: "prior", "informative": "prior-informative"}, _ask, varies=False),),
+    arms=("injected", "none", "random", "wrong"),
+)

@@ -1,0 +1,111 @@
+"""What a protocol is made of: questions, each a template with what fills it in, the answers on offer and the right one.
+
+Goes in: an Occasion, which says for whom a question is asked. Come out: one Asked or more.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from introspect.errors import InputError
+from introspect.records import Arm
+
+NEUTRAL = "neutral"
+"""The framing that every question has."""
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """The concept and repeat that a question is asked for."""
+
+    concept: str
+    words: tuple[str, ...]
+    """All concepts of the sweep; distractors come from here."""
+    repeat: int
+    number: int = 1
+    """The trial number that the model is told, where the template tells one."""
+
+    @property
+    def index(self) -> int:
+        """Count the occasions of one sweep, so that what is cycled is used evenly."""
+        return self.words.index(self.concept) + self.repeat
+
+    def shuffled(self, items: Sequence[str]) -> tuple[str, ...]:
+        """Shuffle, the same for the same concept and repeat."""
+        return tuple(random.Random(f"{self.concept}\n{self.repeat}").sample(list(items), len(items)))
+
+    def others(self, n: int) -> tuple[str, ...]:
+        """Give `n` other concepts, over all occasions each equally often. Raises InputError when there are too few."""
+        if len(self.words) <= n:
+            raise InputError(f"{len(self.words)} concepts: this protocol needs at least {n + 1}, for its distractors")
+        place, rest = self.words.index(self.concept), len(self.words) - 1
+        steps = [1 + (self.repeat * n + k) % rest for k in range(n)]
+        return tuple(self.words[(place + step) % len(self.words)] for step in steps)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as one trial asks it."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    """What fills the template in."""
+    options: tuple[str, ...] = ()
+    """The answers on offer; empty: yes and no."""
+    expected: str | None = None
+    """The right answer, where there is one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One question of a protocol; equal to nothing but itself, as its functions are."""
+
+    name: str
+    templates: dict[str, str]
+    """Name of the template in each framing; NEUTRAL is always there."""
+    ask: Callable[[Occasion], Sequence[Asked]]
+    """Gives how it is asked on an occasion: as one trial, or as several."""
+    arms: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "negated", "shuffled", "text")
+    """Arms in which it makes sense."""
+    weights: tuple[tuple[float, ...], ...] = ((),)
+    """For prompts with several spans, what the strength is multiplied with in each; a cell for each."""
+    max_new_tokens: int | None = None
+    """Longest answer that is of use; None leaves it to the sweep."""
+    varies: bool = True
+    """Whether concept or repeat change what the template is filled in with."""
+    expects: Callable[[tuple[int, ...], int, tuple[float, ...]], str | None] | None = None
+    """Gives the right answer from the loops of the injection, the loops run and the weights, where it hangs on them."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A question in one framing."""
+
+    question: Question
+    template: str
+    """Name of the template."""
+    template_hash: str
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """An experiment: its questions, and the arms that are run unless others are asked for."""
+
+    name: str
+    summary: str
+    questions: tuple[Question, ...]
+    arms: tuple[Arm, ...]
+
+    @property
+    def framings(self) -> tuple[str, ...]:
+        """List the framings that some question has."""
+        return tuple(dict.fromkeys(framing for question in self.questions for framing in question.templates))
+
+    @property
+    def possible_arms(self) -> tuple[Arm, ...]:
+        """List the arms in which some question makes sense."""
+        return tuple(dict.fromkeys(arm for question in self.questions for arm in question.arms))
+
+
+def neutral(template: str) -> dict[str, str]:
+    """Give the templates of a question that has one framing."""
+    return {NEUTRAL: template}

@@ -1,0 +1,23 @@
+"""Early or late: was the thought put into an early loop or a late one? A question for looped models only."""
+
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+
+OPTIONS = ("early", "late")
+
+
+def _ask(occasion: Occasion) -> list[Asked]:
+    return [Asked({"number": str(occasion.number)}, OPTIONS)]
+
+
+def _expects(loops: tuple[int, ...], n_loops: int, _: tuple[float, ...]) -> str | None:
+    """Split the loops in the middle; None where the injection is on both sides, or there is none."""
+    late = {2 * loop >= n_loops for loop in loops}
+    return OPTIONS[late.pop()] if len(late) == 1 else None
+
+
+WHICH_LOOP = Protocol(
+    "which-loop",
+    "was the thought put into an early loop or a late one",
+    (Question("which-loop", neutral("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),),
+    arms=("injected", "none", "random"),
+)

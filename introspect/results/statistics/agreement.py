@@ -1,0 +1,129 @@
+"""Agreement of two graders, and rates corrected for what one of them gets wrong. In go verdicts of the same trials.
+
+A verdict that either grader did not give is in no figure and is counted apart.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from introspect.results.statistics.intervals import wilson
+
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two graders on the trials for which both gave a verdict; NaN where it is undefined."""
+
+    n: int
+    same: int
+    unknown_first: int
+    """Trials without a verdict of the first grader, whatever the second says."""
+
+    unknown_second: int
+    kappa: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A grader against the truth, say human labels, as counts; the rates are NaN where nothing was counted."""
+
+    hits: int
+    yes: int
+    """Trials that are truly yes, of which the grader calls `hits` yes."""
+
+    rejections: int
+    no: int
+    """Trials that are truly no, of which the grader calls `rejections` no."""
+
+    unknown: int
+    """Trials without a verdict or without a label; in no count."""
+
+    @property
+    def sensitivity(self) -> tuple[float, float, float]:
+        """Give the rate of yes among true yes, with its Wilson interval."""
+        return _rate(self.hits, self.yes)
+
+    @property
+    def specificity(self) -> tuple[float, float, float]:
+        """Give the rate of no among true no, with its Wilson interval."""
+        return _rate(self.rejections, self.no)
+
+
+def agreement(first: pd.Series, second: pd.Series, *, confidence: float = 0.95, seed: int = 0) -> Agreement:
+    """Give Cohen's kappa of two graders' verdicts on the same trials, row by row.
+
+    The interval is that of kappa under tables drawn from Dirichlet(counts + 1/4), since the usual standard error is 0
+    where the graders never disagree. Kappa is undefined where both give one and the same verdict throughout.
+    """
+    counts = _two_by_two(first, second)
+    rng = np.random.default_rng(seed)
+    kappa, low, high = np.nan, np.nan, np.nan
+    if max(np.diag(counts)) < counts.sum():
+        kappa = float(cohens_kappa(counts, return_results=False))
+        drawn = _kappa(rng.dirichlet(counts.ravel() + 0.25, DRAWS).reshape(-1, 2, 2))
+        low, high = (float(each) for each in np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    unknown = int(first.isna().sum()), int(second.isna().sum())
+    return Agreement(int(counts.sum()), int(np.trace(counts)), *unknown, kappa, low, high)
+
+
+def calibration(verdicts: pd.Series, labels: pd.Series) -> Calibration:
+    """Count a grader's verdicts against labels taken as the truth, row by row."""
+    counts = _two_by_two(labels, verdicts)
+    unknown = len(labels) - int(counts.sum())
+    return Calibration(int(counts[1, 1]), int(counts[1].sum()), int(counts[0, 0]), int(counts[0].sum()), unknown)
+
+
+def corrected_rate(k: float, n: float, grader: Calibration, *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Give the true rate behind `k` of `n` graded yes, with an interval that carries the calibration's uncertainty.
+
+    (rate + specificity - 1) / (sensitivity + specificity - 1) (Rogan and Gladen 1978) with the interval of Lang and
+    Reiczigel (2014), both clipped to 0 and 1. NaN where there is no calibration, and where the grader is no better than
+    a coin: then it tells nothing about the rate. For trials of few concepts give counts divided by the design effect.
+    """
+    if min(n, grader.yes, grader.no) == 0:
+        return np.nan, np.nan, np.nan
+    z = stats.norm.ppf((1 + confidence) / 2)
+    sizes = n + z**2, grader.yes + 2, grader.no + 2
+    rate, se, sp = (k + z**2 / 2) / sizes[0], (grader.hits + 1) / sizes[1], (grader.rejections + 1) / sizes[2]
+    value, centre = _corrected(k / n, grader.sensitivity[0], grader.specificity[0]), _corrected(rate, se, sp)
+    if np.isnan(value) or np.isnan(centre):
+        return np.nan, np.nan, np.nan
+    from_se, from_sp = se * (1 - se) / sizes[1], sp * (1 - sp) / sizes[2]
+    spread = rate * (1 - rate) / sizes[0] + centre**2 * from_se + (1 - centre) ** 2 * from_sp
+    half = z * np.sqrt(spread) / (se + sp - 1)
+    middle = centre + 2 * z**2 * (centre * from_se - (1 - centre) * from_sp)
+    low, high = np.clip([middle - half, middle + half], 0, 1)
+    return float(np.clip(value, 0, 1)), float(low), float(high)
+
+
+def _two_by_two(first: pd.Series, second: pd.Series) -> NDArray[np.int64]:
+    """Count verdicts that both gave, no before yes, the first grader's in rows."""
+    assert len(first) == len(second), f"{len(first)} verdicts against {len(second)}"
+    both = first.notna().to_numpy() & second.notna().to_numpy()
+    rows, columns = (verdicts[both].astype(bool).to_numpy().astype(int) for verdicts in (first, second))
+    return np.bincount(2 * rows + columns, minlength=4).reshape(2, 2)
+
+
+def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give kappa of tables of shares, (draw, 2, 2)."""
+    observed = tables[:, 0, 0] + tables[:, 1, 1]
+    expected = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
+    return np.asarray((observed - expected) / (1 - expected))
+
+
+def _corrected(rate: float, sensitivity: float, specificity: float) -> float:
+    youden = sensitivity + specificity - 1
+    return float((rate + specificity - 1) / youden) if youden > 0 else np.nan
+
+
+def _rate(k: int, n: int) -> tuple[float, float, float]:
+    low, high = wilson(k, n)
+    return (k / n if n else np.nan), float(low), float(high)

@@ -1,0 +1,184 @@
+"""The primary contrast: what it is blind to, what it finds, against scipy and on maps of pure noise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from introspect.errors import InputError
+from introspect.results.statistics.contrasts import concept_effects, contrasts_table, overall_contrasts
+from introspect.results.statistics.flips import sign_flips
+
+COLUMNS = ["concept", "arm", "question", "loop", "layer", "strength", "repeat", "difference"]
+
+
+def simulated(
+    concepts: int,
+    loops: int,
+    *,
+    effect: float = 0,
+    noticed_push: float = 0,
+    yes: float = 0,
+    noise: float = 1,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Three unrelated questions and one detection question a concept; `yes` shifts every question under any push."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for concept in range(concepts):
+        for question, repeat in [("detect", 0), ("unrelated", 0), ("unrelated", 1), ("unrelated", 2)]:
+            base = rng.normal(0, 5)
+            rows.append((f"c{concept}", "none", question, pd.NA, pd.NA, np.nan, repeat, base))
+            for arm in ("injected", "random"):
+                asked = (question == "detect") * (noticed_push + effect * (arm == "injected"))
+                values = base + yes + asked + rng.normal(0, noise, loops)
+                rows += [(f"c{concept}", arm, question, at, 1, 2.0, repeat, value) for at, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"loop": "Int64", "layer": "Int64"})
+
+
+def test_a_push_towards_yes_on_every_question_is_no_effect() -> None:
+    effects = concept_effects(simulated(6, 2, yes=7, noise=0), pairs=["repeat"])
+    assert effects[["injected", "random", "contrast"]].to_numpy() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_push_that_is_noticed_whatever_its_direction_is_no_contrast() -> None:
+    effects = concept_effects(simulated(6, 2, noticed_push=3, noise=0), pairs=["repeat"])
+    assert effects["injected"].to_numpy() == pytest.approx(3)
+    assert effects["contrast"].to_numpy() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_planted_effect_is_found_exactly_without_noise() -> None:
+    effects = concept_effects(simulated(6, 2, effect=2, yes=7, noticed_push=3, noise=0), pairs=["repeat"])
+    assert effects["injected"].to_numpy() == pytest.approx(5)
+    assert effects["contrast"].to_numpy() == pytest.approx(2)
+
+
+def test_the_effects_are_those_of_a_plain_loop() -> None:
+    trials = simulated(5, 2, effect=1, seed=3)
+    effects = concept_effects(trials).set_index(["loop", "concept"])
+
+    def mean(arm: str, question: str, concept: str, at: int | None) -> float:
+        found = [
+            row.difference
+            for row in trials.itertuples()
+            if (row.arm, row.question, row.concept) == (arm, question, concept) and (at is None or row.loop == at)
+        ]
+        return float(np.mean(found))
+
+    for at in (0, 1):
+        for concept in ("c0", "c4"):
+            shift = {
+                (arm, question): mean(arm, question, concept, at) - mean("none", question, concept, None)
+                for arm in ("injected", "random")
+                for question in ("detect", "unrelated")
+            }
+            injected = shift["injected", "detect"] - shift["injected", "unrelated"]
+            random = shift["random", "detect"] - shift["random", "unrelated"]
+            assert effects.loc[(at, concept), "injected"] == pytest.approx(injected)
+            assert effects.loc[(at, concept), "contrast"] == pytest.approx(injected - random)
+
+
+@pytest.mark.parametrize("arm", ["injected", "random", "none"])
+def test_a_concept_with_a_missing_part_is_dropped_and_counted(arm: str) -> None:
+    trials = simulated(8, 1, effect=1)
+    gone = (trials["concept"] == "c3") & (trials["arm"] == arm) & (trials["repeat"] == 0)
+    missing, removed = trials.assign(difference=trials["difference"].mask(gone)), trials[~gone]
+    for broken in (missing, removed):
+        table = contrasts_table(concept_effects(broken, pairs=["repeat"])).set_index("effect")
+        whole = concept_effects(trials[trials["concept"] != "c3"], pairs=["repeat"])
+        assert table.loc["contrast", ["n", "dropped"]].tolist() == [7, 1]
+        assert table.loc["contrast", "mean"] == pytest.approx(whole["contrast"].mean())
+
+
+def test_without_a_random_arm_the_contrast_is_missing_and_the_effect_is_not() -> None:
+    trials = simulated(6, 1, effect=1)
+    table = contrasts_table(concept_effects(trials[trials["arm"] != "random"])).set_index("effect")
+    assert table["n"].to_dict() == {"injected": 6, "random": 0, "contrast": 0}
+    assert np.isnan(table.loc["contrast", "p"])
+
+
+def test_trials_without_unrelated_questions_are_refused() -> None:
+    trials = simulated(6, 1)
+    with pytest.raises(InputError, match="arm 'injected' and question 'unrelated'; there are none"):
+        concept_effects(trials[trials["question"] == "detect"])
+
+
+def test_sites_in_several_loops_have_a_cell_of_their_own() -> None:
+    trials = simulated(6, 2, effect=1)
+    several = trials[trials["loop"] == 1].assign(loop=pd.NA).astype({"loop": "Int64"})
+    both = contrasts_table(concept_effects(pd.concat([trials, several], ignore_index=True)))
+    alike = both[both["effect"] == "contrast"].fillna({"loop": -1}).set_index("loop")["mean"]
+    assert sorted(alike.index) == [-1, 0, 1]
+    assert alike[-1] == pytest.approx(alike[1])
+
+
+@pytest.mark.parametrize(("concepts", "within"), [(9, 1e-12), (30, 0.02)])
+def test_sign_flips_of_one_cell_are_the_permutation_test_of_scipy(concepts: int, within: float) -> None:
+    values = np.random.default_rng(2).normal(0.3, 1, concepts)
+    expected = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=2**9 if concepts == 9 else 9999, rng=0
+    )
+    found = sign_flips(values[:, None])
+    assert found.p[0] == pytest.approx(expected.pvalue, abs=within)
+    assert found.p[0] == found.p_map[0]
+    assert found.t[0] == pytest.approx(stats.ttest_1samp(values, 0).statistic)
+
+
+def test_the_corrected_p_is_that_of_a_plain_loop_over_all_flips() -> None:
+    values = np.random.default_rng(4).normal(0.5, 1, (7, 3))
+    values[2, 1] = np.nan
+    observed = [abs(stats.ttest_1samp(column[np.isfinite(column)], 0).statistic) for column in values.T]
+    largest = []
+    for number in range(2**7):
+        flipped = values * [[-1 if number >> bit & 1 else 1] for bit in range(7)]
+        largest.append(max(abs(stats.ttest_1samp(column, 0, nan_policy="omit").statistic) for column in flipped.T))
+    expected = [np.mean([each >= one - 1e-9 for each in largest]) for one in observed]
+    assert sign_flips(values).p_map == pytest.approx(expected)
+
+
+def test_values_that_are_all_alike_have_the_smallest_p_and_zeros_have_1() -> None:
+    found = sign_flips(np.column_stack([np.full(6, 0.1), np.zeros(6)]))
+    assert found.p == pytest.approx([2 / 2**6, 1])
+    assert np.isinf(found.t[0])
+
+
+def test_a_cell_with_one_concept_is_not_tested_and_harms_no_other() -> None:
+    values = np.random.default_rng(1).normal(1, 1, (8, 2))
+    values[1:, 1] = np.nan
+    found = sign_flips(values)
+    assert np.isnan([found.t[1], found.p[1], found.p_map[1]]).all()
+    assert found.p_map[0] == sign_flips(values[:, :1]).p_map[0]
+
+
+@pytest.mark.parametrize("concepts", [10, 24])
+def test_noise_is_called_an_effect_in_at_most_5_percent_of_cells_and_of_maps(concepts: int) -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.standard_t(3, (600, concepts, 1))  # heavy tails, and cells that depend on one another
+    maps = shared + rng.standard_t(3, (600, concepts, 12))
+    tests = [sign_flips(each, flips=399, seed=seed) for seed, each in enumerate(maps)]
+    # 600 maps: 5% is known to 2.7% at three standard errors
+    assert np.mean([test.p[0] <= 0.05 for test in tests]) <= 0.077
+    assert 0.02 <= np.mean([test.p_map.min() <= 0.05 for test in tests]) <= 0.077
+    assert np.mean([test.p.min() <= 0.05 for test in tests]) > 0.15
+
+
+def test_a_strong_cell_survives_the_correction() -> None:
+    rng = np.random.default_rng(1)
+    found = [sign_flips(rng.normal(0, 1, (20, 24)) + 1.5 * (np.arange(24) == 7), flips=399) for _ in range(50)]
+    assert np.mean([test.p_map[7] <= 0.05 for test in found]) > 0.9
+
+
+def test_the_interval_covers_the_planted_effect_and_the_test_holds_its_level() -> None:
+    trials = simulated(15, 1000, effect=0.5, yes=1, noticed_push=1)
+    table = contrasts_table(concept_effects(trials, pairs=["repeat"]), flips=199)
+    contrast, injected = (table[table["effect"] == effect] for effect in ("contrast", "injected"))
+    assert 0.93 <= ((contrast["low"] <= 0.5) & (contrast["high"] >= 0.5)).mean() <= 0.97
+    assert 0.93 <= ((injected["low"] <= 1.5) & (injected["high"] >= 1.5)).mean() <= 0.97
+
+
+def test_the_overall_contrast_averages_cells_within_a_concept() -> None:
+    effects = concept_effects(simulated(9, 4, effect=1), pairs=["repeat"])
+    overall = overall_contrasts(effects).set_index("effect")
+    by_concept = effects.groupby("concept")["contrast"].mean()
+    assert overall.loc["contrast", "mean"] == pytest.approx(by_concept.mean())
+    assert overall.loc["contrast", "low"] == pytest.approx(stats.ttest_1samp(by_concept, 0).confidence_interval().low)
