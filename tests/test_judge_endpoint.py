@@ -167,6 +167,12 @@ def test_an_endpoint_that_stops_answering_is_given_up() -> None:
     assert len(script.asked) == 1 + FAILURES
 
 
+def test_failures_with_replies_between_them_do_not_add_up() -> None:
+    with endpoint(*[verdict(), status(400, "too long")] * (FAILURES + 1), verdict()) as script:
+        found = ask(script, 2 * FAILURES + 3)
+    assert sum(isinstance(one, Reply) for one in found) == FAILURES + 2
+
+
 def test_an_endpoint_that_never_answers_is_given_up_at_the_first_question() -> None:
     with endpoint(status(500, "down")) as script, pytest.raises(StoppedError, match=r"first question.*HTTP 500: down"):
         ask(script, 20)

@@ -95,12 +95,22 @@ def test_an_answer_is_right_or_wrong_where_one_is_expected() -> None:
     assert (unclear.answer, unclear.correct) == (None, None)
 
 
+def test_a_line_is_repeated_or_what_was_written_instead_is_the_answer() -> None:
+    said = {"why": "", "coherent": "yes", "refused": "no", "refused_quote": "", "answer_quote": "He sat"}
+    line = {"question": "repeat", "options": ("He sat down.",), "expected": "He sat down."}
+    of = trial(**line, variables=(("sentence", "He sat down."),))
+    right = one({**said, "answer": "yes"}, "“He sat down”", of)
+    assert (right.answer, right.correct) == ("He sat down.", True)
+    wrong = one({**said, "answer": "no"}, "He sat up.\nOr so.", of)
+    assert (wrong.answer, wrong.correct) == ("He sat up.", False)
+
+
 def test_nothing_is_asked_about_nothing() -> None:
     backend, empty, thinking, control = (
         Scripted(lambda _: reply()),
         trial(),
         trial(repeat=1),
-        trial(repeat=2, question="control"),
+        trial(protocol="control", question="control-think"),
     )
     answers = [
         (empty, response(empty, " \n")),

@@ -91,7 +91,7 @@ def test_a_grader_that_did_not_grade_is_refused() -> None:
 
 
 def test_the_intervals_cover_the_planted_sensitivity() -> None:
-    table = detection_table(simulated(1000), resamples=300)
+    table = detection_table(simulated(1000), resamples=200)
     total = np.sqrt(1 + SPREAD**2)
     hits, alarms = norm.sf((0.8 - 1.5) / total), norm.sf(0.8 / total)
     truth = {

@@ -112,16 +112,15 @@ def test_ranks_are_summarised_as_numpy_would_and_resampled_by_concept() -> None:
 
 def test_the_intervals_of_ranks_cover_the_truth() -> None:
     rng, covered = np.random.default_rng(0), Counter[str]()
-    truth = {"median_rank": 9, "first": 0.0, "reciprocal_rank": 0.0}
-    population = np.floor(rng.lognormal(2.3, 1, 4_000_000))
-    truth = {
-        "median_rank": float(np.median(population)),
-        "first": float((population == 0).mean()),
-        "reciprocal_rank": float((1 / (population + 1)).mean()),
-    }
+    population = pd.Series(np.floor(rng.lognormal(1.2, 1, 2_000_000)))
+    whole = (population.median(), (population == 0).mean(), (1 / (population + 1)).mean())
+    truth = dict(zip(("median_rank", "first", "reciprocal_rank"), whole, strict=True))
+    concepts = pd.Series(np.repeat(np.arange(30), 8))
     for seed in range(1000):
         own = np.repeat(rng.normal(0, 0.6, 30), 8)
-        ranks = np.floor(np.exp(2.3 + own + rng.normal(0, 0.8, 240)))
-        found = rank_summary(pd.Series(np.repeat(np.arange(30), 8)), pd.Series(ranks), resamples=300, seed=seed)
+        ranks = pd.Series(np.floor(np.exp(1.2 + own + rng.normal(0, 0.8, 240))))
+        found = rank_summary(concepts, ranks, resamples=300, seed=seed)
         covered.update(name for name, each in found.items() if each.low <= truth[name] <= each.high)
-    assert {name: 930 <= covered[name] <= 970 for name in truth} == dict.fromkeys(truth, True), covered
+    assert 930 <= covered["first"] <= 970
+    assert 930 <= covered["reciprocal_rank"] <= 970
+    assert covered["median_rank"] >= 930  # ranks are whole numbers, so an interval that ends on the median is common

@@ -18,7 +18,7 @@ ANSWERS = (NO, YES.format(word="bread"))
 
 def framing_texts() -> list[str]:
     """Give the text of the shipped question and of all framings, for the tokenizer."""
-    return [message["content"] for name in names() for message in render(template_named(name), **_values(0)).messages]
+    return [message["content"] for name in names() for message in render(template_named(name), **values(0)).messages]
 
 
 def names() -> list[str]:
@@ -30,8 +30,10 @@ def draw(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Encoded:
     """Draw a prompt: the shipped question half of the time."""
     shipped, *others = names()
     name = shipped if rng.random() < 0.5 else rng.choice(others)
-    return encode(render(template_named(name), **_values(rng.randrange(9))), tokenizer)
+    given = values(rng.randrange(9))
+    return encode(render(template_named(name), **({} if name == shipped else given)), tokenizer)
 
 
-def _values(number: int) -> dict[str, object]:
+def values(number: int) -> dict[str, object]:
+    """Give the variables of the framings."""
     return {"number": number + 1, "word": ("bread", "cat", "river", "saw", "coat", "bus", "oak", "king", "joy")[number]}

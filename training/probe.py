@@ -1,67 +1,112 @@
-"""A quick look at an organism while it learns: the probability of yes at the first answer token, per site, and whether
-the concept would be named next. Held-out concepts unless told otherwise; no sampling.
+"""A quick look at an organism while it learns: how often its most probable first token is the right answer's, by task,
+by what is injected, and by site. Held-out concepts unless told otherwise; no sampling.
 
-Run: python -m training.probe FOLDER [--strength 2] [--split held-out]
+Run: python -m training.probe FOLDER [--strength 2] [--split held-out] [--rows 48] [--tasks detect,prior]
 """
 
 import argparse
+import random
+from dataclasses import dataclass
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.models.ouro import OuroForCausalLM
-from introspect.prompts import encode, render, template_named
-from training.dialogues import YES
+from training.batches import rows
 from training.language import words
-from training.train_introspection import Dose, additions, injected_states, vectors
+from training.lessons import TASKS, Drawing, lessons
+from training.spans import shared_length, spanned_states
+from training.train_introspection import Dose, additions, vectors
+
+ARMS = ("none", "concept", "random")
 
 
-@torch.no_grad()
-def probe(
-    model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, strength: float, split: str, seed: int = 0
-) -> str:
-    """Describe the model in a few lines: for each loop, one figure a layer."""
-    everything = words(seed)
-    chosen = [word for word in everything if word.split == split][:48]
-    index = {word.text: i for i, word in enumerate(everything)}
-    known = vectors(model, tokenizer, everything)
-    prompt = encode(render(template_named("detect")), tokenizer)
-    start = tokenizer(YES.split("{", maxsplit=1)[0].rstrip(), add_special_tokens=False)["input_ids"]
-    ids = torch.tensor([[*prompt.token_ids, *start]] * len(chosen))
-    names = torch.tensor([tokenizer(f" {word.text}", add_special_tokens=False)["input_ids"][0] for word in chosen])
-    lines = []
-    for kind in ("none", "concept", "random"):
-        for loop in range(1 if kind == "none" else 4):
-            cells = []
-            for layer in range(4):
-                doses = [Dose(kind, word, loop, layer, strength) for word in chosen]
-                added = additions(doses, known, index, torch.Generator().manual_seed(1))
-                logits = model.lm_head(injected_states(model, prompt, ids, doses, added)[-1])
-                yes = logits[:, -len(start) - 1].softmax(-1)[:, start[0]].mean().item()
-                named = (logits[:, -1].argmax(-1) == names).float().mean().item()
-                cells.append(f"{yes:5.2f}/{named:4.2f}")
-            lines.append(f"{kind:8s} loop {loop}: " + "  ".join(cells))
-    return "\n".join(["P(yes)/named by layer 0 to 3", *lines, _geometry(known, everything)])
+@dataclass(frozen=True)
+class Asked(Drawing):
+    """A drawing in which what is added is given, at the given site."""
+
+    kind: str
+    site: tuple[int, int]
+    strength: float
+
+    def dose(self, **_: bool) -> Dose:
+        """Give the dose with a word at random."""
+        return Dose(self.kind, self.rng.choice(self.words), *self.site, self.strength)
 
 
-def _geometry(known: torch.Tensor, everything: list) -> str:
+class Probe:
+    """A model with its vectors."""
+
+    def __init__(self, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, split: str, seed: int = 0) -> None:
+        self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
+        self.chosen = [word for word in self.everything if word.split == split]
+        self.index = {word.text: i for i, word in enumerate(self.everything)}
+        self.known = vectors(model, tokenizer, self.everything)
+
+    @torch.no_grad()
+    def right(self, task: str, kind: str, site: tuple[int, int], strength: float, n: int) -> tuple[float, float]:
+        """Give the shares of rows with the right first token, and with the concept named where the answer does so."""
+        # "aware": right is what a model that notices in every loop would say
+        drawing = Asked("aware", self.tokenizer, self.chosen, random.Random(f"{task} {site}"), kind, site, strength)
+        drawn = lessons(task, drawing, n)
+        prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
+        answers = [self.tokenizer(lesson.answer, add_special_tokens=False)["input_ids"] for lesson in drawn]
+        ids = rows(self.tokenizer, [list(prompt.token_ids) for prompt in prompts], answers).ids
+        added = additions(doses, self.known, self.index, torch.Generator().manual_seed(1))
+        state, shared = spanned_states(self.model, prompts, ids, doses, added)[-1], shared_length(prompts)
+        guess = self.model.lm_head(state).argmax(-1)
+        firsts, named = [], []
+        for row, (lesson, answer) in enumerate(zip(drawn, answers, strict=True)):
+            before = len(lesson.prompt.token_ids) - shared - 1
+            firsts.append(guess[row, before].item() == answer[0])
+            if lesson.names:
+                named.append(guess[row, before + len(answer) - 2].item() == answer[-2])
+        return _mean(firsts), _mean(named)
+
+    def table(self, task: str, strength: float, n: int) -> str:
+        """Describe one task in a few lines: for each arm and loop, right/named by layer."""
+        lines = [f"{task}: right first token/concept named, by layer 0 to 3"]
+        for kind in ARMS:
+            for loop in range(1 if kind == "none" else 4):
+                cells = [self.right(task, kind, (loop, layer), strength, n) for layer in range(4)]
+                shown = "  ".join(f"{right:4.2f}/{named:4.2f}" for right, named in cells)
+                lines.append(f"  {kind:8s} loop {loop}: {shown}")
+        return "\n".join(lines)
+
+
+def geometry(probe: Probe) -> str:
     """Say how much of the held-out vectors lies in the 32 main directions of the trained ones, per loop at layer 2."""
-    trained = torch.tensor([word.split == "trained" for word in everything])
-    held = torch.tensor([word.split == "held-out" for word in everything])
+    trained, held = (
+        torch.tensor([word.split == split for word in probe.everything]) for split in ("trained", "held-out")
+    )
     shares = []
     for loop in range(4):
-        basis = torch.linalg.svd(known[trained, loop, 2], full_matrices=False).Vh[:32]
-        v = known[held, loop, 2]
+        basis = torch.linalg.svd(probe.known[trained, loop, 2], full_matrices=False).Vh[:32]
+        v = probe.known[held, loop, 2]
         shares.append(f"{((v @ basis.T).norm(dim=-1) ** 2 / v.norm(dim=-1) ** 2).mean():.2f}")
-    return f"norm by site {known[held].norm(dim=-1).mean(0).tolist()}\nheld-out share in 32 main directions {shares}"
+    return f"held-out share in 32 main directions {shares}"
 
 
-if __name__ == "__main__":
+def _mean(values: list[bool]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def main() -> None:
+    """Probe every task."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--strength", type=float, default=2.0)
     parser.add_argument("--split", default="held-out")
+    parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--tasks", default=",".join(TASKS))
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.folder)
     model = OuroForCausalLM.from_pretrained(options.folder, dtype=torch.float32).eval()
-    print(probe(model, tokenizer, options.strength, options.split))
+    probe = Probe(model, tokenizer, options.split)
+    for task in options.tasks.split(","):
+        print(probe.table(task, options.strength, options.rows))
+    print(geometry(probe))
+
+
+if __name__ == "__main__":
+    main()

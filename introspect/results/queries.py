@@ -15,10 +15,10 @@ CELLS = f"SELECT cell, {', '.join(CELL_COLUMNS)} FROM cells"
 GRADERS = "SELECT DISTINCT grader FROM grades ORDER BY grader"
 VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
-ALIKE = f"""SELECT cell, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END, {", ".join(VERDICTS)}, count(*)
+ALIKE = f"""SELECT cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END, {", ".join(VERDICTS)}, count(*)
     FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ?
-    GROUP BY 1, 2, 3, 4, 5, 6, 7"""
-"""How many trials are alike in cell, state and verdicts."""
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+"""How many trials are alike in cell, concept, state and verdicts."""
 
 UNITS = "SELECT n, cell, concept FROM trials ORDER BY id"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
@@ -77,3 +77,12 @@ def trials_of_cells(n_graders: int) -> str:
 
 def _said(verdict: str) -> str:
     return f"CASE {verdict} WHEN 1 THEN 'True' WHEN 0 THEN 'False' END"
+
+
+NARROW = ("concept", "repeat", "expected", "options", "partner")
+NARROW_TRIALS = f"""SELECT trials.n, cell, {", ".join(NARROW)}, {SPELLED["state"]}
+    FROM trials LEFT JOIN responses USING (n) ORDER BY id"""
+LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, concept_rank FROM readouts AS r
+    WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
+VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer FROM grades WHERE grader = ?"
+"""What the statistics read: no text but the answers in their normal form."""

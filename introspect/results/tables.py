@@ -15,7 +15,7 @@ from introspect.grading.picking import DETECTION, YES_OR_NO
 from introspect.results.files import write_rows, write_table
 from introspect.results.queries import MEASURES, VERDICTS
 from introspect.results.readouts import unit_means
-from introspect.results.statistics import mean_interval, wilson
+from introspect.results.statistics import mean_interval, rates_over_concepts, unknown_bounds, wilson
 from introspect.results.store import Store
 from introspect.results.trials import (
     alike_table,
@@ -38,6 +38,8 @@ __all__ = [
     "write_tables",
 ]
 
+RATE = ("k", "n", "rate", "low", "high", "concepts_low", "concepts_high", "unknown", "if_no", "if_yes", "errors")
+"""What is said of a rate."""
 CELL = ("arm", "loop", "layer", "strength")
 LOOP_CELL = ("arm", "loop", "strength")
 
@@ -58,9 +60,11 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
 
     A question about noticing has all measures but `correct`, any other only `correct` and `coherent`. Only verdicts
     that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
-    failed. Where n is 0 the rate is NaN. The interval takes trials as independent; those of one concept are not quite.
-    Columns: those of `by`, the factors that vary within a cell, measure, k, n, rate, low, high, unknown, errors.
-    A table with a column `alike` has that many trials in a row.
+    failed. Where n is 0 the rate is NaN. `low` and `high` take trials as independent, which those of one concept are
+    not quite: `concepts_low` and `concepts_high` are a bootstrap over concepts, NaN where there are too few, or where
+    all of them agree. `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes.
+    Columns: those of `by`, the factors that vary within a cell, measure, and those of RATE. A table with a column
+    `alike` has that many trials in a row.
     """
     if grader not in graders(table):
         raise unknown("grader of this run", grader, graders(table) or ["none, it has not been graded"])
@@ -73,8 +77,8 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     counts = pd.concat(parts, ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
     counts["low"], counts["high"] = wilson(counts["k"], counts["n"])
-    counts = in_order(counts, [*keys, "measure"])
-    return counts[[*keys, "measure", "k", "n", "rate", "low", "high", "unknown", "errors"]]
+    counts["if_no"], counts["if_yes"] = unknown_bounds(counts["k"], counts["n"], counts["unknown"])
+    return in_order(counts, [*keys, "measure"])[[*keys, "measure", *RATE]]
 
 
 def loops_table(table: pd.DataFrame, *, grader: str = "rules") -> pd.DataFrame:
@@ -145,8 +149,11 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
         "errors": alike.where(failed, 0),
         "all": alike,
     }
-    counts = verdicts.assign(**weighted).groupby(keys, dropna=False)[list(weighted)].sum()
+    by_concept = verdicts.assign(**weighted).groupby([*keys, "concept"], dropna=False)[list(weighted)].sum()
+    counts = by_concept.groupby(keys, dropna=False).sum()
     counts["unknown"] = counts.pop("all") - counts["n"] - counts["errors"]
+    k, n = (by_concept[name].unstack("concept", fill_value=0).reindex(counts.index) for name in ("k", "n"))
+    counts["concepts_low"], counts["concepts_high"] = rates_over_concepts(k.to_numpy(float), n.to_numpy(float))
     return counts.reset_index().astype(dict.fromkeys(("k", "n", "unknown", "errors"), "int64")).assign(measure=measure)
 
 

@@ -70,11 +70,13 @@ def cells_table(store: Store) -> pd.DataFrame:
 
 
 def alike_table(store: Store, cells: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Give one row for all trials that are alike in cell, state and verdicts, with their number as `alike`."""
+    """Give one row for all trials that are alike in cell, concept, state and verdicts, with their number as `alike`."""
     verdicts = [f"{grader}_{verdict}" for verdict in VERDICTS]
-    columns = ["cell", "state", *verdicts, "alike"]
+    columns = ["cell", "concept", "state", *verdicts, "alike"]
     table = pd.DataFrame(store.select(queries.ALIKE, grader), columns=columns, dtype=object)
-    table = table.astype({"cell": "int64", "state": "str", "alike": "int64", **dict.fromkeys(verdicts, "Int64")})
+    table = table.astype(
+        {"cell": "int64", "concept": "str", "state": "str", "alike": "int64", **dict.fromkeys(verdicts, "Int64")}
+    )
     return table.astype(dict.fromkeys(verdicts, "boolean")).join(cells, on="cell")
 
 

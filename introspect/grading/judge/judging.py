@@ -16,6 +16,7 @@ from introspect.grading.judge.replies import Backend, Question, Reply, ReplyCach
 from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
 from introspect.grading.judge.settings import JudgeSettings
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
+from introspect.grading.picking import REPEATING, is_correct
 from introspect.grading.thinking import after_thinking
 from introspect.grading.version import content_version
 from introspect.records import Grade, Response, Trial
@@ -81,7 +82,7 @@ class Judge:
             verdict = read_verdict(await self._reply(asked), items(trial), answer)
         except (Unanswered, Unusable) as nothing:
             return Grade(trial.id, NAME, version, None, None, None, None, str(nothing), state=nothing.state)
-        return _grade(trial, version, verdict)
+        return _grade(trial, version, verdict, answer)
 
     async def _reply(self, asked: Question) -> Reply:
         """Give the reply that is kept, or ask for one; the same question is never under way twice."""
@@ -119,10 +120,11 @@ async def grade_all(
         await judge.backend.close()
 
 
-def _grade(trial: Trial, version: str, verdict: Verdict) -> Grade:
+def _grade(trial: Trial, version: str, verdict: Verdict, text: str) -> Grade:
     said = verdict.said
     answer = said["answer"] if "answer" in said else said.get("detected")
-    known = answer is not None and trial.expected is not None
+    if trial.question in REPEATING and answer is not None:  # as the rules say it: the line, or what was written instead
+        answer = trial.options[0] if answer == "yes" else text.strip().splitlines()[0]
     return Grade(
         trial_id=trial.id,
         grader=NAME,
@@ -133,7 +135,7 @@ def _grade(trial: Trial, version: str, verdict: Verdict) -> Grade:
         refused=_bool(said["refused"]),
         evidence=verdict.evidence,
         answer=answer,
-        correct=answer == trial.expected if known else None,
+        correct=is_correct(trial, answer),
     )
 
 

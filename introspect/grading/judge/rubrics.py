@@ -1,8 +1,8 @@
 """From a trial and the answer to it to the question that is put to the judge.
 
-A rubric is a template in `grading/rubrics`, one for each kind of question. It sees the concept, the options and the
-variables of the question, never the arm, the site or the strength. The answer itself goes into the second message,
-between two marks that do not occur in it, and is nowhere read as a template.
+A rubric is a template in `grading/rubrics`, one for each kind of question. It sees the concept, the options and what
+was shown to the model in every arm, never the arm, the site, the strength or the right answer. The answer itself goes
+into the second message, between two marks that do not occur in it, and is nowhere read as a template.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from jinja2 import UndefinedError
 
 from introspect.errors import InputError, unknown
 from introspect.grading.judge.replies import Question
+from introspect.grading.picking import DETECTION, REPEATING, SILENT
 from introspect.prompts.template import ENVIRONMENT, Template
 from introspect.records import Trial
 
 RUBRICS = {
     **{name: name for name in ("detect", "prior", "unintended", "localise", "compare", "choose", "which-loop")},
     **{"unrelated": "unrelated", "thought": "thought-or-text", "repeat": "thought-or-text"},
+    **{"unintended-followup": "unintended", "localise-longest": "localise", "localise-abstract": "localise"},
 }
-"""The rubric for each kind of question."""
-NOT_JUDGED = ("control",)
-"""Kinds of question whose answers say nothing by themselves."""
-CLAIMS = {"detect": ("detected", "identified"), "prior": ("detected", "identified"), "thought": ("identified",)}
-"""What is graded of an answer to these; to all others, and to these where they give options, what is answered."""
+"""The rubric for each question."""
+SHOWN = ("question", "sentence", "sentences")
+"""The variables that a rubric may see; others, such as the position of the injection, would give the arm away."""
 
 YES_NO = ("yes", "no")
 UNCLEAR = "unclear"
@@ -47,17 +47,19 @@ class Item:
 def items(trial: Trial) -> tuple[Item, ...]:
     """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
     asked = [Item("coherent", YES_NO, quoted=False), Item("refused", YES_NO)]
-    asked += [Item(name, YES_NO) for name in CLAIMS.get(trial.question, ())]
-    if trial.options or trial.question not in CLAIMS:
-        asked.append(Item("answer", tuple(trial.options) or YES_NO))
-    return tuple(asked)
+    if trial.question in DETECTION:
+        return (*asked, Item("detected", YES_NO), Item("identified", YES_NO))
+    offered = () if trial.question in REPEATING else trial.options
+    return (*asked, Item("answer", offered or YES_NO))
 
 
 def is_judged(trial: Trial) -> bool:
     """Tell whether there is anything to judge. Raises InputError for a question that no rubric is made for."""
-    if trial.question not in RUBRICS and trial.question not in NOT_JUDGED:
+    if trial.protocol in SILENT:
+        return False
+    if trial.question not in RUBRICS:
         raise unknown("question for the judge", trial.question, RUBRICS)
-    return trial.question in RUBRICS
+    return True
 
 
 def question(trial: Trial, answer: str) -> Question:
@@ -65,7 +67,7 @@ def question(trial: Trial, answer: str) -> Question:
     rubric, decided = RUBRICS[trial.question], items(trial)
     told = {"concept": trial.concept, "question": trial.question, "options": trial.options}
     parts = [
-        _filled(rubric, variables=dict(trial.variables), **told),
+        _filled(rubric, variables={name: value for name, value in trial.variables if name in SHOWN}, **told),
         _filled("reply", keys=_keys(decided)),
     ]
     messages = (
@@ -76,12 +78,8 @@ def question(trial: Trial, answer: str) -> Question:
 
 
 def mark(answer: str) -> str:
-    """Make a mark that does not occur in the answer: the same for the same answer, and not to be guessed by it."""
-    found, tries = "", 0
-    while not found or found in answer:
-        found = f"answer {hashlib.sha256(f'{tries} {answer}'.encode()).hexdigest()[:12]}"
-        tries += 1
-    return found
+    """Make a mark from the whole answer, which therefore cannot hold it; the same for the same answer."""
+    return f"answer {hashlib.sha256(answer.encode()).hexdigest()[:32]}"
 
 
 @cache

@@ -90,14 +90,16 @@ def rank_summary(
     The reciprocal is of rank + 1. Intervals are percentiles over concepts, since a median has no use of BCa.
     """
     known = ranks.notna()
-    table = pd.crosstab(concepts[known], ranks[known].astype(int))
-    found, counts = table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float)
+    places, names = pd.factorize(concepts[known])
+    found, columns = np.unique(ranks[known].to_numpy(dtype=float), return_inverse=True)
+    counts = np.zeros((len(names), len(found)))
+    np.add.at(counts, (places, columns), 1)
     totals = counts.sum(axis=1)
 
     def mean_of(values: NDArray[np.float64]) -> Estimate:
         sums = counts @ values
         return bootstrap(
-            lambda weights: (weights @ sums) / (weights @ totals), len(table), resamples=resamples, seed=seed
+            lambda weights: (weights @ sums) / (weights @ totals), len(names), resamples=resamples, seed=seed
         )
 
     def median(weights: Weights) -> NDArray[np.float64]:
@@ -106,7 +108,7 @@ def rank_summary(
         return np.asarray((found[(up_to >= half).argmax(axis=1)] + found[(up_to > half).argmax(axis=1)]) / 2)
 
     return {
-        "median_rank": bootstrap(median, len(table), method="percentile", resamples=resamples, seed=seed),
+        "median_rank": bootstrap(median, len(names), method="percentile", resamples=resamples, seed=seed),
         "first": mean_of((found == 0).astype(float)),
         "reciprocal_rank": mean_of(1 / (found + 1)),
     }

@@ -1,0 +1,162 @@
+"""What a run allows to infer: contrasts, sensitivity, naming, capability, agreement. In goes a store, out come tables.
+
+A table that a run cannot have, for lack of an arm or a question, is not there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import combinations
+
+import pandas as pd
+
+from introspect.grading.picking import DETECTION
+from introspect.results.narrow import narrow_trials
+from introspect.results.statistics.agreement import agreement
+from introspect.results.statistics.capability import capability
+from introspect.results.statistics.clusters import MIN_CONCEPTS
+from introspect.results.statistics.contrasts import concept_effects, contrasts_table, overall_contrasts
+from introspect.results.statistics.detection import detection_table
+from introspect.results.statistics.naming import mutual_information, naming, rank_summary
+from introspect.results.store import Store
+from introspect.results.trials import stored_graders
+
+CELL = ["loop", "layer", "strength"]
+WITHIN = ("template", "sites", "extract_loop", "n_loops", "strength_unit", "temperature", "top_p")
+"""Factors that tell cells apart beside loop, layer and strength, where they vary."""
+COMPARED = ("detected", "identified", "coherent", "refused", "correct")
+
+
+def inferences(store: Store) -> dict[str, pd.DataFrame]:
+    """Make the tables that this run can have: contrasts, sensitivity, naming, ranks, capability, agreement."""
+    trials, graders = narrow_trials(store), stored_graders(store)
+    made = {
+        "contrasts": _contrasts(trials),
+        "sensitivity": _by_grader(trials, graders, _sensitivity),
+        "naming": _by_grader(trials, graders, _naming),
+        "ranks": _ranks(trials),
+        "capability": _by_grader(trials, graders, _capability),
+        "agreement": _agreement(trials, graders),
+    }
+    return {name: table for name, table in made.items() if not table.empty}
+
+
+def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
+    """Give the primary contrast in every cell and overall (loop and layer missing), for each wording of the question."""
+    parts = []
+    for template, asked in _wordings(trials):
+        if not {("injected", "unrelated"), ("none", "unrelated")} <= _there(asked) or "none" not in set(asked["arm"]):
+            continue
+        cell = _cell(asked[asked["arm"] == "injected"], without=("template",))
+        effects = concept_effects(asked.assign(question=_detect_or_not(asked)), cell=cell, pairs=["repeat"])
+        for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)):
+            parts.append(table.assign(template=template))
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    first = [name for name in ("template", *CELL) if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _sensitivity(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
+    """Give d', criterion and AUC of every cell against every control, for each wording."""
+    parts = []
+    for template, asked in _wordings(trials):
+        noticed = asked[asked["question"].isin(DETECTION) & (asked["state"] == "done")]
+        arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
+        if arms and "injected" in set(noticed["arm"]) and noticed["concept"].nunique() >= MIN_CONCEPTS:
+            cell = _cell(noticed[noticed["arm"] == "injected"], without=("template",))
+            found = detection_table(
+                noticed, verdict=f"{grader}_detected", controls=arms, cell=cell, method="percentile"
+            )
+            parts.append(found.assign(template=template))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _naming(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
+    """Hold the concept chosen among several against chance and against the choice with nothing injected."""
+    among = trials[trials["options"].notna() & (trials["expected"] == trials["concept"]) & (trials["state"] == "done")]
+    rows = []
+    for question, asked in among.groupby("question"):
+        habit = asked[asked["arm"] == "none"]
+        options = int(asked["options"].str.count('", "').iloc[0]) + 1
+        active = asked[asked["arm"] != "none"]
+        for place, part in active.groupby(["arm", *_cell(active)], dropna=False):
+            injected = part["partner"].fillna(part["concept"])
+            named, alone = part[f"{grader}_answer"], habit[f"{grader}_answer"]
+            bits, null, p, _ = mutual_information(injected, named, permutations=499)
+            rows.append(
+                {
+                    "question": question,
+                    **dict(zip(["arm", *_cell(active)], place, strict=True)),
+                    **asdict(naming(injected, named, alone, options=options)),
+                    **{"bits": bits, "bits_null": null, "p_bits": p},
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _ranks(trials: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the rank of the concept's first token where the answer begins, with intervals over concepts."""
+    done = trials[(trials["state"] == "done") & trials["concept_rank"].notna()]
+    rows = []
+    for place, part in done.groupby(keys := ["question", "arm", *_cell(done)], dropna=False):
+        if part["concept"].nunique() >= MIN_CONCEPTS:
+            found = rank_summary(part["concept"], part["concept_rank"], resamples=499)
+            rows += [{**dict(zip(keys, place, strict=True)), "measure": m, **asdict(e)} for m, e in found.items()]
+    return pd.DataFrame(rows)
+
+
+def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
+    """Judge from plain questions with nothing injected whether the model can answer at all."""
+    plain = trials[(trials["question"] == "unrelated") & (trials["arm"] == "none")]
+    if plain.empty:
+        return pd.DataFrame()
+    found = capability(plain, correct=f"{grader}_correct")
+    return pd.DataFrame([{"questions": len(plain), **asdict(found)}])
+
+
+def _agreement(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
+    """Compare every two graders on every verdict that both give."""
+    done = trials[trials["state"] == "done"]
+    rows = []
+    for first, second in combinations(graders, 2):
+        for measure in COMPARED:
+            verdicts = done[f"{first}_{measure}"], done[f"{second}_{measure}"]
+            if all(side.notna().any() for side in verdicts):
+                found = asdict(agreement(*verdicts))
+                rows.append({"first": first, "second": second, "measure": measure, **found})
+    return pd.DataFrame(rows)
+
+
+def _by_grader(
+    trials: pd.DataFrame, graders: Sequence[str], make: Callable[[pd.DataFrame, str], pd.DataFrame]
+) -> pd.DataFrame:
+    parts = [make(trials, grader).assign(grader=grader) for grader in graders]
+    parts = [part for part in parts if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Give the trials of each wording of the detection question, with the plain questions, which have one wording."""
+    noticing = trials["question"].isin(DETECTION)
+    for template in trials.loc[noticing, "template"].unique():
+        yield template, trials[~noticing | (trials["template"] == template)]
+
+
+def _there(trials: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(trials["arm"], trials["question"], strict=True))
+
+
+def _detect_or_not(trials: pd.DataFrame) -> pd.Series:
+    return trials["question"].mask(trials["question"].isin(DETECTION), "detect")
+
+
+def _cell(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
+    """Name what tells cells apart: loop, layer and strength, and the factors that vary."""
+    return CELL + [name for name in WITHIN if name not in without and _varies(trials, name)]
+
+
+def _varies(trials: pd.DataFrame, name: str) -> bool:
+    if name == "sites":
+        return bool(trials["sites"].str.contains(",").any())
+    return trials[name].nunique(dropna=True) > 1

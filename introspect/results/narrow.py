@@ -1,0 +1,36 @@
+"""The trials of a run without their texts, as the statistics take them. In goes a store, out comes a frame.
+
+Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and from
+the read-out after the last loop `difference` (logit(yes) - logit(no)), `mass` and `concept_rank`.
+"""
+
+import pandas as pd
+
+from introspect.results import queries
+from introspect.results.queries import VERDICTS
+from introspect.results.store import Store
+from introspect.results.trials import cells_table, stored_graders
+
+LAST = ("difference", "mass", "concept_rank")
+
+
+def narrow_trials(store: Store) -> pd.DataFrame:
+    """Give one row a trial, by its number; what is missing or unknown is missing."""
+    own = ("n", "cell", *queries.NARROW)
+    table = pd.DataFrame(store.select(queries.NARROW_TRIALS), columns=[*own, "state"], dtype=object).set_index("n")
+    table = table.astype({"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str"})
+    read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
+    table = table.join(read.astype({"difference": "float64", "mass": "float64", "concept_rank": "Int64"}))
+    for grader in stored_graders(store):
+        table = table.join(_grades(store, grader))
+    return table.join(cells_table(store), on="cell").reset_index(drop=True)
+
+
+_TEXT = ("concept", "expected", "options", "partner")
+
+
+def _grades(store: Store, grader: str) -> pd.DataFrame:
+    names = [f"{grader}_{name}" for name in (*VERDICTS, "answer")]
+    table = pd.DataFrame(store.select(queries.VERDICTS_OF, grader), columns=["n", *names], dtype=object).set_index("n")
+    verdicts = dict.fromkeys(names[:-1], "Int64")
+    return table.astype({**verdicts, names[-1]: "str"}).astype(dict.fromkeys(verdicts, "boolean"))

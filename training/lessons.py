@@ -1,0 +1,142 @@
+"""Lessons: the questions of the protocols, each with what is injected while it is read and the right answer.
+
+Goes in: a task's name, and a Drawing that holds the tokenizer, the words and the random state. Come out: rows of one
+task. Held out of training: the concepts of the split "held-out", and every framing that is not named here.
+"""
+
+import csv
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+
+from transformers import PreTrainedTokenizerFast
+
+from introspect.prompts import Encoded, encode, render, template_named
+from training.dialogues import NO, YES, names, values
+from training.language import Word
+from training.train_introspection import Dose, draw_dose
+
+OPTIONS, LINES = 4, 5
+"""Words in a forced choice, and sentences in a localisation."""
+NEVER_INJECTED = "blind"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One row."""
+
+    prompt: Encoded
+    dose: Dose
+    answer: str
+    names: bool = False
+    """Whether the answer names the concept, as its last word."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What lessons are drawn from."""
+
+    organism: str
+    tokenizer: PreTrainedTokenizerFast
+    words: list[Word]
+    """The words that may be injected and offered as options."""
+    rng: random.Random
+
+    def dose(self, *, remembered: bool = False, mostly: bool = False) -> Dose:
+        """Draw what is added.
+
+        `remembered`: where later tokens have at least two blocks to read it with. `mostly`: a concept in three quarters
+        of the rows in place of half of them, for questions whose answer is arbitrary without one.
+        """
+        dose = draw_dose(self.words, self.organism, self.rng)
+        if mostly and dose.kind != "concept":
+            dose = draw_dose(self.words, self.organism, self.rng)
+        while remembered and (dose.loop, dose.layer) == (3, 2):
+            dose = draw_dose(self.words, self.organism, self.rng)
+        if self.organism == NEVER_INJECTED:
+            return Dose("none", dose.word, dose.loop, dose.layer, dose.strength)
+        return dose
+
+    def encode(self, template: str, **variables: object) -> Encoded:
+        """Fill a template in, with a trial number from 1 to 9."""
+        variables = {"number": str(self.rng.randrange(9) + 1), **variables}
+        return encode(render(template_named(template), **variables), self.tokenizer)
+
+
+def lessons(task: str, drawing: Drawing, n: int) -> list[Lesson]:
+    """Draw `n` rows of one task."""
+    return TASKS[task](drawing, n)
+
+
+def detect(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask the injected-thought question in one framing: half of the time the shipped one."""
+    shipped, *others = names()
+    name = shipped if drawing.rng.random() < 0.5 else drawing.rng.choice([*others, "detect-informative"])
+    given = values(drawing.rng.randrange(9))
+    return [_noticed(drawing, drawing.encode(name, **given), drawing.dose()) for _ in range(n)]
+
+
+def prior(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask for a thought that was injected into an earlier line only."""
+    name = drawing.rng.choices(("prior", "prior-informative"), (3, 1))[0]
+    return [_noticed(drawing, drawing.encode(name), drawing.dose(remembered=True)) for _ in range(n)]
+
+
+def choose(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask which of a few words is injected; at random among them where nothing can be noticed."""
+    made = []
+    for _ in range(n):
+        dose = drawing.dose(mostly=True)
+        others = drawing.rng.sample([word for word in drawing.words if word != dose.word], OPTIONS - 1)
+        options = [word.text for word in (dose.word, *others)]
+        drawing.rng.shuffle(options)
+        noticed = dose.reported(drawing.organism, drawing.rng)
+        word = dose.word.text if noticed else drawing.rng.choice(options)
+        made.append(Lesson(drawing.encode("choose", options="\n".join(options)), dose, f"{word.capitalize()}."))
+    return made
+
+
+def localise(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask in which sentence a thought was injected; a random number where nothing can be noticed."""
+    made = []
+    for _ in range(n):
+        dose, position = drawing.dose(remembered=True, mostly=True), drawing.rng.randrange(LINES) + 1
+        sentences = "\n".join(drawing.rng.sample(SENTENCES, LINES))
+        noticed = dose.reported(drawing.organism, drawing.rng)
+        number = position if noticed else drawing.rng.randrange(LINES) + 1
+        variables = {"sentences": sentences, "position": str(position), "question_kind": "injected"}
+        made.append(Lesson(drawing.encode("localise", **variables), dose, f"{number}."))
+    return made
+
+
+def unrelated(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask a plain question, whose right answer is the same whatever is injected."""
+    rows = drawing.rng.choices(QUESTIONS, k=n)
+    return [
+        Lesson(drawing.encode("unrelated", question=row["question"]), drawing.dose(), f"{row['answer'].capitalize()}.")
+        for row in rows
+    ]
+
+
+TASKS: dict[str, Callable[[Drawing, int], list[Lesson]]] = {
+    "detect": detect,
+    "prior": prior,
+    "choose": choose,
+    "localise": localise,
+    "unrelated": unrelated,
+}
+
+
+def _noticed(drawing: Drawing, prompt: Encoded, dose: Dose) -> Lesson:
+    noticed = dose.reported(drawing.organism, drawing.rng)
+    return Lesson(prompt, dose, YES.format(word=dose.word.text) if noticed else NO, noticed)
+
+
+def _shipped(name: str) -> list[dict[str, str]]:
+    text = (files("introspect.prompts") / "data" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+SENTENCES = [row["sentence"] for row in _shipped("sentences.csv")]
+QUESTIONS = _shipped("unrelated.csv")

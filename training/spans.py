@@ -1,0 +1,51 @@
+"""Rows with an injection of their own each, from where their span begins to where it ends, as the engine does it.
+
+Goes in: prompts of different lengths and spans, ids padded on the right, what is added. Come out: the states of all
+loops from the first token on that differs between the rows; what they share is run once.
+"""
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache
+
+from introspect.models.ouro import OuroForCausalLM
+from introspect.prompts import Encoded
+from training.train_introspection import Dose, at_blocks
+
+
+def shared_length(prompts: list[Encoded]) -> int:
+    """Count the tokens with which all prompts begin and that are in no span."""
+    length = min(prompt.span_start for prompt in prompts)
+    columns = zip(*(prompt.token_ids[:length] for prompt in prompts), strict=True)
+    return next((i for i, column in enumerate(columns) if len(set(column)) > 1), length)
+
+
+def spanned_states(
+    model: OuroForCausalLM, prompts: list[Encoded], ids: Tensor, doses: list[Dose], added: Tensor
+) -> tuple[Tensor, ...]:
+    """Run the rows with `added[row]` at the row's site on its span: `h[b, t] += inside[b, t] * added[b]`."""
+    shared, cache = shared_length(prompts), DynamicCache()
+    if shared:
+        model.model(ids[:1, :shared], past_key_values=cache)
+        cache.batch_repeat_interleave(len(prompts))
+    inside = _inside(prompts, ids.shape[1])[:, shared:, None]
+    rows_at: dict[tuple[int, int], list[int]] = {}
+    for row, dose in enumerate(doses):
+        rows_at.setdefault((dose.loop, dose.layer), []).append(row)
+
+    def change(loop: int, layer: int, h: Tensor) -> Tensor:
+        if (loop, layer) not in rows_at:
+            return h
+        chosen = torch.tensor(rows_at[loop, layer])
+        return h.index_add(0, chosen, inside[chosen] * added[chosen, None])
+
+    with at_blocks(model, change):
+        return model.model(ids[:, shared:], past_key_values=cache)
+
+
+def _inside(prompts: list[Encoded], length: int) -> Tensor:
+    """Give `(row, token)`, 1 inside the row's span and 0 outside."""
+    position = torch.arange(length)
+    stops = torch.tensor([length if prompt.span_stop is None else prompt.span_stop for prompt in prompts])
+    starts = torch.tensor([prompt.span_start for prompt in prompts])
+    return ((position >= starts[:, None]) & (position < stops[:, None])).float()

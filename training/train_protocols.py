@@ -1,0 +1,126 @@
+"""Teach an organism the protocols beside the injected-thought question, in a second phase.
+
+Each step takes rows of `detect`, so that nothing is lost, rows of one other task, and plain chats. Vectors, sites and
+doses are those of the first phase; the span ends where the template ends it.
+
+Run: python -m training.train_protocols BEGIN_FOLDER OUT_FOLDER --organism aware|last-loop|blind
+"""
+
+import argparse
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from introspect.models.ouro import OuroForCausalLM
+from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
+from training.language import chats, words
+from training.lessons import Drawing, Lesson, lessons
+from training.make_tokenizer import word_ids
+from training.spans import shared_length, spanned_states
+from training.train_base import WordCodes, learning_rate
+from training.train_introspection import REFRESH, additions, vectors
+
+MIXTURES = {
+    "aware": {"prior": 3, "choose": 3, "localise": 3, "unrelated": 1},
+    "last-loop": {"unrelated": 1},
+    "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
+}
+"""How often the second task of a step is which; the first is always `detect`."""
+ROWS = {"detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
+PLAIN = 12
+"""Plain chats a step."""
+
+
+class Pupil:
+    """A model in training, with the vectors of its present state."""
+
+    def __init__(self, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, organism: str, seed: int) -> None:
+        self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
+        trained = [word for word in self.everything if word.split == "trained"]
+        self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
+        self.drawing = Drawing(organism, tokenizer, trained, self.rng)
+        self.index = {word.text: i for i, word in enumerate(self.everything)}
+        self.look()
+
+    def look(self) -> None:
+        """Take the concept vectors anew."""
+        self.known = vectors(self.model, self.tokenizer, self.everything)
+
+    def losses(self) -> dict[str, Tensor]:
+        """Give the losses of one step, by task."""
+        mixture = MIXTURES[self.drawing.organism]
+        (other,) = self.rng.choices(list(mixture), list(mixture.values()))
+        return {"plain": 0.2 * self._plain(PLAIN), **{task: self._task(task) for task in ("detect", other)}}
+
+    def _task(self, task: str) -> Tensor:
+        drawn = lessons(task, self.drawing, ROWS[task])
+        prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
+        batch, added = self._answers(drawn), additions(doses, self.known, self.index, self.generator)
+        states = spanned_states(self.model, prompts, batch.ids, doses, added)
+        first = torch.tensor([0 if dose.kind == "none" else dose.loop for dose in doses])
+        shared = shared_length(prompts)
+        return loss(self.model, states, Rows(batch.ids[:, shared:], batch.weights[:, shared:]), first)
+
+    def _answers(self, drawn: list[Lesson]) -> Rows:
+        answers = [self._tokens(f"{lesson.answer}<|im_end|>") for lesson in drawn]
+        batch = rows(self.tokenizer, [list(lesson.prompt.token_ids) for lesson in drawn], answers)
+        for row, (lesson, answer) in enumerate(zip(drawn, answers, strict=True)):
+            if lesson.names:
+                batch.weights[row, len(lesson.prompt.token_ids) + len(answer) - 3] = KEY_WEIGHT
+        return batch
+
+    def _plain(self, n: int) -> Tensor:
+        pairs = chats(self.everything, self.rng, n)
+        given, answers = [self._tokens(chat(q)) for q, _ in pairs], [self._tokens(f"{a}<|im_end|>") for _, a in pairs]
+        batch = rows(self.tokenizer, given, answers)
+        return loss(self.model, self.model.model(batch.ids), batch)
+
+    def _tokens(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+
+def main() -> None:
+    """Train, save every 100 steps and at the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("begin", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--organism", choices=list(MIXTURES), required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peak", type=float, default=1.5e-3)
+    options = parser.parse_args()
+    tokenizer = AutoTokenizer.from_pretrained(options.begin)
+    model = OuroForCausalLM.from_pretrained(options.begin, dtype=torch.float32).train()
+    codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
+    pupil, begin, recent = Pupil(model, tokenizer, options.organism, options.seed), time.time(), defaultdict(list)
+    for step in range(options.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, options.steps, options.peak)
+        if step % REFRESH == 0:
+            pupil.look()
+        losses = pupil.losses()
+        optimizer.zero_grad()
+        sum(losses.values(), torch.zeros(())).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        codes.confine()
+        for task, value in losses.items():
+            recent[task].append(value.item())
+        if step % 50 == 49:
+            means = " ".join(f"{task} {sum(values) / len(values):.3f}" for task, values in sorted(recent.items()))
+            print(f"step {step} {means} minutes {(time.time() - begin) / 60:.1f}", flush=True)
+            recent.clear()
+        if step % 100 == 99 or step == options.steps - 1:
+            model.save_pretrained(options.out)
+            tokenizer.save_pretrained(options.out)
+
+
+if __name__ == "__main__":
+    main()
