@@ -1,6 +1,7 @@
 """What is added to the residual stream at a site for a trial: direction times strength, in float64.
 
-Goes in: a trial, a site, the concept vectors, and for the unit "residual" the mean norm of the residual stream there.
+Goes in: a trial, a site, the concept vectors, and for the unit "residual" the mean norm of the residual stream there,
+for the unit "kl" the multiplier that gives the dose.
 """
 
 import hashlib
@@ -14,25 +15,37 @@ from introspect.injection.sampling import uniforms
 from introspect.records import Injection, Site, Trial
 
 
-def added_vector(trial: Trial, site: Site, vectors: ConceptVectors, residual_norm: float | None = None) -> Tensor:
+def added_vector(
+    trial: Trial,
+    site: Site,
+    vectors: ConceptVectors,
+    residual_norm: float | None = None,
+    multiplier: float | None = None,
+) -> Tensor:
     """Give what is added at a site, `(d_model,)` in float64.
 
     Unit "vector": strength times the vector. Unit "residual": strength times `residual_norm`, the mean norm of the
-    residual stream at the site over the span's prompt tokens without an injection, along the vector.
+    residual stream at the site over the span's prompt tokens without an injection, along the vector. Unit "kl":
+    `multiplier` times the vector.
     """
     injection = trial.injection
     assert injection is not None, f"trial {trial.id} injects nothing"
-    vector = _of_arm(trial, site, injection, vectors)
+    vector = unit_push(trial, site, vectors)
     if injection.unit == "vector":
         return injection.strength * vector
+    if injection.unit == "kl":
+        assert multiplier is not None, f"trial {trial.id}: strength in nats, and no multiplier is given"
+        return multiplier * vector
     assert residual_norm is not None, f"trial {trial.id}: strength in units of the residual norm, which is not given"
     if vector.norm() == 0:
         raise InputError(f"the vector of {trial.concept!r} at site {site} is zero, so it has no direction")
     return injection.strength * residual_norm * vector / vector.norm()
 
 
-def _of_arm(trial: Trial, site: Site, injection: Injection, vectors: ConceptVectors) -> Tensor:
-    """Give the vector that the trial's arm injects, at strength 1."""
+def unit_push(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
+    """Give the vector that the trial's arm injects at a site, at strength 1, `(d_model,)` in float64."""
+    injection = trial.injection
+    assert injection is not None, f"trial {trial.id} injects nothing"
     word = trial.concept if trial.partner is None else trial.partner
     vector = vectors.at(word, site, injection.extract_loop).double().cpu()
     if trial.arm == "random":

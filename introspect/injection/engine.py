@@ -13,7 +13,8 @@ from torch import Tensor
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answers import AnswerTokens
-from introspect.injection.directions import added_vector
+from introspect.injection.directions import added_vector, unit_push
+from introspect.injection.dose import Doses, UnreachableError
 from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
 from introspect.injection.measuring import MEASURED, cosines
@@ -60,6 +61,7 @@ class Engine:
         """What was run so far, and the least that would have done."""
         self._prefixes: dict[Key, Prefix] = {}
         self._norms: dict[Key, dict[Site, float]] = {}
+        self._doses = Doses(tap)
 
     def run(self, trials: Sequence[Trial], rows: int | None = None) -> list[Response | Failure]:
         """Run trials, at most `rows` side by side, and give for each, in their order, its response or why not.
@@ -76,10 +78,7 @@ class Engine:
         before = self.tap.work
         with torch.inference_mode():
             for key, members in groups.items():
-                group = [trials[index] for index in members]
-                injector = self.injector(group)
-                pool = Pool(self.tap, self.prefix(key), group, injector, self.answers, self.deciders, rows)
-                results.update(zip(members, map(self._measured, group, pool.run()), strict=True))
+                results |= dict(zip(members, self._run_group(key, [trials[i] for i in members], rows), strict=True))
         self.work.done += self.tap.work - before
         self.work.least += sum(self._least(trials[index], result) for index, result in results.items())
         return [results[index] for index in range(len(trials))]
@@ -97,8 +96,37 @@ class Engine:
         return prefix
 
     def injector(self, trials: Sequence[Trial]) -> Injector:
-        """Make what adds the vectors of these trials, one a row."""
-        planned = [self._vectors(trial) for trial in trials]
+        """Make what adds the vectors of these trials, one a row. Raises UnreachableError for a dose that is not met."""
+        return self._injector([self.pushes(trial) for trial in trials])
+
+    def pushes(self, trial: Trial) -> dict[Site, Tensor]:
+        """Give what is added at each site of a trial, `(d_model,)` in float64. Raises UnreachableError as above."""
+        if trial.injection is None:
+            return {}
+        assert self.vectors is not None  # checked before
+        norms = self._clean_norms(trial) if trial.injection.unit == "residual" else {}
+        multiplier = self._multiplier(trial) if trial.injection.unit == "kl" else None
+        return {
+            site: added_vector(trial, site, self.vectors, norms.get(site), multiplier) for site in trial.injection.sites
+        }
+
+    def _run_group(self, key: Key, trials: Sequence[Trial], rows: int | None) -> list[Response | Failure]:
+        """Run trials of one prompt and number of loops; those whose dose is out of reach are not begun."""
+        results: dict[int, Response | Failure] = {}
+        planned: dict[int, dict[Site, Tensor]] = {}
+        for index, trial in enumerate(trials):
+            try:
+                planned[index] = self.pushes(trial)
+            except UnreachableError as error:
+                results[index] = Failure(trial, str(error))
+        begun = [trials[index] for index in planned]
+        if begun:
+            injector = self._injector(list(planned.values()))
+            pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows)
+            results |= dict(zip(planned, map(self._measured, begun, pool.run()), strict=True))
+        return [results[index] for index in range(len(trials))]
+
+    def _injector(self, planned: Sequence[dict[Site, Tensor]]) -> Injector:
         return Injector(planned, self.tap.looped.dtype, self.tap.looped.device)
 
     def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
@@ -114,12 +142,15 @@ class Engine:
         first = None if trial.injection is None else sites.index(min(trial.injection.sites))
         return least_for_trial(self.prefix(_key(trial)), len(sites), first, result)
 
-    def _vectors(self, trial: Trial) -> dict[Site, Tensor]:
-        if trial.injection is None:
-            return {}
-        assert self.vectors is not None  # checked before
-        norms = self._clean_norms(trial) if trial.injection.unit == "residual" else {}
-        return {site: added_vector(trial, site, self.vectors, norms.get(site)) for site in trial.injection.sites}
+    def _multiplier(self, trial: Trial) -> float:
+        assert trial.injection is not None
+        assert self.vectors is not None
+        at_one = {site: unit_push(trial, site, self.vectors) for site in trial.injection.sites}
+        prefix, before = self.prefix(_key(trial)), self.tap.work
+        try:
+            return self._doses.multiplier(prefix, trial, at_one)
+        finally:
+            self.work.least += self.tap.work - before  # what the search takes is not the trials' own
 
     def _clean_norms(self, trial: Trial) -> dict[Site, float]:
         key = _key(trial)

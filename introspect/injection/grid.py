@@ -66,7 +66,7 @@ class Grid:
         self._check_numbers()
 
     def injections(self) -> Iterator[tuple[int, tuple[Site, ...]]]:
-        """Give the numbers of loops to run, each with the sites of one injection; sites that are not reached drop out."""
+        """Give each number of loops to run with the sites of one injection; sites that are not reached drop out."""
         for total in self.totals:
             for sites in self._groups([site for site in self.sites if site.loop < total]):
                 if self.remaining is None:

@@ -1,4 +1,4 @@
-"""How far the states of a prompt's span point along a concept's vector, at every site: the measure of intentional control.
+"""How far the states of a prompt's span point along a concept's vector at every site, the measure of mental control.
 
 Structure after Lindsey (2025, arXiv 2601.01828): the cosine of each token's state with the vector, beside that with the
 vectors of other words. Goes in: a prompt that was run with nothing injected. Come out: measures.

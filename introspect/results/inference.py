@@ -41,7 +41,7 @@ def inferences(store: Store) -> dict[str, pd.DataFrame]:
 
 
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
-    """Give the primary contrast in every cell and overall (loop and layer missing), for each wording of the question."""
+    """Give the primary contrast overall (loop and layer missing) and in every cell, for each wording of it."""
     parts = []
     for template, asked in _wordings(trials):
         if not {("injected", "unrelated"), ("none", "unrelated")} <= _there(asked) or "none" not in set(asked["arm"]):

@@ -1,7 +1,7 @@
 """The trials of a run without their texts, as the statistics take them. In goes a store, out comes a frame.
 
-Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and from
-the read-out after the last loop `difference` (logit(yes) - logit(no)), `mass` and `concept_rank`.
+Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and
+from the read-out after the last loop `difference` (logit(yes) - logit(no)), `mass` and `concept_rank`.
 """
 
 import pandas as pd

@@ -15,7 +15,8 @@ CELLS = f"SELECT cell, {', '.join(CELL_COLUMNS)} FROM cells"
 GRADERS = "SELECT DISTINCT grader FROM grades ORDER BY grader"
 VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
-ALIKE = f"""SELECT cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END, {", ".join(VERDICTS)}, count(*)
+ALIKE = f"""SELECT cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END,
+    {", ".join(VERDICTS)}, count(*)
     FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ?
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
 """How many trials are alike in cell, concept, state and verdicts."""

@@ -23,9 +23,9 @@ Row = tuple[Value, ...]
 TABLES = (
     "CREATE TABLE run (schema_version INTEGER NOT NULL, manifest TEXT NOT NULL)",
     """CREATE TABLE cells (
-        cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, question TEXT, template TEXT,
-        template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER, strength REAL,
-        strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
+        cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, question TEXT,
+        template TEXT, template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER,
+        strength REAL, strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
         decided_by TEXT, json TEXT NOT NULL UNIQUE)""",
     # A seed may need all 64 bits unsigned, which an SQLite INTEGER cannot hold: it is kept as its digits.
     """CREATE TABLE trials (

@@ -1,0 +1,116 @@
+"""The dose in nats: by what a vector is multiplied to move the next-token distribution behind the prompt so far.
+
+    KL(p_m || p_0) = strength,    p_m with m times the vector, p_0 with nothing injected
+
+Goes in: a prompt that was run, a trial of unit "kl", its vectors at strength 1. Comes out: the smallest such m. It is
+looked for on ladders, each between two rungs of the one before, always in slices of the same size, so that no digit of
+m hangs on what else is run.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from introspect.injection.injector import Injector
+from introspect.injection.prefix import Prefix
+from introspect.injection.start import Start
+from introspect.models.tap import Tap
+from introspect.records import Sampling, Site, Trial
+
+RUNGS = tuple(2.0**power for power in range(-8, 8))
+"""Multipliers that are tried first."""
+SLICE = 8
+"""Rungs run side by side; each finer ladder has so many between its two ends."""
+LADDERS = 2
+TOLERANCE = 0.02
+"""How far, in proportion, the dose may be missed; two ladders of nine steps in a factor of 2 come nearer."""
+KEPT = 4096
+"""First ladders that are remembered, so that several strengths along one vector climb it once."""
+
+Pushes = Mapping[Site, Tensor]
+"""What is added at each site at strength 1, `(d_model,)` in float64."""
+
+
+class UnreachableError(ValueError):
+    """No multiple of a vector gives the dose."""
+
+
+class Doses:
+    """Finds multipliers on one model."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+        self._first: dict[Trial, list[float]] = {}
+
+    def multiplier(self, prefix: Prefix, trial: Trial, pushes: Pushes) -> float:
+        """Find what the vectors are multiplied with. Raises UnreachableError when nothing tried gives the dose."""
+        assert trial.injection is not None, f"trial {trial.id} injects nothing"
+        target = trial.injection.strength
+        if target == 0:
+            return 0.0
+        rungs, nats = list(RUNGS), self._climbed_first(prefix, trial, pushes)
+        for _ in range(LADDERS):
+            low, high = _around(rungs, nats, target, trial)
+            between = [(1 - step) * low[0] + step * high[0] for step in _STEPS]
+            found = self.divergences(prefix, trial, pushes, between)
+            rungs, nats = [low[0], *between, high[0]], [low[1], *found, high[1]]
+        rung, reached = min(zip(rungs, nats, strict=True), key=lambda pair: _miss(pair[1], target))
+        if _miss(reached, target) > TOLERANCE:
+            raise UnreachableError(f"trial {trial.id}: near {rung:g} times the vector, {target:g} nats are jumped over")
+        return rung
+
+    def divergences(self, prefix: Prefix, trial: Trial, pushes: Pushes, rungs: Sequence[float]) -> list[float]:
+        """Give the divergence in nats at each multiplier."""
+        clean = prefix.logits.double().log_softmax(-1)
+        found: list[float] = []
+        for begin in range(0, len(rungs), SLICE):
+            moved = self._logits(prefix, trial, pushes, rungs[begin : begin + SLICE]).double().log_softmax(-1)
+            found += (moved.exp() * (moved - clean)).sum(-1).tolist()
+        return found
+
+    def _climbed_first(self, prefix: Prefix, trial: Trial, pushes: Pushes) -> list[float]:
+        """Climb the first ladder, or remember it from another strength, repeat or way of drawing."""
+        assert trial.injection is not None
+        seed = trial.seed if trial.arm in ("random", "shuffled") else 0
+        injection = replace(trial.injection, strength=1.0)
+        same = replace(trial, injection=injection, seed=seed, repeat=0, sampling=Sampling())
+        if same not in self._first:
+            if len(self._first) == KEPT:
+                del self._first[next(iter(self._first))]
+            self._first[same] = self.divergences(prefix, trial, pushes, RUNGS)
+        return self._first[same]
+
+    def _logits(self, prefix: Prefix, trial: Trial, pushes: Pushes, rungs: Sequence[float]) -> Tensor:
+        """Run the prompt once a rung, `(rung, vocabulary)`."""
+        looped, rows = self._tap.looped, range(len(rungs))
+        planned = [{site: rung * push for site, push in pushes.items()} for rung in rungs]
+        injector, cache = Injector(planned, looped.dtype, looped.device), prefix.cache(len(rungs), 0)
+        cache.aim(0, [0] * len(rungs), prefix.length)
+        weights = prefix.weights([trial.injection] * len(rungs))
+        return Start(self._tap, prefix, cache, injector, rows, min(pushes), weights).run()
+
+
+_STEPS = torch.linspace(0, 1, SLICE + 2, dtype=torch.float64)[1:-1].tolist()
+
+
+def _around(rungs: list[float], nats: list[float], target: float, trial: Trial) -> tuple[tuple[float, float], ...]:
+    """Give the first two rungs, each with its divergence, between which the dose is passed; NaN is beyond it."""
+    for low, high in pairwise(zip(rungs, nats, strict=True)):
+        if low[1] < target and not high[1] < target:
+            return low, high
+    if nats[0] >= target:
+        raise UnreachableError(f"trial {trial.id}: {rungs[0]:g} times the vector already moves {nats[0]:.3g} nats")
+    most = max(number for number in nats if math.isfinite(number))
+    raise UnreachableError(
+        f"trial {trial.id}: no multiple of the vector up to {rungs[-1]:g} moves the next token by {target:g} nats; "
+        f"the most is {most:.3g}"
+    )
+
+
+def _miss(nats: float, target: float) -> float:
+    """Give how far a divergence is off, in proportion."""
+    return abs(nats / target - 1) if math.isfinite(nats) else math.inf
