@@ -91,7 +91,7 @@ class Laboratory:
             totals=self.totals,
             remaining=self.options.remaining_loops,
             n_layers=self.n_layers,
-            concepts=self.contrast.words,
+            concepts=self.options.words(),
             sites=self.sites,
             strengths=self.options.strength_values(),
             vectors_hash=vectors.hash,
@@ -118,7 +118,7 @@ class Laboratory:
         tokens = self.options.max_new_tokens
         sizes = (
             bytes_per_row(self.tap.looped, encoded, n_loops=most, max_new_tokens=tokens)
-            for encoded in first_prompts(self.options, self.prompts, self.contrast.words)
+            for encoded in first_prompts(self.options, self.prompts)
         )
         return max(sizes)
 
@@ -140,15 +140,16 @@ def open_laboratory(options: Options) -> Laboratory:
     options.extract_loops(n_loops)
     contrast = options.chosen_contrast()
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
-    first_prompts(options, prompts, contrast.words)
+    first_prompts(options, prompts)
     AnswerTokens(outline.tokenizer)
     Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
     return Laboratory(options, Tap(looped), prompts, contrast)
 
 
-def first_prompts(options: Options, prompts: Prompts, words: tuple[str, ...]) -> list[Encoded]:
+def first_prompts(options: Options, prompts: Prompts) -> list[Encoded]:
     """Give the prompt of every question for the first concept, each made and checked."""
+    words = options.words()
     occasion = Occasion(words[0], words, 0, options.numbers()[0])
     return [
         prompts[variant.template_hash, tuple(sorted(asked.variables.items()))]

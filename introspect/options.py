@@ -75,8 +75,8 @@ class Options:
         self.totals(1)
         check_sampling(self.sampling)
         self._check_ray()
-        contrast = self.chosen_contrast()
-        self._check_prompts(contrast.words)
+        self._check_prompts(self.words())
+        self.chosen_contrast()
 
     @property
     def folder(self) -> Path:
@@ -154,14 +154,21 @@ class Options:
         default = "organisms" if organism else "published"
         return read_choice(self.concepts or ("held-out" if organism else "published"), default=default)
 
+    def words(self) -> tuple[str, ...]:
+        """Read the concepts that trials are about."""
+        by_pairs = one_of(self.contrast, tuple(METHODS), kind="contrast") == "pairs"
+        return load_pairs(self.pairs).words if by_pairs and self.concepts is None else self.chosen_concepts()[1].words
+
     def chosen_contrast(self) -> Contrast:
-        """Read the prompts from which the concept vectors are made."""
-        if one_of(self.contrast, tuple(METHODS), kind="contrast") == "pairs":
-            pairs = load_pairs(self.pairs)
-            return pair_contrast(pairs.words if self.concepts is None else self.chosen_concepts()[1].words, pairs)
-        concepts, chosen = self.chosen_concepts()
-        baseline = concepts.baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
-        return baseline_contrast(chosen.words, baseline)
+        """Read the prompts from which the concept vectors are made; `words` come first.
+
+        Where states are measured against vectors, those of the baseline's words go along, as other words.
+        """
+        if self.contrast == "pairs":
+            return pair_contrast(self.words(), load_pairs(self.pairs))
+        baseline = self.chosen_concepts()[0].baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
+        others = baseline if self.chosen_protocol().silent else ()
+        return baseline_contrast((*self.words(), *others), baseline)
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""

@@ -97,7 +97,7 @@ class Trial:
     """The concept the trial is about; a control carries the concept of the trial it is paired with."""
     arm: Arm
     injection: Injection | None
-    """None exactly in the arm `none`."""
+    """None exactly in the arms `none` and `text`."""
     n_loops: int
     """Loops run in every forward."""
     repeat: int
@@ -198,6 +198,9 @@ class Grade:
     state: str = "graded"
     """`graded`, or why a judge gave no usable verdict (then all of them are None): refused, malformed, truncated,
     timed-out, contradictory, error."""
+    tokens: int | None = None
+    """How many tokens of the answer were there when it first claimed to notice; None where it does not, and where the
+    grader does not read words or the tokenizer was not at hand."""
 
 
 def to_json(record: object) -> str:

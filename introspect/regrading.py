@@ -14,6 +14,7 @@ from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
 from introspect.grading.judge.rubrics import RUBRICS
 from introspect.grading.judge.settings import JudgeSettings, key_from_environment
+from introspect.grading.timing import Decode, graded
 from introspect.records import Grade
 from introspect.results import queries
 from introspect.results.judgements import Judgements
@@ -34,9 +35,14 @@ class Judged:
     spent: Spent
 
 
-def regrade(store: Store, graders: Sequence[Grader], *, only_missing: bool = False) -> int:
-    """Grade every response by every grader; with `only_missing`, where no grade by its present version is stored."""
-    return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing) for grader in graders))
+def regrade(
+    store: Store, graders: Sequence[Grader], *, only_missing: bool = False, decode: Decode | None = None
+) -> int:
+    """Grade every response by every grader; with `only_missing`, where no grade by its present version is stored.
+
+    `decode` turns tokens into text; without it no grade has the tokens until detection.
+    """
+    return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing, decode) for grader in graders))
 
 
 def judge(store: Store, settings: JudgeSettings, report: Callable[[int, int], None] = lambda *_: None) -> Judged:
@@ -106,6 +112,6 @@ def _backend(settings: JudgeSettings) -> Backend:
     return Endpoint(settings, key=key_from_environment())
 
 
-def _grades(store: Store, grader: Grader, only_missing: bool) -> Iterator[Grade]:
+def _grades(store: Store, grader: Grader, only_missing: bool, decode: Decode | None) -> Iterator[Grade]:
     answers = store.answers(lacking=(grader.name, grader.version)) if only_missing else store.answers()
-    return (grader(trial, response) for trial, response in answers)
+    return (graded(grader, trial, response, decode) for trial, response in answers)

@@ -75,7 +75,7 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
     laboratory.batch_size(crew.sharing(options))  # before anything is written, it says whether one row fits
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
         work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
-        regrade(store, options.chosen_graders(), only_missing=True)
+        regrade(store, options.chosen_graders(), only_missing=True, decode=laboratory.tap.looped.decode)
         tables, figures = write_tables(store), write_figures(store)
         return Swept(options.folder, store.count(), store.count("error"), work, tables, figures)
 

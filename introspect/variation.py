@@ -8,10 +8,11 @@ from typing import Any
 
 from introspect.errors import InputError
 from introspect.injection.grid import check_counts, check_sampling
-from introspect.records import ARMS, STRENGTH_UNITS, Injection, Sampling, Site, Trial
+from introspect.protocols import PROTOCOLS
+from introspect.records import ARMS, NOT_INJECTED, STRENGTH_UNITS, Injection, Sampling, Site, Trial
 from introspect.selection import one_of
 
-OWN = ("concept", "arm", "n_loops", "repeat", "seed")
+OWN = ("concept", "partner", "arm", "n_loops", "repeat", "seed")
 OF_INJECTION = ("loop", "layer", "sites", "strength", "extract_loop", "unit")
 OF_SAMPLING = tuple(field.name for field in fields(Sampling))
 CHANGEABLE = (*OWN, *OF_INJECTION, *OF_SAMPLING)
@@ -20,8 +21,8 @@ CHANGEABLE = (*OWN, *OF_INJECTION, *OF_SAMPLING)
 def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three records
     """Give the trial with some fields changed, those of its injection and sampling by their own names.
 
-    `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. Raises InputError for a change
-    that cannot be made.
+    `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. The arm `wrong` needs
+    `partner`, the concept whose vector is injected. Raises InputError for a change that cannot be made.
     """
     for name in changes:
         if name not in CHANGEABLE:
@@ -29,17 +30,48 @@ def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three reco
     own, of_injection, drawn = (
         {name: value for name, value in changes.items() if name in group} for group in (OWN, OF_INJECTION, OF_SAMPLING)
     )
-    varied = replace(trial, **own, sampling=replace(trial.sampling, **drawn))
+    varied = replace(trial, partner=None, sampling=replace(trial.sampling, **drawn))
+    if own.get("arm", trial.arm) == "wrong":
+        varied = replace(varied, partner=trial.partner)
+    varied = replace(varied, **own)
     one_of(varied.arm, ARMS, kind="arm")
     check_counts(n_loops=varied.n_loops)
     check_sampling(varied.sampling)
-    return replace(varied, injection=_injection(trial, varied.arm, of_injection))
+    _check_words(trial, varied)
+    varied = replace(varied, injection=_injection(trial, varied.arm, of_injection), variables=_variables(varied))
+    return replace(varied, expected=_expected(varied))
+
+
+def _check_words(trial: Trial, varied: Trial) -> None:
+    """Refuse a wrong arm without another concept, and another concept where the question itself names the first."""
+    if (varied.arm == "wrong") != (varied.partner is not None):
+        need = "needs partner, the concept whose vector is injected" if varied.arm == "wrong" else "has no partner"
+        raise InputError(f"arm {varied.arm!r} {need}")
+    said = [*(value for name, value in trial.variables if name != "written"), *trial.options]
+    if varied.concept != trial.concept and any(trial.concept.casefold() in text.casefold() for text in said):
+        raise InputError(f"concept: cannot change in the question {trial.question!r}, which names {trial.concept!r}")
+
+
+def _variables(varied: Trial) -> tuple[tuple[str, str], ...]:
+    """Write the concept into the prompt in the arm `text`, and in no other."""
+    kept = {name: value for name, value in varied.variables if name != "written"}
+    return tuple(sorted({**kept, **({"written": varied.concept} if varied.arm == "text" else {})}.items()))
+
+
+def _expected(varied: Trial) -> str | None:
+    """Give the right answer, anew where it hangs on where the injection is."""
+    protocol, injection = PROTOCOLS.get(varied.protocol), varied.injection
+    for question in protocol.questions if protocol else ():
+        if question.name == varied.question and question.expects is not None:
+            loops = () if injection is None else tuple(dict.fromkeys(site.loop for site in injection.sites))
+            return question.expects(loops, varied.n_loops, () if injection is None else injection.weights)
+    return varied.expected
 
 
 def _injection(trial: Trial, arm: str, changes: dict[str, Any]) -> Injection | None:  # Any: fields of an injection
-    if arm == "none":
+    if arm in NOT_INJECTED:
         if changes:
-            raise InputError(f"{', '.join(changes)}: cannot change in the arm 'none', which has no injection")
+            raise InputError(f"{', '.join(changes)}: cannot change in the arm {arm!r}, which has no injection")
         return None
     if trial.injection is None:
         raise InputError(f"trial {trial.id} has no injection to change; start from an injected trial")

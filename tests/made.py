@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from introspect.records import Arm, Grade, Injection, Readout, Response, Sampling, Site, Trial
+from introspect.records import NOT_INJECTED, Arm, Grade, Injection, Readout, Response, Sampling, Site, Trial
 from introspect.results.store import Store
 
 
@@ -15,9 +15,9 @@ def injection(*sites: tuple[int, int], **changes: Any) -> Injection:
 
 
 def trial(**changes: Any) -> Trial:
-    """Make a trial, by default an injected one at 0:0; with arm="none" it has no injection."""
+    """Make a trial, by default an injected one at 0:0; in the arms `none` and `text` it has no injection."""
     if "injection" not in changes:
-        changes["injection"] = None if changes.get("arm") == "none" else injection()
+        changes["injection"] = None if changes.get("arm") in NOT_INJECTED else injection()
     fields = {"model": "organism:aware", "weights_hash": "w0", "dtype": "float32", "protocol": "report"}
     fields |= {"template": "lindsey", "template_hash": "t0", "concept": "dust", "arm": "injected", "n_loops": 4}
     return Trial(**{**fields, "repeat": 0, "seed": 7, "sampling": Sampling(), **changes})
@@ -29,8 +29,9 @@ def trial_at(loop: int, layer: int, *, arm: Arm = "injected", strength: float = 
 
 
 def response(to: Trial, text: str = "Yes. It is about dust.", *, difference: float = 1.5) -> Response:
-    """Make a response whose logit(yes) - logit(no) is `difference` after every loop."""
-    readouts = tuple(Readout(loop, difference, 0.0, 0.9, 1.25) for loop in range(to.n_loops))
+    """Make a response whose logit(yes) - logit(no) is `difference` after every loop, the first option the likeliest."""
+    options = tuple(-1.0 - place for place, _ in enumerate(to.options))
+    readouts = tuple(Readout(loop, difference, 0.0, 0.9, 1.25, options, 3) for loop in range(to.n_loops))
     norms = (None, None) if to.injection is None else (3.0, 12.0)
     return Response(to.id, text, (5, 6, 7), "stop", readouts, *norms)
 

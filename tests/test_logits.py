@@ -5,17 +5,23 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import trial
 
 from introspect.grading import grader_named
 from introspect.grading.logits import MASS_FLOOR
 from introspect.records import Grade, Readout, Response, Trial
 
 LOGITS = st.floats(-50, 50)
-TRIAL = Trial("m", "w", "float32", "p", "t", "h", "Bread", "none", None, 4, 0, 0)
+TRIAL = trial(arm="none")
+CHOICE = trial(question="choose", options=("dust", "snow", "sea"), expected="snow")
 
 
-def graded(*readouts: Readout, text: str = "No.") -> Grade:
-    return grader_named("logits")(TRIAL, Response(TRIAL.id, text, (1,), "stop", readouts, None, None))
+def graded(*readouts: Readout, text: str = "No.", of: Trial = TRIAL) -> Grade:
+    return grader_named("logits")(of, Response(of.id, text, (1,), "stop", readouts, None, None))
+
+
+def chosen(*probabilities: float, loop: int = 3) -> Readout:
+    return Readout(loop, 0.0, 0.0, 0.9, 0.1, tuple(math.log(p) if p else -math.inf for p in probabilities))
 
 
 @given(LOGITS, LOGITS)
@@ -53,3 +59,34 @@ def test_only_detection_is_judged_and_the_numbers_are_given() -> None:
     assert (grade.identified, grade.coherent, grade.refused) == (None, None, None)
     assert (grade.detected, grade.grader) == (True, "logits")
     assert grade.evidence == "loop 2: logit(yes) - logit(no) = 1.500 - -0.250 = 1.750, probability of either 0.800"
+
+
+@pytest.mark.parametrize(("yes", "answer"), [(2.0, "yes"), (-2.0, "no")])
+def test_a_plain_question_is_answered_by_the_sign_and_says_nothing_about_noticing(yes: float, answer: str) -> None:
+    grade = graded(Readout(0, yes, 0.0, 0.9, 0.1), of=trial(question="unrelated", expected="yes"))
+    assert (grade.answer, grade.correct, grade.detected) == (answer, answer == "yes", None)
+    assert graded(Readout(0, yes, 0.0, 0.9, 0.1)).answer == answer
+
+
+def test_of_several_options_the_most_probable_first_token_after_the_last_loop_is_the_answer() -> None:
+    early, late = chosen(0.9, 0.0, 0.0, loop=0), chosen(0.1, 0.5, 0.2)
+    grade = graded(early, late, of=CHOICE)
+    assert (grade.answer, grade.correct, grade.detected) == ("snow", True, None)
+    assert "snow 0.500, sea 0.200, dust 0.100" in grade.evidence
+    assert graded(late, early, of=CHOICE) == grade
+    assert (graded(early, of=CHOICE).answer, graded(early, of=CHOICE).correct) == ("dust", False)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "why"),
+    [((0.02, 0.05, 0.02), "below the floor"), ((0.4, 0.4, 0.1), "a tie"), (None, "no read-outs")],
+)
+def test_options_that_are_improbable_or_even_are_no_answer(probabilities: tuple[float, ...] | None, why: str) -> None:
+    grade = graded(*([] if probabilities is None else [chosen(*probabilities)]), of=CHOICE)
+    assert (grade.answer, grade.correct) == (None, None)
+    assert why in grade.evidence
+
+
+def test_a_line_that_is_repeated_is_not_graded_by_its_first_token() -> None:
+    grade = graded(chosen(0.9), of=trial(question="repeat", options=("A line.",), expected="A line."))
+    assert (grade.answer, grade.correct) == (None, None)

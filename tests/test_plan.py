@@ -2,37 +2,64 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from introspect.errors import InputError
-from introspect.injection.grid import Grid
+from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import Cell, count, plan
-from introspect.records import Sampling, Site, Trial
+from introspect.protocols import PROTOCOLS, Variant
+from introspect.records import ARMS, NOT_INJECTED, Sampling, Site, Trial
 
+VARIANTS = {
+    question.name: Variant(question, template, template)
+    for protocol in PROTOCOLS.values()
+    for question in protocol.questions
+    for template in list(question.templates.values())[:1]
+}
+DETECT = VARIANTS["detect"]
 SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
 GRID = Grid(
-    model="m", weights_hash="w", dtype="float32", protocol="report", template="detect", template_hash="t", n_loops=3,
-    n_layers=2, concepts=("dust", "salt"), sites=SITES, strengths=(0.0, 1.0, 2.0), vectors_hash="v", vector_loops=3,
+    model="m", weights_hash="w", dtype="float32", protocol="detect", variants=(DETECT,), totals=(3,), n_layers=2,
+    concepts=("dust", "salt", "snow"), sites=SITES, strengths=(0.0, 1.0, 2.0), vectors_hash="v", vector_loops=3,
     repeats=2,
 )  # fmt: skip
+WORDS = tuple(f"word{number}" for number in range(10))  # as many as the protocols' distractors need
 
 
 def cell_of(trial: Trial) -> Cell:
+    variant = VARIANTS[trial.question]
     if trial.injection is None:
-        return Cell(trial.arm)
-    return Cell(trial.arm, trial.injection.sites, trial.injection.extract_loop, trial.injection.strength)
+        return Cell(variant, trial.arm, trial.n_loops)
+    injection = trial.injection
+    place = (injection.sites, injection.extract_loop, injection.strength, injection.weights)
+    return Cell(variant, trial.arm, trial.n_loops, *place)
 
 
-@pytest.mark.parametrize("mode", ["each", "together"])
-@pytest.mark.parametrize("extract_loops", [(None,), (0, 1, 2), (1, 1, None)])
-@pytest.mark.parametrize("arms", [("injected", "none", "random"), ("injected",), ("none",)])
-def test_the_counts_are_those_of_the_real_plan(mode: Any, extract_loops: Any, arms: Any) -> None:
-    grid = replace(GRID, mode=mode, extract_loops=extract_loops, arms=arms, strengths=(1, 1.0, 0.0, -0.0, 2))
-    trials = list(plan(grid))
-    counts = count(grid)
+GRIDS = some.builds(
+    replace,
+    some.just(replace(GRID, concepts=WORDS, partners=dict(zip(WORDS, WORDS[::-1], strict=True)))),
+    variants=some.lists(some.sampled_from(list(VARIANTS.values())), min_size=1, max_size=3, unique=True).map(tuple),
+    totals=some.lists(some.integers(1, 3), max_size=2).map(lambda more: (3, *more)),
+    arms=some.lists(some.sampled_from(ARMS), min_size=1, max_size=3).map(tuple),
+    mode=some.sampled_from(MODES),
+    sites=some.sets(some.sampled_from(SITES), min_size=1, max_size=3).map(tuple),
+    strengths=some.lists(some.sampled_from([0.0, -0.0, 1, 1.0, 2.5]), min_size=1, max_size=3).map(tuple),
+    extract_loops=some.sampled_from([(None,), (0, 2), (1, 1, None)]),
+    numbers=some.sampled_from([(1,), (1, 7)]),
+    repeats=some.integers(1, 3),
+)
+WITH_REMAINING = some.builds(replace, GRIDS, totals=some.just((3,)), remaining=some.integers(0, 2))
+
+
+@settings(max_examples=60, deadline=None)
+@given(GRIDS | WITH_REMAINING)
+def test_the_counts_are_those_of_the_real_plan(grid: Grid) -> None:
+    trials, counts = list(plan(grid)), count(grid)
     assert counts.cells == Counter(cell_of(trial) for trial in trials)
     assert counts.arms == Counter(trial.arm for trial in trials)
     assert counts.total == len(trials) == len({trial.id for trial in trials})
@@ -41,12 +68,15 @@ def test_the_counts_are_those_of_the_real_plan(mode: Any, extract_loops: Any, ar
 def test_each_cell_has_every_concept_and_repeat() -> None:
     cells = Counter((cell_of(t), t.concept, t.repeat) for t in plan(GRID))
     assert set(cells.values()) == {1}
-    assert len(cells) == (1 + 6 * 3 * 2) * 2 * 2
+    assert len(cells) == (1 + 6 * 3 * 2) * 3 * 2
 
 
 def test_an_injected_trial_and_its_controls_have_one_seed_and_others_have_not() -> None:
+    grid = replace(
+        GRID, variants=(DETECT, VARIANTS["unrelated"]), arms=ARMS, partners=dict.fromkeys(GRID.concepts, "x")
+    )
     seeds: dict[tuple[str, int], set[int]] = {}
-    for trial in plan(GRID):
+    for trial in plan(grid):
         seeds.setdefault((trial.concept, trial.repeat), set()).add(trial.seed)
     assert all(len(of) == 1 for of in seeds.values())
     assert len(set.union(*seeds.values())) == len(seeds)
@@ -54,32 +84,76 @@ def test_an_injected_trial_and_its_controls_have_one_seed_and_others_have_not() 
     assert not set.union(*seeds.values()) & {trial.seed for trial in plan(replace(GRID, seed=1))}
 
 
-def test_the_arm_without_injection_is_planned_once_however_many_cells() -> None:
-    assert count(GRID).arms["none"] == count(replace(GRID, sites=SITES[:1], strengths=(1.0,))).arms["none"] == 4
-    assert all(trial.injection is None for trial in plan(replace(GRID, arms=("none",), sites=(), strengths=())))
+@pytest.mark.parametrize("arm", NOT_INJECTED)
+def test_a_control_without_injection_is_planned_once_and_shared_by_all_cells(arm: Any) -> None:
+    grid = replace(GRID, arms=("injected", arm))
+    assert count(grid).arms == {"injected": 6 * 3 * 6, arm: 6}
+    assert count(replace(grid, sites=SITES[:1], strengths=(1.0,))).arms == {"injected": 6, arm: 6}
+    assert count(replace(grid, extract_loops=(0, 1, 2))).arms == {"injected": 3 * 6 * 3 * 6, arm: 6}
+    alone = replace(GRID, arms=(arm,), sites=(), strengths=())
+    assert {trial.id for trial in plan(alone)} == {trial.id for trial in plan(grid) if trial.arm == arm}
 
 
-def test_the_random_arm_has_the_cells_of_the_injected_one() -> None:
-    cells = count(GRID).cells
-    assert {cell._replace(arm="injected") for cell in cells if cell.arm == "random"} == {
-        cell for cell in cells if cell.arm == "injected"
-    }
+def test_there_is_one_such_control_for_each_number_of_loops_and_each_wording() -> None:
+    grid = replace(GRID, totals=(1, 2, 3), arms=("none",), repeats=1)
+    assert Counter(trial.n_loops for trial in plan(grid)) == {1: 3, 2: 3, 3: 3}
+    two = replace(grid, variants=(DETECT, replace(DETECT, template="other", template_hash="other")))
+    assert count(two).total == 2 * count(grid).total
 
 
-def test_together_injects_at_all_sites_in_running_order() -> None:
-    grid = replace(GRID, mode="together", sites=SITES[::-1], arms=("injected",))
-    assert {trial.injection.sites for trial in plan(grid) if trial.injection} == {SITES}
+def test_the_arms_with_an_injection_have_the_cells_of_the_injected_one() -> None:
+    active = tuple(arm for arm in ARMS if arm not in NOT_INJECTED)
+    cells = count(replace(GRID, arms=active, partners=dict.fromkeys(GRID.concepts, "x"))).cells
+    for arm in active:
+        of_arm = {cell._replace(arm="injected") for cell in cells if cell.arm == arm}
+        assert of_arm == {cell for cell in cells if cell.arm == "injected"}
 
 
-def test_trials_of_one_site_follow_one_another() -> None:
-    order = [trial.injection.sites for trial in plan(GRID) if trial.injection]
-    assert sum(a != b for a, b in pairwise(order)) == len(SITES) - 1
+def test_the_wrong_arm_names_the_concept_and_injects_its_partner() -> None:
+    partners = {"dust": "salt", "salt": "snow", "snow": "dust"}
+    for trial in plan(replace(GRID, arms=("injected", "none", "wrong"), partners=partners)):
+        assert trial.partner == (partners[trial.concept] if trial.arm == "wrong" else None)
+
+
+def test_the_text_arm_writes_the_concept_into_the_prompt_and_no_other_arm_does() -> None:
+    for trial in plan(replace(GRID, arms=("injected", "none", "text"))):
+        assert dict(trial.variables).get("written") == (trial.concept if trial.arm == "text" else None)
+        assert (trial.injection is None) is (trial.arm != "injected")
+
+
+def test_a_question_is_asked_only_in_the_arms_in_which_it_makes_sense() -> None:
+    partners = dict.fromkeys(GRID.concepts, "x")
+    grid = replace(GRID, variants=(VARIANTS["unrelated"], VARIANTS["control-think"]), arms=ARMS, partners=partners)
+    for trial in plan(grid):
+        assert trial.arm in VARIANTS[trial.question].question.arms
+    assert {t.arm for t in plan(grid) if t.question == "control-think"} == {"none"}
+
+
+@pytest.mark.parametrize(("sampled", "most"), [(3, 3), (100, 4)])
+def test_an_answer_is_no_longer_than_its_question_has_use_for(sampled: int, most: int) -> None:
+    grid = replace(GRID, variants=(VARIANTS["unrelated"],), sampling=Sampling(0.5, max_new_tokens=sampled))
+    assert {trial.sampling for trial in plan(grid)} == {Sampling(0.5, max_new_tokens=most)}
+
+
+def test_the_repeats_are_told_the_numbers_in_turn() -> None:
+    told = {(t.repeat, dict(t.variables)["number"]) for t in plan(replace(GRID, numbers=(2, 5), repeats=5))}
+    assert told == {(0, "2"), (1, "5"), (2, "2"), (3, "5"), (4, "2")}
+
+
+def test_trials_of_one_prompt_follow_one_another_and_among_these_trials_of_one_site() -> None:
+    grid = replace(GRID, variants=(VARIANTS["unrelated"],), concepts=WORDS)
+    prompts = [list(alike) for _, alike in groupby(plan(grid), key=lambda trial: trial.variables)]
+    assert len(prompts) == len({trial.variables for trial in plan(grid)})
+    for alike in prompts:
+        sites = [trial.injection.sites for trial in alike if trial.injection]
+        assert sum(a != b for a, b in pairwise(sites)) == len(SITES) - 1
 
 
 def test_the_plan_is_a_stream() -> None:
-    endless = replace(GRID, repeats=10**12)
-    assert len(list(islice(plan(endless), 5))) == 5
-    assert count(endless).total == 37 * 2 * 10**12
+    for variant in (DETECT, VARIANTS["unrelated"]):
+        endless = replace(GRID, variants=(variant,), repeats=10**12)
+        assert len(list(islice(plan(endless), 5))) == 5
+    assert count(replace(GRID, repeats=10**12)).total == 37 * 3 * 10**12
 
 
 def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +164,11 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         return made[-1]
 
     monkeypatch.setattr("introspect.injection.plan.Trial", noted)
-    million = replace(GRID, repeats=14_000)
+    million = replace(GRID, repeats=10_000)
     assert count(million).total > 10**6
     assert len(list(islice(plan(million), 3))) == len(made) == 3
-    assert {one.arm for one in islice(plan(million), 28_000, 28_002)} == {"injected"}
-    assert len(made) == 3 + 28_002
+    assert {one.arm for one in islice(plan(million), 30_000, 30_002)} == {"injected"}
+    assert len(made) == 3 + 30_002
 
 
 @pytest.mark.parametrize(
@@ -104,16 +178,22 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         ({"sites": ()}, "sites: the list is empty"),
         ({"strengths": ()}, "strengths: the list is empty"),
         ({"extract_loops": ()}, "extract_loops: the list is empty"),
-        ({"arms": ("injected", "wrong")}, "unknown arm 'wrong'; known: injected, none, random"),
-        ({"mode": "all"}, "unknown injection mode 'all'"),
-        ({"unit": "norm"}, "unknown strength unit 'norm'"),
+        ({"variants": ()}, "variants: the list is empty"),
+        ({"numbers": ()}, "numbers: the list is empty"),
+        ({"arms": ("injected", "false")}, "unknown arm 'false'; known: injected, none, random, wrong"),
+        ({"mode": "all"}, "unknown injection mode 'all'; known: each, loops, together"),
+        ({"unit": "norm"}, "unknown dose 'norm'; known: vector, residual, kl"),
         ({"sites": (Site(3, 0),)}, r"site 3:0 .* loops are 0 to 2, layers 0 to 1"),
         ({"sites": (Site(0, 2),)}, "site 0:2"),
         ({"sites": (Site(-1, 0),)}, "site -1:0"),
-        ({"n_loops": 5, "sites": (Site(4, 0),)}, "site 4:0: there are vectors for loops 0 to 2 only"),
+        ({"totals": (5,), "sites": (Site(4, 0),)}, "site 4:0: there are vectors for loops 0 to 2 only"),
+        ({"totals": (0, 3)}, "loops 0: must be at least 1"),
+        ({"remaining": -1}, "remaining loops -1: must be 0 or more"),
+        ({"numbers": (0,)}, "trial_number 0: must be at least 1"),
         ({"extract_loops": (3,)}, "extraction loop 3"),
         ({"strengths": (1.0, float("nan"))}, "strength nan is not a finite number"),
         ({"strengths": (float("inf"),)}, "strength inf"),
+        ({"unit": "kl", "strengths": (-0.5,)}, "strength -0.5 nats of KL divergence: must be 0 or more"),
         ({"repeats": 0}, "repeats 0: must be at least 1"),
         ({"sampling": Sampling(max_new_tokens=0)}, "max_new_tokens 0"),
         ({"sampling": Sampling(temperature=-1)}, "temperature -1"),
@@ -124,7 +204,3 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
 def test_a_grid_that_cannot_be_run_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         replace(GRID, **changes)
-
-
-def test_a_grid_without_injections_needs_no_sites() -> None:
-    assert count(replace(GRID, arms=("none",), sites=(), strengths=())).total == 4

@@ -1,6 +1,7 @@
 """The injection span is found in tokens exactly, whatever the chat format and the tokenizer do."""
 
 import random
+import re
 from importlib.resources import as_file, files
 
 import pytest
@@ -11,6 +12,21 @@ from transformers import PreTrainedTokenizerFast
 from introspect.errors import InputError
 from introspect.prompts import Encoded, Template, encode, render, template_named, template_names
 
+VALUES = {
+    "word": "dust",
+    "text": "What is dust?",
+    "question": "Is ice cold?",
+    "said": "Dust",
+    "sentence": "A boy ran across the road.",
+    "first": "We had dinner at six.",
+    "second": "The office opens at nine.",
+    "sentences": "We had dinner at six.\nThe office opens at nine.",
+    "position": "2",
+    "question_kind": "longest",
+    "options": "dust\nsnow",
+    "instruction": "Think about dust.",
+}
+"""What fills in all shipped templates."""
 WORDS = [
     "dust",
     "Trial 1",
@@ -74,20 +90,44 @@ def by_bytes(of: Encoded, tokenizer: PreTrainedTokenizerFast, first: int, last: 
 
 @any_tokenizer
 @pytest.mark.parametrize("name", template_names())
-def test_the_span_of_every_shipped_template_decodes_to_the_marked_text(
+def test_the_spans_of_every_shipped_template_decode_to_the_marked_text(
     name: str, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    prompt = render(template_named(name), word="dust", text="What is dust?")
-    found = encode(prompt, tokenizer, need_span=False)
+    filled = template_named(name).fill(**VALUES)
+    found = encode(render(template_named(name), **VALUES), tokenizer, need_span=False)
     assert tokenizer.decode(found.token_ids) == found.text
-    if not prompt.marks:
-        assert (found.span_start, found.span_stop, found.marked) == (len(found.token_ids),) * 2 + (found.text,)
+    marked = re.findall(r"<<inject>>(.*?)(<</inject>>|\Z)", filled, re.DOTALL)
+    if not marked:
+        assert (found.spans, found.marked) == ([(len(found.token_ids), len(found.token_ids))], found.text)
         return
-    source = template_named(name).source.rpartition("<<inject>>")[2]
-    marked, stop_mark, _ = source.partition("<</inject>>")
-    to_the_answer = "" if stop_mark else "<|im_end|>\n<|im_start|>assistant\n"
-    assert span(found, tokenizer) == marked.strip("\n") + to_the_answer
-    assert (found.span_stop is None) is not bool(stop_mark)
+    answer = "" if filled.rpartition("<<user>>")[2].count("<<assistant>>") else "<|im_end|>\n<|im_start|>assistant\n"
+    texts = [text.strip("\n") + ("" if end else answer) for text, end in marked]
+    assert [str(tokenizer.decode(found.token_ids[first:stop])).lstrip(" ") for first, stop in found.spans] == texts
+    assert (found.span_stop is None) is not bool(marked[-1][1])
+
+
+@any_tokenizer
+def test_each_of_two_spans_is_found_and_what_lies_between_is_in_neither(tokenizer: PreTrainedTokenizerFast) -> None:
+    found = encoded("<<user>>\nA:<<inject>> one<</inject>>\nB:<<inject>> two<</inject>>\nC", tokenizer)
+    assert [tokenizer.decode(found.token_ids[first:stop]) for first, stop in found.spans] == [" one", " two"]
+    ((before, after),) = found.gaps
+    assert tokenizer.decode(found.token_ids[before:after]) == "\nB:"
+    assert found.marked.count("<<inject>>") == found.marked.count("<</inject>>") == 2
+    assert found.marked.replace("<<inject>>", "").replace("<</inject>>", "") == found.text
+
+
+@any_tokenizer
+def test_the_last_of_several_spans_may_go_on_through_the_answer(tokenizer: PreTrainedTokenizerFast) -> None:
+    found = encoded("<<user>>\nA:<<inject>> one<</inject>>\nB:<<inject>> two", tokenizer)
+    (_, first), (second, stop) = found.spans
+    assert (stop, found.span_stop) == (None, None)
+    assert tokenizer.decode(found.token_ids[second:]) == " two<|im_end|>\n<|im_start|>assistant\n"
+    assert found.gaps == ((first, second),)
+
+
+def test_two_spans_that_share_a_token_are_refused() -> None:
+    with pytest.raises(InputError, match="two injection spans share a token; put more between them"):
+        encoded("<<user>>\na <<inject>>tho<</inject>>u<<inject>>ght<</inject>>", TOKENIZERS["tiny"])
 
 
 @any_tokenizer

@@ -35,6 +35,22 @@ def test_a_line_break_beside_a_mark_belongs_to_the_text() -> None:
     assert prompt.marks == (Mark(0, 5),)
 
 
+def test_there_may_be_several_spans_one_after_the_other() -> None:
+    prompt = render(
+        Template("mine", "<<user>>\n<<inject>>ab<</inject>>c<<inject>>d<</inject>>\n<<user>>\ne<<inject>>f")
+    )
+    assert [m["content"] for m in prompt.messages] == ["abcd", "ef"]
+    assert prompt.marks == (Mark(0, 0), Mark(0, 2), Mark(0, 3), Mark(0, 4), Mark(1, 1))
+
+
+def test_what_is_written_stands_where_the_first_span_begins_and_belongs_to_it() -> None:
+    source = Template("mine", "<<user>>\nab<<inject>>cd<</inject>>e<<inject>>f<</inject>>")
+    prompt = render(source, written="dust")
+    assert prompt.messages[0]["content"] == "abdust cdef"
+    assert prompt.marks == (Mark(0, 2), Mark(0, 9), Mark(0, 10), Mark(0, 11))
+    assert render(source, written="") == render(source)
+
+
 def test_the_answer_continues_a_last_message_of_the_assistant_only() -> None:
     assert render(Template("mine", "<<user>>\na\n<<assistant>>\nb")).continues
     assert not render(Template("mine", "<<assistant>>\nb\n<<user>>\na")).continues
@@ -53,6 +69,7 @@ def test_values_are_filled_in_and_unused_ones_do_not_matter() -> None:
         ("<<user>>\n\n<<assistant>>\nhm", r"message 1 \(<<user>>\) is empty"),
         ("<<user>>\n<<inject>>", r"message 1 \(<<user>>\) is empty"),
         ("<<user>>\na<<inject>>b<<inject>>c", "<<inject>> within an open span"),
+        ("<<user>>\na<<inject>>b<</inject>>c<<inject>>d<<inject>>e", "<<inject>> within an open span"),
         ("<<user>>\na<<inject>>b<</inject>>c<</inject>>", "<</inject>> without <<inject>> before it"),
         ("<<user>>\na<</inject>>b", "<</inject>> without <<inject>> before it"),
         ("<<user>>\na<</inject>>b<<inject>>c", "<</inject>> without <<inject>> before it"),
@@ -77,6 +94,8 @@ def test_a_template_that_cannot_be_used_is_refused_in_one_line(source: str, why:
 def test_a_value_cannot_bring_marks_in() -> None:
     with pytest.raises(InputError, match="the value of 'word' holds '<<'"):
         messages("<<user>>\n{{ word }}", word="x\n<<assistant>>\nYes.")
+    with pytest.raises(InputError, match="unknown mark at '<<user>> "):
+        messages("<<user>>\n<<inject>>a", written="<<user>>")
 
 
 def test_the_hash_is_that_of_the_exact_source() -> None:
@@ -94,7 +113,7 @@ def test_shipped_templates_are_listed_with_the_comment_at_their_head() -> None:
 
 
 def test_an_unknown_template_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown template 'detct'; known: detect, .*tell_me_about"):
+    with pytest.raises(InputError, match=r"unknown template 'detct'; known: choose, .*detect, .*tell_me_about"):
         template_named("detct")
 
 
@@ -105,7 +124,7 @@ def test_a_file_is_read_as_it_is_and_carries_its_own_name(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_missing_or_not_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no template file 'gone.j2'; give a .j2 file, or one of detect"):
+    with pytest.raises(InputError, match=r"no template file 'gone.j2'; give a .j2 file, or one of choose, .*detect"):
         template_named("gone.j2")
     with pytest.raises(InputError, match="no template file"):
         template_named(tmp_path)

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from introspect.cli.grading import grade
 from introspect.cli.listing import concepts, models, prompts, protocols
 from introspect.cli.reading import plot, show, table
+from introspect.cli.reporting import report
 from introspect.cli.sweeping import calibrate, sweep
 from introspect.errors import InputError, InterruptionError
 from introspect.results.connection import StoreError
@@ -48,5 +49,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
-for command in (sweep, calibrate, grade, table, plot, show, models, concepts, protocols, prompts):
+for command in (sweep, calibrate, grade, table, plot, show, report, models, concepts, protocols, prompts):
     app.command()(command)

@@ -9,7 +9,9 @@ from introspect.errors import InputError
 
 if TYPE_CHECKING:
     from introspect.grading.judge.settings import JudgeSettings
+    from introspect.grading.timing import Decode
     from introspect.regrading import Judged
+    from introspect.results.store import Store
 
 JUDGE = "judge"
 ASKED = "json_schema, max_tokens"
@@ -58,13 +60,28 @@ def grade(
     elif judge_url or judge_model:
         raise InputError(f"--judge-url and --judge-model are for --grader judge, not {grader}")
     with Store.open(run, write=True) as store:
-        graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE])
+        graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE], decode=_decode(store, chosen))
         if settings is not None:
             with Progress() as progress:
                 judged = judge(store, settings, progress.report)
             graded += sum(judged.states.values())
             _print_judged(judged, settings)
         print_written(f"{graded} grades by {grader} in {store.path}; tables", write_tables(store))
+
+
+def _decode(store: "Store", chosen: list[str]) -> "Decode | None":
+    """Give what turns tokens into text; say so where the model's tokenizer is not to be had."""
+    from introspect.cli.printing import printable
+    from introspect.grading import GRADERS
+    from introspect.models.loading import decoder
+
+    if not any(name in GRADERS and GRADERS[name].reads_words for name in chosen):
+        return None
+    try:
+        return decoder(store.manifest["model"], revision=store.manifest.get("revision"))
+    except (InputError, OSError) as error:
+        typer.echo(printable(f"tokens until detection stay unknown, without the tokenizer: {error}"), err=True)
+        return None
 
 
 def _print_judged(judged: "Judged", settings: "JudgeSettings") -> None:

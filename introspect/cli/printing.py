@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from introspect.sweep import Estimate, Swept
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
-COUNTED = ("measure", "k", "n", "rate", "low", "high", "unknown", "errors")
-"""Columns of a table of rates that do not name the cell."""
 BESIDE = {"unknown": "unknown", "errors": "failed"}
 """What a rate does not count, and how it is said."""
 
@@ -92,13 +90,16 @@ def print_swept(swept: "Swept") -> None:
 
 
 def print_loops(loops: "pd.DataFrame") -> None:
-    """Print detection and identification by loop with their intervals, the controls below."""
-    keys = [name for name in loops.columns if name not in COUNTED]
+    """Print the rates by loop that the run has with their intervals, the controls below."""
+    from introspect.results.rates import RATE
+
+    keys = [name for name in loops.columns if name not in ("measure", *RATE)]
+    measures = [m for m in ("detected", "identified", "correct") if (loops["measure"] == m).any()]
     rows = []
-    for cell, part in loops.groupby(keys, dropna=False, sort=False):
+    for cell, part in loops[loops["measure"].isin(measures)].groupby(keys, dropna=False, sort=False):
         by = part.set_index("measure")
-        rows.append([_short(value) for value in cell] + [_rate(by, m) for m in ("detected", "identified")])
-    print_rows([*keys, "detected", "identified"], rows)
+        rows.append([_short(value) for value in cell] + [_rate(by, measure) for measure in measures])
+    print_rows([*keys, *measures], rows)
 
 
 def print_estimate(estimate: "Estimate") -> None:
@@ -188,6 +189,8 @@ def _rate(by: "pd.DataFrame", measure: str) -> str:
     if measure not in by.index:
         return ""
     row = by.loc[measure]
+    if isinstance(row["note"], str):
+        return row["note"]
     beside = "".join(f", {row[state]:.0f} {said}" for state, said in BESIDE.items() if row[state])
     if not row["n"]:
         return f"no verdict{beside}"

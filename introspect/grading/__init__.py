@@ -23,6 +23,10 @@ class Grader(Protocol):
     def version(self) -> str:
         """Changes whenever the grader's rules do."""
 
+    @property
+    def reads_words(self) -> bool:
+        """Tell whether the verdict rests on the text, so that it can be told when the text gave it."""
+
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response."""
 

@@ -6,8 +6,9 @@ It says nothing about what the answer names, whether it reads well, or whether i
 import math
 from dataclasses import dataclass
 
-from introspect.grading.picking import DETECTION, REPEATING, SILENT, is_correct
+from introspect.grading.picking import DETECTION, REPEATING, is_correct
 from introspect.grading.version import content_version
+from introspect.protocols import SILENT
 from introspect.records import Grade, Readout, Response, Trial
 
 MASS_FLOOR = 0.1
@@ -20,6 +21,7 @@ class LogitGrader:
     """Grade the last read-out: detected when logit(yes) - logit(no) is above zero."""
 
     name: str = "logits"
+    reads_words: bool = False
 
     @property
     def version(self) -> str:

@@ -15,8 +15,6 @@ YES_OR_NO = DETECTION | {"unrelated"}
 """Questions whose answer is yes or no."""
 REPEATING = frozenset({"repeat"})
 """Questions whose one option is to be written out, up to case, quotation marks and the last full stop."""
-SILENT = frozenset({"control"})
-"""Protocols in which nothing is written that could be graded."""
 
 
 def picked(trial: Trial, text: str) -> tuple[str | None, str]:
@@ -30,7 +28,7 @@ def _yes_or_no(text: str) -> tuple[str | None, str]:
     found = re.match(r"\W*(?:(yes)|(no))\b", text, re.IGNORECASE)
     if found is None:
         return None, "it begins with neither yes nor no"
-    return found[0].strip("\"'*_ \n").casefold(), f"begins with “{found[0].strip()}”"
+    return (found[1] or found[2]).casefold(), f"begins with “{found[0].strip()}”"
 
 
 def _option(text: str, options: tuple[str, ...]) -> tuple[str | None, str]:

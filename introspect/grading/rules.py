@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from introspect.grading.claims import Decision, decisions, refusal
 from introspect.grading.coherence import Coherence, coherence
 from introspect.grading.naming import mentions
-from introspect.grading.picking import DETECTION, SILENT, is_correct, picked
+from introspect.grading.picking import DETECTION, is_correct, picked
 from introspect.grading.thinking import after_thinking
 from introspect.grading.version import content_version
+from introspect.protocols import SILENT
 from introspect.records import Grade, Response, Trial
 
 _SOURCES = ("rules", "claims", "phrases", "naming", "coherence", "picking", "thinking")
@@ -41,6 +42,7 @@ class RuleGrader:
     """Grade the words of a response against the concept of its trial."""
 
     name: str = "rules"
+    reads_words: bool = True
 
     @property
     def version(self) -> str:

@@ -17,12 +17,13 @@ from introspect.injection.directions import added_vector, unit_push
 from introspect.injection.dose import Doses, UnreachableError
 from introspect.injection.guards import Failure
 from introspect.injection.injector import Injector
-from introspect.injection.measuring import MEASURED, cosines
+from introspect.injection.measuring import cosines
 from introspect.injection.pool import Decider, Pool
 from introspect.injection.prefix import Prefix, prefill
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
+from introspect.protocols import SILENT
 from introspect.records import NOT_INJECTED, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
@@ -131,7 +132,7 @@ class Engine:
 
     def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
         """Add what is measured at the sites where the question asks for it."""
-        if trial.protocol not in MEASURED or isinstance(result, Failure) or self.vectors is None:
+        if trial.protocol not in SILENT or isinstance(result, Failure) or self.vectors is None:
             return result
         return replace(result, measures=cosines(self.prefix(_key(trial)), self.vectors, trial.concept))
 

@@ -11,9 +11,6 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.prefix import Prefix
 from introspect.records import Measure
 
-MEASURED = frozenset({"control"})
-"""Protocols whose prompts are measured."""
-
 
 def cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:
     """Give, for every site with vectors, the mean over the span's tokens of the cosine with a concept's vector.

@@ -115,15 +115,10 @@ class Pool:
     def _decides(self, trial: int) -> bool:
         """Ask the grader that a trial names whether the answer so far is enough."""
         name = self.trials[trial].sampling.decided_by
-        if name is None or not self.deciders[name](self.trials[trial], self._text(self.tokens[trial])):
+        if name is None or not self.deciders[name](self.trials[trial], self.tap.looped.decode(self.tokens[trial])):
             return False
         self.decided.add(trial)
         return True
-
-    def _text(self, tokens: list[int]) -> str:
-        text = self.tap.looped.tokenizer.decode(tokens, skip_special_tokens=True)
-        assert isinstance(text, str)
-        return text
 
     def _weights(self, trials: list[int]) -> Tensor | None:
         return None if self.weights is None else self.weights[trials]
@@ -171,5 +166,5 @@ class Pool:
         tokens = self.tokens[index]
         ended = tokens[-1] in self.tap.looped.end_of_turn
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
-        text, readouts = self._text(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
+        text, readouts = self.tap.looped.decode(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
         return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual)

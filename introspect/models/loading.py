@@ -4,7 +4,9 @@ What cannot be used is refused in one line, as early as it can be seen: the fami
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
 from introspect.models.families import family_of
-from introspect.models.looped import LoopedModel
+from introspect.models.looped import LoopedModel, decoded
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
@@ -61,6 +63,11 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
         config_class = family.model_class.config_class
         assert config_class is not None, f"{family.model_class.__name__} has no config class"
         return Outline(*family.counts(config_class.from_dict(settings)), _tokenizer(name, source, version))
+
+
+def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:
+    """Give what turns a model's tokens into text, without its weights."""
+    return partial(decoded, peek(name, revision=revision).tokenizer)
 
 
 def _source(name: str, revision: str | None) -> str:

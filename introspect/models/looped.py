@@ -29,6 +29,13 @@ class SiteError(RuntimeError):
     """A site that does not exist, or a planned one at which not exactly one visit was paid."""
 
 
+def decoded(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
+    """Give the text of tokens, without special ones."""
+    text = tokenizer.decode(list(tokens), skip_special_tokens=True)
+    assert isinstance(text, str)
+    return text
+
+
 class LoopedModel(ABC):
     """A model whose blocks run several times a forward; loops and layers count from 0."""
 
@@ -70,6 +77,10 @@ class LoopedModel(ABC):
     @abstractmethod
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Give the text of tokens, without special ones."""
+        return decoded(self.tokenizer, tokens)
 
     def sites(self, n_loops: int | None = None) -> list[Site]:
         """List every site in running order (default: the loops as trained)."""

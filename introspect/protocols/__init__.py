@@ -12,12 +12,14 @@ from introspect.protocols.thought_or_text import THOUGHT_OR_TEXT
 from introspect.protocols.unintended import UNINTENDED
 from introspect.protocols.which_loop import WHICH_LOOP
 
-__all__ = ["NEUTRAL", "PROTOCOLS", "Asked", "Occasion", "Protocol", "Question", "Variant", "protocol_named"]
+__all__ = ["NEUTRAL", "PROTOCOLS", "SILENT", "Asked", "Occasion", "Protocol", "Question", "Variant", "protocol_named"]
 
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (DETECT, PRIOR, THOUGHT_OR_TEXT, UNINTENDED, CONTROL, LOCALISE, COMPARE, CHOOSE, WHICH_LOOP)
 }
+SILENT = frozenset(protocol.name for protocol in PROTOCOLS.values() if protocol.silent)
+"""Protocols in which nothing is written that could be graded."""
 
 
 def protocol_named(name: str) -> Protocol:

@@ -24,4 +24,5 @@ CONTROL = Protocol(
         for each in instructions()
     ),
     arms=("none",),
+    silent=True,
 )

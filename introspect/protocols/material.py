@@ -49,9 +49,11 @@ def sentences() -> tuple[Sentence, ...]:
 
 
 def free_of(concept: str, found: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
-    """Drop the sentences in which a concept occurs, in any of its plain forms."""
-    stem = re.sub(r"(?:es|s)$", "", concept.casefold())
-    return tuple(sentence for sentence in found if not re.search(rf"\b{re.escape(stem)}", sentence.text.casefold()))
+    """Drop the sentences in which a concept occurs, in singular, plural, or as the beginning of another word."""
+    word = re.escape(concept.casefold())
+    stem = re.sub(r"(?<=[^aeiou])(?:ies|y)$", "(?:y|ie)", word)
+    stem = re.sub(r"(?:es|s)$", "", stem)
+    return tuple(sentence for sentence in found if not re.search(rf"\b{stem}", sentence.text.casefold()))
 
 
 @cache

@@ -94,6 +94,8 @@ class Protocol:
     summary: str
     questions: tuple[Question, ...]
     arms: tuple[Arm, ...]
+    silent: bool = False
+    """Whether nothing is written that could be graded; the states of the span are measured instead."""
 
     @property
     def framings(self) -> tuple[str, ...]:

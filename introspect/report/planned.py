@@ -12,6 +12,7 @@ from introspect.injection.plan import count
 from introspect.options import DOSES
 from introspect.protocols import Question, Variant, protocol_named
 from introspect.records import Site
+from introspect.selection import select
 
 Manifest = Mapping[str, Any]  # Any: JSON
 
@@ -59,8 +60,6 @@ def _grid(manifest: Manifest) -> Grid:
 
 
 def _extracted(manifest: Manifest) -> tuple[int | None, ...]:
-    from introspect.selection import select
-
     given = manifest["extract"]
     return (None,) if given == "same" else tuple(select(given, max(manifest["totals"]), option="extract"))
 

@@ -5,19 +5,21 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+END = "\r\n"
+"""What ends a row for `csv`, which quotes a text only where it holds one of these; a file has the second one alone."""
 FORMATS: dict[str, dict[str, object]] = {"png": {"dpi": 300}, "pdf": {"metadata": {"CreationDate": None}}}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame) -> Path:
     """Write `tables/<name>.csv` into the run; missing is an empty field."""
     with _table_file(folder, name) as (path, file):
-        table.to_csv(file, index=False, lineterminator="\n")
+        table.to_csv(file, index=False, lineterminator=END)
     return path
 
 
@@ -28,7 +30,7 @@ def write_rows(folder: Path, name: str, columns: Sequence[str], rows: Iterable[S
     the file with `pd.read_csv(path, keep_default_na=False, na_values=[""])`.
     """
     with _table_file(folder, name) as (path, file):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator=END)
         writer.writerow(columns)
         writer.writerows(rows)
     return path
@@ -45,12 +47,27 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     return paths
 
 
+class _Rows:
+    """A file of rows: what is written is one row, of which the carriage return at the end is left out.
+
+    One inside a text ends a line for readers of CSV, unless it is quoted: hence END.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str, /) -> int:
+        return self._file.write(row.removesuffix(END) + END[1:])
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 @contextmanager
-def _table_file(folder: Path, name: str) -> Iterator[tuple[Path, TextIO]]:
+def _table_file(folder: Path, name: str) -> Iterator[tuple[Path, Any]]:  # Any: pandas and csv ask for different types
     path = folder / "tables" / f"{name}.csv"
-    # a carriage return ends a line for readers of CSV: escaping it by quotes needs newline=""
     with _replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        yield path, file
+        yield path, _Rows(file)
 
 
 @contextmanager

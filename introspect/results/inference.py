@@ -18,6 +18,7 @@ from introspect.results.statistics.contrasts import concept_effects, contrasts_t
 from introspect.results.statistics.detection import detection_table
 from introspect.results.statistics.naming import mutual_information, naming, rank_summary
 from introspect.results.store import Store
+from introspect.results.timing import timing
 from introspect.results.trials import stored_graders
 
 CELL = ["loop", "layer", "strength"]
@@ -27,11 +28,16 @@ COMPARED = ("detected", "identified", "coherent", "refused", "correct")
 
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
-    """Make the tables that this run can have: contrasts, sensitivity, naming, ranks, capability, agreement."""
-    trials, graders = narrow_trials(store), stored_graders(store)
+    """Make the tables that this run can have: contrasts, sensitivity, timing, naming, ranks, capability, agreement."""
+    return infer(narrow_trials(store), stored_graders(store))
+
+
+def infer(trials: pd.DataFrame, graders: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Make the same tables from what `narrow_trials` gives."""
     made = {
         "contrasts": _contrasts(trials),
         "sensitivity": _by_grader(trials, graders, _sensitivity),
+        "timing": timing(trials, graders),
         "naming": _by_grader(trials, graders, _naming),
         "ranks": _ranks(trials),
         "capability": _by_grader(trials, graders, _capability),
@@ -47,7 +53,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
         if not {("injected", "unrelated"), ("none", "unrelated")} <= _there(asked) or "none" not in set(asked["arm"]):
             continue
         cell = _cell(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked.assign(question=_detect_or_not(asked)), cell=cell, pairs=["repeat"])
+        effects = concept_effects(asked.assign(question=_detect_or_not(asked)), cell=cell, pairs=["repeat", "n_loops"])
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)):
             parts.append(table.assign(template=template))
     if not parts:
@@ -77,11 +83,11 @@ def _naming(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     among = trials[trials["options"].notna() & (trials["expected"] == trials["concept"]) & (trials["state"] == "done")]
     rows = []
     for question, asked in among.groupby("question"):
-        habit = asked[asked["arm"] == "none"]
         options = int(asked["options"].str.count('", "').iloc[0]) + 1
         active = asked[asked["arm"] != "none"]
         for place, part in active.groupby(["arm", *_cell(active)], dropna=False):
             injected = part["partner"].fillna(part["concept"])
+            habit = asked[(asked["arm"] == "none") & asked["n_loops"].isin(part["n_loops"])]
             named, alone = part[f"{grader}_answer"], habit[f"{grader}_answer"]
             bits, null, p, _ = mutual_information(injected, named, permutations=499)
             rows.append(
@@ -107,12 +113,13 @@ def _ranks(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Judge from plain questions with nothing injected whether the model can answer at all."""
-    plain = trials[(trials["question"] == "unrelated") & (trials["arm"] == "none")]
-    if plain.empty:
-        return pd.DataFrame()
-    found = capability(plain, correct=f"{grader}_correct")
-    return pd.DataFrame([{"questions": len(plain), **asdict(found)}])
+    """Judge from plain questions with nothing injected whether the model can answer at all, run for so many loops."""
+    plain = trials[(trials["question"] == "unrelated") & (trials["arm"] == "none") & (trials["repeat"] == 0)]
+    rows = []
+    for n_loops, part in plain.groupby("n_loops"):
+        found = capability(part, correct=f"{grader}_correct")
+        rows.append({"n_loops": n_loops, "questions": len(part), **asdict(found)})
+    return pd.DataFrame(rows)
 
 
 def _agreement(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:

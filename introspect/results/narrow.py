@@ -1,7 +1,8 @@
 """The trials of a run without their texts, as the statistics take them. In goes a store, out comes a frame.
 
 Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and
-from the read-out after the last loop `difference` (logit(yes) - logit(no)), `mass` and `concept_rank`.
+from the read-outs `difference` (logit(yes) - logit(no)), `mass` and `concept_rank` after the last loop, and
+`first_yes`, the first loop after which logit(yes) is above logit(no), missing where it never is.
 """
 
 import pandas as pd
@@ -21,6 +22,8 @@ def narrow_trials(store: Store) -> pd.DataFrame:
     table = table.astype({"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str"})
     read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
     table = table.join(read.astype({"difference": "float64", "mass": "float64", "concept_rank": "Int64"}))
+    first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
+    table = table.join(first.astype("Int64"))
     for grader in stored_graders(store):
         table = table.join(_grades(store, grader))
     return table.join(cells_table(store), on="cell").reset_index(drop=True)
@@ -30,7 +33,8 @@ _TEXT = ("concept", "expected", "options", "partner")
 
 
 def _grades(store: Store, grader: str) -> pd.DataFrame:
-    names = [f"{grader}_{name}" for name in (*VERDICTS, "answer")]
+    names = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
     table = pd.DataFrame(store.select(queries.VERDICTS_OF, grader), columns=["n", *names], dtype=object).set_index("n")
-    verdicts = dict.fromkeys(names[:-1], "Int64")
-    return table.astype({**verdicts, names[-1]: "str"}).astype(dict.fromkeys(verdicts, "boolean"))
+    *verdicts, answer, tokens = names
+    table = table.astype({**dict.fromkeys(verdicts, "Int64"), answer: "str", tokens: "Int64"})
+    return table.astype(dict.fromkeys(verdicts, "boolean"))

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from introspect.results.tables import FACTORS
+from introspect.results.rates import FACTORS
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Literal
     **{"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 9},

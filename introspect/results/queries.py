@@ -51,7 +51,7 @@ SPELLED = {
 """Columns that are not one of the database."""
 
 
-GRADE_COLUMNS = ("version", *VERDICTS, "answer", "state", "evidence")
+GRADE_COLUMNS = ("version", *VERDICTS, "answer", "state", "tokens", "evidence")
 """What trials.csv gives of each grader, as `{grader}_{column}`."""
 
 
@@ -85,5 +85,6 @@ NARROW_TRIALS = f"""SELECT trials.n, cell, {", ".join(NARROW)}, {SPELLED["state"
     FROM trials LEFT JOIN responses USING (n) ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
-VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer FROM grades WHERE grader = ?"
+FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"
+VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ?"
 """What the statistics read: no text but the answers in their normal form."""

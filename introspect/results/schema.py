@@ -25,8 +25,8 @@ TABLES = (
     """CREATE TABLE cells (
         cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, question TEXT,
         template TEXT, template_hash TEXT, arm TEXT, sites TEXT, loop INTEGER, layer INTEGER, extract_loop INTEGER,
-        strength REAL, strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL, max_new_tokens INTEGER,
-        decided_by TEXT, json TEXT NOT NULL UNIQUE)""",
+        strength REAL, strength_unit TEXT, vectors_hash TEXT, n_loops INTEGER, temperature REAL, top_p REAL,
+        max_new_tokens INTEGER, decided_by TEXT, json TEXT NOT NULL UNIQUE)""",
     # A seed may need all 64 bits unsigned, which an SQLite INTEGER cannot hold: it is kept as its digits.
     """CREATE TABLE trials (
         n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, cell INTEGER NOT NULL REFERENCES cells(cell),
@@ -46,7 +46,7 @@ TABLES = (
     """CREATE TABLE grades (
         n INTEGER NOT NULL REFERENCES responses(n), grader TEXT NOT NULL, version TEXT NOT NULL,
         detected INTEGER, identified INTEGER, coherent INTEGER, refused INTEGER, evidence TEXT NOT NULL,
-        answer TEXT, correct INTEGER, state TEXT NOT NULL, PRIMARY KEY (n, grader)) WITHOUT ROWID""",
+        answer TEXT, correct INTEGER, state TEXT NOT NULL, tokens INTEGER, PRIMARY KEY (n, grader)) WITHOUT ROWID""",
     "CREATE TABLE errors (n INTEGER PRIMARY KEY REFERENCES trials(n), message TEXT NOT NULL, at TEXT NOT NULL)",
 )
 
@@ -58,7 +58,7 @@ INSERT_TRIAL = f"INSERT INTO trials VALUES (NULL{', ?' * 9}) ON CONFLICT (id) DO
 INSERT_RESPONSE = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_MEASURE = "INSERT INTO measures VALUES (?, ?, ?, ?, ?)"
-REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 10})"
+REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 11})"
 REPLACE_ERROR = f"INSERT OR REPLACE INTO errors VALUES ({NUMBER}, ?, ?)"
 
 DONE = "SELECT id FROM responses CROSS JOIN trials USING (n)"
@@ -70,7 +70,7 @@ ANSWER = "text, token_ids, finish_reason, vector_norm, residual_norm"
 """Columns from which `response_from_rows` makes a response, with its read-outs."""
 READOUT = "loop, logit_yes, logit_no, mass, entropy, options, concept_rank"
 MEASURE = "name, loop, layer, value"
-GRADE = "grader, version, detected, identified, coherent, refused, evidence, answer, correct, state"
+GRADE = "grader, version, detected, identified, coherent, refused, evidence, answer, correct, state, tokens"
 
 
 def cell_row(trial: Trial) -> Row:
@@ -139,16 +139,16 @@ def _readout(row: Sequence[Any]) -> Readout:  # Any: as above
 def grade_row(grade: Grade) -> Row:
     """Flatten a grade; an unknown verdict is None."""
     verdicts = (grade.detected, grade.identified, grade.coherent, grade.refused)
-    rest = (grade.evidence, grade.answer, grade.correct, grade.state)
+    rest = (grade.evidence, grade.answer, grade.correct, grade.state, grade.tokens)
     return (grade.trial_id, grade.grader, grade.version, *verdicts, *rest)
 
 
 def grade_from_row(trial_id: str, row: Sequence[Any]) -> Grade:  # Any: names, numbers and text
     """Read a grade written by `grade_row`."""
-    grader, version, *verdicts, evidence, answer, correct, state = row
+    grader, version, *verdicts, evidence, answer, correct, state, tokens = row
     detected, identified, coherent, refused = map(_bool, verdicts)
     found = Grade(trial_id, grader, version, detected, identified, coherent, refused, evidence)
-    return replace(found, answer=answer, correct=_bool(correct), state=state)
+    return replace(found, answer=answer, correct=_bool(correct), state=state, tokens=tokens)
 
 
 def _bool(value: int | None) -> bool | None:

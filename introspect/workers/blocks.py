@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from introspect.grading import Grader
+from introspect.grading.timing import graded
 from introspect.injection.engine import Engine
 from introspect.injection.stream import Result, blocks, run_all
 from introspect.injection.work import Work
@@ -52,5 +53,6 @@ def run_block(engine: Engine, block: Block, rows: int, graders: Sequence[Grader]
     before = Work(engine.work.done, engine.work.least)
     results = [result for part in run_all(engine, block.trials, rows) for result in part]
     answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
-    grades = [grader(trial, response) for trial, response in answered for grader in graders]
+    decode = engine.tap.looped.decode
+    grades = [graded(grader, trial, response, decode) for trial, response in answered for grader in graders]
     return Outcome(block, results, grades, Work(engine.work.done - before.done, engine.work.least - before.least))

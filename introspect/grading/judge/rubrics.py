@@ -16,8 +16,9 @@ from jinja2 import UndefinedError
 
 from introspect.errors import InputError, unknown
 from introspect.grading.judge.replies import Question
-from introspect.grading.picking import DETECTION, REPEATING, SILENT
+from introspect.grading.picking import DETECTION, REPEATING
 from introspect.prompts.template import ENVIRONMENT, Template
+from introspect.protocols import SILENT
 from introspect.records import Trial
 
 RUBRICS = {

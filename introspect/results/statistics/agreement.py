@@ -1,6 +1,7 @@
 """Agreement of two graders, and rates corrected for what one of them gets wrong. In go verdicts of the same trials.
 
-A verdict that either grader did not give is in no figure and is counted apart.
+A verdict that either grader did not give is in no figure and is counted apart. Given the trials' concepts and sampling
+weights, shares are weighted and intervals are those of as many independent trials as the sample is worth.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from introspect.results.statistics.intervals import wilson
+from introspect.results.statistics.sizes import effective_size
 
 DRAWS = 4000
 
@@ -35,12 +37,12 @@ class Agreement:
 class Calibration:
     """A grader against the truth, say human labels, as counts; the rates are NaN where nothing was counted."""
 
-    hits: int
-    yes: int
-    """Trials that are truly yes, of which the grader calls `hits` yes."""
+    hits: float
+    yes: float
+    """Trials that are truly yes, of which the grader calls `hits` yes; as many as the labels are worth."""
 
-    rejections: int
-    no: int
+    rejections: float
+    no: float
     """Trials that are truly no, of which the grader calls `rejections` no."""
 
     unknown: int
@@ -57,28 +59,43 @@ class Calibration:
         return _rate(self.rejections, self.no)
 
 
-def agreement(first: pd.Series, second: pd.Series, *, confidence: float = 0.95, seed: int = 0) -> Agreement:
-    """Give Cohen's kappa of two graders' verdicts on the same trials, row by row.
+def agreement(
+    first: pd.Series,
+    second: pd.Series,
+    *,
+    concepts: pd.Series | None = None,
+    weights: pd.Series | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Agreement:
+    """Give Cohen's kappa of two graders' verdicts, or answers, on the same trials, row by row.
 
-    The interval is that of kappa under tables drawn from Dirichlet(counts + 1/4), since the usual standard error is 0
-    where the graders never disagree. Kappa is undefined where both give one and the same verdict throughout.
+    The interval is that of kappa under tables drawn from Dirichlet(counts + 1 / cells), since the usual standard error
+    is 0 where the graders never disagree. Kappa is undefined where both give one and the same verdict throughout.
+    `n` and `same` count trials as they are.
     """
-    counts = _two_by_two(first, second)
-    rng = np.random.default_rng(seed)
+    one, other, about, shares = _where_both(first, second, concepts, weights)
+    counts, weighted = _cross(one, other), _cross(one, other, shares)
+    same = pd.Series(one.to_numpy() == other.to_numpy())
     kappa, low, high = np.nan, np.nan, np.nan
-    if max(np.diag(counts)) < counts.sum():
-        kappa = float(cohens_kappa(counts, return_results=False))
-        drawn = _kappa(rng.dirichlet(counts.ravel() + 0.25, DRAWS).reshape(-1, 2, 2))
+    if len(counts) and max(np.diag(counts)) < counts.sum():
+        kappa = float(cohens_kappa(weighted, return_results=False))
+        sized = weighted / weighted.sum() * effective_size(same, about, shares)
+        rng = np.random.default_rng(seed)
+        drawn = _kappa(rng.dirichlet(sized.ravel() + 1 / sized.size, DRAWS).reshape(-1, *sized.shape))
         low, high = (float(each) for each in np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]))
     unknown = int(first.isna().sum()), int(second.isna().sum())
     return Agreement(int(counts.sum()), int(np.trace(counts)), *unknown, kappa, low, high)
 
 
-def calibration(verdicts: pd.Series, labels: pd.Series) -> Calibration:
+def calibration(
+    verdicts: pd.Series, labels: pd.Series, *, concepts: pd.Series | None = None, weights: pd.Series | None = None
+) -> Calibration:
     """Count a grader's verdicts against labels taken as the truth, row by row."""
-    counts = _two_by_two(labels, verdicts)
-    unknown = len(labels) - int(counts.sum())
-    return Calibration(int(counts[1, 1]), int(counts[1].sum()), int(counts[0, 0]), int(counts[0].sum()), unknown)
+    truth, given, about, shares = _where_both(labels, verdicts, concepts, weights)
+    truth, right = truth.astype(bool), truth.astype(bool) == given.astype(bool)
+    yes, no = (_counted(right, side, about, shares) for side in (truth, ~truth))
+    return Calibration(*yes, *no, unknown=len(labels) - len(truth))
 
 
 def corrected_rate(k: float, n: float, grader: Calibration, *, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -104,17 +121,40 @@ def corrected_rate(k: float, n: float, grader: Calibration, *, confidence: float
     return float(np.clip(value, 0, 1)), float(low), float(high)
 
 
-def _two_by_two(first: pd.Series, second: pd.Series) -> NDArray[np.int64]:
-    """Count verdicts that both gave, no before yes, the first grader's in rows."""
+def _where_both(
+    first: pd.Series, second: pd.Series, *beside: pd.Series | None
+) -> tuple[pd.Series, pd.Series, pd.Series | None, pd.Series | None]:
+    """Give the rows for which both graders have a verdict, with what belongs to them."""
     assert len(first) == len(second), f"{len(first)} verdicts against {len(second)}"
     both = first.notna().to_numpy() & second.notna().to_numpy()
-    rows, columns = (verdicts[both].astype(bool).to_numpy().astype(int) for verdicts in (first, second))
-    return np.bincount(2 * rows + columns, minlength=4).reshape(2, 2)
+    about, shares = (None if each is None else each[both].reset_index(drop=True) for each in beside)
+    return first[both].reset_index(drop=True), second[both].reset_index(drop=True), about, shares
+
+
+def _counted(
+    right: pd.Series, side: pd.Series, concepts: pd.Series | None, weights: pd.Series | None
+) -> tuple[float, float]:
+    """Count the verdicts that are right on one side of the truth, and all, in independent trials."""
+    if not side.any():
+        return 0.0, 0.0
+    about, shares = (None if each is None else each[side] for each in (concepts, weights))
+    size = effective_size(right[side], about, shares)
+    return min(float(np.average(right[side], weights=shares)), 1.0) * size, size
+
+
+def _cross(first: pd.Series, second: pd.Series, weights: pd.Series | None = None) -> NDArray[np.float64]:
+    """Count verdicts, no before yes, the first grader's in rows; answers by name."""
+    yes_no = first.dtype != "str" and second.dtype != "str"
+    categories = [False, True] if yes_no else sorted({*first, *second})
+    rows, columns = (pd.Categorical(each, categories=categories).codes.astype(int) for each in (first, second))
+    assert not len(rows) or min(rows.min(), columns.min()) >= 0, f"verdicts beside {categories}"
+    size = len(categories)
+    return np.bincount(size * rows + columns, weights, minlength=size * size).astype(float).reshape(size, size)
 
 
 def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give kappa of tables of shares, (draw, 2, 2)."""
-    observed = tables[:, 0, 0] + tables[:, 1, 1]
+    """Give kappa of tables of shares, (draw, category, category)."""
+    observed = np.trace(tables, axis1=1, axis2=2)
     expected = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
     return np.asarray((observed - expected) / (1 - expected))
 
@@ -124,6 +164,6 @@ def _corrected(rate: float, sensitivity: float, specificity: float) -> float:
     return float((rate + specificity - 1) / youden) if youden > 0 else np.nan
 
 
-def _rate(k: int, n: int) -> tuple[float, float, float]:
+def _rate(k: float, n: float) -> tuple[float, float, float]:
     low, high = wilson(k, n)
     return (k / n if n else np.nan), float(low), float(high)

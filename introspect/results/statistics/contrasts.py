@@ -95,7 +95,8 @@ def _check(asked: pd.DataFrame, detect: str, unrelated: str) -> None:
 def _shifts(asked: pd.DataFrame, cell: list[str], unit: list[str]) -> pd.DataFrame:
     """Give each unit's mean difference minus that of its control, missing where either is."""
     controls = _complete_means(asked[asked["arm"] == "none"], unit, "difference").rename("control").reset_index()
-    arms = _complete_means(asked[asked["arm"].isin(EFFECTS)], [*cell, "arm", *unit], "difference").reset_index()
+    keys = list(dict.fromkeys([*cell, "arm", *unit]))
+    arms = _complete_means(asked[asked["arm"].isin(EFFECTS)], keys, "difference").reset_index()
     joined = arms.merge(controls, on=unit, how="left", validate="many_to_one")
     return joined.assign(shift=joined["difference"] - joined["control"])
 

@@ -86,9 +86,17 @@ def _comparisons(
     arms = {arm: _by_cell(trials[trials["arm"] == arm], cell) for arm in ("injected", *controls)}
     for place, injected in arms["injected"].items():
         for control in (each for each in controls if arms[each]):
-            places = dict.fromkeys((place, (None,) * len(cell)))
-            found = [arms[control][each] for each in places if each in arms[control]]
+            found = [part for key, part in arms[control].items() if _serves(key, place, cell)]
             yield place, control, injected, pd.concat(found) if found else injected.iloc[:0]
+
+
+def _serves(control: tuple[object, ...], place: tuple[object, ...], cell: list[str]) -> bool:
+    """Tell whether a control is one for the cell: of the same place, or without a site and else alike."""
+    if control == place:
+        return True
+    of_site = [number for number, name in zip(control, cell, strict=True) if name in CELL]
+    alike = all(mine is None or mine == theirs for mine, theirs in zip(control, place, strict=True))
+    return alike and all(number is None for number in of_site)
 
 
 def _by_cell(trials: pd.DataFrame, cell: list[str]) -> dict[tuple[object, ...], pd.DataFrame]:

@@ -90,7 +90,7 @@ def rank_summary(
     The reciprocal is of rank + 1. Intervals are percentiles over concepts, since a median has no use of BCa.
     """
     known = ranks.notna()
-    places, names = pd.factorize(concepts[known])
+    places, names = pd.factorize(concepts[known], sort=True)
     found, columns = np.unique(ranks[known].to_numpy(dtype=float), return_inverse=True)
     counts = np.zeros((len(names), len(found)))
     np.add.at(counts, (places, columns), 1)

@@ -1,0 +1,132 @@
+"""The commands about graders: `label` writes a sheet for human labels, `agree` compares graders with it and each other."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from introspect.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Sheet = Annotated[Path | None, typer.Option(help="The sheet; default: labels.csv in the run. Never overwritten.")]
+Graders = Annotated[str | None, typer.Option(help="Graders of the run to compare, such as rules,judge; default: all.")]
+Labels = Annotated[Path | None, typer.Option(help="The sheet of `introspect label`, filled in with yes and no.")]
+
+
+def label(
+    run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
+    n: Annotated[int, typer.Option("--n", help="Answers to be labelled, the same number from every cell.")] = 100,
+    out: Sheet = None,
+    seed: Annotated[int, typer.Option(help="Which answers are drawn, and in which order.")] = 0,
+) -> None:
+    """Write a sheet for human labels: drawn evenly over the cells, shuffled, blind to the arm and the site.
+
+    Fill in yes or no; leave empty what you cannot tell. Example: introspect label runs/demo --n 200
+    """
+    from introspect.cli.printing import OUT, print_written
+    from introspect.results.labels import write_sheet
+    from introspect.results.store import Store
+
+    path = run / "labels.csv" if out is None else out
+    with Store.open(run) as store:
+        written = write_sheet(store, path, n=n, seed=seed)
+    print_written(f"{written} answers to label", [path])
+    OUT.print(f"fill in what to_fill_in names, then: introspect agree {run} --labels {path}", markup=False)
+
+
+def agree(
+    run: Annotated[Path, typer.Argument(help="Folder of a sweep.")], labels: Labels = None, graders: Graders = None
+) -> None:
+    """Compare graders with one another and with human labels, and correct the rates by what the labels say.
+
+    Kappa, sensitivity and specificity come with 95% intervals. Example: introspect agree runs/demo --labels sheet.csv
+    """
+    from introspect.cli.printing import OUT, print_written
+    from introspect.results.agreeing import agreement_table, corrected_table, uncovered
+    from introspect.results.files import write_table
+    from introspect.results.labelled import with_labels
+    from introspect.results.labels import answered_trials
+    from introspect.results.store import Store
+    from introspect.results.trials import stored_graders
+
+    with Store.open(run) as store:
+        chosen = _chosen(run, stored_graders(store), graders, alone=labels is not None)
+        trials = answered_trials(store)
+    made = {}
+    if labels is not None:
+        trials = with_labels(trials, labels, run)
+        made["corrected"] = corrected_table(trials, chosen)
+    made = {"agreement": agreement_table(trials, chosen), **made}
+    if made["agreement"].empty:
+        raise InputError(f"{run}: {_sides(chosen, labels)} have no verdict on the same measure to compare")
+    _print_agreement(made["agreement"])
+    if labels is not None:
+        _print_corrected(made["corrected"])
+        for group in uncovered(trials):
+            OUT.print(f"no label of {group}: the labels say nothing about it", markup=False)
+    print_written("tables", [write_table(run, name, table) for name, table in made.items()])
+
+
+def _chosen(run: Path, stored: list[str], graders: str | None, *, alone: bool) -> list[str]:
+    from introspect.selection import names
+
+    chosen = stored if graders is None else names(graders, stored, option="graders", kind="grader of this run")
+    if not chosen or (len(chosen) == 1 and not alone):
+        there = f"one grader, {chosen[0]}" if chosen else "no grader"
+        raise InputError(
+            f"{run}: {there}, and nothing to compare it with; give --labels, or add one: introspect grade --grader logits"
+        )
+    return chosen
+
+
+def _sides(graders: list[str], labels: Path | None) -> str:
+    return ", ".join([*graders, *([] if labels is None else [str(labels)])])
+
+
+def _print_agreement(table: "pd.DataFrame") -> None:
+    """Print kappa of every two, and what labels say about a grader, a measure a line."""
+    from introspect.cli.printing import OUT, print_rows
+
+    beside = [name for name in ("sensitivity", "specificity") if name in table]
+    rows = [
+        (
+            *(row["first"], row["second"], row["measure"], row["n"], row["same"]),
+            *(f"{row['unknown_first']}, {row['unknown_second']}", between(row, "kappa", "low", "high")),
+            *(between(row, name, f"{name}_low", f"{name}_high") for name in beside),
+        )
+        for _, row in table.iterrows()
+    ]
+    print_rows(("first", "second", "measure", "n", "same", "unknown", "kappa", *beside), rows)
+    if table["kappa"].isna().any():
+        OUT.print("no kappa where both sides give one and the same verdict throughout")
+
+
+def _print_corrected(table: "pd.DataFrame") -> None:
+    """Print the rates of each arm before and after the correction; those of each cell are in the table."""
+    from introspect.cli.printing import OUT, print_rows
+
+    arms = table[table["pooled"] == "arm"]
+    rows = [
+        (
+            *(row["grader"], row["measure"], row["template"], row["question"], row["arm"], f"{row['k']}/{row['n']}"),
+            *(between(row, name, *(f"{start}low", f"{start}high")) for name, start in RATES),
+        )
+        for _, row in arms.iterrows()
+    ]
+    OUT.print("")
+    print_rows(("grader", "measure", "template", "question", "arm", "k/n", "graded", "corrected by the labels"), rows)
+    if arms["corrected"].isna().any():
+        OUT.print("no correction where no label is yes, or none is no, or the grader is no better than a coin")
+
+
+RATES = (("rate", ""), ("corrected", "corrected_"))
+"""A rate in the table, and what its bounds begin with."""
+
+
+def between(row: Any, value: str, low: str, high: str) -> str:  # Any: a row of a table
+    """Write a value with its interval; nothing where there is none."""
+    if row[value] != row[value]:
+        return ""
+    return f"{row[value]:.2f} [{row[low]:.2f}, {row[high]:.2f}]"

@@ -1,0 +1,5 @@
+"""Placeholder."""
+def best() -> None:
+    """x."""
+def power() -> None:
+    """x."""

@@ -1,0 +1,44 @@
+"""Differences over concepts, for the headline. In go values by concept, out come means with interval and sign-flip test.
+
+The concept is the unit: its trials are averaged first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from introspect.results.statistics import mean_interval
+from introspect.results.statistics.flips import sign_flips
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean over concepts; NaN where there are too few."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    concepts: int
+
+
+def over_concepts(values: pd.Series) -> Difference:
+    """Test whether the mean of values, one a concept, is 0; missing ones are left out."""
+    known = values.dropna().to_numpy(dtype=float)
+    if len(known) == 0:
+        return Difference(np.nan, np.nan, np.nan, np.nan, 0)
+    return Difference(*mean_interval(known), float(sign_flips(known[:, None]).p[0]), len(known))
+
+
+def between_arms(trials: pd.DataFrame, column: str, first: str, second: str) -> Difference:
+    """Give how much higher a column is in one arm than in another, paired by concept."""
+    means = trials.groupby(["arm", "concept"])[column].mean().unstack("concept")
+    if not {first, second} <= set(means.index):
+        return over_concepts(pd.Series(dtype=float))
+    return over_concepts(means.loc[first] - means.loc[second])
+
+
+def against(trials: pd.DataFrame, column: str, value: float) -> Difference:
+    """Give how much higher a column is than a value."""
+    return over_concepts(trials.groupby("concept")[column].mean() - value)

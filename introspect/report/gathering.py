@@ -1,0 +1,83 @@
+"""All that a report is made of, read from the store once. In goes a store, come out tables, counts and the manifest."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from introspect.report.planned import Counts, planned
+from introspect.results.inference import inferences
+from introspect.results.narrow import narrow_trials
+from introspect.results.store import Store
+from introspect.results.tables import rates, summaries
+from introspect.results.trials import alike_table, cells_table, stored_graders
+
+PREFERRED = "rules"
+"""The grader by which trials are sorted into outcomes, where it has graded."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A run as it stands; each part is made when it is first asked for."""
+
+    store: Store
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:  # Any: JSON
+        """Give what the run was made with."""
+        return self.store.manifest
+
+    @cached_property
+    def planned(self) -> Counts | None:
+        """Give how many trials were planned, None where that is not known."""
+        return planned(self.manifest)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """Give one row a trial, without the texts."""
+        return narrow_trials(self.store)
+
+    @cached_property
+    def graders(self) -> list[str]:
+        """List the graders that have graded, the preferred one first."""
+        return sorted(stored_graders(self.store), key=lambda name: (name != PREFERRED, name))
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no trial was stored."""
+        return self.trials.empty
+
+    @property
+    def is_graded(self) -> bool:
+        """Tell whether there are rates: some trial was graded, or all of them failed."""
+        return not self.is_empty and (bool(self.graders) or not (self.trials["state"] == "done").any())
+
+    @cached_property
+    def inferences(self) -> dict[str, pd.DataFrame]:
+        """Give the tables of the statistics that this run can have."""
+        return {} if self.is_empty else inferences(self.store)
+
+    @cached_property
+    def summaries(self) -> dict[str, pd.DataFrame]:
+        """Give the tables that figures are drawn from; none where there are no grades."""
+        return summaries(self.store) if self.is_graded else {}
+
+    @property
+    def capability(self) -> pd.Series | None:
+        """Give whether the model can answer at all, by the preferred grader; None where no plain question was asked."""
+        table = self.inferences.get("capability")
+        return None if table is None else self._by_preferred(table).iloc[0]
+
+    def rates(self, *by: str) -> pd.DataFrame:
+        """Give the rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
+        if not self.is_graded:
+            return pd.DataFrame()
+        parts, cells = [], cells_table(self.store)
+        for grader in self.graders or [PREFERRED]:
+            part = rates(alike_table(self.store, cells, grader), by=by, grader=grader)
+            parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)
+        return pd.concat(parts, ignore_index=True)
+
+    def _by_preferred(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table[table["grader"] == self.graders[0]]

@@ -1,0 +1,105 @@
+"""The tables of a report in LaTeX, with booktabs. In goes a store, out come the texts of files by name.
+
+`report` is a document that holds all of them; the others are for \\input. Every text is escaped: what pdflatex has no
+letter for is written as its number, so that the files compile with any engine.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from introspect.report import asked, rated
+from introspect.report.gathering import Findings
+from introspect.report.headline import headline
+from introspect.report.inferred import inferred
+from introspect.report.sheets import Sheet
+from introspect.report.spelling import escaped
+from introspect.results.store import Store
+
+DOCUMENT = "report"
+ROWS = 40
+"""Rows of one table; more go into another, on a page of its own."""
+WIDE = 85
+"""Characters of a line above which a table is shrunk to the width of the text."""
+COMMANDS = {
+    **{each: f"\\{each}" for each in "&%$#_{}"},
+    **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
+    **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\textquotedbl{}", "'": "\\textquotesingle{}"},
+    **{"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "\N{EM DASH}": "---", "\N{MULTIPLICATION SIGN}": "$\\times$"},
+    **{"\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''", "`": "\\textasciigrave{}"},
+    **{"[": "{[}", "]": "{]}", "\n": " ", "-": "{-}"},
+}
+"""Of characters that are not themselves; a bracket after a line's end would be read as its option."""
+
+
+def latex_tables(store: Store) -> dict[str, str]:
+    """Make all tables that the run can have, and the document that holds them."""
+    found = Findings(store)
+    sheets = [] if found.is_empty else [asked.counts(found), rated.controls(found), rated.doses(found)]
+    kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
+    tables = {each.name: "\n\\clearpage\n".join(_tables(each)) for each in kept}
+    return {**tables, DOCUMENT: _document([asked.standing(found), *headline(found)], list(tables))}
+
+
+def escape(text: str) -> str:
+    """Write text so that LaTeX prints it and does nothing else."""
+    return "".join(COMMANDS.get(c, c) if c in COMMANDS or c.isascii() else _numbered(c) for c in escaped(text))
+
+
+def _numbered(character: str) -> str:
+    return f"\\texttt{{U+{ord(character):04X}}}"
+
+
+def _tables(sheet: Sheet) -> Iterator[str]:
+    """Give the table, in several where it has many rows."""
+    chunks = [sheet.rows[start : start + ROWS] for start in range(0, len(sheet.rows), ROWS)]
+    for place, rows in enumerate(chunks):
+        more = f" ({place + 1} of {len(chunks)})" if len(chunks) > 1 else ""
+        label = f"tab:{sheet.name}" + (f"-{place + 1}" if place else "")
+        note = f" {sheet.note}" if place == 0 else ""
+        yield _table(f"{sheet.title}{more}.{note}", label, sheet.header, rows)
+
+
+def _table(caption: str, label: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    tabular = [
+        f"\\begin{{tabular}}{{@{{}}{'l' * len(header)}@{{}}}}",
+        "\\toprule",
+        _line(header),
+        "\\midrule",
+        *map(_line, rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+    ]
+    width = sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True))
+    if width > WIDE:
+        tabular = ["\\resizebox{\\linewidth}{!}{%", *tabular[:-1], f"{tabular[-1]}}}"]
+    return "\n".join(
+        [
+            "% needs booktabs and graphicx",
+            "\\begin{table}[htbp]",
+            "\\centering\\small",
+            f"\\caption{{{escape(caption)}}}\\label{{{label}}}",
+            *tabular,
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _line(texts: Sequence[str]) -> str:
+    return " & ".join(map(escape, texts)) + " \\\\"
+
+
+def _document(sentences: Sequence[str], names: Sequence[str]) -> str:
+    inputs = [line for name in names for line in (f"\\input{{{name}.tex}}", "\\clearpage")]
+    return "\n".join(
+        [
+            "% all tables of the report; compile it in this folder",
+            "\\documentclass{article}",
+            "\\usepackage[T1]{fontenc}",
+            "\\usepackage{booktabs,graphicx,textcomp}",
+            "\\begin{document}",
+            *(f"{escape(sentence)}\n" for sentence in sentences),
+            *inputs,
+            "\\end{document}",
+            "",
+        ]
+    )

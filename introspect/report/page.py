@@ -1,0 +1,72 @@
+"""The page: one HTML file that needs nothing else, made anew from the store. In goes a store, out comes its text.
+
+No script, no network: figures are data URIs, the style is inside, and the page forbids itself all else. Every text is
+escaped by jinja2, and what cannot be seen of it is made visible.
+"""
+
+from importlib.metadata import version
+
+from jinja2 import PackageLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from introspect.report import asked, rated
+from introspect.report.examples import EACH, absent, by_question, outcomes
+from introspect.report.gathering import PREFERRED, Findings
+from introspect.report.headline import headline
+from introspect.report.inferred import OVERALL, inferred
+from introspect.report.pictures import pictures
+from introspect.report.spelling import escaped, interval, number, visible
+from introspect.results.panels import ARM_LABELS
+from introspect.results.store import Store
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(
+    loader=PackageLoader("introspect.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=visible,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters |= {"number": number, "escaped": escaped}
+PACKAGE = "introspect-loops"
+MOST_ROWS = 200
+"""Rows of a table that are shown; the CSV files have them all."""
+
+
+def page(store: Store) -> str:
+    """Make the report of a run as it stands; the same store gives the same text."""
+    found = Findings(store)
+    grader = next(iter(found.graders), PREFERRED)
+    came_out = outcomes(store, grader)
+    return ENVIRONMENT.get_template("page.html.j2").render(
+        version=version(PACKAGE),
+        folder=store.folder.resolve().name,
+        standing=asked.standing(found),
+        headline=headline(found),
+        settings=asked.settings(found),
+        wordings=asked.wordings(found),
+        counts=None if found.is_empty else asked.counts(found),
+        why=_why(found),
+        controls=rated.controls(found),
+        doses=rated.doses(found),
+        strengths=rated.strengths(found),
+        pictures=pictures(found.summaries),
+        sheets=inferred(found),
+        overall=OVERALL,
+        graders=found.graders,
+        grader=grader,
+        outcomes=list(by_question(came_out)),
+        absent=absent(came_out),
+        each=EACH,
+        manifest=asked.manifest_entries(found),
+        most_rows=MOST_ROWS,
+        arm_labels=ARM_LABELS,
+        interval=interval,
+    )
+
+
+def _why(found: Findings) -> str:
+    """Say why there are no rates; empty where there are."""
+    if found.is_empty:
+        return "this run holds no trial yet"
+    return "" if found.is_graded else "no answer of this run has been graded; introspect grade does that"

@@ -1,0 +1,27 @@
+"""How many independent trials a sample is worth. In go values with their concepts and weights, out comes a number.
+
+Unequal weights and trials of the same concept both make a sample worth less than it counts.
+"""
+
+import numpy as np
+import pandas as pd
+
+from introspect.results.statistics.power import design_effect, intraclass_correlation
+
+
+def effective_size(values: pd.Series, concepts: pd.Series | None = None, weights: pd.Series | None = None) -> float:
+    """Give n / (1 + cv(weights)^2) / (1 + (m - 1) * icc), the effective sample size of Kish (1987).
+
+    m is the number of trials that a trial shares its concept with, itself counted, on average. Where the correlation
+    is unknown, since nothing varies, all trials of a concept count as one.
+    """
+    if values.empty:
+        return 0.0
+    shares = np.ones(len(values)) if weights is None else weights.to_numpy(dtype=float)
+    size = float(shares.sum() ** 2 / (shares**2).sum())
+    if concepts is None:
+        return size
+    trials = pd.DataFrame({"concept": concepts.to_numpy(), "value": values.to_numpy(dtype=float)})
+    per_concept = trials["concept"].value_counts().to_numpy(dtype=float)
+    icc = intraclass_correlation(trials, "value")
+    return size / design_effect(float((per_concept**2).sum() / per_concept.sum()), 1.0 if np.isnan(icc) else icc)
