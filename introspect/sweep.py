@@ -28,7 +28,7 @@ from introspect.records import Response
 from introspect.regrading import regrade
 from introspect.results.figures import write_figures
 from introspect.results.store import Store
-from introspect.results.tables import write_tables
+from introspect.results.tables import summaries, write_tables
 from introspect.workers import crew
 from introspect.workers.blocks import Block, Outcome, cut, run_block
 from introspect.workers.driver import hand_out
@@ -76,7 +76,8 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
         work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True, decode=laboratory.tap.looped.decode)
-        tables, figures = write_tables(store), write_figures(store)
+        made = summaries(store)
+        tables, figures = write_tables(store, made), write_figures(store, made)
         return Swept(options.folder, store.count(), store.count("error"), work, tables, figures)
 
 

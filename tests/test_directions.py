@@ -1,11 +1,11 @@
-"""What is added: the concept's vector, or a random direction of exactly its norm."""
+"""What is added in each arm: the concept's vector or another one, always of exactly its norm where it is a control."""
 
 import pytest
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.injection.directions import added_vector, random_direction
+from introspect.injection.directions import added_vector, permutation, random_direction
 from introspect.records import Injection, Site, Trial
 from tests.made import trial
 
@@ -23,6 +23,52 @@ def test_the_injected_arm_adds_strength_times_the_vector() -> None:
     vector = VECTORS.values[0, 1, 0].double()
     assert torch.equal(added_vector(at(-1.5), SITE, VECTORS), -1.5 * vector)
     assert torch.equal(added_vector(at(1.0, extract_loop=2), SITE, VECTORS), VECTORS.values[0, 2, 0].double())
+
+
+def test_the_negated_arm_adds_the_opposite() -> None:
+    assert torch.equal(added_vector(at(arm="negated"), SITE, VECTORS), -added_vector(at(), SITE, VECTORS))
+
+
+def test_the_shuffled_arm_adds_the_same_numbers_in_an_order_of_the_trial_alone() -> None:
+    whole, shuffled = (added_vector(at(arm=arm), SITE, VECTORS) for arm in ("injected", "shuffled"))
+    assert torch.equal(shuffled.sort().values, whole.sort().values)
+    assert not torch.equal(shuffled, whole)
+    order = permutation(7, 64)
+    for site in (Site(0, 0), Site(2, 1)):
+        for strength in (1.0, -3.0):
+            made = added_vector(at(strength, arm="shuffled", seed=7), site, VECTORS)
+            assert torch.equal(made, strength * VECTORS.at("dust", site).double()[order])
+    assert not torch.equal(permutation(8, 64), order)
+    assert torch.equal(order.sort().values, torch.arange(64))
+
+
+def test_orders_are_drawn_evenly() -> None:
+    firsts = torch.stack([permutation(seed, 8) for seed in range(4000)])[:, 0]
+    counts = torch.bincount(firsts, minlength=8)
+    assert (counts - 500).abs().max() < 5 * (4000 / 8 * 7 / 8) ** 0.5  # five standard errors
+
+
+def test_the_wrong_arm_adds_the_vector_of_the_partner() -> None:
+    wrong = at(arm="wrong", concept="void", partner="dust")
+    assert torch.equal(added_vector(wrong, SITE, VECTORS), added_vector(at(concept="dust"), SITE, VECTORS))
+
+
+@pytest.mark.parametrize("n_words", [2, 3, 12])
+def test_the_partner_is_the_other_concept_of_the_least_mean_cosine_over_all_sites(n_words: int) -> None:
+    words = tuple(f"word{number}" for number in range(n_words))
+    values = torch.randn(n_words, 3, 2, 16, generator=torch.Generator().manual_seed(1)) + 0.5
+    vectors = ConceptVectors(words, values, {})
+    sites = [Site(loop, layer) for loop in range(3) for layer in range(2)]
+    cosines = torch.stack([vectors.cosines(site) for site in sites]).mean(0)
+    for index, word in enumerate(words):
+        partner = words.index(vectors.partners()[word])
+        assert partner != index
+        assert cosines[index, partner] == min(cosines[index, other] for other in range(n_words) if other != index)
+
+
+def test_one_concept_alone_has_no_partner() -> None:
+    with pytest.raises(InputError, match="1 concepts: the arm wrong needs at least 2"):
+        ConceptVectors(("dust",), torch.ones(1, 1, 1, 4), {}).partners()
 
 
 def test_a_random_direction_has_exactly_the_norm_of_the_vector() -> None:
@@ -57,12 +103,18 @@ def test_random_directions_are_spread_evenly() -> None:
     assert torch.allclose(made.T @ made / 4000, torch.eye(8).double() / 8, atol=0.01)
 
 
-@pytest.mark.parametrize("arm", ["injected", "random"])
+@pytest.mark.parametrize("arm", ["injected", "random", "negated", "shuffled"])
 def test_in_residual_units_the_norm_is_strength_times_residual_norm(arm: str) -> None:
     made = added_vector(at(0.5, unit="residual", arm=arm), SITE, VECTORS, residual_norm=12.0)
     assert made.norm().item() == pytest.approx(6.0, rel=1e-14)
     unscaled = added_vector(at(1.0, arm=arm), SITE, VECTORS)
     assert torch.allclose(made / made.norm(), unscaled / unscaled.norm())
+
+
+@pytest.mark.parametrize("arm", ["injected", "random", "negated", "shuffled"])
+def test_in_nats_the_vector_is_multiplied_with_what_gives_the_dose(arm: str) -> None:
+    made = added_vector(at(0.25, unit="kl", arm=arm), SITE, VECTORS, multiplier=3.0)
+    assert torch.equal(made, added_vector(at(3.0, arm=arm), SITE, VECTORS))
 
 
 def test_a_zero_vector_has_no_direction_to_scale() -> None:

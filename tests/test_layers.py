@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,8 @@ LAYERS = (
     ("injection",),
     ("grading",),
     ("results",),
-    ("analyses",),
     ("options", "regrading", "variation"),
+    ("report",),
     ("laboratory",),
     ("workers",),
     ("sweep", "run"),
@@ -30,8 +30,28 @@ LAYERS = (
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 LIGHT = (
-    *("records", "selection", "prompts", "grading", "options", "regrading", "variation", "run", "injection.plan"),
-    *("results.tables", "results.figures", "results.store", "concepts.sets", "concepts.pairs", "models.shipped"),
+    *(
+        "records",
+        "encoding",
+        "selection",
+        "prompts",
+        "protocols",
+        "grading",
+        "options",
+        "regrading",
+        "variation",
+        "run",
+        "injection.plan",
+    ),
+    *(
+        "results.tables",
+        "results.figures",
+        "results.store",
+        "results.inference",
+        "concepts.sets",
+        "concepts.pairs",
+        "models.shipped",
+    ),
 )
 """Modules that a laptop without torch can use."""
 HEAVY = ("torch", "nnsight", "transformers")
@@ -43,17 +63,33 @@ def room(path: Path) -> str:
 
 def imports(source: str) -> Iterator[str]:
     """Give the dotted name of every import, those inside functions included."""
-    for node in ast.walk(ast.parse(source)):
+    yield from imported(ast.walk(ast.parse(source)))
+
+
+def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield "." * node.level + (node.module or "")
 
 
+def run(source: str) -> Iterator[ast.AST]:
+    """Give every node but those that only a type checker reads."""
+    left: list[ast.AST] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            left += node.orelse
+        else:
+            left += ast.iter_child_nodes(node)
+
+
 def crossings(importer: str, source: str) -> list[str]:
     """List the imports that a room may not make: of a room that is not to its left, relative, or of the root."""
     found = []
-    for name in imports(source):
+    for name in imported(run(source)):
         parts = name.split(".")
         rooms = parts[1:2] if parts[0] == "introspect" else [importer]
         allowed = [each for each in rooms if each == importer or RANK[each] < RANK[importer]]
@@ -80,6 +116,10 @@ def test_the_rule_sees_every_way_to_import_the_wrong_room() -> None:
     assert crossings("results", "from introspect.sweep import run_sweep") == ["introspect.sweep"]
     assert crossings("results", "from introspect import sweep") == ["introspect"]
     assert crossings("results", "from . import store") == ["."]
+    assert crossings("results", "if TYPE_CHECKING:\n    pass\nelse:\n    import introspect.sweep") == [
+        "introspect.sweep"
+    ]
+    assert crossings("encoding", "if TYPE_CHECKING:\n    from introspect.records import Trial") == []
     assert crossings("results", "from introspect.results import schema\nfrom introspect.records import Trial") == []
 
 

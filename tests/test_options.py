@@ -8,30 +8,39 @@ import pytest
 
 from introspect.errors import InputError
 from introspect.options import Options
+from introspect.protocols import PROTOCOLS
 from introspect.records import Site
 
 ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"}
 OTHERWISE: dict[str, Any] = {
-    **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": 2},
+    **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": "2"},
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
-    **{"strength_unit": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
-    **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16"},
+    **{"dose": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
+    **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16", "protocol": "prior", "framings": "sceptical"},
+    **{"questions": "detect", "trial_numbers": "1,2", "split_dose": True, "remaining_loops": 1},
 }
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"arms": "injected,no"}, "unknown arm 'no'; known: injected, none, random"),
+        ({"protocol": "guess"}, "unknown protocol 'guess'; known: detect, prior, thought-or-text, unintended, control"),
+        ({"framings": "rude"}, "unknown framing 'rude'; known: neutral, informative, sceptical, choice, open"),
+        ({"protocol": "prior", "framings": "open"}, "unknown framing 'open'; known: neutral, informative"),
+        ({"framings": ""}, "framings: the list is empty; known: neutral"),
+        ({"questions": "why"}, "unknown question 'why'; known: detect, unrelated"),
+        ({"arms": "injected,no"}, "unknown arm of protocol detect 'no'; known: injected, none, random, wrong"),
+        ({"protocol": "control", "arms": "injected"}, "unknown arm of protocol control 'injected'; known: none"),
         ({"decided_by": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
-        ({"inject": "some"}, "unknown inject mode 'some'; known: each, together"),
-        ({"strength_unit": "kg"}, "unknown strength unit 'kg'; known: vector, residual"),
+        ({"inject": "some"}, "unknown inject mode 'some'; known: each, loops, together"),
+        ({"dose": "kg"}, "unknown dose 'kg'; known: raw, residual, kl"),
         ({"contrast": "mean"}, "unknown contrast 'mean'; known: baseline, pairs"),
         ({"concepts": "dsut"}, "unknown concept 'dsut'.*did you mean"),
         ({"concepts": "nosuch:all"}, "unknown concept set 'nosuch'; known"),
         ({"concepts": "nosuch.csv"}, r"'nosuch.csv' cannot be read"),
+        ({"protocol": "choose", "concepts": "eye,nose"}, "2 concepts: this protocol needs at least 4"),
         ({"contrast": "pairs", "pairs": "nosuch"}, "unknown prompt pairs 'nosuch'"),
         ({"template": "nosuch"}, "unknown template 'nosuch'; known: choose, "),
         ({"template": "plain"}, "template 'plain'.*text"),
@@ -39,7 +48,11 @@ OTHERWISE: dict[str, Any] = {
         ({"workers": 0}, "workers 0: must be at least 1"),
         ({"ray": ""}, "ray '': must be local or the address of a cluster"),
         ({"ray": "auto", "device": "cuda:1"}, "device 'cuda:1' with ray: Ray gives each worker its GPU"),
-        ({"total_loops": 0}, "total_loops 0: must be at least 1"),
+        ({"total_loops": "0"}, "total_loops: '0' must be at least 1"),
+        ({"total_loops": "8-1"}, "total_loops: '8-1' must be at least 1, the smaller number first"),
+        ({"total_loops": "all"}, "total_loops: cannot read 'all'; write 4, 1,2 or 1-8"),
+        ({"remaining_loops": -1}, "remaining_loops -1: must be 0 or more"),
+        ({"trial_numbers": "0"}, "trial_numbers: '0' must be at least 1"),
         ({"repeats": 0}, "repeats 0: must be at least 1"),
         ({"max_new_tokens": 0}, "max_new_tokens 0: must be at least 1"),
         ({"temperature": -1.0}, "temperature -1.0: must be a finite number, 0 or more"),
@@ -110,8 +123,49 @@ def test_the_identity_changes_with_all_that_decides_what_a_run_contains(name: st
 
 
 def test_two_spellings_of_the_same_choice_are_the_same_run() -> None:
-    spelled = Options(strengths="1.0, 2,4.0", arms="none,random,injected")
-    assert spelled.identity() == Options().identity()
+    spelled = Options(strengths="1.0, 2,4.0", arms="none,wrong,random,injected", concepts="nose,eye,skin")
+    assert spelled.identity() == Options(concepts="nose,eye,skin").identity()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_is_asked_by_default_in_its_own_arms_and_in_the_neutral_framing(name: str) -> None:
+    asked = Options(protocol=name)
+    assert set(asked.chosen_arms()) == set(PROTOCOLS[name].arms)
+    assert [(v.question, v.template) for v, _ in asked.variants()] == [
+        (question, question.templates["neutral"]) for question in PROTOCOLS[name].questions
+    ]
+    assert all(variant.template_hash == template.hash for variant, template in asked.variants())
+
+
+def test_framings_are_crossed_with_the_questions_that_have_them() -> None:
+    asked = [(v.question.name, v.template) for v, _ in Options(framings="sceptical,neutral").variants()]
+    assert asked == [("detect", "detect"), ("detect", "detect-sceptical"), ("unrelated", "unrelated")]
+    everything = Options(protocol="detect", framings="all", questions="detect").variants()
+    assert [v.template for v, _ in everything] == list(PROTOCOLS["detect"].questions[0].templates.values())
+
+
+def test_a_template_of_ones_own_takes_the_place_of_the_first_question_only(tmp_path: Path) -> None:
+    (tmp_path / "mine.j2").write_text("<<user>>\n<<inject>>Trial {{ number }}: Well?\n")
+    asked = [(v.question.name, v.template) for v, _ in Options(template=str(tmp_path / "mine.j2")).variants()]
+    assert asked == [("detect", "mine"), ("unrelated", "unrelated")]
+
+
+def test_the_order_in_which_concepts_and_arms_are_named_does_not_matter() -> None:
+    first, second = Options(concepts="skin,nose,eye", arms="none,injected"), Options(concepts="eye,skin,nose")
+    assert first.chosen_contrast().words == second.chosen_contrast().words
+    assert first.chosen_arms() == ("injected", "none")
+
+
+def test_loops_to_run_and_trial_numbers_are_lists_and_ranges() -> None:
+    assert Options(total_loops="1-8").totals(4) == tuple(range(1, 9))
+    assert Options(total_loops="2,1,2").totals(4) == (2, 1)
+    assert Options().totals(4) == (4,)
+    assert Options(trial_numbers="7,1-3").numbers() == (7, 1, 2, 3)
+
+
+@pytest.mark.parametrize(("dose", "unit"), [("raw", "vector"), ("residual", "residual"), ("kl", "kl")])
+def test_a_dose_is_a_unit_of_the_strength(dose: str, unit: str) -> None:
+    assert Options(dose=dose).unit() == unit
 
 
 def test_ray_is_named_with_how_to_install_it_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

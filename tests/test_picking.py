@@ -1,7 +1,7 @@
 """Which of the offered answers a text gives: one of them, exactly named, or nothing is known."""
 
 import pytest
-from made import grade, response, trial
+from made import response, trial
 
 from introspect.grading import GRADERS
 from introspect.grading.picking import DETECTION, YES_OR_NO, is_correct, picked

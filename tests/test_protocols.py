@@ -1,4 +1,4 @@
-"""Protocols: every question can be asked of any tokenizer, chance is what it is said to be, and right answers are right."""
+"""Protocols: every question can be asked of any tokenizer, chance is what it is said to be, right answers are right."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from introspect.concepts.sets import load_concepts
 from introspect.errors import InputError
 from introspect.models.shipped import organism_folder
 from introspect.prompts import START, STOP, Prompts, template_named
-from introspect.protocols import NEUTRAL, PROTOCOLS, Asked, Occasion, Question, protocol_named
+from introspect.protocols import NEUTRAL, PROTOCOLS, Asked, Occasion, Protocol, Question, protocol_named
 from introspect.protocols.material import free_of, instructions, plain_questions, sentences
 
 QUESTIONS = {question.name: question for protocol in PROTOCOLS.values() for question in protocol.questions}
@@ -61,12 +61,11 @@ def test_every_question_in_every_framing_has_a_prompt_whose_spans_decode_to_the_
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
-def test_every_protocol_has_a_neutral_framing_of_each_question_and_arms_that_can_be_asked(protocol: object) -> None:
-    named = protocol_named(protocol.name)  # type: ignore[attr-defined]  # a protocol
-    assert all(NEUTRAL in question.templates for question in named.questions)
-    assert set(named.arms) <= set(named.possible_arms)
-    assert "none" in named.arms
-    assert named.summary
+def test_every_protocol_has_a_neutral_framing_of_each_question_and_arms_that_can_be_asked(protocol: Protocol) -> None:
+    assert all(NEUTRAL in question.templates for question in protocol.questions)
+    assert set(protocol.arms) <= set(protocol.possible_arms)
+    assert "none" in protocol.arms
+    assert protocol.summary
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -170,8 +169,6 @@ def test_control_names_the_concept_in_every_instruction_and_injects_nothing() ->
     assert {f"control-{each.id}" for each in instructions()} == {q.name for q in PROTOCOLS["control"].questions}
     for question in PROTOCOLS["control"].questions:
         assert question.arms == PROTOCOLS["control"].arms == ("none",)
-        (one,) = (
-            question.ask(Occasion("dust", WORDS, 0)) if "dust" in WORDS else question.ask(Occasion("Dust", WORDS, 0))
-        )
+        (one,) = question.ask(Occasion("Dust", WORDS, 0))
         assert "dust" in one.variables["instruction"].lower()
         assert "dust" not in one.variables["sentence"].lower()

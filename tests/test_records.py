@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import FrozenInstanceError, asdict, fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from introspect.records import (
     trial_from_json,
 )
 
-CHANGED = {
+CHANGED: dict[str, Any] = {
     "model": "other",
     "weights_hash": "other",
     "dtype": "bfloat16",
@@ -46,7 +47,7 @@ CHANGED = {
     "expected": "yes",
     "partner": "snow",
 }
-CHANGED_INJECTION = {
+CHANGED_INJECTION: dict[str, Any] = {
     "sites": (Site(1, 1),),
     "strength": 2.5,
     "vectors_hash": "v1",
@@ -54,9 +55,13 @@ CHANGED_INJECTION = {
     "unit": "residual",
     "weights": (1.0, 0.5),
 }
-CHANGED_SAMPLING = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1"}
+CHANGED_SAMPLING: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1"}
 SPREAD = injection((0, 1), (3, 2), extract_loop=2, strength=-0.1, unit="residual", weights=(1.0, 0.5))
-CHOICE = {"question": "choose", "variables": (("number", "1"), ("options", "dust\nsnow")), "options": ("dust", "snow")}
+CHOICE: dict[str, Any] = {
+    "question": "choose",
+    "variables": (("number", "1"), ("options", "dust\nsnow")),
+    "options": ("dust", "snow"),
+}
 
 FLOATS = some.floats(allow_nan=False, allow_infinity=False)
 SITES = some.builds(Site, some.integers(0), some.integers(0))
@@ -182,3 +187,4 @@ def test_a_record_cannot_be_changed() -> None:
 def test_the_relative_norm_is_unknown_where_nothing_was_injected() -> None:
     assert response(trial()).relative_norm == 0.25
     assert response(trial(arm="none")).relative_norm is None
+    assert response(trial(arm="text")).relative_norm is None

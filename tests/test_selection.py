@@ -3,7 +3,7 @@
 import pytest
 
 from introspect.errors import InputError
-from introspect.selection import names, numbers, one_of, select
+from introspect.selection import counts, names, numbers, one_of, select
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,19 @@ def test_numbers_keep_their_order_and_lose_repetitions() -> None:
 def test_strengths_that_are_no_finite_numbers_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"^strengths: .* is not a"):
         numbers(text, option="strengths")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("4", [4]), ("1-8", [1, 2, 3, 4, 5, 6, 7, 8]), (" 2, 1-3 ,2", [2, 1, 3]), ("3-3", [3])]
+)
+def test_counts_are_numbers_from_1_on_and_ranges_with_both_ends(text: str, read: list[int]) -> None:
+    assert counts(text, option="total_loops") == read
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "3-1", "0-2", "1.5", "all", "1,,2", "1-2-3", "²"])
+def test_what_cannot_be_counts_is_refused_with_the_option_and_what_would_be_right(text: str) -> None:
+    with pytest.raises(InputError, match=r"^total_loops: .*(write 4, 1,2 or 1-8|must be at least 1)"):
+        counts(text, option="total_loops")
 
 
 def test_names_keep_their_order_and_lose_repetitions() -> None:

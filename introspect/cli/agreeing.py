@@ -1,4 +1,4 @@
-"""The commands about graders: `label` writes a sheet for human labels, `agree` compares graders with it and each other."""
+"""The commands about graders: `label` writes a sheet for human labels, `agree` compares graders with it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,9 +75,7 @@ def _chosen(run: Path, stored: list[str], graders: str | None, *, alone: bool) -
     chosen = stored if graders is None else names(graders, stored, option="graders", kind="grader of this run")
     if not chosen or (len(chosen) == 1 and not alone):
         there = f"one grader, {chosen[0]}" if chosen else "no grader"
-        raise InputError(
-            f"{run}: {there}, and nothing to compare it with; give --labels, or add one: introspect grade --grader logits"
-        )
+        raise InputError(f"{run}: {there}, and none to compare; give --labels, or first grade by another one")
     return chosen
 
 

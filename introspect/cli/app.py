@@ -6,8 +6,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from introspect.cli.agreeing import agree, label
 from introspect.cli.grading import grade
 from introspect.cli.listing import concepts, models, prompts, protocols
+from introspect.cli.planning import best, power
 from introspect.cli.reading import plot, show, table
 from introspect.cli.reporting import report
 from introspect.cli.sweeping import calibrate, sweep
@@ -49,5 +51,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
-for command in (sweep, calibrate, grade, table, plot, show, report, models, concepts, protocols, prompts):
+READERS = (table, plot, show, report, label, agree, best)
+for command in (sweep, calibrate, grade, *READERS, power, models, concepts, protocols, prompts):
     app.command()(command)

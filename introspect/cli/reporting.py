@@ -16,10 +16,12 @@ def report(
     Example: introspect report runs/demo --latex
     """
     from introspect.cli.printing import print_written
+    from introspect.report.gathering import Findings
     from introspect.report.writing import write_latex, write_report
     from introspect.results.store import Store
 
     with Store.open(run) as store:
-        print_written("report", [write_report(store, out)])
+        found = Findings(store)
+        print_written("report", [write_report(found, out)])
         if latex:
-            print_written("LaTeX tables", write_latex(store))
+            print_written("LaTeX tables", write_latex(found))

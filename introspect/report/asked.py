@@ -40,7 +40,7 @@ class Wording:
 
 
 def wordings(found: Findings) -> list[Wording]:
-    """Give every question in every wording, as its trial with the lowest id asked it, an injected one where there is."""
+    """Give every question in every wording, as the injected trial with the lowest id asked it, else any trial."""
     templates, made = found.manifest.get("templates", {}), []
     for question, template, template_hash, trial_id in found.store.select(WORDINGS):
         variables = dict(found.store.trial(trial_id).variables)

@@ -1,7 +1,7 @@
 """Ten trials of each outcome. In goes a store, out come trials chosen by their ids, which nobody picks.
 
-An id is a hash of all that determines the trial and of nothing that came out of it, so that the lowest ids of an outcome
-are a random sample of it, and the same one in every report of the run.
+An id is a hash of all that determines the trial and of nothing that came out of it, so that the lowest ids of an
+outcome are a random sample of it, and the same one in every report of the run.
 """
 
 from collections.abc import Iterator, Mapping

@@ -7,14 +7,18 @@ from typing import Any
 import pandas as pd
 
 from introspect.report.planned import Counts, planned
-from introspect.results.inference import inferences
+from introspect.results.inference import infer
 from introspect.results.narrow import narrow_trials
+from introspect.results.rates import rates
+from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store import Store
-from introspect.results.tables import rates, summaries
+from introspect.results.tables import UNRELATED, summaries
 from introspect.results.trials import alike_table, cells_table, stored_graders
 
 PREFERRED = "rules"
 """The grader by which trials are sorted into outcomes, where it has graded."""
+DRAWN_ONLY = ("rates", "loops", "readouts")
+"""Tables with a row a cell, which the report shows as figures."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,26 @@ class Findings:
         return not self.is_empty and (bool(self.graders) or not (self.trials["state"] == "done").any())
 
     @cached_property
-    def inferences(self) -> dict[str, pd.DataFrame]:
-        """Give the tables of the statistics that this run can have."""
-        return {} if self.is_empty else inferences(self.store)
-
-    @cached_property
     def summaries(self) -> dict[str, pd.DataFrame]:
         """Give the tables that figures are drawn from; none where there are no grades."""
         return summaries(self.store) if self.is_graded else {}
 
-    @property
-    def capability(self) -> pd.Series | None:
-        """Give whether the model can answer at all, by the preferred grader; None where no plain question was asked."""
+    @cached_property
+    def inferences(self) -> dict[str, pd.DataFrame]:
+        """Give the tables of the statistics that this run can have; without grades those that need none."""
+        if self.is_empty:
+            return {}
+        if not self.is_graded:
+            return infer(self.trials, [])
+        return {name: table for name, table in self.summaries.items() if name not in DRAWN_ONLY}
+
+    def cannot_answer(self, grader: str) -> list[int]:
+        """List the numbers of loops with which the model cannot answer plain questions, by a grader."""
         table = self.inferences.get("capability")
-        return None if table is None else self._by_preferred(table).iloc[0]
+        if table is None:
+            return []
+        unable = table[(table["grader"] == grader) & (table["verdict"] == CANNOT_ANSWER)]
+        return [int(loops) for loops in unable["n_loops"]]
 
     def rates(self, *by: str) -> pd.DataFrame:
         """Give the rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
@@ -75,9 +85,8 @@ class Findings:
             return pd.DataFrame()
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
-            part = rates(alike_table(self.store, cells, grader), by=by, grader=grader)
+            alike = alike_table(self.store, cells, grader)
+            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & (alike["question"] != UNRELATED)
+            part = rates(alike.assign(cannot_answer=unable), by=by, grader=grader)
             parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)
         return pd.concat(parts, ignore_index=True)
-
-    def _by_preferred(self, table: pd.DataFrame) -> pd.DataFrame:
-        return table[table["grader"] == self.graders[0]]

@@ -10,10 +10,11 @@ import pandas as pd
 
 from introspect.grading.picking import DETECTION, REPEATING
 from introspect.protocols import SILENT
-from introspect.report.cosines import cosine_differences, overall
-from introspect.report.differences import Difference, against, between_arms
+from introspect.report.differences import Difference, against, between_arms, over_concepts
 from introspect.report.gathering import Findings
 from introspect.report.spelling import counted, interval, number, p_said, percent
+from introspect.results.cosines import cosines
+from introspect.results.panels import ARM_LABELS
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 
@@ -28,23 +29,26 @@ def headline(found: Findings) -> list[str]:
         return ["Nothing can be said: every trial that was run failed."]
     if found.manifest.get("protocol") in SILENT:
         return [_cosines(found)]
-    if cannot_answer(found):
-        return [_incapable(found)]
-    said = [*_contrasts(found), *_shifts(found), *_choices(found), *_undecided(found)]
+    unable = list(_incapable(found))
+    if unable and set(found.cannot_answer(found.graders[0])) >= set(found.trials["n_loops"]):
+        return [*unable, *_contrasts(found)]
+    made = (_contrasts, _shifts, _noticed, _choices, _undecided)
+    said = [*(sentence for make in made for sentence in make(found)), *unable]
     return said or ["This run has no injected trials to compare with others, so there is no headline."]
 
 
-def cannot_answer(found: Findings) -> bool:
-    """Tell whether the capability gate is closed, so that no rate of noticing is reported."""
-    return found.capability is not None and found.capability["verdict"] == CANNOT_ANSWER
-
-
-def _incapable(found: Findings) -> str:
-    row = found.capability
-    assert row is not None
-    answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)})"
-    mass = f"{percent(float(row['mass']))} of its probability on yes and no (floor {percent(MASS_FLOOR)})"
-    return f"The model cannot answer: on plain questions it has {mass} and {answers}, so no rate is a finding here."
+def _incapable(found: Findings) -> Iterator[str]:
+    """Say with how many loops the model cannot answer plain questions, by the first grader."""
+    table = found.inferences.get("capability", pd.DataFrame(columns=["grader", "verdict"]))
+    for _, row in table[
+        (table["grader"] == "".join(found.graders[:1])) & (table["verdict"] == CANNOT_ANSWER)
+    ].iterrows():
+        answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)})"
+        mass = f"{percent(float(row['mass']))} of its probability on the answers (floor {percent(MASS_FLOOR)})"
+        yield (
+            f"Run for {counted(int(row['n_loops']), 'loop')} the model cannot answer: on plain questions it has {mass} "
+            f"and {answers}, so that no rate is a finding."
+        )
 
 
 def _contrasts(found: Findings) -> Iterator[str]:
@@ -74,6 +78,17 @@ def _shifts(found: Findings) -> Iterator[str]:
             f"On “{question}” ({template}), {LOGITS} was higher by {said} with the concept's vector than with nothing "
             "injected; without plain questions under the same injection this may be a shift towards yes on anything."
         )
+
+
+def _noticed(found: Findings) -> Iterator[str]:
+    """Say how often a thought was said to be noticed in every arm, which the text alone shows."""
+    for (question, template), asked in _injected_and_more(found, noticing=True):
+        if not found.graders:
+            continue
+        arms = [arm for arm in ARM_LABELS if arm in set(asked["arm"])]
+        column = f"{found.graders[0]}_detected"
+        said = [f"{ARM_LABELS[arm]} {_rate_in(asked[asked['arm'] == arm], column)}" for arm in arms]
+        yield f"On “{question}” ({template}), a thought was said to be noticed with: {'; '.join(said)}."
 
 
 def _choices(found: Findings) -> Iterator[str]:
@@ -116,12 +131,14 @@ def _undecided(found: Findings) -> Iterator[str]:
 
 
 def _cosines(found: Findings) -> str:
-    differences = cosine_differences(found.store)
-    if differences.empty:
+    """Say the difference between the two instructions, averaged over all pairs and sites, so that none is selected."""
+    table = cosines(found.store)
+    if table.empty:
         return "No pair of instructions, to think and not to think, has been measured on both sides yet."
+    difference = over_concepts(table.groupby("concept")["difference"].mean())
     return (
         "Told to think about a word, states pointed along its vector more than when told not to, by a cosine of "
-        f"{_said(overall(differences))}, averaged over all loops and layers; below 0 they pointed along it less."
+        f"{_said(difference)}, averaged over all loops and layers; below 0 they pointed along it less."
     )
 
 
@@ -129,7 +146,9 @@ def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tup
     """Give the trials that are done of each question and wording that was asked under an injection."""
     trials = found.trials[found.trials["state"] == "done"]
     trials = trials[trials["question"].isin(DETECTION) == noticing]
-    for key, asked in trials.groupby(["question", "template"], sort=False):
+    order = {name: place for place, name in enumerate(found.manifest.get("questions", []))}
+    groups = [(key, part) for key, part in trials.groupby(["question", "template"])]
+    for key, asked in sorted(groups, key=lambda group: order.get(group[0][0], len(order))):
         if (asked["arm"] == "injected").any() and (noticing or found.graders):
             yield key, asked
 

@@ -2,8 +2,6 @@
 
 import pandas as pd
 
-from introspect.protocols import SILENT
-from introspect.report.cosines import by_site, cosine_differences
 from introspect.report.gathering import Findings
 from introspect.report.sheets import Sheet, sheet
 from introspect.results.panels import ARM_LABELS
@@ -34,15 +32,17 @@ TITLES = {
         f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer tokens "
         f"and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding.",
     ),
+    "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
+    "control": (
+        "Cosine with the concept's vector: told to think about it, and told not to",
+        "Means over concepts, the first rows over all pairs of instructions; mean, interval and p (sign flips over "
+        "concepts) are of the difference.",
+    ),
     "agreement": (
         "Agreement of every two graders",
         "Cohen's kappa with its interval; kappa is missing where both give one and the same verdict throughout.",
     ),
 }
-COSINES = (
-    "Cosine with the concept's vector: told to think about it minus told not to",
-    "Mean over concepts and pairs of instructions; p by sign flips over concepts.",
-)
 MAPPED = "contrasts"
 OVERALL = "contrasts-overall"
 
@@ -59,8 +59,6 @@ def inferred(found: Findings) -> dict[str, Sheet]:
             sheets[OVERALL] = sheet(OVERALL, f"{title}, averaged over all cells", table.loc[whole, kept], note)
             table, title, note = table[~whole], f"{title}, cell by cell", ""
         sheets[name] = sheet(name, title, table, note)
-    if found.manifest.get("protocol") in SILENT and not (cosines := cosine_differences(found.store)).empty:
-        sheets["cosines"] = sheet("cosines", COSINES[0], by_site(cosines), COSINES[1])
     return sheets
 
 
@@ -69,5 +67,5 @@ def _in_words(table: pd.DataFrame) -> pd.DataFrame:
     for name in ("arm", "control"):
         if name in table:
             table = table.assign(**{name: table[name].map(lambda arm: ARM_LABELS.get(arm, arm))})
-    first = [name for name in ("grader", "template", "question") if name in table]
+    first = [name for name in ("grader", "template", "question", "pair") if name in table]
     return table[[*first, *(name for name in table if name not in first)]]

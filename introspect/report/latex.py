@@ -1,4 +1,4 @@
-"""The tables of a report in LaTeX, with booktabs. In goes a store, out come the texts of files by name.
+"""The tables of a report in LaTeX, with booktabs. In go findings, out come the texts of files by name.
 
 `report` is a document that holds all of them; the others are for \\input. Every text is escaped: what pdflatex has no
 letter for is written as its number, so that the files compile with any engine.
@@ -12,7 +12,6 @@ from introspect.report.headline import headline
 from introspect.report.inferred import inferred
 from introspect.report.sheets import Sheet
 from introspect.report.spelling import escaped
-from introspect.results.store import Store
 
 DOCUMENT = "report"
 ROWS = 40
@@ -22,17 +21,16 @@ WIDE = 85
 COMMANDS = {
     **{each: f"\\{each}" for each in "&%$#_{}"},
     **{"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"},
-    **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\textquotedbl{}", "'": "\\textquotesingle{}"},
+    **{"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\textquotedblright{}", "'": "{'}"},
     **{"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "\N{EM DASH}": "---", "\N{MULTIPLICATION SIGN}": "$\\times$"},
-    **{"\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''", "`": "\\textasciigrave{}"},
+    **{"\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''", "`": "\\`{}"},
     **{"[": "{[}", "]": "{]}", "\n": " ", "-": "{-}"},
 }
 """Of characters that are not themselves; a bracket after a line's end would be read as its option."""
 
 
-def latex_tables(store: Store) -> dict[str, str]:
+def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
-    found = Findings(store)
     sheets = [] if found.is_empty else [asked.counts(found), rated.controls(found), rated.doses(found)]
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: "\n\\clearpage\n".join(_tables(each)) for each in kept}
@@ -94,8 +92,7 @@ def _document(sentences: Sequence[str], names: Sequence[str]) -> str:
         [
             "% all tables of the report; compile it in this folder",
             "\\documentclass{article}",
-            "\\usepackage[T1]{fontenc}",
-            "\\usepackage{booktabs,graphicx,textcomp}",
+            "\\usepackage{booktabs,graphicx}",
             "\\begin{document}",
             *(f"{escape(sentence)}\n" for sentence in sentences),
             *inputs,

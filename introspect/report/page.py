@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, made anew from the store. In goes a store, out comes its text.
+"""The page: one HTML file that needs nothing else, made anew from the store. In go findings, out comes its text.
 
 No script, no network: figures are data URIs, the style is inside, and the page forbids itself all else. Every text is
 escaped by jinja2, and what cannot be seen of it is made visible.
@@ -15,9 +15,8 @@ from introspect.report.gathering import PREFERRED, Findings
 from introspect.report.headline import headline
 from introspect.report.inferred import OVERALL, inferred
 from introspect.report.pictures import pictures
-from introspect.report.spelling import escaped, interval, number, visible
+from introspect.report.spelling import escaped, visible
 from introspect.results.panels import ARM_LABELS
-from introspect.results.store import Store
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),
@@ -27,20 +26,19 @@ ENVIRONMENT = ImmutableSandboxedEnvironment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {"number": number, "escaped": escaped}
+ENVIRONMENT.filters |= {"escaped": escaped}
 PACKAGE = "introspect-loops"
 MOST_ROWS = 200
 """Rows of a table that are shown; the CSV files have them all."""
 
 
-def page(store: Store) -> str:
+def page(found: Findings) -> str:
     """Make the report of a run as it stands; the same store gives the same text."""
-    found = Findings(store)
     grader = next(iter(found.graders), PREFERRED)
-    came_out = outcomes(store, grader)
+    came_out = outcomes(found.store, grader)
     return ENVIRONMENT.get_template("page.html.j2").render(
         version=version(PACKAGE),
-        folder=store.folder.resolve().name,
+        folder=found.store.folder.resolve().name,
         standing=asked.standing(found),
         headline=headline(found),
         settings=asked.settings(found),
@@ -61,7 +59,6 @@ def page(store: Store) -> str:
         manifest=asked.manifest_entries(found),
         most_rows=MOST_ROWS,
         arm_labels=ARM_LABELS,
-        interval=interval,
     )
 
 

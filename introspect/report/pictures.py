@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from introspect.results.figures import draw_all
 
-DPI = 192
-"""Two dots a CSS pixel."""
+PIXELS = 112
+"""CSS pixels an inch: a little larger than on paper, as the type of figures is small."""
+DPI = 2 * PIXELS
 PARTS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose")}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
 REST = "others"
@@ -40,4 +41,4 @@ def _picture(name: str, figure: Figure) -> Picture:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-    return Picture(name, uri, round(figure.get_figwidth() * 96))
+    return Picture(name, uri, round(figure.get_figwidth() * PIXELS))

@@ -1,24 +1,22 @@
 """The rates of a run as sheets: all arms side by side, and by strength. In go findings, out come sheets.
 
-Where the model cannot answer at all, that stands in place of a rate of noticing; the counts stay.
+Where the model cannot answer at all, that stands in place of a rate; the counts stay.
 """
 
 import pandas as pd
 
 from introspect.report.gathering import Findings
-from introspect.report.headline import cannot_answer
-from introspect.report.sheets import Sheet, sheet
+from introspect.report.sheets import NOWHERE, Sheet, sheet
 from introspect.results.panels import ARM_LABELS
+from introspect.results.rates import RATE
 from introspect.results.statistics.capability import CANNOT_ANSWER
-from introspect.results.tables import RATE
 
-GATED = ("detected", "identified", "both")
 NOTE = (
     "Rates are of the answers that can be read; unknown ones and errors are counted apart. The first interval (Wilson) "
     "takes trials as independent, the one over concepts does not; there is none over fewer than 5 concepts, or where all "
-    "concepts agree."
+    "concepts agree. Both: detected and identified."
 )
-REPLACED = {"rate": "rate", "95% interval": "low", "95% over concepts": "concepts_low"}
+REPLACED = ("rate", "95% interval", "95% over concepts", "unknown all no to all yes")
 
 
 def controls(found: Findings) -> Sheet | None:
@@ -45,14 +43,16 @@ def _sheet(found: Findings, table: pd.DataFrame, name: str, title: str) -> Sheet
     arms = {arm: place for place, arm in enumerate(ARM_LABELS)}
     order = table.assign(arm=table["arm"].map(arms), measure=table["measure"].map(_place(table["measure"])))
     table = table.loc[order.sort_values([*first, *other]).index, [*first, *other, *RATE]]
-    gated = table["measure"].isin(GATED).to_numpy() if cannot_answer(found) else [False] * len(table)
+    gated = table.pop("note") == CANNOT_ANSWER
     made = sheet(name, title, table.assign(arm=table["arm"].map(ARM_LABELS)), NOTE)
     rows = [_gated(made.header, row) if closed else row for row, closed in zip(made.rows, gated, strict=True)]
     return Sheet(made.name, made.title, made.header, tuple(rows), made.note)
 
 
 def _gated(header: tuple[str, ...], row: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(CANNOT_ANSWER if name in REPLACED else text for name, text in zip(header, row, strict=True))
+    """Put the words in the place of the rate, and nothing in those of its intervals."""
+    said = {**dict.fromkeys(REPLACED, NOWHERE), "rate": CANNOT_ANSWER}
+    return tuple(said.get(name, text) for name, text in zip(header, row, strict=True))
 
 
 def _place(measures: pd.Series) -> dict[str, int]:

@@ -4,7 +4,7 @@ A new figure is a function from a table to its axes, and a line in FIGURES.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +12,19 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.results.effects import (
+    agreement_points,
+    capability_points,
+    contrast_map,
+    control_map,
+    naming_by_loop,
+    timing_by_loop,
+)
 from introspect.results.files import write_figure
+from introspect.results.loop_axes import extract_map, loops_run
 from introspect.results.maps import detection_map, identification_map, rate_map, readout_map
 from introspect.results.panels import (
     ARM_LABELS,
@@ -28,9 +36,11 @@ from introspect.results.panels import (
     in_order,
     injected,
     label_outer,
+    legend,
     loop_labels,
     panels,
     parts,
+    points,
     span_of,
 )
 from introspect.results.statistics import wilson
@@ -66,11 +76,12 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
         single = at["loop"].notna()  # a line that joined one loop to several at once would suggest an order
         for rows, style in ((at[single], "-"), (at[~single], "none")):
             look = {"color": COLOURS["injected"], "linestyle": style, "label": ARM_LABELS["injected"]}
-            _points(ax, injected(rows), marker="o", **look)
+            points(ax, injected(rows), marker="o", **look)
         ax.set_xticks(range(len(xs)), xs)
         ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.4, len(xs) - 0.6))
         _rate_axis(ax, measure)
-    _legend(axes)
+    label_outer(axes)
+    legend(axes)
     caption(axes, f"bars and bands: Wilson 95% intervals; n = {span_of(injected(loops)['n'])} per point")
     return axes
 
@@ -89,11 +100,12 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
         for rank, name in enumerate(names):
             line = shown[(shown["measure"] == measure) & (shown["x"] == name)].sort_values("strength")
             line = line.assign(x=place(line["strength"], rank - (len(names) - 1) / 2))
-            _points(ax, line, color=shades[rank], marker=MARKERS[rank % len(MARKERS)], label=f"loop {name}")
+            points(ax, line, color=shades[rank], marker=MARKERS[rank % len(MARKERS)], label=f"loop {name}")
         ax.set(title=MEASURE_LABELS[measure], xlabel="strength")
         _rate_axis(ax, measure)
         ax.set_ylabel("rate")
-    _legend(axes)
+    label_outer(axes)
+    legend(axes)
     counts = f"n = {span_of(shown['n'])} per point"
     caption(axes, f"controls pooled over loops; bars and bands: Wilson 95% intervals; {counts}")
     return axes
@@ -108,52 +120,85 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "correct_map": ("rates", partial(rate_map, measure="correct")),
     "correct_by_loop": ("loops", partial(rates_by_loop, measure="correct")),
     "readout_map": ("readouts", readout_map),
+    "extract_map": ("loops", extract_map),
+    "loops_run": ("loops", loops_run),
+    "contrast_map": ("contrasts", contrast_map),
+    "naming": ("naming", naming_by_loop),
+    "timing": ("timing", timing_by_loop),
+    "control_map": ("control", control_map),
+    "agreement": ("agreement", agreement_points),
+    "capability": ("capability", capability_points),
 }
 """Of each figure: the table it is drawn from, and the function that draws it."""
 
 
-MEASURE_OF = {
-    **dict.fromkeys(("detection_map", "detection_by_loop", "dose_response"), "detected"),
-    **dict.fromkeys(("identification_map", "identification_by_loop"), "identified"),
-    **dict.fromkeys(("correct_map", "correct_by_loop"), "correct"),
+MEASURES_OF = {
+    **dict.fromkeys(("detection_map", "detection_by_loop", "extract_map", "loops_run"), ("detected",)),
+    **dict.fromkeys(("identification_map", "identification_by_loop"), ("identified",)),
+    **dict.fromkeys(("correct_map", "correct_by_loop"), ("correct",)),
+    "dose_response": ("detected", "identified"),
 }
-"""The measure of a figure, without which it is not drawn."""
+"""The measures of a figure, without which it is not drawn."""
+WHOLE = {"agreement", "capability"}
+"""Figures that show all graders and settings at once."""
+SHOWN_TOGETHER = {"timing": ["grader"], "extract_map": ["extract_loop"], "loops_run": ["n_loops"]}
+"""Factors that vary within a figure."""
+NEEDS_SEVERAL = {"extract_map": "extract_loop", "loops_run": "n_loops"}
+"""What must vary for a figure to be drawn."""
 
 
 def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
-    """Draw every figure, several where a factor such as the template varies; without injected trials there is none."""
+    """Draw every figure that the tables give, several where a factor such as the template varies."""
     figures = {}
     for name, (table, draw) in FIGURES.items():
-        for label, part in parts(tables[table]):
-            if injected(part).empty or not _measured(part, name):
+        shown = _shown(tables.get(table, pd.DataFrame()), name)
+        for label, part in _parts(shown, name):
+            if not _there(part, name):
                 continue
             figure = figure_of(draw(part))
             if label:
-                figure.suptitle(f"{figure.get_suptitle()}\n{label}".strip(), fontsize=STYLE["font.size"])
+                title = f"{figure.get_suptitle()}\n{label}".strip()
+                figure.suptitle(title, fontsize=STYLE["font.size"], x=0.02, ha="left")
             figures["_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])] = figure
     return figures
 
 
-def _measured(part: pd.DataFrame, name: str) -> bool:
-    """Tell whether a table has the measure that a figure shows; read-outs have but one."""
-    measure = MEASURE_OF.get(name)
-    return measure is None or bool((part["measure"] == measure).any())
+def _remove_others(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Remove figures that an earlier state of the run had and this one has not."""
+    for path in folder.glob("*"):
+        if path.stem not in figures and path.stem.partition("=")[0].rpartition("_")[0] in FIGURES:
+            path.unlink()
 
 
-def write_figures(store: Store) -> list[Path]:
-    """Draw the figures of a run and write each as PNG and PDF into the run's folder `figures`."""
-    figures = draw_all(summaries(store))
-    return [path for name, figure in figures.items() for path in write_figure(store.folder, name, figure)]
+def _shown(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Leave the rows that a figure is about: those of its measures."""
+    measures = MEASURES_OF.get(name)
+    return table if measures is None or table.empty else table[table["measure"].isin(measures)]
 
 
-def _points(ax: Axes, line: pd.DataFrame, **look: object) -> None:
-    """Draw points with intervals over `x`, joined; what has no rate is left out."""
-    line = line.dropna(subset="rate")
-    if line.empty:
+def _parts(shown: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Split what a figure shows by what varies in it, unless it shows just that."""
+    if shown.empty:
         return
-    # an interval may miss its rate by rounding, and a length below zero is refused
-    bars = np.clip([line["rate"] - line["low"], line["high"] - line["rate"]], 0, None)
-    ax.errorbar(line["x"].astype(float), line["rate"], yerr=bars, capsize=2, elinewidth=0.8, clip_on=False, **look)  # type: ignore[arg-type]
+    if name in WHOLE:
+        yield "", shown
+        return
+    yield from parts(shown.drop(columns=SHOWN_TOGETHER.get(name, []), errors="ignore"))
+
+
+def _there(part: pd.DataFrame, name: str) -> bool:
+    """Tell whether there is anything to draw: something injected, and for views along an axis more than one value."""
+    if "arm" in part and injected(part).empty:
+        return False
+    axis = NEEDS_SEVERAL.get(name)
+    return axis is None or (axis in part and injected(part)[axis].nunique() > 1)
+
+
+def write_figures(store: Store, tables: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
+    """Draw the figures of a run and write each as PNG and PDF into its folder `figures`; `tables`, if already made."""
+    figures = draw_all(summaries(store) if tables is None else tables)
+    _remove_others(store.folder / "figures", figures)
+    return [path for name, figure in figures.items() for path in write_figure(store.folder, name, figure)]
 
 
 def _random_line(ax: Axes, line: pd.DataFrame) -> None:
@@ -197,12 +242,3 @@ def _strength_axis(ax: Axes, strengths: pd.Series) -> Callable[[pd.Series, float
     if len(ticks) == 1:
         ax.set_xlim(ticks[0] - 1, ticks[0] + 1)
     return place
-
-
-def _legend(axes: list[Axes]) -> None:
-    """Put one legend beside all panels."""
-    entries: dict[str, Artist] = {}
-    label_outer(axes)
-    for ax in axes:
-        entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    figure_of(axes).legend(list(entries.values()), list(entries), loc="outside right upper")

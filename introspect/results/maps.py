@@ -29,6 +29,7 @@ from introspect.results.panels import (
 CELL_WIDTH, CELL_HEIGHT, LOW_CELL_HEIGHT, MANY_ROWS = 0.36, 0.3, 0.155, 8
 """Inches of a cell, lower where there are many rows."""
 MINUS = "\N{MINUS SIGN}"
+NO_RATE = "\N{EN DASH}"
 
 
 def detection_map(rates: pd.DataFrame) -> list[Axes]:
@@ -49,12 +50,12 @@ def rate_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     cells = cells.assign(x=loop_labels(cells), y=layer_labels(cells))
     xs, ys = in_order(cells["x"]), in_order(cells["y"])
     strengths = sorted(cells["strength"].unique())
-    axes = _map_panels(len(strengths), len(xs), len(ys))
+    axes = map_panels(len(strengths), len(xs), len(ys))
     colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
     for ax, strength in zip(axes, strengths, strict=True):
-        _draw(ax, _pivot(cells[cells["strength"] == strength], "rate", xs, ys), colours, "{:.2f}")
+        draw_grid(ax, pivot(cells[cells["strength"] == strength], "rate", xs, ys), colours, "{:.2f}")
         ax.set(title=f"strength {strength:g}", xlabel="loop", ylabel="layer")
-    _finish(axes, colours, MEASURE_LABELS.get(measure, measure))
+    finish(axes, colours, MEASURE_LABELS.get(measure, measure))
     figure_of(axes).suptitle(MEASURE_LABELS.get(measure, measure).capitalize())
     caption(axes, _rate_caption(rates, cells))
     return axes
@@ -70,33 +71,37 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     controls, cells = cells[cells["arm"] == "none"], cells[cells["arm"] != "none"]
     xs, ys = ["none"] * (not controls.empty) + in_order(cells["x"]), in_order(cells["y"])
     groups = list(cells.groupby(["strength", "arm"]))
-    axes = _map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
+    axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
     reach = float(np.nanmax(np.abs(readouts["mean"]), initial=1e-9))
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
     for ax, ((strength, arm), part) in zip(axes, groups, strict=True):
-        _draw(ax, _pivot(pd.concat([controls, part]), "mean", xs, ys), colours, "{:+.1f}")
+        draw_grid(ax, pivot(pd.concat([controls, part]), "mean", xs, ys), colours, "{:+.1f}")
         if not controls.empty:
             ax.axvline(1, color="black", linewidth=1)
         ax.set(title=f"{ARM_LABELS[str(arm)]}, strength {strength:g}", xlabel="loop of the injection")
         ax.set_ylabel("read out after loop")
-    _finish(axes, colours, f"logit(yes) {MINUS} logit(no)")
+    finish(axes, colours, f"logit(yes) {MINUS} logit(no)")
     caption(axes, f"mean over concepts; n = {span_of(readouts['n'])} concepts per cell")
     return axes
 
 
-def _map_panels(count: int, n_columns: int, n_rows: int, *, columns: int | None = None) -> list[Axes]:
+def map_panels(count: int, n_columns: int, n_rows: int, *, columns: int | None = None) -> list[Axes]:
+    """Make axes for maps of so many cells."""
     height = n_rows * (LOW_CELL_HEIGHT if n_rows > MANY_ROWS else CELL_HEIGHT)
     return panels(count, width=max(1.5, n_columns * CELL_WIDTH + 0.45), height=height + 0.45, columns=columns)
 
 
-def _pivot(cells: pd.DataFrame, value: str, xs: list[str], ys: list[str]) -> pd.DataFrame:
+def pivot(cells: pd.DataFrame, value: str, xs: list[str], ys: list[str]) -> pd.DataFrame:
     """Lay rows out as a grid; two rows for one cell are an error. Infinity marks a row without a value."""
     marked = cells.assign(value=cells[value].astype("float64").fillna(np.inf))
     return marked.pivot(index="y", columns="x", values="value").reindex(index=ys, columns=xs)
 
 
-def _draw(ax: Axes, grid: pd.DataFrame, colours: ScalarMappable, form: str) -> None:
-    """Draw the grid, the first row at the bottom; what is missing or has no value shows the hatching behind."""
+def draw_grid(ax: Axes, grid: pd.DataFrame, colours: ScalarMappable, form: str) -> None:
+    """Draw the grid, the first row at the bottom; what is missing or has no value shows the hatching behind.
+
+    Infinity marks a cell that was run and has no value.
+    """
     values = grid.to_numpy()
     ax.patch.set(facecolor="white", edgecolor="#999999", hatch="////")
     low, high = colours.get_clim()
@@ -116,12 +121,13 @@ def _annotate(ax: Axes, column: int, row: int, value: float, colours: ScalarMapp
     empty = np.isinf(value)
     red, green, blue, _ = colours.to_rgba(np.array(value)) if not empty else (1, 1, 1, 1)
     dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
-    text = "n=0" if empty else form.format(value).replace("-", MINUS)
+    text = NO_RATE if empty else form.format(value).replace("-", MINUS)
     colour = "white" if dark else "black"
     ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
 
 
-def _finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
+def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
+    """Label the outer panels and put the bar of colours beside them."""
     label_outer(axes)
     bar = figure_of(axes).colorbar(colours, ax=axes, label=label, fraction=0.05, aspect=18, shrink=0.9)
     bar.outline.set_visible(False)
@@ -134,6 +140,8 @@ def _rate_caption(rates: pd.DataFrame, cells: pd.DataFrame) -> str:
         if not control.empty:
             said.append(f"{ARM_LABELS[arm]}: {control['k'].sum()} of {control['n'].sum()}")
     full = np.prod([cells[axis].nunique() for axis in ("x", "y", "strength")])
-    if (cells["n"] == 0).any() or len(cells) < full:
-        said.append("hatched: no graded answer (n=0) or not run")
+    if cells["note"].notna().any():
+        said.append("hatched: the model cannot answer plain questions, see capability.csv")
+    elif (cells["n"] == 0).any() or len(cells) < full:
+        said.append(f"hatched: no graded answer ({NO_RATE}) or not run")
     return "; ".join(said)

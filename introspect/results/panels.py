@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -111,18 +113,38 @@ def parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
     Gives a label such as "n_loops=2 template=lindsey", empty when nothing varies, and the rows.
     """
-    factors = [column for column in table.columns if column in (*FACTORS, "grader")]
+    cells = table[table["arm"] != "none"] if "arm" in table else table
+    names = [column for column in table.columns if column in (*FACTORS, "grader")]
+    factors = [name for name in names if cells[name].nunique(dropna=False) > 1]
     if not factors:
         yield "", table
         return
-    without = table[table["arm"] == "none"]
-    for values, part in table[table["arm"] != "none"].groupby(factors, dropna=False):
+    without = table.drop(cells.index)
+    for values, part in cells.groupby(factors, dropna=False):
         wanted: dict[str, Any] = dict(zip(factors, values, strict=True))
         match = pd.Series(True, index=without.index)
         for factor in wanted.keys() - ALWAYS_SHARED:
             match &= without[factor] == wanted[factor]
         label = " ".join(f"{factor}={'same' if pd.isna(value) else value}" for factor, value in wanted.items())
         yield label, pd.concat([part, without[match]], ignore_index=True)
+
+
+def points(ax: Axes, line: pd.DataFrame, **look: object) -> None:
+    """Draw points with intervals over `x`, joined; what has no rate is left out."""
+    line = line.dropna(subset="rate")
+    if line.empty:
+        return
+    # an interval may miss its rate by rounding, and a length below zero is refused
+    bars = np.clip([line["rate"] - line["low"], line["high"] - line["rate"]], 0, None)
+    ax.errorbar(line["x"].astype(float), line["rate"], yerr=bars, capsize=2, elinewidth=0.8, clip_on=False, **look)  # type: ignore[arg-type]
+
+
+def legend(axes: list[Axes]) -> None:
+    """Put one legend beside all panels."""
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    figure_of(axes).legend(list(entries.values()), list(entries), loc="outside right upper")
 
 
 def _labels(table: pd.DataFrame, column: str, place: int) -> pd.Series:

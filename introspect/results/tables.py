@@ -4,6 +4,7 @@ Rates are made from counts of trials that are alike, and trials.csv is written r
 millions of trials. A table that a run cannot have, for lack of an arm or a question, is not written.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -62,9 +63,9 @@ def summaries(store: Store) -> dict[str, pd.DataFrame]:
     return {**pooled, "readouts": readouts_of(store, cells), **inferred, **measured}
 
 
-def write_tables(store: Store) -> list[Path]:
-    """Write trials.csv and the other tables of the run into its folder `tables`."""
-    made, names, added = summaries(store), stored_graders(store), _added_columns(store)
+def write_tables(store: Store, made: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
+    """Write trials.csv and the other tables into the run's folder `tables`; `made` are the others, if already made."""
+    made, names, added = summaries(store) if made is None else made, stored_graders(store), _added_columns(store)
     rows = (row + (None,) * len(added) for row in trial_rows(store, names)) if added else trial_rows(store, names)
     trials = write_rows(store.folder, "trials", [*trial_columns(names), *added], rows)
     return [trials, *(write_table(store.folder, name, table) for name, table in made.items())]

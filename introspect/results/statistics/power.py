@@ -8,10 +8,14 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
 from introspect.errors import InputError
+
+FEWEST, MOST = 2.0, 1e18
+"""Between these the number of trials is looked for."""
 
 
 def trials_per_arm(
@@ -26,8 +30,8 @@ def trials_per_arm(
 ) -> int:
     """Say how many trials each arm needs to tell the two rates apart; alpha is divided by the cells (Bonferroni)."""
     effect = _effect(rate, control_rate, power, alpha, cells)
-    independent = NormalIndPower().solve_power(effect, alpha=alpha / cells, power=power, alternative="two-sided")
-    return math.ceil(float(independent) * design_effect(per_concept, icc))
+    independent = _independent_trials(effect, power, alpha / cells)
+    return math.ceil(independent * design_effect(per_concept, icc))
 
 
 def power_of(
@@ -82,6 +86,16 @@ def intraclass_correlation(pilot: pd.DataFrame, value: str, *, by: tuple[str, ..
     size = (len(values) - float(((sizes**2).groupby(level=0).sum() / total).sum())) / df_between
     spread = between + (size - 1) * within
     return max(0.0, (between - within) / spread) if spread > 0 else np.nan
+
+
+def _independent_trials(effect: float, power: float, alpha: float) -> float:
+    """Find the trials an arm that reach the power, at least FEWEST, by bisection: NormalIndPower's own search fails
+    where an effect is so large that very few are enough."""
+
+    def missing(trials: float) -> float:
+        return float(NormalIndPower().power(effect, trials, alpha, alternative="two-sided")) - power
+
+    return FEWEST if missing(FEWEST) >= 0 else float(brentq(missing, FEWEST, MOST))
 
 
 def _effect(rate: float, control_rate: float, power: float, alpha: float, cells: int) -> float:

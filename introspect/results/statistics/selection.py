@@ -30,6 +30,8 @@ class Selection:
 
     held_out: Estimate
     n_held_out: int
+    held_out_concepts: tuple[str, ...]
+    """The half that did not choose."""
 
 
 def best_cell(
@@ -57,7 +59,8 @@ def best_cell(
         here &= (known[column].isna() if pd.isna(at) else known[column] == at).to_numpy(dtype=bool)
     halves = [known[here & side] for side in (chooses, ~chooses)]
     first, second = (rate(half["concept"], half[value], resamples=resamples, seed=seed) for half in halves)
-    return Selection(place, len(means), first, len(halves[0]), second, len(halves[1]))
+    others = tuple(str(name) for name in names if name not in set(choosing))
+    return Selection(place, len(means), first, len(halves[0]), second, len(halves[1]), others)
 
 
 def _means(frame: pd.DataFrame, value: str, keys: list[str]) -> pd.DataFrame:
