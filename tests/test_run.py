@@ -2,22 +2,21 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-from made import injection, trial, trial_at
 from swept import contents, options, run_without_figures, save_quietly
 from tiny import tiny_model
 
 import introspect as ix
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.records import Site
+from introspect.prompts import Encoded
 from introspect.run import Run, RunTrial
-from introspect.variation import CHANGEABLE, changed
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +25,17 @@ def run(finished: Path) -> Iterator[Run]:
         yield opened
 
 
-def trial_of(run: Run, arm: str, loop: int | None = None, strength: float | None = None) -> RunTrial:
+def trial_of(
+    run: Run, arm: str, loop: int | None = None, strength: float | None = None, question: str = "detect"
+) -> RunTrial:
     """Find the first trial of a cell in the table, as a reader of the table would."""
-    rows = run.trials[run.trials["arm"] == arm]
+    rows = run.trials[(run.trials["arm"] == arm) & (run.trials["question"] == question)]
     rows = rows if loop is None else rows[(rows["loop"] == loop) & (rows["strength"] == strength)]
     return run.trial(rows["trial"].iloc[0])
+
+
+def prompt_of(trial: RunTrial) -> Encoded:
+    return trial.run.engine.prompts[trial.record.template_hash, trial.record.variables]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def test_its_tables_are_those_that_were_written(run: Run, finished: Path) -> Non
         stored = pd.read_csv(finished / "tables" / f"{name}.csv", keep_default_na=False, na_values=[""])
         assert list(stored.columns) == list(table.columns)
         assert len(stored) == len(table)
-    assert len(run.trials) == 26
+    assert len(run.trials) == run.store.count() > 0
     assert "rate" in run.rates
 
 
@@ -66,25 +71,44 @@ def test_a_trial_is_found_by_the_beginning_of_its_id(run: Run, injected: RunTria
     assert len(injected.response.readouts) == 3
 
 
-def test_a_control_has_the_same_draws_and_differs_in_the_arm_alone(injected: RunTrial) -> None:
+@pytest.mark.parametrize("question", ["detect", "unrelated"])
+def test_a_control_has_the_same_draws_and_differs_in_the_arm_alone(run: Run, question: str) -> None:
+    injected = trial_of(run, "injected", loop=1, strength=2, question=question)
     none, other = injected.control(), injected.control("random")
     for control in (none, other):
-        assert control.record.seed == injected.record.seed
-        assert control.record.concept == injected.record.concept
+        assert replace(control.record, arm="injected", injection=injected.record.injection) == injected.record
     assert (none.record.arm, none.record.injection) == ("none", None)
     assert (other.record.arm, other.record.injection) == ("random", injected.record.injection)
     assert other.control("injected").id == injected.id
 
 
-def test_a_control_that_is_not_there_is_said(tiny: Path, tmp_path: Path, run: Run) -> None:
+def test_the_wrong_arm_is_paired_by_the_concept_that_is_named(injected: RunTrial) -> None:
+    wrong = injected.control("wrong")
+    assert wrong.record.concept == injected.record.concept != wrong.record.partner
+    assert wrong.control("injected").id == injected.id
+    assert wrong.control("none").id == injected.control("none").id
+
+
+def test_a_control_that_is_not_there_is_said(tiny: Path, tmp_path: Path, run: Run, injected: RunTrial) -> None:
     run_without_figures(options(tiny, tmp_path, arms="none"))
     with Run.open(tmp_path) as alone, pytest.raises(InputError, match="no trial of arm 'random' that is paired with"):
         trial_of(alone, "none").control("random")
-    with pytest.raises(InputError, match="unknown arm 'nosuch'"):
-        trial_of(run, "injected", 0, 2).control("nosuch")  # type: ignore[arg-type]  # the point
+    with pytest.raises(InputError, match="no trial of arm 'text' that is paired with"):
+        injected.control("text")
+    with pytest.raises(InputError, match="arm 'nosuch'"):
+        injected.control("nosuch")  # type: ignore[arg-type]  # the point
+    unasked = trial_of(run, "injected", 0, 2, question="unrelated")
+    with pytest.raises(InputError, match="no trial of arm 'wrong' that is paired with"):
+        unasked.control("wrong")
 
 
-@pytest.mark.parametrize("arm", ["injected", "none", "random"])
+def test_the_prompt_is_what_the_trial_was_asked(run: Run) -> None:
+    plain = trial_of(run, "none", question="unrelated").record
+    assert dict(plain.variables)["question"] in run.prompt(plain).messages[-1]["content"]
+    assert run.prompt(plain) != run.prompt(trial_of(run, "none").record)
+
+
+@pytest.mark.parametrize("arm", ["injected", "none", "random", "wrong"])
 def test_a_replay_gives_the_stored_response_again(run: Run, arm: str) -> None:
     stored = trial_of(run, arm)
     again = stored.replay()
@@ -104,7 +128,7 @@ def test_a_replay_changes_nothing_in_the_run(injected: RunTrial, finished: Path)
 
 def test_a_changed_replay_is_recorded_at_every_site(injected: RunTrial) -> None:
     again = injected.replay(strength=4, record="residual")
-    tokens = len(injected.run.engine.prompts[again.trial.template_hash].token_ids) + len(again.response.token_ids) - 1
+    tokens = len(prompt_of(injected).token_ids) + len(again.response.token_ids) - 1
     assert again.residual is not None
     assert again.residual.shape == (3, 2, tokens, 32)
     assert again.trial.injection is not None
@@ -118,7 +142,7 @@ def test_what_runs_before_the_site_is_the_same_with_and_without_injection(inject
     without = injected.control().replay(record="residual").residual
     assert with_it is not None
     assert without is not None
-    start = injected.run.engine.prompts[injected.record.template_hash].span_start
+    start = prompt_of(injected).span_start
     assert torch.equal(with_it[:, :, :start], without[:, :, :start])
     assert torch.equal(with_it[: site.loop, :, start], without[: site.loop, :, start])
     assert not torch.equal(with_it[site.loop, site.layer, start], without[site.loop, site.layer, start])
@@ -153,12 +177,13 @@ def test_a_model_whose_weights_changed_is_refused(tiny: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"volume": 3}, "nothing called 'volume' to change; it has concept, arm"),
+        ({"volume": 3}, "nothing called 'volume' to change; it has concept, partner, arm"),
         ({"weights_hash": "x"}, "nothing called 'weights_hash'"),
         ({"record": "attention"}, "unknown record 'attention'; known: residual"),
         ({"concept": "dsut"}, "unknown concept 'dsut'"),
         ({"extract_loop": 7}, "loop 7: concept vectors were extracted at loops 0 to 2"),
-        ({"arm": "wrong"}, "unknown arm 'wrong'"),
+        ({"arm": "nosuch"}, "unknown arm 'nosuch'; known: injected, none, random, wrong"),
+        ({"arm": "wrong"}, "arm 'wrong' needs partner, the concept whose vector is injected"),
         ({"unit": "kg"}, "unknown strength unit 'kg'"),
         ({"temperature": -1.0}, "temperature -1.0"),
         ({"arm": "none", "strength": 3.0}, "strength: cannot change in the arm 'none'"),
@@ -168,29 +193,3 @@ def test_a_model_whose_weights_changed_is_refused(tiny: Path, tmp_path: Path) ->
 def test_a_change_that_cannot_be_made_is_refused(injected: RunTrial, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         injected.replay(**changes)
-
-
-def test_everything_that_may_change_can_be_changed() -> None:
-    values = {"concept": "snow", "arm": "random", "n_loops": 5, "repeat": 1, "seed": 3, "loop": 1, "layer": 1}
-    values |= {"sites": [(1, 1), (0, 0)], "strength": 9.0, "extract_loop": 0, "unit": "residual"}
-    values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3, "decided_by": "rules 1"}
-    assert set(values) == set(CHANGEABLE)
-    ids = {changed(trial(), **{name: value}).id for name, value in values.items()}
-    assert len(ids - {trial().id}) == len(values)
-
-
-def test_an_injection_moves_by_loop_layer_or_sites() -> None:
-    moved = changed(trial_at(0, 1), loop=2).injection
-    assert moved is not None
-    assert moved.sites == (Site(2, 1),)
-    several = trial(injection=injection((0, 0), (1, 0)))
-    assert changed(several, loop=2, layer=1).injection == injection((2, 1))
-    assert changed(several, sites=[Site(2, 0), (0, 1)]).injection == injection((0, 1), (2, 0))
-    with pytest.raises(InputError, match="the injection has 2 sites; give sites, or both loop and layer"):
-        changed(several, loop=2)
-
-
-def test_a_control_has_nothing_to_inject() -> None:
-    with pytest.raises(InputError, match="has no injection to change; start from an injected trial"):
-        changed(trial(arm="none"), arm="injected", strength=2.0)
-    assert changed(trial(), arm="none").injection is None

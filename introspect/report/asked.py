@@ -114,5 +114,6 @@ def manifest_entries(found: Findings) -> list[tuple[str, str]]:
         if name == "templates":
             entries += [(f"template {key}: {given[0]}", given[1]) for key, given in value.items()]
         else:
-            entries.append((name, json.dumps(value, indent=1, ensure_ascii=False)))
+            short = json.dumps(value, ensure_ascii=False)
+            entries.append((name, short if len(short) <= 80 else json.dumps(value, indent=1, ensure_ascii=False)))
     return entries

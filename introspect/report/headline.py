@@ -18,6 +18,7 @@ from introspect.results.panels import ARM_LABELS
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 
+ESTIMATE = ("mean", "low", "high", "p", "n")
 LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"
 
 
@@ -40,9 +41,8 @@ def headline(found: Findings) -> list[str]:
 def _incapable(found: Findings) -> Iterator[str]:
     """Say with how many loops the model cannot answer plain questions, by the first grader."""
     table = found.inferences.get("capability", pd.DataFrame(columns=["grader", "verdict"]))
-    for _, row in table[
-        (table["grader"] == "".join(found.graders[:1])) & (table["verdict"] == CANNOT_ANSWER)
-    ].iterrows():
+    mine = table["grader"] == "".join(found.graders[:1])
+    for _, row in table[mine & (table["verdict"] == CANNOT_ANSWER)].iterrows():
         answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)})"
         mass = f"{percent(float(row['mass']))} of its probability on the answers (floor {percent(MASS_FLOOR)})"
         yield (
@@ -56,12 +56,11 @@ def _contrasts(found: Findings) -> Iterator[str]:
     table = found.inferences.get("contrasts", pd.DataFrame(columns=["strength", "template", "effect"]))
     whole = table[table["strength"].isna()]
     for template, part in whole.groupby("template", sort=False):
-        rows = part.set_index("effect")
         name, against_what = ("contrast", "than random directions of the same norm did")
-        if not rows.loc["contrast", "n"]:
+        if not part.loc[part["effect"] == "contrast", "n"].any():
             name, against_what = "injected", "than nothing did (there are no random directions to compare with)"
-        row = rows.loc[name]
-        difference = Difference(*(float(row[each]) for each in ("mean", "low", "high", "p")), int(row["n"]))
+        row = {key: float(value) for key, value in part[part["effect"] == name].iloc[0].items() if key in ESTIMATE}
+        difference = Difference(row["mean"], row["low"], row["high"], row["p"], int(row["n"]))
         yield (
             f"On “{template}”, the concept's vector moved {LOGITS} by {_said(difference)} further towards yes "
             f"{against_what}, after the shift on plain questions under the same injection is taken off."
@@ -125,8 +124,8 @@ def _undecided(found: Findings) -> Iterator[str]:
         said = _said(between_arms(known, "first", "injected", "none"))
         shares = [_rate_in(known[known["arm"] == arm], "first") for arm in ("injected", "none")]
         yield (
-            f"On “{question}”, “{option}” was answered in {shares[0]} under the concept's vector and in {shares[1]} with "
-            f"nothing injected; the share differs by {said}."
+            f"On “{question}”, “{option}” was answered in {shares[0]} under the concept's vector and in {shares[1]} "
+            f"with nothing injected; the share differs by {said}."
         )
 
 
@@ -150,7 +149,7 @@ def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tup
     groups = [(key, part) for key, part in trials.groupby(["question", "template"])]
     for key, asked in sorted(groups, key=lambda group: order.get(group[0][0], len(order))):
         if (asked["arm"] == "injected").any() and (noticing or found.graders):
-            yield key, asked
+            yield (str(key[0]), str(key[1])), asked
 
 
 def _options(asked: pd.DataFrame) -> int:

@@ -11,7 +11,7 @@ TITLES = {
     "contrasts": (
         "The primary contrast",
         "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no): the shift on the question minus the shift on plain "
-        "questions, both against no injection; `contrast` is that of the concept's vector minus that of random "
+        "questions, both against no injection; the contrast is that of the concept's vector minus that of random "
         "directions. p by sign flips over concepts; “whole map” is corrected for looking at every cell.",
     ),
     "sensitivity": (
@@ -29,8 +29,8 @@ TITLES = {
     ),
     "capability": (
         "Can the model answer at all?",
-        f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer tokens "
-        f"and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding.",
+        f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer "
+        f"tokens and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding.",
     ),
     "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
     "control": (
@@ -64,7 +64,7 @@ def inferred(found: Findings) -> dict[str, Sheet]:
 
 def _in_words(table: pd.DataFrame) -> pd.DataFrame:
     """Name arms in words, and put the grader first."""
-    for name in ("arm", "control"):
+    for name in ("arm", "control", "effect"):
         if name in table:
             table = table.assign(**{name: table[name].map(lambda arm: ARM_LABELS.get(arm, arm))})
     first = [name for name in ("grader", "template", "question", "pair") if name in table]

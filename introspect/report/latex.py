@@ -52,8 +52,9 @@ def _tables(sheet: Sheet) -> Iterator[str]:
     for place, rows in enumerate(chunks):
         more = f" ({place + 1} of {len(chunks)})" if len(chunks) > 1 else ""
         label = f"tab:{sheet.name}" + (f"-{place + 1}" if place else "")
-        note = f" {sheet.note}" if place == 0 else ""
-        yield _table(f"{sheet.title}{more}.{note}", label, sheet.header, rows)
+        note = f" {sheet.note}" if sheet.note and place == 0 else ""
+        title = f"{sheet.title}{more}" + ("" if sheet.title.endswith("?") else ".")
+        yield _table(f"{title}{note}", label, sheet.header, rows)
 
 
 def _table(caption: str, label: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,8 @@
-"""A trial's prompt cut at the edges of its injection spans. In go a template and what fills it in, out come messages."""
+"""A trial's prompt cut at the edges of its injection spans. In go a template and its variables, out come messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from introspect.errors import InputError
@@ -54,7 +55,7 @@ def cut(prompt: Prompt) -> Shown:
         marks = [mark.offset for mark in prompt.marks if mark.message == place]
         edges = [0, *marks, len(message["content"])]
         pieces = []
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if start != stop:
                 pieces.append(Piece(message["content"][start:stop], passed // 2 + 1 if passed % 2 else None))
             passed += 1

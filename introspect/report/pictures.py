@@ -13,7 +13,7 @@ from introspect.results.figures import draw_all
 PIXELS = 112
 """CSS pixels an inch: a little larger than on paper, as the type of figures is small."""
 DPI = 2 * PIXELS
-PARTS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose")}
+PARTS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
 REST = "others"
 

@@ -13,20 +13,20 @@ from introspect.results.statistics.capability import CANNOT_ANSWER
 
 NOTE = (
     "Rates are of the answers that can be read; unknown ones and errors are counted apart. The first interval (Wilson) "
-    "takes trials as independent, the one over concepts does not; there is none over fewer than 5 concepts, or where all "
-    "concepts agree. Both: detected and identified."
+    "takes trials as independent, the one over concepts does not; there is none over fewer than 5 concepts, or where "
+    "all concepts agree. Both: detected and identified."
 )
 REPLACED = ("rate", "95% interval", "95% over concepts", "unknown all no to all yes")
 
 
 def controls(found: Findings) -> Sheet | None:
     """Put the rates of all arms side by side, all sites and strengths pooled; None without grades."""
-    return _sheet(found, found.rates("arm"), "controls", "Rates of all arms, over all sites and strengths")
+    return _sheet(found.rates("arm"), "controls", "Rates of all arms, over all sites and strengths")
 
 
 def doses(found: Findings) -> Sheet | None:
     """Give the rates by arm and strength, all sites pooled; None without grades."""
-    return _sheet(found, found.rates("arm", "strength"), "doses", "Rates by strength, over all sites")
+    return _sheet(found.rates("arm", "strength"), "doses", "Rates by strength, over all sites")
 
 
 def strengths(found: Findings) -> int:
@@ -34,17 +34,18 @@ def strengths(found: Findings) -> int:
     return int(found.trials["strength"].nunique())
 
 
-def _sheet(found: Findings, table: pd.DataFrame, name: str, title: str) -> Sheet | None:
+def _sheet(table: pd.DataFrame, name: str, title: str) -> Sheet | None:
     if table.empty:
         return None
-    table = table[(table["n"] > 0) | (table["unknown"] > 0) | (table["errors"] > 0)]
+    table = table[(table["n"] > 0) | (table["unknown"] > 0) | (table["errors"] > 0)].reset_index(drop=True)
     first = [key for key in ("grader", "question", "template", "measure") if key in table]
-    other = [key for key in table if key not in (*first, *RATE)]
+    other = [str(key) for key in table if key not in (*first, *RATE)]
     arms = {arm: place for place, arm in enumerate(ARM_LABELS)}
     order = table.assign(arm=table["arm"].map(arms), measure=table["measure"].map(_place(table["measure"])))
-    table = table.loc[order.sort_values([*first, *other]).index, [*first, *other, *RATE]]
-    gated = table.pop("note") == CANNOT_ANSWER
-    made = sheet(name, title, table.assign(arm=table["arm"].map(ARM_LABELS)), NOTE)
+    columns = [*first, *other, *(name for name in RATE if name != "note")]
+    table = table.iloc[order.sort_values([*first, *other]).index]
+    gated = table["note"] == CANNOT_ANSWER
+    made = sheet(name, title, table[columns].assign(arm=table["arm"].map(ARM_LABELS)), NOTE)
     rows = [_gated(made.header, row) if closed else row for row, closed in zip(made.rows, gated, strict=True)]
     return Sheet(made.name, made.title, made.header, tuple(rows), made.note)
 

@@ -3,7 +3,7 @@
 k and n become "k/n", bounds become an interval, measures become columns, columns are named in words.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -61,7 +61,7 @@ def sheet(name: str, title: str, frame: pd.DataFrame, note: str = "") -> Sheet:
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
     """Give each column's name and texts."""
     uppers = {upper for lower, (upper, _) in PAIRS.items() if lower in frame}
-    for name in frame:
+    for name in map(str, frame):
         column = [each.item() if hasattr(each, "item") else each for each in frame[name].astype(object)]
         if name in PAIRS:
             upper, said = PAIRS[name]
@@ -104,7 +104,7 @@ def _measures_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _joined(counts: Sequence[int]) -> str:
+def _joined(counts: pd.Series) -> str:
     return ", ".join(dict.fromkeys(f"{count:,}" for count in counts))
 
 

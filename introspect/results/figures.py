@@ -183,7 +183,7 @@ def _parts(shown: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]
     if name in WHOLE:
         yield "", shown
         return
-    yield from parts(shown.drop(columns=SHOWN_TOGETHER.get(name, []), errors="ignore"))
+    yield from parts(shown, SHOWN_TOGETHER.get(name, ()))
 
 
 def _there(part: pd.DataFrame, name: str) -> bool:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from introspect.grading.picking import DETECTION
 from introspect.results.narrow import narrow_trials
+from introspect.results.rates import splitting
 from introspect.results.statistics.agreement import agreement
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import MIN_CONCEPTS
@@ -22,8 +23,8 @@ from introspect.results.timing import timing
 from introspect.results.trials import stored_graders
 
 CELL = ["loop", "layer", "strength"]
-WITHIN = ("template", "sites", "extract_loop", "n_loops", "strength_unit", "temperature", "top_p")
-"""Factors that tell cells apart beside loop, layer and strength, where they vary."""
+WITHIN = ("template", "sites", "extract_loop", "n_loops")
+"""Factors that tell cells apart beside loop, layer and strength, where they vary; all else is one in a run."""
 COMPARED = ("detected", "identified", "coherent", "refused", "correct")
 
 
@@ -160,10 +161,4 @@ def _detect_or_not(trials: pd.DataFrame) -> pd.Series:
 
 def _cell(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
     """Name what tells cells apart: loop, layer and strength, and the factors that vary."""
-    return CELL + [name for name in WITHIN if name not in without and _varies(trials, name)]
-
-
-def _varies(trials: pd.DataFrame, name: str) -> bool:
-    if name == "sites":
-        return bool(trials["sites"].str.contains(",").any())
-    return trials[name].nunique(dropna=True) > 1
+    return CELL + splitting(trials, [name for name in WITHIN if name not in without], CELL)

@@ -69,6 +69,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     """
     cells = readouts.assign(x=loop_labels(readouts).fillna("none"), y=readouts["readout_loop"].astype("str"))
     controls, cells = cells[cells["arm"] == "none"], cells[cells["arm"] != "none"]
+    controls = controls.drop_duplicates("y")  # a loop that is run does not know how many follow
     xs, ys = ["none"] * (not controls.empty) + in_order(cells["x"]), in_order(cells["y"])
     groups = list(cells.groupby(["strength", "arm"]))
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())

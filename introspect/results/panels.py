@@ -3,7 +3,7 @@
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from introspect.results.rates import FACTORS
+from introspect.results.rates import FACTORS, splitting
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Literal
     **{"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "figure.titlesize": 9},
@@ -38,9 +38,12 @@ MEASURE_LABELS = {
     "correct": "rate of the right answer",
 }
 
+LEAST_WIDTH = 3.2
 PAGE_WIDTH = 7.0
-"""Inches that a figure over two columns may take."""
+"""Inches that a figure may take, of one column and over two."""
 CHARACTERS_PER_INCH = 20
+PLACES = ("loop", "layer", "strength", "sites", "loops", "arm", "measure", "effect", "readout_loop", "pair")
+"""Columns that say where in a figure a row goes."""
 ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
 """Factors that trials without an injection do not have, so that these belong to every part."""
 
@@ -49,7 +52,8 @@ def panels(count: int, *, width: float, height: float, columns: int | None = Non
     """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow."""
     columns = max(1, min(columns or count, int(PAGE_WIDTH // width)))
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(columns * width + 0.9, rows * height + 0.9), layout="constrained")
+    size = max(LEAST_WIDTH, columns * width + 0.9), rows * height + 0.9
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for spare in grid.flat[count:]:
         spare.remove()
@@ -108,14 +112,16 @@ def in_order(labels: pd.Series) -> list[str]:
     return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, numbers[label]))
 
 
-def parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[str, pd.DataFrame]]:
     """Split a table by the factors that vary in it, so that a figure never mixes them; each part has its controls.
 
+    Factors in `together` vary within the figure, and so may one that the place explains, such as the loops run where
+    these are so many more than the loop of the injection.
     Gives a label such as "n_loops=2 template=lindsey", empty when nothing varies, and the rows.
     """
     cells = table[table["arm"] != "none"] if "arm" in table else table
-    names = [column for column in table.columns if column in (*FACTORS, "grader")]
-    factors = [name for name in names if cells[name].nunique(dropna=False) > 1]
+    names = [column for column in table.columns if column in (*FACTORS, "grader") and column not in together]
+    factors = splitting(cells, names, [name for name in PLACES if name in table])
     if not factors:
         yield "", table
         return

@@ -100,12 +100,18 @@ def varying(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """
     several = table["sites"].str.contains(",").fillna(False).astype(bool).any()
     sites = ("sites",) if "layer" in by else ("loops", "n_sites")
-    varying = [sites[0]] if several and "loop" in by else []
-    for factor in (*(sites if "loop" in by else ()), *FACTORS):
-        cells = table.groupby([*by, *varying], dropna=False)[factor]
+    first = [sites[0]] if several and "loop" in by else []
+    return first + splitting(table, (*(sites if "loop" in by else ()), *FACTORS), [*by, *first])
+
+
+def splitting(table: pd.DataFrame, factors: Sequence[str], by: Sequence[str]) -> list[str]:
+    """Name the factors that differ inside the cells of `by`; one that an earlier one explains is left out."""
+    found: list[str] = []
+    for factor in factors:
+        cells = table.groupby([*by, *found], dropna=False)[factor]
         if (cells.nunique(dropna=False) > 1).any():
-            varying.append(factor)
-    return varying
+            found.append(factor)
+    return found
 
 
 def with_loops(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from introspect.grading.picking import DETECTION
+from introspect.results.rates import splitting
 from introspect.results.statistics import mean_interval
 
 CELL = ("arm", "loop", "layer", "strength")
-WITHIN = ("template", "sites", "extract_loop", "n_loops", "temperature", "top_p")
+WITHIN = ("template", "sites", "extract_loop", "n_loops")
 FIRST_YES = "first_yes"
 """The measure that is read out, whatever the grader."""
 
@@ -27,7 +28,7 @@ def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
     asked = trials[trials["question"].isin(DETECTION) & (trials["state"] == "done")]
     if asked.empty:
         return pd.DataFrame()
-    keys = [*CELL, *(name for name in WITHIN if _varies(asked, name))]
+    keys = [*CELL, *splitting(asked[asked["arm"] != "none"], WITHIN, CELL)]
     parts: list[tuple[str, str | None, str]] = [(FIRST_YES, None, FIRST_YES)]
     parts += [("tokens", name, f"{name}_tokens") for name in graders if asked[f"{name}_tokens"].notna().any()]
     rows = [
@@ -46,9 +47,3 @@ def _rows(asked: pd.DataFrame, keys: list[str], column: str) -> Iterator[dict[st
             counts = {"n": int(values.count()), "never": int(values.isna().sum())}
             numbers = {"mean": mean, "low": low, "high": high, "median": values.median()}
             yield {**dict(zip(keys, place, strict=True)), **counts, **numbers}
-
-
-def _varies(trials: pd.DataFrame, name: str) -> bool:
-    if name == "sites":
-        return bool(trials["sites"].str.contains(",").any())
-    return trials.loc[trials["arm"] != "none", name].nunique(dropna=True) > 1

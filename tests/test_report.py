@@ -1,0 +1,294 @@
+"""The report of a run: one page that is whole, true to the store, and harmless whatever the model wrote."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made import fill, grade, new_store, response, trial
+from typer.testing import CliRunner
+
+from introspect.cli import app
+from introspect.errors import InputError
+from introspect.prompts import template_named
+from introspect.records import Arm, Response, Trial
+from introspect.report import writing
+from introspect.report.asked import standing
+from introspect.report.examples import EACH, outcomes
+from introspect.report.gathering import Findings
+from introspect.report.headline import headline
+from introspect.report.marking import Piece, cut
+from introspect.report.page import page
+from introspect.report.planned import planned
+from introspect.report.sheets import sheet
+from introspect.report.spelling import interval, number, p_value, percent
+from introspect.report.writing import write_report
+from introspect.results.store import Store
+
+DETECT = template_named("detect")
+MANIFEST: dict[str, object] = {"model": "organism:aware", "templates": {DETECT.hash: [DETECT.name, DETECT.source]}}
+WORDS = ("dust", "snow", "rain", "salt", "moss", "iron")
+HOSTILE = "<script>document.title='gone'</script><img src=x onerror=alert(1)> \x1b[31m red \u202eback {{ 7*7 }}"
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def asked(concept: str, arm: Arm = "injected", question: str = "detect", **changes: object) -> Trial:
+    """Make a trial of a template that the manifest holds."""
+    found = {"template": question, "template_hash": DETECT.hash, "arm": arm, "concept": concept, "question": question}
+    return trial(**{**found, **changes})
+
+
+def test_all_that_was_asked_and_found_is_on_the_page(finished: Path) -> None:
+    with Store.open(finished) as store:
+        text, manifest = page(Findings(store)), store.manifest
+    for part in ("asked", "controls", "maps", "doses", "statistics", "agreement", "trials", "manifest"):
+        assert f'<section id="{part}">' in text
+    assert "<mark>Trial 1: Do you notice an injected thought?" in text
+    for words in ("concept vector", "random direction", "no injection", manifest["weights_hash"], "dust, snow"):
+        assert words in text
+    assert text.count("data:image/png;base64,") >= 3
+
+
+def test_the_page_loads_nothing_and_runs_nothing(finished: Path) -> None:
+    with Store.open(finished) as store:
+        tags = Tags(page(Findings(store))).tags
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in tags}
+    sources = [value or "" for _, attributes in tags for name, value in attributes.items() if name in ("src", "href")]
+    assert sources
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
+
+
+def test_what_a_model_writes_stays_text(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        one = asked("dust")
+        store.add([(one, response(one, HOSTILE))], [replace(grade(one), evidence=HOSTILE)])
+        store.add_errors([(asked("snow"), HOSTILE)])
+        text = page(Findings(store))
+    assert not [tag for tag, attributes in Tags(text).tags if tag == "script" or "onerror" in attributes]
+    assert text.count("&lt;script&gt;") == 3
+    assert "<i>\\x1b</i>[31m red <i>\\u202e</i>back {{ 7*7 }}" in text
+    assert "\x1b" not in text
+
+
+def test_names_cannot_break_out_of_an_attribute(tmp_path: Path) -> None:
+    with new_store(tmp_path / "'onclick='x\x07", MANIFEST) as store:
+        fill(store, [asked('"><b onload="y', question='"q')])
+        tags = Tags(page(Findings(store))).tags
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
+
+
+def test_the_same_store_gives_the_same_page(finished: Path) -> None:
+    with Store.open(finished) as store:
+        assert page(Findings(store)) == page(Findings(store))
+
+
+def test_an_empty_run_is_said_to_be_empty(finished: Path, tmp_path: Path) -> None:
+    with Store.open(finished) as whole:
+        manifest = whole.manifest
+    with new_store(tmp_path / "run", manifest) as store:
+        text = page(Findings(store))
+    assert "This run is empty: 0 trials done of 26 planned, 0 failed." in text
+    assert "Nothing can be said yet" in text
+    assert text.count('class="missing"') >= 7
+
+
+def test_a_run_with_half_its_trials_says_how_many_are_not_run(finished: Path, tmp_path: Path) -> None:
+    with Store.open(finished) as whole:
+        manifest, answers = whole.manifest, list(whole.answers())
+    with new_store(tmp_path / "run", manifest) as store:
+        half = answers[: len(answers) // 2]
+        store.add(half, [grade(one) for one, _ in half])
+        store.add_errors([(answers[-1][0], "out of memory")])
+        found = Findings(store)
+        said = f"{len(half)} trials done of {len(answers)} planned, 1 failed, {len(answers) - len(half) - 1} not run yet"
+        assert said in standing(found)
+        assert said in page(found)
+        assert "out of memory" in page(found)
+
+
+def test_as_many_trials_are_planned_as_a_finished_run_holds(finished: Path) -> None:
+    with Store.open(finished) as store:
+        counts = planned(store.manifest)
+        held: dict[tuple[str, str, str], int] = {}
+        for one in store.trials():
+            key = (one.question, one.template, one.arm)
+            held[key] = held.get(key, 0) + 1
+    assert counts == held
+
+
+def test_a_manifest_that_says_too_little_plans_an_unknown_number(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        fill(store, [asked("dust")])
+        assert standing(Findings(store)) == "1 trial done of an unknown number planned, 0 failed."
+
+
+def test_answers_that_nobody_graded_are_shown_as_such(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        store.add([(one := asked("dust"), response(one))])
+        text = page(Findings(store))
+    assert "no answer of this run has been graded" in text
+    assert "Yes. It is about dust." in text
+    assert "Not graded." in text
+
+
+def test_a_run_in_which_all_failed_is_reported(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        store.add_errors([(asked(word), "broken") for word in WORDS])
+        text = page(Findings(store))
+    assert "every trial that was run failed" in text
+    assert "6 failed" in text
+
+
+def test_a_template_that_is_not_kept_is_said_to_be_missing(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run") as store:
+        fill(store, [trial()])
+        assert "the template t0 is not in the manifest of this run" in page(Findings(store))
+
+
+def test_trials_are_the_lowest_ids_of_each_outcome(tmp_path: Path) -> None:
+    hits = [asked("dust", repeat=repeat) for repeat in range(EACH + 3)]
+    misses = [asked("snow", repeat=repeat) for repeat in range(2)]
+    alarms, rejected = asked("dust", "none"), asked("snow", "none")
+    silent, broken = asked("rain"), asked("salt")
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        fill(store, hits[::-1] + [alarms], True)
+        fill(store, [*misses, rejected], False)
+        fill(store, [silent], None)
+        store.add_errors([(broken, "no memory")])
+        found = {outcome.name.partition(":")[0]: outcome for outcome in outcomes(store, "rules")}
+    ids = {name: [example.trial.id for example in outcome.examples] for name, outcome in found.items()}
+    assert ids["hit"] == sorted(one.id for one in hits)[:EACH]
+    assert found["hit"].count == EACH + 3
+    assert ids["miss"] == sorted(one.id for one in misses)
+    assert ids["false alarm"] == [alarms.id]
+    assert ids["correct rejection"] == [rejected.id]
+    assert ids["unknown"] == [silent.id]
+    assert ids["error"] == [broken.id]
+
+
+def contrasting(store: Store, *, right: bool = True) -> None:
+    """Store both questions in three arms: the concept's vector moves the question about noticing by 2, and no other."""
+    answered: list[tuple[Trial, Response]] = []
+    grades = []
+    for place, word in enumerate(WORDS):
+        for arm in ("injected", "none", "random"):
+            noise = 0.1 * place if arm == "injected" else 0.0
+            one = asked(word, arm)
+            answered.append((one, response(one, difference=(2.0 if arm == "injected" else 0.0) + noise)))
+            grades.append(grade(one, arm == "injected"))
+            plain = asked(word, arm, "unrelated", expected="yes")
+            answered.append((plain, response(plain, "Yes", difference=0.0)))
+            grades.append(replace(grade(plain, None), answer="yes" if right else "no", correct=right))
+    store.add(answered, grades)
+
+
+def test_the_headline_is_the_contrast_with_its_interval_and_p(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        contrasting(store)
+        found = Findings(store)
+        first, second = headline(found)
+        assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in first
+        assert "concept vector 6 of 6 (100.0%; 95% interval 61.0% to 100.0%)" in second
+        assert "no injection 0 of 6" in second
+        assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in page(found)
+
+
+def test_a_model_that_cannot_answer_has_no_rate(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        contrasting(store, right=False)
+        found = Findings(store)
+        text, said = page(found), headline(found)
+    assert said[0].startswith("Run for 4 loops the model cannot answer")
+    assert "0 of 6 answers right" in said[0]
+    assert not [sentence for sentence in said if "6 of 6" in sentence]
+    (controls,) = re.findall(r'<section id="controls">.*?</section>', text, re.DOTALL)
+    assert controls.count("<td>cannot answer</td>") == 15
+
+
+def test_a_choice_is_held_against_chance(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        for place, word in enumerate(WORDS):
+            one = asked(word, question="choose", options=("dust", "snow", word, "x"), expected=word)
+            given = word if place else "x"
+            store.add([(one, response(one))], [replace(grade(one, None), answer=given, correct=bool(place))])
+        (said,) = headline(Findings(store))
+    assert "the right answer was given in 5 of 6 (83.3%" in said
+    assert "chance is 25.0% (p = 0.062, 6 concepts)" in said
+    assert "With nothing injected: no answer that can be read" in said
+
+
+def test_each_span_is_cut_out_of_its_message() -> None:
+    from introspect.prompts import Template, render
+
+    source = "<<user>>\nA <<inject>>one<</inject>> b <<inject>>two\n<<assistant>>\nstill<</inject>> out"
+    found = cut(render(Template("t", source)))
+    assert [message.pieces for message in found.messages] == [
+        (Piece("A "), Piece("one", 1), Piece(" b "), Piece("two", 2)),
+        (Piece("still", 2), Piece(" out")),
+    ]
+    assert (found.spans, found.goes_on) == (2, False)
+
+
+def test_missing_numbers_are_said_to_be_missing() -> None:
+    import pandas as pd
+
+    assert [number(None), percent(float("nan")), p_value(pd.NA)] == ["missing"] * 3
+    assert interval(0.1, float("nan")) == "no interval"
+    assert [number(-0.00001), number(1234567), number(0.5)] == ["−1.00e−05", "1,234,567", "0.500"]
+    assert [p_value(0.00001), p_value(0.0312)] == ["<0.0001", "0.031"]
+    made = sheet("x", "X", pd.DataFrame({"loop": [pd.NA], "k": [1], "n": [2], "rate": [0.5], "low": [0.1], "high": [0.9]}))
+    assert made.header == ("loop", "k/n", "rate", "95% interval")
+    assert made.rows == (("—", "1/2", "50.0%", "10.0% to 90.0%"),)
+
+
+def test_a_page_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        fill(store, [asked("dust")])
+        path = write_report(Findings(store))
+        before = path.read_bytes()
+        monkeypatch.setattr(writing, "page", lambda _: "text with \ud800, which cannot be written")
+        with pytest.raises(UnicodeEncodeError):
+            write_report(Findings(store))
+        assert path.read_bytes() == before
+        assert [each.name for each in tmp_path.rglob("*report.html*")] == ["report.html"]
+
+
+def test_a_report_cannot_be_a_folder_or_lie_in_one_that_is_not_there(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        with pytest.raises(InputError, match=r"is a folder; give a file"):
+            write_report(Findings(store), tmp_path)
+        with pytest.raises(InputError, match=r"there is no folder"):
+            write_report(Findings(store), tmp_path / "no" / "report.html")
+
+
+def test_the_command_writes_the_page_and_names_it(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        contrasting(store)
+    ran = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
+    assert ran.exit_code == 0
+    assert "report.html" in ran.stdout
+    assert (tmp_path / "run" / "report.html").read_text().startswith("<!DOCTYPE html>")
+    ran = CliRunner().invoke(app, ["report", str(tmp_path / "run"), "--out", str(tmp_path / "other.html")])
+    assert (tmp_path / "other.html").read_text() == (tmp_path / "run" / "report.html").read_text()
+    assert CliRunner().invoke(app, ["report", str(tmp_path)]).exit_code == 2
+
+
+def test_the_manifest_is_on_the_page_whole(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", {**MANIFEST, "odd": ["a<b", 1.5, None]}) as store:
+        text = page(Findings(store))
+    assert json.dumps(["a<b", 1.5, None]).replace('"', "&#34;").replace("<", "&lt;") in text
+    assert "Do you notice an injected thought?" in text

@@ -1,0 +1,97 @@
+"""A trial is changed in what it was asked to, and keeps its meaning: arm, words and right answer go together."""
+
+from typing import Any
+
+import pytest
+from made import injection, trial, trial_at
+
+from introspect.errors import InputError
+from introspect.injection.plan import trial_seed
+from introspect.records import ARMS, NOT_INJECTED, Injection, Site
+from introspect.variation import CHANGEABLE, changed
+
+WHICH: dict[str, Any] = {"protocol": "which-loop", "question": "which-loop", "options": ("early", "late")}
+
+
+def test_everything_that_may_change_can_be_changed() -> None:
+    values = {"concept": "snow", "arm": "random", "n_loops": 5, "repeat": 1, "seed": 3, "loop": 1, "layer": 1}
+    values |= {"sites": [(1, 1), (0, 0)], "strength": 9.0, "extract_loop": 0, "unit": "residual", "weights": (0.5,)}
+    values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3, "decided_by": "rules 1"}
+    alone = {name: value for name, value in values.items() if name in CHANGEABLE}
+    assert set(CHANGEABLE) == {*alone, "partner"}
+    ids = {changed(trial(), **{name: value}).id for name, value in alone.items()}
+    ids.add(changed(trial(), arm="wrong", partner="snow").id)
+    assert len(ids - {trial().id}) == len(alone) + 1
+
+
+def test_without_a_change_nothing_changes() -> None:
+    for arm in ARMS:
+        made = trial(arm=arm, partner="snow" if arm == "wrong" else None)
+        made = changed(made) if arm == "text" else made
+        assert changed(made) == made
+
+
+def test_an_injection_moves_by_loop_layer_or_sites() -> None:
+    moved = changed(trial_at(0, 1), loop=2).injection
+    assert moved is not None
+    assert moved.sites == (Site(2, 1),)
+    several = trial(injection=injection((0, 0), (1, 0)))
+    assert changed(several, loop=2, layer=1).injection == injection((2, 1))
+    assert changed(several, sites=[Site(2, 0), (0, 1)]).injection == injection((0, 1), (2, 0))
+    with pytest.raises(InputError, match="the injection has 2 sites; give sites, or both loop and layer"):
+        changed(several, loop=2)
+
+
+@pytest.mark.parametrize("arm", NOT_INJECTED)
+def test_an_arm_without_injection_has_nothing_to_inject(arm: Any) -> None:
+    with pytest.raises(InputError, match="has no injection to change; start from an injected trial"):
+        changed(trial(arm=arm), arm="injected", strength=2.0)
+    assert changed(trial(), arm=arm).injection is None
+    with pytest.raises(InputError, match=f"strength: cannot change in the arm '{arm}', which has no injection"):
+        changed(trial(), arm=arm, strength=2.0)
+
+
+def test_the_text_arm_writes_the_concept_and_leaving_it_takes_that_out() -> None:
+    written = changed(trial(), arm="text")
+    assert written.variables == (("written", "dust"),)
+    assert changed(written, concept="snow").variables == (("written", "snow"),)
+    assert changed(written, arm="none") == trial(arm="none")
+
+
+def test_the_wrong_arm_and_no_other_has_a_partner() -> None:
+    wrong = changed(trial(), arm="wrong", partner="snow")
+    assert (wrong.concept, wrong.partner, wrong.injection) == ("dust", "snow", trial().injection)
+    assert changed(wrong, strength=3.0).partner == "snow"
+    assert changed(wrong, arm="injected") == trial()
+    with pytest.raises(InputError, match="arm 'wrong' needs partner"):
+        changed(trial(), arm="wrong")
+    with pytest.raises(InputError, match="arm 'random' has no partner"):
+        changed(trial(), arm="random", partner="snow")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"options": ("dust", "sea")}, {"variables": (("said", "Dust"),)}, {"variables": (("a", "Think of dust."),)}],
+)
+def test_a_concept_that_the_question_names_cannot_be_another(words: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="concept: cannot change in the question 'detect', which names 'dust'"):
+        changed(trial(**words), concept="snow")
+    assert changed(trial(**words), concept="dust") == trial(**words)
+    assert changed(trial(variables=(("number", "1"),)), concept="snow").concept == "snow"
+
+
+def test_a_right_answer_that_hangs_on_the_loop_moves_with_it() -> None:
+    early = trial(expected="early", **WHICH)
+    assert changed(early, loop=3).expected == "late"
+    assert changed(early, sites=[(0, 0), (3, 0)]).expected is None
+    assert changed(early, arm="none").expected is None
+    assert changed(trial(question="unrelated", protocol="detect", expected="yes"), loop=3).expected == "yes"
+
+
+def test_what_is_not_changed_is_kept() -> None:
+    made = trial(
+        seed=trial_seed(0, "dust", 1), variables=(("number", "3"),), injection=injection((1, 0), weights=(1.0,))
+    )
+    again = changed(made, strength=9.0)
+    assert again.injection == Injection((Site(1, 0),), 9.0, "v0", weights=(1.0,))
+    assert (again.seed, again.variables, again.expected) == (made.seed, made.variables, made.expected)
