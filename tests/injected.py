@@ -1,24 +1,38 @@
 """Makers for tests of the injection room: a tiny model with its tap, short prompts, random vectors, mixed trials."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.engine import Engine
+from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.guards import Failure
 from introspect.injection.plan import trial_seed
 from introspect.models.looped import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Injection, Response, Sampling, Site, Trial
+from introspect.records import Arm, Injection, Response, Sampling, Site, Trial
 from tests.tiny import tiny_model
 
 WORDS = ("dust", "salt", "bread")
-SPANS: dict[str, tuple[int, int | None]] = {"open": (6, None), "closed": (4, 9), "whole": (0, None), "last": (11, None)}
-"""Injection spans of the prompts, which all have twelve tokens, by the hash of their template."""
+LENGTH = 12
+SPANS: dict[str, list[tuple[int, int | None]]] = {
+    "open": [(6, None)],
+    "closed": [(4, 9)],
+    "whole": [(0, None)],
+    "last": [(11, None)],
+    "end": [(9, 12)],
+    "two": [(2, 4), (7, 10)],
+    "parted": [(3, 5), (6, 7), (9, None)],
+}
+"""Injection spans of the prompts, which all have LENGTH tokens, by the hash of their template."""
+VARIED: PromptKey = ("two", (("line", "other"),))
+"""One more prompt, of a template that has two: other tokens, and spans elsewhere."""
+ARMS: tuple[Arm, ...] = ("injected", "random", "wrong", "negated", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -27,12 +41,12 @@ class Bench:
 
     looped: LoopedModel
     vectors: ConceptVectors
-    prompts: dict[str, Encoded]
+    prompts: dict[PromptKey, Encoded]
     engine: Engine
 
     def trial(self, *sites: tuple[int, int], prompt: str = "open", **changes: Any) -> Trial:
         """Make a trial; without sites it is one of the arm none."""
-        details = {key: changes.pop(key) for key in ("strength", "extract_loop", "unit") if key in changes}
+        details = {key: changes.pop(key) for key in ("strength", "extract_loop", "unit", "weights") if key in changes}
         fields = {"model": "tiny", "weights_hash": self.looped.weights_hash, "protocol": "report", "template": prompt}
         fields |= {"dtype": str(self.looped.dtype).removeprefix("torch."), "template_hash": prompt, "concept": "dust"}
         fields |= {"n_loops": self.looped.n_loops, "repeat": 0, "seed": 7, "sampling": Sampling(max_new_tokens=6)}
@@ -48,13 +62,19 @@ class Bench:
         return [self._any(source) for _ in range(n)]
 
     def _any(self, source: random.Random) -> Trial:
-        n_loops = source.choice([2, 3, 3, 4])
-        sites = sorted(source.sample(self.looped.sites(n_loops), source.choice([0, 1, 1, 1, 2, 2 * n_loops])))
-        changes: dict[str, Any] = {"prompt": source.choice(list(SPANS)), "concept": source.choice(WORDS)}
+        n_loops = source.choice([1, 2, 3, 3, 4])
+        sites = sorted(source.sample(self.looped.sites(n_loops), source.choice([0, 1, 1, 1, 2, n_loops, 2 * n_loops])))
+        prompt, variables = source.choice(list(self.prompts))
+        changes: dict[str, Any] = {"prompt": prompt, "variables": variables, "concept": source.choice(WORDS)}
+        changes["options"] = source.choice([(), ("yes", "bread", "thought")])
         if sites:
             latest = max(site.loop for site in sites)
             changes["extract_loop"] = source.choice([0, 1, 2] if latest > 2 else [None, None, 0, 1, 2])
-            changes |= {"strength": source.choice([0.0, 0.5, 2.0, -4.0]), "arm": source.choice(["injected", "random"])}
+            changes |= {"strength": source.choice([0.0, 0.5, 2.0, -4.0]), "arm": source.choice(ARMS)}
+            parts = len(SPANS[prompt])
+            changes["weights"] = source.choice([(), tuple(source.choice([0.0, 0.5, 1.0, 2.0]) for _ in range(parts))])
+            if changes["arm"] == "wrong":
+                changes["partner"] = source.choice([word for word in WORDS if word != changes["concept"]])
         changes["sampling"] = Sampling(
             source.choice([0.0, 0.7, 1.0]), source.choice([1.0, 0.8]), source.choice([1, 4, 7])
         )
@@ -68,11 +88,16 @@ def bench(dtype: torch.dtype = torch.float32, seed: int = 0, **fields: Any) -> B
     source = torch.Generator().manual_seed(seed)
     shape = (len(WORDS), looped.n_loops, looped.n_layers, looped.d_model)
     vectors = ConceptVectors(WORDS, torch.randn(shape, generator=source), {})
-    ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), 12), generator=source).tolist()
-    prompts = {
-        name: Encoded("", tuple(tokens), *span, "") for (name, span), tokens in zip(SPANS.items(), ids, strict=True)
-    }
+    ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), LENGTH), generator=source).tolist()
+    prompts: dict[PromptKey, Encoded] = {(name, ()): encoded(row, SPANS[name]) for name, row in zip(SPANS, ids)}
+    prompts[VARIED] = encoded(ids[0][::-1] + ids[1], [(5, 8), (9, 20)])
     return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors))
+
+
+def encoded(ids: Sequence[int], spans: list[tuple[int, int | None]]) -> Encoded:
+    """Make a prompt of tokens with injection spans."""
+    gaps = tuple((stop, start) for (_, stop), (start, _) in pairwise(spans) if stop is not None)
+    return Encoded("", tuple(ids), spans[0][0], spans[-1][1], "", gaps)
 
 
 def responses(results: list[Response | Failure]) -> list[Response]:

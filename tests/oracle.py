@@ -1,13 +1,24 @@
-"""The oracle of injections: plain torch forward hooks that count the calls of each block, and nothing else."""
+"""The oracle of injections: plain torch forward hooks that count the calls of each block, and nothing else.
 
-from collections.abc import Callable, Iterator, Mapping
+On them stands an oracle of the engine: one trial at a time, the whole prompt anew for every token, no cache. It shares
+with the engine the keyed draws, and nothing of how it injects or reads out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from introspect.injection.directions import permutation, random_direction
+from introspect.injection.engine import prompt_key
+from introspect.injection.sampling import uniforms
 from introspect.models.looped import LoopedModel
-from introspect.records import Site
+from introspect.prompts import Encoded
+from introspect.records import Readout, Site, Trial
+from tests.injected import Bench
 
 
 @contextmanager
@@ -32,3 +43,100 @@ def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]])
     finally:
         for handle in handles:
             handle.remove()
+
+
+def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
+    """Give the tokens of a trial and its read-outs."""
+    encoded, answer, readouts = on.prompts[prompt_key(trial)], list[int](), list[Readout]()
+    while not answer or not _finished(on, trial, answer):
+        states: dict[int, Tensor] = {}
+        ids = [*encoded.token_ids, *answer]
+        with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
+            arguments = on.looped.forward_arguments(trial.n_loops)
+            logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
+        readouts = readouts or [_readout(on, trial, states[loop], loop) for loop in range(trial.n_loops)]
+        answer.append(_draw(logits.double().numpy(), trial, len(answer)))
+    return tuple(answer), readouts
+
+
+def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
+    """Give what a trial of unit `vector` adds at a site where its weight is 1, in float64."""
+    injection, word = trial.injection, trial.partner if trial.arm == "wrong" else trial.concept
+    assert injection is not None
+    loop = site.loop if injection.extract_loop is None else injection.extract_loop
+    vector = on.vectors.values[on.vectors.words.index(word), loop, site.layer].double()
+    made = {
+        "random": lambda: random_direction(trial.seed, site, injection, len(vector)) * vector.norm(),
+        "negated": lambda: -vector,
+        "shuffled": lambda: vector[permutation(trial.seed, len(vector))],
+    }
+    return injection.strength * made.get(trial.arm, lambda: vector)()
+
+
+def weights_of(encoded: Encoded, weights: Sequence[float], length: int) -> Tensor:
+    """Give by what an addition is multiplied at each of so many positions, `(length, 1)`; 0 outside of the spans."""
+    given = torch.zeros(length, 1, dtype=torch.float64)
+    for number, (start, stop) in enumerate(encoded.spans):
+        for position in range(start, length if stop is None else stop):
+            given[position] = weights[number] if weights else 1.0
+    return given
+
+
+def numbers(readouts: Sequence[Readout]) -> Tensor:
+    """Give read-outs as rows of numbers, `(loop, number)`."""
+    rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy, *r.options) for r in readouts]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _finished(on: Bench, trial: Trial, answer: list[int]) -> bool:
+    return len(answer) == trial.sampling.max_new_tokens or answer[-1] in on.looped.end_of_turn
+
+
+def _visits(on: Bench, trial: Trial, length: int, states: dict[int, Tensor]) -> dict[Site, partial[None]]:
+    injection, encoded = trial.injection, on.prompts[prompt_key(trial)]
+    added = {}
+    if injection is not None:
+        weights = weights_of(encoded, injection.weights, length)
+        added = {site: pushed(on, trial, site) * weights for site in injection.sites}
+
+    def visit(site: Site, h: Tensor) -> None:
+        if site in added:
+            h[0] += added[site].to(h.dtype)
+        if site.layer == on.looped.n_layers - 1:
+            states[site.loop] = h[0, -1].clone()
+
+    return {site: partial(visit, site) for site in on.looped.sites(trial.n_loops)}
+
+
+def _draw(logits: np.ndarray, trial: Trial, step: int) -> int:
+    if trial.sampling.temperature == 0:
+        return int(logits.argmax())
+    weights = np.exp((logits - logits.max()) / trial.sampling.temperature)
+    weights /= weights.sum()
+    left = 0.0
+    for token in np.argsort(-weights, kind="stable"):
+        weight = weights[token]
+        if left >= trial.sampling.top_p and trial.sampling.top_p < 1:
+            weights[token] = 0.0
+        left += weight
+    reached = weights.cumsum()
+    return int((reached > uniforms([trial.seed], step + 1)[0, step].item() * reached[-1]).argmax())
+
+
+def _readout(on: Bench, trial: Trial, state: Tensor, loop: int) -> Readout:
+    """Read a state out by plain sums over a softmax."""
+    with torch.no_grad():
+        logits = on.looped.readout(state).double()
+    p = logits.exp() / logits.exp().sum()
+    yes, no = list(on.engine.answers.yes), list(on.engine.answers.no)
+    said = [logits[tokens].exp().sum().log().item() for tokens in (yes, no)]
+    options = tuple(p[begins(on, option)].sum().log().item() for option in trial.options)
+    rank = sum(1 for number in p.tolist() if number > max(p[begins(on, trial.concept)].tolist()))
+    return Readout(loop, *said, p[yes + no].sum().item(), -(p * p.log()).sum().item(), options, rank)
+
+
+def begins(on: Bench, word: str) -> list[int]:
+    """List the tokens with which the four spellings of a word begin, white space left out where a letter follows."""
+    spelled = [lead + form for form in (word, word.capitalize()) for lead in ("", " ")]
+    firsts = {on.looped.tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in spelled}
+    return sorted({first for first in firsts if on.looped.tokenizer.decode([first]).strip()} or firsts)

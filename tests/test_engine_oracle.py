@@ -1,121 +1,117 @@
 """The engine against an oracle: plain forward hooks, one trial at a time, the whole prompt anew for every token."""
 
+from collections import Counter
+from dataclasses import replace
 from functools import partial
+from itertools import product
 
-import numpy as np
 import pytest
 import torch
 
-from introspect.injection.answers import AnswerTokens
-from introspect.injection.directions import added_vector
+from introspect.injection.plan import trial_seed
 from introspect.injection.prefix import prefill
-from introspect.injection.sampling import uniforms
 from introspect.models.tap import Tap
-from introspect.records import Readout, Sampling, Site, Trial
-from tests.injected import Bench, bench, responses
-from tests.oracle import hooked
+from introspect.records import Readout, Response, Sampling, Site, Trial
+from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses
+from tests.oracle import hooked, numbers, oracle
+
+ROUNDING = 1e-11
+"""Of float64, in logits of size 10 after some 20 products."""
 
 
-def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
-    """Give the tokens of a trial and its read-outs."""
-    looped, encoded = on.looped, on.prompts[trial.template_hash]
-    ids, readouts = list(encoded.token_ids), []
-    while len(ids) == len(encoded.token_ids) or not _finished(on, trial, ids[len(encoded.token_ids) :]):
-        states: dict[int, torch.Tensor] = {}
-        with hooked(looped, _visits(on, trial, states)), torch.no_grad():
-            arguments = looped.forward_arguments(trial.n_loops)
-            logits = looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
-        if not readouts:
-            readouts = [
-                _readout(looped.readout(states[loop]), on.engine.answers, loop) for loop in range(trial.n_loops)
-            ]
-        ids.append(_draw(logits.double().numpy(), trial, len(ids) - len(encoded.token_ids)))
-    return tuple(ids[len(encoded.token_ids) :]), readouts
+@pytest.fixture(scope="module")
+def exact() -> Bench:
+    return bench(torch.float64)
 
 
-def _finished(on: Bench, trial: Trial, answer: list[int]) -> bool:
-    return len(answer) == trial.sampling.max_new_tokens or answer[-1] in on.looped.end_of_turn
+def agree(on: Bench, trials: list[Trial], rounding: float = ROUNDING) -> list[Response]:
+    """Run trials through the engine, all in one call, and hold each against the oracle."""
+    answers = responses(on.engine.run(trials))
+    for trial, answer in zip(trials, answers, strict=True):
+        tokens, readouts = oracle(on, trial)
+        assert answer.token_ids == tokens, trial
+        assert torch.allclose(numbers(answer.readouts), numbers(readouts), atol=rounding, rtol=0), trial
+        assert ranks(answer.readouts) == ranks(readouts), trial
+    return answers
 
 
-def _visits(on: Bench, trial: Trial, states: dict[int, torch.Tensor]) -> dict[Site, partial[None]]:
-    encoded = on.prompts[trial.template_hash]
-    vectors = {} if trial.injection is None else {
-        site: added_vector(trial, site, on.vectors) for site in trial.injection.sites
-    }  # fmt: skip
-
-    def visit(site: Site, h: torch.Tensor) -> None:
-        if site in vectors:
-            h[0, encoded.span_start : encoded.span_stop] += vectors[site].to(h.dtype)
-        if site.layer == on.looped.n_layers - 1:
-            states[site.loop] = h[0, -1].clone()
-
-    return {site: partial(visit, site) for site in on.looped.sites(trial.n_loops)}
+def ranks(readouts: list[Readout] | tuple[Readout, ...]) -> list[int | None]:
+    return [readout.concept_rank for readout in readouts]
 
 
-def _draw(logits: np.ndarray, trial: Trial, step: int) -> int:
-    if trial.sampling.temperature == 0:
-        return int(logits.argmax())
-    weights = np.exp((logits - logits.max()) / trial.sampling.temperature)
-    weights /= weights.sum()
-    left = 0.0
-    for token in np.argsort(-weights, kind="stable"):
-        if left >= trial.sampling.top_p and trial.sampling.top_p < 1:
-            weights[token], weight = 0.0, weights[token]
-        else:
-            weight = weights[token]
-        left += weight
-    reached = weights.cumsum()
-    return int((reached > uniforms([trial.seed], step + 1)[0, step].item() * reached[-1]).argmax())
-
-
-def _readout(logits: torch.Tensor, answers: AnswerTokens, loop: int) -> Readout:
-    p = logits.double().softmax(-1)
-    yes, no = (logits.double()[list(tokens)].exp().sum().log().item() for tokens in (answers.yes, answers.no))
-    return Readout(loop, yes, no, p[[*answers.yes, *answers.no]].sum().item(), -(p * p.log()).sum().item())
-
-
-def numbers(readouts: list[Readout] | tuple[Readout, ...]) -> torch.Tensor:
-    rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy) for r in readouts]
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "rounding"),
-    [(torch.float32, 2e-4), (torch.float64, 1e-11)],  # logits of size 10 after some 20 products of float32 rounding
-)
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, 3e-4), (torch.float64, ROUNDING)])
 def test_mixed_batches_equal_plain_hooks_one_trial_at_a_time_without_a_cache(
     dtype: torch.dtype, rounding: float
 ) -> None:
     on = bench(dtype)
     on.looped.end_of_turn = tuple(range(0, len(on.looped.tokenizer), 4))  # so that rows leave at different steps
-    trials = on.mixed(seed=1, n=24)
-    for trial, response in zip(trials, responses(on.engine.run(trials)), strict=True):
-        tokens, readouts = oracle(on, trial)
-        assert response.token_ids == tokens, trial
-        assert torch.allclose(numbers(response.readouts), numbers(readouts), atol=rounding, rtol=0), trial
-    assert len({len(response.token_ids) for response in responses(on.engine.run(trials))}) > 3
+    trials = on.mixed(seed=1, n=60)
+    answers = agree(on, trials, rounding)
+    assert len({len(answer.token_ids) for answer in answers}) > 3
+    there = Counter(trial.arm for trial in trials)
+    assert all(there[arm] > 2 for arm in (*ARMS, "none"))
+    assert any(trial.variables for trial in trials)
+    assert {trial.n_loops for trial in trials} == {1, 2, 3, 4}
 
 
-def test_the_oracle_does_feel_injections() -> None:
-    on = bench(torch.float64)
-    trials = [trial for trial in on.mixed(seed=1, n=24) if trial.injection and trial.injection.strength]
-    for trial in trials:
-        last = numbers(oracle(on, trial)[1])[-1]
-        controls = [on.trial(prompt=trial.template_hash, n_loops=trial.n_loops, sampling=Sampling(max_new_tokens=1))]
-        assert (last - numbers(oracle(on, controls[0])[1])[-1]).abs().max() > 1e-3
+def test_the_oracle_does_feel_injections(exact: Bench) -> None:
+    felt = [trial for trial in exact.mixed(seed=1, n=60) if trial.injection and trial.injection.strength]
+    for trial in felt:
+        if trial.injection is None or set(trial.injection.weights) == {0.0}:
+            continue
+        control = replace(trial, injection=None, arm="none", partner=None)
+        assert (numbers(oracle(exact, trial)[1])[-1] - numbers(oracle(exact, control)[1])[-1]).abs().max() > 1e-4
 
 
-def test_clean_norms_are_those_of_a_plain_forward_over_the_span() -> None:
+@pytest.mark.parametrize("weights", [(2.0, 1.0), (1.0, 2.0), (0.0, 1.0), (1.0, 0.0), ()])
+@pytest.mark.parametrize("variables", [(), VARIED[1]])
+def test_each_span_has_its_own_dose(exact: Bench, weights: tuple[float, ...], variables: tuple) -> None:
+    sites = [((0, 0),), ((2, 1),), ((0, 1), (1, 0), (2, 0))]
+    agree(exact, [exact.trial(*at, prompt="two", variables=variables, weights=weights) for at in sites])
+
+
+def test_the_order_of_two_doses_can_be_told_and_that_of_equal_ones_cannot(exact: Bench) -> None:
+    made = [exact.trial((0, 0), prompt="two", weights=weights) for weights in ((2.0, 1.0), (1.0, 2.0), (1.0, 1.0), ())]
+    first, second, equal, none_given = (numbers(answer.readouts) for answer in responses(exact.engine.run(made)))
+    assert not torch.allclose(first, second, atol=1e-3)
+    assert torch.equal(equal, none_given)
+
+
+def test_the_weight_of_a_last_span_that_goes_on_is_that_of_the_answer(exact: Bench) -> None:
+    agree(exact, [exact.trial((1, 1), prompt="parted", weights=(0.0, 1.0, last)) for last in (0.0, 0.5, 3.0)])
+
+
+@pytest.mark.parametrize("split", [1, 3])
+@pytest.mark.parametrize("n_loops", [1, 2, 3, 4, 5])
+def test_all_loops_together_also_with_a_split_dose_and_more_or_fewer_than_trained(
+    exact: Bench, n_loops: int, split: int
+) -> None:
+    sites = [(loop, 1) for loop in range(n_loops)]
+    common = {"n_loops": n_loops, "extract_loop": 1, "strength": 3.0 / split}
+    agree(exact, [exact.trial(*sites, prompt=prompt, **common) for prompt in ("open", "closed", "two")])
+
+
+@pytest.mark.parametrize("extract_loop", [None, 0, 2])
+def test_every_arm_at_every_site_is_what_plain_hooks_make_of_it(exact: Bench, extract_loop: int | None) -> None:
+    common = {"sampling": Sampling(max_new_tokens=2), "extract_loop": extract_loop, "partner": "bread"}
+    trials = [
+        exact.trial((loop, layer), arm=arm, prompt="closed", seed=trial_seed(0, arm, loop), **common)
+        for arm, loop, layer in product(ARMS, range(3), range(2))
+    ]
+    agree(exact, trials)
+
+
+def test_clean_norms_are_those_of_a_plain_forward_over_the_spans() -> None:
     on = bench(torch.float64)
     for name, encoded in on.prompts.items():
         norms: dict[Site, float] = {}
+        inside = [at for start, stop in encoded.spans for at in range(start, stop or len(encoded.token_ids))]
 
-        def measure(site: Site, h: torch.Tensor, into: dict[Site, float], span: slice) -> None:
-            into[site] = h[0, span].norm(dim=-1).mean().item()
+        def measure(site: Site, h: torch.Tensor, into: dict[Site, float], inside: list[int]) -> None:
+            into[site] = h[0, inside].norm(dim=-1).mean().item()
 
-        span = slice(encoded.span_start, encoded.span_stop)
-        visits = {site: partial(measure, site, into=norms, span=span) for site in on.looped.sites(3)}
+        visits = {site: partial(measure, site, into=norms, inside=inside) for site in on.looped.sites(3)}
         with hooked(on.looped, visits), torch.no_grad():
             on.looped.model(input_ids=torch.tensor([encoded.token_ids]), use_cache=False)
-        tap = Tap(on.looped)
-        assert prefill(tap, encoded, 3).norms() == pytest.approx(norms, rel=1e-12), name
+        assert prefill(Tap(on.looped), encoded, 3).norms() == pytest.approx(norms, rel=1e-12), name
+    assert len(on.prompts) == len(SPANS) + 1

@@ -11,7 +11,11 @@ from introspect.records import Trial
 
 DETECTION = frozenset({"detect", "prior"})
 """Questions that ask whether a thought is noticed."""
-YES_OR_NO = DETECTION | {"unrelated"}
+PLAIN = "unrelated"
+"""The question with a known answer; with nothing injected it shows whether the model can answer at all."""
+BESIDE = {"detect": PLAIN, "prior": "prior-unrelated"}
+"""For each question about noticing, the one with a known answer under the same injection."""
+YES_OR_NO = DETECTION | set(BESIDE.values())
 """Questions whose answer is yes or no."""
 REPEATING = frozenset({"repeat"})
 """Questions whose one option is to be written out, up to case, quotation marks and the last full stop."""

@@ -5,6 +5,7 @@ model's own guessing habit.
 """
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 N_WORDS = 4
 
@@ -18,6 +19,9 @@ def _ask(occasion: Occasion) -> list[Asked]:
 CHOOSE = Protocol(
     "choose",
     "which of four words is the injected thought",
-    (Question("choose", neutral("choose"), _ask, max_new_tokens=16),),
+    (
+        Question("choose", neutral("choose"), _ask, max_new_tokens=16),
+        PLAIN,
+    ),
     arms=("injected", "none", "random", "wrong"),
 )

@@ -5,6 +5,7 @@ The weaker injection has half the strength of the cell.
 
 from introspect.protocols.material import free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 OPTIONS = ("first", "second")
 ORDERS = ((1.0, 0.5), (0.5, 1.0))
@@ -23,6 +24,9 @@ def _expects(loops: tuple[int, ...], _: int, weights: tuple[float, ...]) -> str 
 COMPARE = Protocol(
     "compare",
     "which of two injections was the stronger, in both orders",
-    (Question("compare", neutral("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),),
+    (
+        Question("compare", neutral("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),
+        PLAIN,
+    ),
     arms=("injected", "none", "random"),
 )

@@ -6,6 +6,7 @@ change: a model that is merely drawn to the injected line gets these wrong.
 
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 N_LINES = 5
 NUMBERS = tuple(str(number + 1) for number in range(N_LINES))
@@ -57,6 +58,7 @@ LOCALISE = Protocol(
         Question("localise", neutral("localise"), _injected, max_new_tokens=8),
         Question("localise-longest", neutral("localise"), _longest, max_new_tokens=8),
         Question("localise-abstract", neutral("localise"), _abstract, max_new_tokens=8),
+        PLAIN,
     ),
     arms=("injected", "none", "random"),
 )

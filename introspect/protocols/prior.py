@@ -4,6 +4,7 @@ What is left lives in the cache, so that the vector cannot leak into the answer 
 """
 
 from introspect.protocols.question import NEUTRAL, Asked, Occasion, Protocol, Question
+from introspect.protocols.unrelated import PLAIN, PRIOR_UNRELATED
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
@@ -13,6 +14,10 @@ def _ask(occasion: Occasion) -> list[Asked]:
 PRIOR = Protocol(
     "prior",
     "is a thought noticed that was injected in an earlier turn only",
-    (Question("prior", {NEUTRAL: "prior", "informative": "prior-informative"}, _ask, varies=False),),
+    (
+        Question("prior", {NEUTRAL: "prior", "informative": "prior-informative"}, _ask, varies=False),
+        PRIOR_UNRELATED,
+        PLAIN,
+    ),
     arms=("injected", "none", "random", "wrong"),
 )

@@ -6,6 +6,7 @@ occurs is not used for it.
 
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 N_WORDS = 10
 
@@ -31,6 +32,7 @@ THOUGHT_OR_TEXT = Protocol(
     (
         Question("thought", neutral("thought"), _thought, max_new_tokens=8),
         Question("repeat", neutral("repeat"), _repeat, max_new_tokens=32),
+        PLAIN,
     ),
     arms=("injected", "none", "random"),
 )

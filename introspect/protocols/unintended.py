@@ -5,6 +5,7 @@ another one. `unintended-followup` is the position control: the injection comes 
 """
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 OPTIONS = ("meant", "accident")
 
@@ -19,6 +20,7 @@ UNINTENDED = Protocol(
     (
         Question("unintended", neutral("unintended"), _ask, max_new_tokens=12),
         Question("unintended-followup", neutral("unintended-followup"), _ask, max_new_tokens=12),
+        PLAIN,
     ),
     arms=("injected", "none", "wrong"),
 )

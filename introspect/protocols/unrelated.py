@@ -1,11 +1,14 @@
 """Plain questions with known answers, in the place of the detection question and under the same injection.
 
 A shift towards yes here is no noticing. Each occasion asks one question whose answer is yes and one whose answer is no;
-over the concepts all of them are used evenly.
+over the concepts all of them are used evenly. With nothing injected they show whether the model can answer at all.
 """
+
+from dataclasses import replace
 
 from introspect.protocols.material import plain_questions
 from introspect.protocols.question import Asked, Occasion, Question, neutral
+from introspect.records import Arm
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
@@ -17,10 +20,15 @@ def _ask(occasion: Occasion) -> list[Asked]:
     return asked
 
 
+SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "negated", "shuffled")
 UNRELATED = Question(
     "unrelated",
     neutral("unrelated"),
     _ask,
-    arms=("injected", "none", "random", "negated", "shuffled"),
+    arms=SHIFTED,
     max_new_tokens=4,
 )
+PRIOR_UNRELATED = replace(UNRELATED, name="prior-unrelated", templates=neutral("prior-unrelated"))
+"""The same in the place of the question of `prior`, with the injection in the earlier turn."""
+PLAIN = replace(UNRELATED, arms=("none",))
+"""With nothing injected only, for protocols that do not need more."""

@@ -1,6 +1,7 @@
 """Early or late: was the thought put into an early loop or a late one? A question for looped models only."""
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.unrelated import PLAIN
 
 OPTIONS = ("early", "late")
 
@@ -18,6 +19,9 @@ def _expects(loops: tuple[int, ...], n_loops: int, _: tuple[float, ...]) -> str 
 WHICH_LOOP = Protocol(
     "which-loop",
     "was the thought put into an early loop or a late one",
-    (Question("which-loop", neutral("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),),
+    (
+        Question("which-loop", neutral("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),
+        PLAIN,
+    ),
     arms=("injected", "none", "random"),
 )

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from introspect.grading.picking import PLAIN
 from introspect.report.planned import Counts, planned
 from introspect.results.inference import infer
 from introspect.results.narrow import narrow_trials
 from introspect.results.rates import rates
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store import Store
-from introspect.results.tables import UNRELATED, summaries
+from introspect.results.tables import summaries
 from introspect.results.trials import alike_table, cells_table, stored_graders
 
 PREFERRED = "rules"
@@ -86,7 +87,7 @@ class Findings:
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
             alike = alike_table(self.store, cells, grader)
-            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & (alike["question"] != UNRELATED)
+            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & (alike["question"] != PLAIN)
             part = rates(alike.assign(cannot_answer=unable), by=by, grader=grader)
             parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)
         return pd.concat(parts, ignore_index=True)

@@ -30,7 +30,7 @@ from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 
 SIGNIFICANT = 0.05
 MARKED = f"bold: p < {SIGNIFICANT:g}, corrected for the whole map"
-TIMES = {"first_yes": "first loop with logit(yes) above logit(no)", "tokens": "tokens until the claim"}
+TIMES = {"first_yes": "loop after which yes\nfirst outweighs no", "tokens": "tokens until\nthe claim"}
 
 
 @matplotlib.rc_context(STYLE)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from introspect.grading.picking import DETECTION
+from introspect.grading.picking import BESIDE, DETECTION, PLAIN
 from introspect.results.narrow import narrow_trials
 from introspect.results.rates import splitting
 from introspect.results.statistics.agreement import agreement
@@ -50,11 +50,12 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> dict[str, pd.DataFram
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     """Give the primary contrast overall (loop and layer missing) and in every cell, for each wording of it."""
     parts = []
-    for template, asked in _wordings(trials):
-        if not {("injected", "unrelated"), ("none", "unrelated")} <= _there(asked) or "none" not in set(asked["arm"]):
+    for question, template, asked in _wordings(trials):
+        beside = BESIDE[question]
+        if not {(arm, each) for arm in ("injected", "none") for each in (question, beside)} <= _there(asked):
             continue
         cell = _cell(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked.assign(question=_detect_or_not(asked)), cell=cell, pairs=["repeat", "n_loops"])
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)):
             parts.append(table.assign(template=template))
     if not parts:
@@ -67,7 +68,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
 def _sensitivity(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     """Give d', criterion and AUC of every cell against every control, for each wording."""
     parts = []
-    for template, asked in _wordings(trials):
+    for _, template, asked in _wordings(trials):
         noticed = asked[asked["question"].isin(DETECTION) & (asked["state"] == "done")]
         arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
         if arms and "injected" in set(noticed["arm"]) and noticed["concept"].nunique() >= MIN_CONCEPTS:
@@ -115,7 +116,7 @@ def _ranks(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     """Judge from plain questions with nothing injected whether the model can answer at all, run for so many loops."""
-    plain = trials[(trials["question"] == "unrelated") & (trials["arm"] == "none") & (trials["repeat"] == 0)]
+    plain = trials[(trials["question"] == PLAIN) & (trials["arm"] == "none") & (trials["repeat"] == 0)]
     rows = []
     for n_loops, part in plain.groupby("n_loops"):
         found = capability(part, correct=f"{grader}_correct")
@@ -144,19 +145,17 @@ def _by_grader(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Give the trials of each wording of the detection question, with the plain questions, which have one wording."""
-    noticing = trials["question"].isin(DETECTION)
-    for template in trials.loc[noticing, "template"].unique():
-        yield template, trials[~noticing | (trials["template"] == template)]
+def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Give question, template and trials of each wording of a question about noticing, plain questions beside it."""
+    for question, beside in BESIDE.items():
+        asked, plain = trials[trials["question"] == question], trials["question"] == beside
+        for template in asked["template"].unique():
+            wanted = (trials["question"] == question) & (trials["template"] == template)
+            yield question, template, trials[wanted | plain]
 
 
 def _there(trials: pd.DataFrame) -> set[tuple[str, str]]:
     return set(zip(trials["arm"], trials["question"], strict=True))
-
-
-def _detect_or_not(trials: pd.DataFrame) -> pd.Series:
-    return trials["question"].mask(trials["question"].isin(DETECTION), "detect")
 
 
 def _cell(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError, unknown
+from introspect.grading.picking import PLAIN
 from introspect.results.cosines import control_table
 from introspect.results.files import write_rows, write_table
 from introspect.results.inference import infer
@@ -31,8 +32,6 @@ __all__ = [
     "trials_table",
     "write_tables",
 ]
-
-UNRELATED = "unrelated"
 
 
 def make_tables(store: Store) -> dict[str, pd.DataFrame]:
@@ -76,7 +75,7 @@ def _gated(alike: pd.DataFrame, capability: pd.DataFrame, grader: str) -> pd.Dat
     if capability.empty:
         return alike
     failing = capability[(capability["grader"] == grader) & (capability["verdict"] == CANNOT_ANSWER)]
-    unable = alike["n_loops"].isin(failing["n_loops"]) & (alike["question"] != UNRELATED)
+    unable = alike["n_loops"].isin(failing["n_loops"]) & (alike["question"] != PLAIN)
     return alike.assign(cannot_answer=unable)
 
 

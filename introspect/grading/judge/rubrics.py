@@ -23,7 +23,8 @@ from introspect.records import Trial
 
 RUBRICS = {
     **{name: name for name in ("detect", "prior", "unintended", "localise", "compare", "choose", "which-loop")},
-    **{"unrelated": "unrelated", "thought": "thought-or-text", "repeat": "thought-or-text"},
+    **{"unrelated": "unrelated", "prior-unrelated": "unrelated"},
+    **{"thought": "thought-or-text", "repeat": "thought-or-text"},
     **{"unintended-followup": "unintended", "localise-longest": "localise", "localise-abstract": "localise"},
 }
 """The rubric for each question."""
