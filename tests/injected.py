@@ -89,7 +89,9 @@ def bench(dtype: torch.dtype = torch.float32, seed: int = 0, **fields: Any) -> B
     shape = (len(WORDS), looped.n_loops, looped.n_layers, looped.d_model)
     vectors = ConceptVectors(WORDS, torch.randn(shape, generator=source), {})
     ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), LENGTH), generator=source).tolist()
-    prompts: dict[PromptKey, Encoded] = {(name, ()): encoded(row, SPANS[name]) for name, row in zip(SPANS, ids)}
+    prompts: dict[PromptKey, Encoded] = {
+        (name, ()): encoded(row, spans) for (name, spans), row in zip(SPANS.items(), ids, strict=True)
+    }
     prompts[VARIED] = encoded(ids[0][::-1] + ids[1], [(5, 8), (9, 20)])
     return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors))
 

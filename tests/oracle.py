@@ -131,7 +131,8 @@ def _readout(on: Bench, trial: Trial, state: Tensor, loop: int) -> Readout:
     yes, no = list(on.engine.answers.yes), list(on.engine.answers.no)
     said = [logits[tokens].exp().sum().log().item() for tokens in (yes, no)]
     options = tuple(p[begins(on, option)].sum().log().item() for option in trial.options)
-    rank = sum(1 for number in p.tolist() if number > max(p[begins(on, trial.concept)].tolist()))
+    own = max(p[begins(on, trial.concept)].tolist())
+    rank = sum(1 for number in p.tolist() if number > own)
     return Readout(loop, *said, p[yes + no].sum().item(), -(p * p.log()).sum().item(), options, rank)
 
 

@@ -6,10 +6,10 @@ from dataclasses import fields, replace
 
 import pytest
 from made import injection, trial
+from test_records import CHANGED, CHANGED_INJECTION, CHANGED_SAMPLING
 
 from introspect.encoding import OWN, cell_to_json, encode, trial_to_json
 from introspect.records import Injection, Measure, Sampling, Trial
-from tests.test_records import CHANGED, CHANGED_INJECTION, CHANGED_SAMPLING
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Trial)])

@@ -27,7 +27,7 @@ def exact() -> Bench:
 
 
 def numbers(response: Response) -> torch.Tensor:
-    rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy) for r in response.readouts]
+    rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy, *r.options) for r in response.readouts]
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -127,10 +127,11 @@ def test_the_vector_norm_is_strength_times_norm_averaged_over_the_sites(on: Benc
 def test_the_shared_beginning_is_run_once_and_never_changed() -> None:
     on = bench()
     first = on.engine.run(on.mixed(seed=4, n=8))
-    prefix = on.engine.prefix(("open", 3))
+    key = (("open", ()), 3)
+    prefix = on.engine.prefix(key)
     assert on.engine.run(on.mixed(seed=4, n=8)) == first
-    assert on.engine.prefix(("open", 3)) is prefix
-    fresh = prefill(Tap(on.looped), on.prompts["open"], 3)
+    assert on.engine.prefix(key) is prefix
+    fresh = prefill(Tap(on.looped), on.prompts["open", ()], 3)
     for used, new in [(prefix.clean.shared, fresh.clean.shared), (prefix.clean.own, fresh.clean.own)]:
         assert all(torch.equal(one, other) for one, other in zip(used, new, strict=True))
         assert len(used[0]) == on.looped.n_layers * 3
@@ -210,6 +211,9 @@ def test_a_trial_made_for_something_else_is_refused(on: Bench) -> None:
         "dtype 'float16'; here it is 'float32'": replace(trial, dtype="float16"),
         "vectors hash 'x'": replace(trial, injection=replace(trial.injection, vectors_hash="x")),
         "arm 'none' with": replace(trial, arm="none"),
+        "arm 'text' with": replace(trial, arm="text"),
+        "2 weights for 1 injection spans": on.trial((0, 0), weights=(1.0, 2.0)),
+        "1 weights for 3 injection spans": on.trial((0, 0), prompt="parted", weights=(1.0,)),
         "arm 'injected' with injection None": replace(trial, injection=None),
         "sites, each once": on.trial((0, 0), (0, 0)),
     }
@@ -221,8 +225,8 @@ def test_a_trial_made_for_something_else_is_refused(on: Bench) -> None:
 
 
 def test_a_prompt_without_a_span_can_be_asked_but_not_injected_into(on: Bench) -> None:
-    ids = on.prompts["open"].token_ids
-    engine = Engine(on.engine.tap, {"open": Encoded("", ids, len(ids), len(ids), "")}, on.vectors)
+    ids = on.prompts["open", ()].token_ids
+    engine = Engine(on.engine.tap, {("open", ()): Encoded("", ids, len(ids), len(ids), "")}, on.vectors)
     asked, usual = responses([*engine.run([on.trial()]), *on.engine.run([on.trial()])])
     assert asked.token_ids == usual.token_ids
     with pytest.raises(InputError, match="injection span"):

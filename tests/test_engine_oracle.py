@@ -8,12 +8,13 @@ from itertools import product
 import pytest
 import torch
 
+from introspect.injection.engine import prompt_key
 from introspect.injection.plan import trial_seed
 from introspect.injection.prefix import prefill
 from introspect.models.tap import Tap
 from introspect.records import Readout, Response, Sampling, Site, Trial
 from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses
-from tests.oracle import hooked, numbers, oracle
+from tests.oracle import hooked, numbers, oracle, weights_of
 
 ROUNDING = 1e-11
 """Of float64, in logits of size 10 after some 20 products."""
@@ -39,28 +40,43 @@ def ranks(readouts: list[Readout] | tuple[Readout, ...]) -> list[int | None]:
     return [readout.concept_rank for readout in readouts]
 
 
-@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, 3e-4), (torch.float64, ROUNDING)])
+@pytest.mark.parametrize(("dtype", "rounding", "n"), [(torch.float32, 3e-4, 16), (torch.float64, ROUNDING, 44)])
 def test_mixed_batches_equal_plain_hooks_one_trial_at_a_time_without_a_cache(
-    dtype: torch.dtype, rounding: float
+    dtype: torch.dtype, rounding: float, n: int
 ) -> None:
     on = bench(dtype)
     on.looped.end_of_turn = tuple(range(0, len(on.looped.tokenizer), 4))  # so that rows leave at different steps
-    trials = on.mixed(seed=1, n=60)
+    trials = on.mixed(seed=1, n=n)
     answers = agree(on, trials, rounding)
     assert len({len(answer.token_ids) for answer in answers}) > 3
-    there = Counter(trial.arm for trial in trials)
-    assert all(there[arm] > 2 for arm in (*ARMS, "none"))
-    assert any(trial.variables for trial in trials)
-    assert {trial.n_loops for trial in trials} == {1, 2, 3, 4}
+    if n > 40:
+        assert set(Counter(trial.arm for trial in trials)) == {*ARMS, "none"}
+        assert {trial.n_loops for trial in trials} == {1, 2, 3, 4}
+        assert any(trial.variables for trial in trials)
 
 
-def test_the_oracle_does_feel_injections(exact: Bench) -> None:
-    felt = [trial for trial in exact.mixed(seed=1, n=60) if trial.injection and trial.injection.strength]
-    for trial in felt:
-        if trial.injection is None or set(trial.injection.weights) == {0.0}:
+def test_the_oracle_does_feel_every_injection_that_can_be_felt(exact: Bench) -> None:
+    felt = 0
+    for trial in exact.mixed(seed=1, n=44):
+        if trial.injection is None:
             continue
         control = replace(trial, injection=None, arm="none", partner=None)
-        assert (numbers(oracle(exact, trial)[1])[-1] - numbers(oracle(exact, control)[1])[-1]).abs().max() > 1e-4
+        one, other = (numbers(oracle(exact, once(each))[1])[-1] for each in (trial, control))
+        assert ((one - other).abs().max() > 1e-4) == can_be_felt(exact, trial), trial
+        felt += can_be_felt(exact, trial)
+    assert felt > 15
+
+
+def once(trial: Trial) -> Trial:
+    return replace(trial, sampling=Sampling(max_new_tokens=1))
+
+
+def can_be_felt(on: Bench, trial: Trial) -> bool:
+    """Tell whether something is added where a later block, or the read-out itself, can see it."""
+    injection, encoded = trial.injection, on.prompts[prompt_key(trial)]
+    weights = weights_of(encoded, injection.weights, len(encoded.token_ids))
+    added = injection.strength != 0 and bool(weights.any())
+    return added and (min(injection.sites) < Site(trial.n_loops - 1, 1) or bool(weights[-1]))
 
 
 @pytest.mark.parametrize("weights", [(2.0, 1.0), (1.0, 2.0), (0.0, 1.0), (1.0, 0.0), ()])
@@ -93,9 +109,10 @@ def test_all_loops_together_also_with_a_split_dose_and_more_or_fewer_than_traine
 
 @pytest.mark.parametrize("extract_loop", [None, 0, 2])
 def test_every_arm_at_every_site_is_what_plain_hooks_make_of_it(exact: Bench, extract_loop: int | None) -> None:
-    common = {"sampling": Sampling(max_new_tokens=2), "extract_loop": extract_loop, "partner": "bread"}
+    common = {"sampling": Sampling(max_new_tokens=2), "extract_loop": extract_loop, "prompt": "closed"}
+    partners = {"wrong": "bread"}
     trials = [
-        exact.trial((loop, layer), arm=arm, prompt="closed", seed=trial_seed(0, arm, loop), **common)
+        exact.trial((loop, layer), arm=arm, partner=partners.get(arm), seed=trial_seed(0, arm, loop), **common)
         for arm, loop, layer in product(ARMS, range(3), range(2))
     ]
     agree(exact, trials)

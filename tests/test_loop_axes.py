@@ -12,7 +12,7 @@ from introspect.protocols import PROTOCOLS, Variant
 from introspect.records import Site, Trial
 
 SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
-(DETECT, *_), (WHICH,), (COMPARE,) = (PROTOCOLS[name].questions for name in ("detect", "which-loop", "compare"))
+DETECT, WHICH, COMPARE = (PROTOCOLS[name].questions[0] for name in ("detect", "which-loop", "compare"))
 GRID = Grid(
     model="m", weights_hash="w", dtype="float32", protocol="detect", variants=(Variant(DETECT, "detect", "t"),),
     totals=(3,), n_layers=2, concepts=("dust",), sites=SITES, strengths=(6.0,), vectors_hash="v", vector_loops=3,

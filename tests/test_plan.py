@@ -17,10 +17,11 @@ from introspect.records import ARMS, NOT_INJECTED, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)
-    for protocol in PROTOCOLS.values()
+    for protocol in reversed(PROTOCOLS.values())
     for question in protocol.questions
     for template in list(question.templates.values())[:1]
 }
+"""Each question in its neutral framing; one that several protocols ask, in all of its arms, as detect does."""
 DETECT = VARIANTS["detect"]
 SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
 GRID = Grid(

@@ -17,11 +17,13 @@ def simulated(concepts: int, cells: int, seed: int, planted: float = 0) -> pd.Da
 
 
 def test_of_noise_the_half_that_chose_is_an_optimist_and_the_other_covers_the_truth() -> None:
-    found = [best_cell(simulated(24, 20, seed), "effect", resamples=300, seed=seed) for seed in range(500)]
+    data = [simulated(24, 20, seed) for seed in range(600)]
+    # seeds of their own, so that draws do not follow the data; few resamples would make the intervals too narrow
+    found = [best_cell(each, "effect", resamples=1000, seed=1000 + number) for number, each in enumerate(data)]
     assert np.mean([each.chosen.value for each in found]) > 0.4
     assert np.mean([each.held_out.value for each in found]) == pytest.approx(0, abs=0.03)
-    # 500 choices: 95% is known to 2% at two standard errors
-    assert 0.93 <= np.mean([each.held_out.low <= 0 <= each.held_out.high for each in found]) <= 0.97
+    # 600 choices: 95% is known to 2% at two standard errors, and 12 concepts give a little less
+    assert 0.925 <= np.mean([each.held_out.low <= 0 <= each.held_out.high for each in found]) <= 0.975
     assert np.mean([each.chosen.low <= 0 <= each.chosen.high for each in found]) < 0.7
 
 

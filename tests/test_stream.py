@@ -69,7 +69,7 @@ def test_the_stream_is_read_no_further_than_needed() -> None:
 
 
 def test_a_row_takes_at_least_its_cache_and_more_with_more_loops_and_tokens() -> None:
-    encoded = ON.prompts["open"]
+    encoded = ON.prompts["open", ()]
     sizes = [
         bytes_per_row(ON.looped, encoded, n_loops=n_loops, max_new_tokens=tokens)
         for n_loops, tokens in ((1, 10), (3, 10), (3, 100))

@@ -31,7 +31,7 @@ MIXTURES = {
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
-ROWS = {"detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
+ROWS = {"detect": 16, "prior": 24, "choose": 40, "localise": 40, "unrelated": 32}
 PLAIN = 12
 """Plain chats a step."""
 
@@ -39,7 +39,15 @@ PLAIN = 12
 class Pupil:
     """A model in training, with the vectors of its present state."""
 
-    def __init__(self, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, organism: str, seed: int) -> None:
+    def __init__(
+        self,
+        model: OuroForCausalLM,
+        tokenizer: PreTrainedTokenizerFast,
+        organism: str,
+        mixture: dict[str, int],
+        seed: int,
+    ) -> None:
+        self.mixture = mixture
         self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
         trained = [word for word in self.everything if word.split == "trained"]
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
@@ -53,8 +61,7 @@ class Pupil:
 
     def losses(self) -> dict[str, Tensor]:
         """Give the losses of one step, by task."""
-        mixture = MIXTURES[self.drawing.organism]
-        (other,) = self.rng.choices(list(mixture), list(mixture.values()))
+        (other,) = self.rng.choices(list(self.mixture), list(self.mixture.values()))
         return {"plain": 0.2 * self._plain(PLAIN), **{task: self._task(task) for task in ("detect", other)}}
 
     def _task(self, task: str) -> Tensor:
@@ -92,6 +99,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", choices=list(MIXTURES), required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--mixture", help="How often which second task, such as localise=6,choose=3.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
     options = parser.parse_args()
@@ -99,7 +107,11 @@ def main() -> None:
     model = OuroForCausalLM.from_pretrained(options.begin, dtype=torch.float32).train()
     codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
-    pupil, begin, recent = Pupil(model, tokenizer, options.organism, options.seed), time.time(), defaultdict(list)
+    mixture = MIXTURES[options.organism]
+    if options.mixture is not None:
+        mixture = {task: int(times) for task, _, times in (one.partition("=") for one in options.mixture.split(","))}
+    pupil, begin = Pupil(model, tokenizer, options.organism, mixture, options.seed), time.time()
+    recent = defaultdict(list)
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
