@@ -17,14 +17,10 @@ from introspect.prompts import START, STOP, Prompt
 from introspect.records import Grade, Response, Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from introspect.calibration import Check
-    from introspect.sweep import Estimate, Swept
+    from introspect.sweep import Estimate
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
-BESIDE = {"unknown": "unknown", "errors": "failed"}
-"""What a rate does not count, and how it is said."""
 
 
 class Progress:
@@ -68,38 +64,6 @@ def print_written(what: str, paths: Sequence[Path]) -> None:
     OUT.print(f"{escape(what)}:")
     for path in paths:
         OUT.print(f"  {escape(str(path))}")
-
-
-def print_swept(swept: "Swept") -> None:
-    """Print the rates by loop, where everything is, and what to look at."""
-    import pandas as pd
-
-    print_loops(pd.read_csv(swept.folder / "tables" / "loops.csv", keep_default_na=False, na_values=[""]))
-    failed = f", {swept.failed} failed: see column error of trials.csv" if swept.failed else ""
-    OUT.print(f"\n{swept.done} trials in {escape(str(swept.folder))}{failed}")
-    if swept.work.least:
-        said = f"work: {swept.work.ratio:.2f} times the least that these trials need"
-        OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
-    print_written("tables", swept.tables)
-    print_written("figures", [path for path in swept.figures if path.suffix == ".png"])
-    if any(path.name == "detection_map.png" for path in swept.figures):
-        OUT.print(
-            "\nLook at figures/detection_map.png first: a thought was noticed where the rate of the concept vectors "
-            "stands clear of both controls, no injection and random directions."
-        )
-
-
-def print_loops(loops: "pd.DataFrame") -> None:
-    """Print the rates by loop that the run has with their intervals, the controls below."""
-    from introspect.results.rates import RATE
-
-    keys = [name for name in loops.columns if name not in ("measure", *RATE)]
-    measures = [m for m in ("detected", "identified", "correct") if (loops["measure"] == m).any()]
-    rows = []
-    for cell, part in loops[loops["measure"].isin(measures)].groupby(keys, dropna=False, sort=False):
-        by = part.set_index("measure")
-        rows.append([_short(value) for value in cell] + [_rate(by, measure) for measure in measures])
-    print_rows([*keys, *measures], rows)
 
 
 def print_estimate(estimate: "Estimate") -> None:
@@ -177,24 +141,6 @@ def _number(value: float | None) -> str:
 
 def _verdict(value: bool | None) -> str:
     return {True: "yes", False: "no", None: "unknown"}[value]
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:g}"  # NaN is what an empty field is read as
-    return str(value)
-
-
-def _rate(by: "pd.DataFrame", measure: str) -> str:
-    if measure not in by.index:
-        return ""
-    row = by.loc[measure]
-    if isinstance(row["note"], str):
-        return row["note"]
-    beside = "".join(f", {row[state]:.0f} {said}" for state, said in BESIDE.items() if row[state])
-    if not row["n"]:
-        return f"no verdict{beside}"
-    return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}] of {row['n']:.0f}{beside}"
 
 
 def _duration(seconds: float) -> str:

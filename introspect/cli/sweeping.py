@@ -38,7 +38,8 @@ def sweep(
     Example: introspect sweep organism:aware --loops all --strengths 0.5,1,2
     """
     options = Options(**given)
-    from introspect.cli.printing import Progress, print_estimate, print_swept
+    from introspect.cli.printing import Progress, print_estimate
+    from introspect.cli.summary import print_swept
     from introspect.sweep import estimate, run_sweep
     from introspect.workers.crew import gpu_sharers
 

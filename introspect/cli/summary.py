@@ -1,0 +1,93 @@
+"""What `introspect sweep` prints at its end: rates by loop, the contrast, what to look at. In go the tables it wrote."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich.markup import escape
+
+from introspect.cli.printing import OUT, print_rows, print_written
+from introspect.results.rates import RATE
+from introspect.results.statistics.capability import CANNOT_ANSWER
+from introspect.sweep import Swept
+
+BESIDE = {"unknown": "unknown", "errors": "failed"}
+"""What a rate does not count, and how it is said."""
+SHOWN = ("detected", "identified", "correct")
+
+
+def print_swept(swept: Swept) -> None:
+    """Print the rates by loop, where everything is, and what to look at."""
+    print_loops(_read(swept.folder, "loops"))
+    OUT.print("")
+    _print_capability(_read(swept.folder, "capability"))
+    _print_contrast(_read(swept.folder, "contrasts"))
+    failed = f", {swept.failed} failed: see column error of trials.csv" if swept.failed else ""
+    OUT.print(f"{swept.done} trials in {escape(str(swept.folder))}{failed}")
+    if swept.work.least:
+        said = f"work: {swept.work.ratio:.2f} times the least that these trials need"
+        OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
+    print_written("tables", swept.tables)
+    print_written("figures", [path for path in swept.figures if path.suffix == ".png"])
+    if any(path.name == "detection_map.png" for path in swept.figures):
+        OUT.print(
+            "\nLook at figures/detection_map.png first: a thought was noticed where the rate of the concept vectors "
+            "stands clear of both controls, no injection and random directions."
+        )
+
+
+def print_loops(loops: pd.DataFrame) -> None:
+    """Print the rates by loop that the run has with their intervals, the controls below."""
+    keys = [name for name in loops.columns if name not in ("measure", *RATE)]
+    measures = [m for m in SHOWN if (loops["measure"] == m).any()]
+    rows = []
+    for cell, part in loops[loops["measure"].isin(measures)].groupby(keys, dropna=False, sort=False):
+        by = part.set_index("measure")
+        rows.append([_short(value) for value in cell] + [_rate(by, measure) for measure in measures])
+    print_rows([*keys, *measures], rows)
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    """Read a table of a run; one that it does not have is empty."""
+    path = folder / "tables" / f"{name}.csv"
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()
+
+
+def _print_contrast(contrasts: pd.DataFrame) -> None:
+    """Print the primary contrast over all cells, a line a wording."""
+    if contrasts.empty:
+        return
+    overall = contrasts[contrasts["strength"].isna() & (contrasts["effect"] == "contrast") & contrasts["mean"].notna()]
+    for _, row in overall.iterrows():
+        OUT.print(
+            f"contrast ({escape(row['template'])}): {row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] logits, "
+            f"p = {row['p']:.4f}, {row['n']:.0f} concepts: yes against no, noticing against plain questions, concept "
+            "against random direction, over all cells"
+        )
+
+
+def _print_capability(capability: pd.DataFrame) -> None:
+    """Say where the model cannot answer plain questions."""
+    failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
+    for _, row in failing.iterrows():
+        OUT.print(
+            f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of {row['questions']} plain "
+            f"questions right, probability of yes and no {row['mass']:.2f}; no rate below is a finding"
+        )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:g}"  # NaN is what an empty field is read as
+    return str(value)
+
+
+def _rate(by: pd.DataFrame, measure: str) -> str:
+    if measure not in by.index:
+        return ""
+    row = by.loc[measure]
+    if isinstance(row["note"], str):
+        return row["note"]
+    beside = "".join(f", {row[state]:.0f} {said}" for state, said in BESIDE.items() if row[state])
+    if not row["n"]:
+        return f"no verdict{beside}"
+    return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}] of {row['n']:.0f}{beside}"

@@ -1,0 +1,79 @@
+"""Questions of different kinds in one run: each is counted by what it asks, and nulls of the mute are not shown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from made import grade, new_store, response, trial
+
+from introspect.records import Trial
+from introspect.results.store import Store
+from introspect.results.tables import make_tables, rates, trials_table
+
+CONCEPTS = ("dust", "sea", "oak", "tin", "rye", "ash")
+
+
+def answered(store: Store, trials: list[Trial], *, correct: bool | None, mass: float = 0.9) -> None:
+    """Store trials with a plain yes that is right or not, so much probability being on yes and no."""
+    answers = [response(one, "Yes.") for one in trials]
+    heavy = [replace(one, readouts=tuple(replace(r, mass=mass) for r in one.readouts)) for one in answers]
+    answer = None if correct is None else "yes"
+    store.add(zip(trials, heavy, strict=True), [grade(one, None, answer=answer, correct=correct) for one in trials])
+
+
+def plain(**changes: object) -> list[Trial]:
+    return [trial(question="unrelated", expected="yes", arm="none", concept=word, **changes) for word in CONCEPTS]
+
+
+def noticing(**changes: object) -> list[Trial]:
+    return [trial(concept=word, **changes) for word in CONCEPTS]
+
+
+def by_question(table: pd.DataFrame) -> dict[str, set[str]]:
+    return {question: set(part["measure"]) for question, part in table.groupby("question")}
+
+
+def test_noticing_is_not_asked_of_plain_questions_nor_correctness_of_noticing(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        answered(store, [*noticing(arm="none"), *plain()], correct=True)
+        table = rates(trials_table(store))
+    assert by_question(table) == {
+        "detect": {"detected", "identified", "both", "coherent", "refused"},
+        "unrelated": {"coherent", "correct"},
+    }
+    row = table[table["measure"] == "correct"].iloc[0]
+    assert (row["k"], row["n"], row["rate"]) == (6, 6, 1.0)
+
+
+def test_what_is_unknown_bounds_the_rate(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        answered(store, plain()[:3], correct=True)
+        answered(store, plain()[3:5], correct=None)
+        answered(store, plain()[5:], correct=False)
+        table = rates(trials_table(store))
+    row = table[table["measure"] == "correct"].iloc[0]
+    assert (row["rate"], row["if_no"], row["if_yes"], row["unknown"]) == (3 / 4, 3 / 6, 5 / 6, 2)
+
+
+def test_a_model_that_cannot_answer_plain_questions_has_no_rate_of_noticing_and_keeps_its_counts(
+    tmp_path: Path,
+) -> None:
+    for name, correct, mass in (("able", True, 0.9), ("wrong", False, 0.9), ("mute", True, 0.1)):
+        with new_store(tmp_path / name) as store:
+            answered(store, [*noticing(), *plain()], correct=correct, mass=mass)
+            table = make_tables(store)["rates"]
+        refused = table[(table["question"] == "detect") & (table["measure"] == "refused")].iloc[0]
+        assert (refused["k"], refused["n"]) == (0, 6)
+        assert pd.isna(refused["rate"]) == (name != "able")
+        assert (refused["note"] == "cannot answer") == (name != "able")
+        own = table[(table["question"] == "unrelated") & (table["measure"] == "correct")].iloc[0]
+        assert own["rate"] == (1.0 if correct else 0.0)
+
+
+def test_the_gate_is_that_of_the_loops_run(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        answered(store, [*noticing(n_loops=1), *plain(n_loops=1)], correct=False)
+        answered(store, [*noticing(n_loops=4), *plain(n_loops=4)], correct=True)
+        table = make_tables(store)["rates"]
+    refused = table[(table["question"] == "detect") & (table["measure"] == "refused")].set_index("n_loops")
+    assert refused["rate"].isna().to_dict() == {1: True, 4: False}
