@@ -3,7 +3,7 @@
 Goes in: the folder of a sweep. A model is loaded only when a trial is run again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -13,8 +13,7 @@ import pandas as pd
 from introspect.errors import InputError
 from introspect.grading import GRADERS, deciders, grader_named
 from introspect.prompts import Prompt, Prompts, Template, render
-from introspect.protocols import protocol_named
-from introspect.records import ARMS, NOT_INJECTED, Arm, Grade, Response, Trial
+from introspect.records import ARMS, Arm, Grade, Response, Trial
 from introspect.results.store import Store
 from introspect.results.tables import make_tables, summaries
 from introspect.selection import one_of
@@ -160,26 +159,18 @@ class RunTrial:
 
         Raises InputError when the run has none.
         """
+        one_of(arm, ARMS, kind="arm")
         try:
-            return RunTrial(self.run, self.run.store.trial(self._paired(one_of(arm, ARMS, kind="arm")).id))
+            return RunTrial(self.run, self.run.store.trial(self._changed(arm=arm).id))
         except InputError:
             where = f"trial {self.id}, arm {self.record.arm!r}"
             raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
 
-    def _paired(self, arm: Arm) -> Trial:
-        """Give the trial as it is in another arm."""
-        record, idle = self.record, arm in NOT_INJECTED
-        (question,) = (each for each in protocol_named(record.protocol).questions if each.name == record.question)
-        written = {"written": record.concept} if arm == "text" else {}
-        kept = {name: value for name, value in record.variables if name != "written"}
-        return replace(
-            record,
-            arm=arm,
-            injection=None if idle else record.injection,
-            partner=self.run.vectors.partners()[record.concept] if arm == "wrong" else None,
-            variables=tuple(sorted({**kept, **written}.items())),
-            expected=None if idle and question.expects is not None else record.expected,
-        )
+    def _changed(self, **changes: Any) -> Trial:  # Any: fields of three records
+        """Give the trial with changes; in the arm `wrong` with the partner that a sweep gives it."""
+        if changes.get("arm") == "wrong" and "partner" not in changes:
+            changes["partner"] = self.run.vectors.partners()[changes.get("concept", self.record.concept)]
+        return changed(self.record, **changes)
 
     def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records
         """Run the trial again, as it was or with changes.
@@ -192,7 +183,7 @@ class RunTrial:
 
         if record is not None:
             one_of(record, RECORDS, kind="record")
-        trial = changed(self.record, **changes)
+        trial = self._changed(**changes)
         engine = self.run.engine
         (response,) = engine.run([trial])
         if not isinstance(response, Response):

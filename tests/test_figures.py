@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from made import fill, new_store, trial, trial_at
 
+from introspect.records import Sampling
 from introspect.results.figures import FIGURES, draw_all, rates_by_loop, write_figures
-from introspect.results.maps import rate_map, readout_map
+from introspect.results.maps import NO_RATE, rate_map, readout_map
 from introspect.results.panels import figure_of
 from introspect.results.statistics import wilson
+from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.tables import make_tables
 
 
@@ -23,7 +25,7 @@ def counted(rows: list[tuple]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["arm", "loop", "layer", "strength", "k", "n"])
     table = table.astype({"loop": "Int64", "layer": "Int64", "strength": "float64"}).assign(measure="detected")
     low, high = wilson(table["k"], table["n"])
-    return table.assign(rate=(table["k"] / table["n"].where(table["n"] > 0)), low=low, high=high)
+    return table.assign(rate=(table["k"] / table["n"].where(table["n"] > 0)), low=low, high=high, note=None)
 
 
 @pytest.fixture
@@ -53,9 +55,16 @@ def test_the_colours_of_rates_are_fixed_from_0_to_1(rates: pd.DataFrame) -> None
 def test_a_cell_without_answers_is_blank_and_says_so(rates: pd.DataFrame) -> None:
     rates.loc[0, ["k", "n", "rate", "low", "high"]] = [0, 0, np.nan, np.nan, np.nan]
     axes = rate_map(rates, "detected")
-    assert labels(axes[0])[0, 0] == "n=0"
+    assert labels(axes[0])[0, 0] == NO_RATE
     assert axes[0].collections[0].get_array().mask.sum() == 1
-    assert "hatched" in figure_of(axes).get_supxlabel()
+    assert f"hatched: no graded answer ({NO_RATE})" in figure_of(axes).get_supxlabel().replace("\n", " ")
+
+
+def test_a_map_of_a_model_that_cannot_answer_says_so(rates: pd.DataFrame) -> None:
+    mute = rates.assign(note=CANNOT_ANSWER, rate=np.nan)
+    axes = rate_map(mute, "detected")
+    assert {text for ax in axes for text in labels(ax).values()} == {NO_RATE}
+    assert "the model cannot answer plain questions" in figure_of(axes).get_supxlabel().replace("\n", " ")
 
 
 def test_the_caption_has_n_and_the_controls(rates: pd.DataFrame) -> None:
@@ -109,10 +118,24 @@ def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: P
         fill(store, [trial_at(loop, layer) for loop in range(2) for layer in range(2)])
         fill(store, [trial(arm="none"), trial_at(0, 0, arm="random")], None)
         paths = write_figures(store)
-    assert {path.name for path in paths} == {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")}
+    drawn = {"detection_map", "identification_map", "detection_by_loop", "identification_by_loop"}
+    drawn |= {"dose_response", "readout_map", "timing"}
+    assert {path.name for path in paths} == {f"{name}.{suffix}" for name in drawn for suffix in ("png", "pdf")}
+    assert drawn < set(FIGURES)
     assert sorted(paths) == sorted((tmp_path / "figures").iterdir())
     assert all(b"/FontFile2" in path.read_bytes() for path in paths if path.suffix == ".pdf")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_figure_that_a_run_no_longer_has_is_removed_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    with new_store(tmp_path) as store:
+        fill(store, [trial_at(0, 0), trial_at(0, 0, n_loops=2)])
+        before = {path.stem for path in write_figures(store)}
+        (tmp_path / "figures" / "mine.png").touch()
+        fill(store, [trial_at(1, 0), trial_at(0, 0, sampling=Sampling(temperature=0.0))])
+        after = {path.stem for path in write_figures(store)}
+    assert before - after
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {*after, "mine"}
 
 
 def test_a_run_without_injected_trials_has_no_figures(tmp_path: Path) -> None:

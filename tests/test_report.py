@@ -114,7 +114,9 @@ def test_a_run_with_half_its_trials_says_how_many_are_not_run(finished: Path, tm
         store.add(half, [grade(one) for one, _ in half])
         store.add_errors([(answers[-1][0], "out of memory")])
         found = Findings(store)
-        said = f"{len(half)} trials done of {len(answers)} planned, 1 failed, {len(answers) - len(half) - 1} not run yet"
+        said = (
+            f"{len(half)} trials done of {len(answers)} planned, 1 failed, {len(answers) - len(half) - 1} not run yet"
+        )
         assert said in standing(found)
         assert said in page(found)
         assert "out of memory" in page(found)
@@ -250,7 +252,9 @@ def test_missing_numbers_are_said_to_be_missing() -> None:
     assert interval(0.1, float("nan")) == "no interval"
     assert [number(-0.00001), number(1234567), number(0.5)] == ["−1.00e−05", "1,234,567", "0.500"]
     assert [p_value(0.00001), p_value(0.0312)] == ["<0.0001", "0.031"]
-    made = sheet("x", "X", pd.DataFrame({"loop": [pd.NA], "k": [1], "n": [2], "rate": [0.5], "low": [0.1], "high": [0.9]}))
+    made = sheet(
+        "x", "X", pd.DataFrame({"loop": [pd.NA], "k": [1], "n": [2], "rate": [0.5], "low": [0.1], "high": [0.9]})
+    )
     assert made.header == ("loop", "k/n", "rate", "95% interval")
     assert made.rows == (("—", "1/2", "50.0%", "10.0% to 90.0%"),)
 

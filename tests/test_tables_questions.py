@@ -26,7 +26,7 @@ def plain(**changes: object) -> list[Trial]:
 
 
 def noticing(**changes: object) -> list[Trial]:
-    return [trial(concept=word, **changes) for word in CONCEPTS]
+    return [trial(arm="none", concept=word, **changes) for word in CONCEPTS]
 
 
 def by_question(table: pd.DataFrame) -> dict[str, set[str]]:
@@ -35,7 +35,7 @@ def by_question(table: pd.DataFrame) -> dict[str, set[str]]:
 
 def test_noticing_is_not_asked_of_plain_questions_nor_correctness_of_noticing(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
-        answered(store, [*noticing(arm="none"), *plain()], correct=True)
+        answered(store, [*noticing(), *plain()], correct=True)
         table = rates(trials_table(store))
     assert by_question(table) == {
         "detect": {"detected", "identified", "both", "coherent", "refused"},

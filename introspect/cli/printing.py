@@ -100,6 +100,11 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
     """Print one trial."""
     about = f"trial {trial.id}: {trial.model}, concept {trial.concept}, arm {trial.arm}, repeat {trial.repeat}"
     OUT.print(printable(about), markup=False)
+    asked = f"protocol {trial.protocol}, question {trial.question}"
+    asked += f", options {', '.join(trial.options)}" if trial.options else ""
+    asked += f", expected {trial.expected}" if trial.expected else ""
+    asked += f", vector of {trial.partner}" if trial.partner else ""
+    OUT.print(printable(asked), markup=False)
     if trial.injection is not None:
         sites = ", ".join(map(str, trial.injection.sites))
         norms = f"vector norm {_number(response.vector_norm)}, relative norm {_number(response.relative_norm)}"
@@ -107,8 +112,16 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
     for role, content in [*marked(prompt), (f"answer, {response.finish_reason}", response.text)]:
         OUT.print(f"\n[{role}]\n{_indented(content)}", markup=False)
     OUT.print("")
-    rows = [(g.grader, *map(_verdict, (g.detected, g.identified, g.coherent, g.refused)), g.evidence) for g in grades]
-    print_rows(("grader", "detected", "identified", "coherent", "refused", "evidence"), rows)
+    rows = [
+        (
+            g.grader,
+            *map(_verdict, (g.detected, g.identified, g.coherent, g.refused, g.correct)),
+            g.answer or "",
+            g.evidence,
+        )
+        for g in grades
+    ]
+    print_rows(("grader", "detected", "identified", "coherent", "refused", "correct", "answer", "evidence"), rows)
     OUT.print("")
     reads = [
         (r.loop, f"{r.logit_yes - r.logit_no:+.2f}", f"{r.mass:.3f}", f"{r.entropy:.2f}") for r in response.readouts

@@ -1,4 +1,4 @@
-"""What `introspect sweep` prints at its end: rates by loop, the contrast, what to look at. In go the tables it wrote."""
+"""What `introspect sweep` prints at its end: rates, contrast, what to look at. In go the tables it wrote."""
 
 from pathlib import Path
 

@@ -67,12 +67,11 @@ class Grid:
 
     def injections(self) -> Iterator[tuple[int, tuple[Site, ...]]]:
         """Give each number of loops to run with the sites of one injection; sites that are not reached drop out."""
-        for total in self.totals:
-            for sites in self._groups([site for site in self.sites if site.loop < total]):
-                if self.remaining is None:
-                    yield total, sites
-                else:
-                    yield sites[-1].loop + 1 + self.remaining, sites
+        groups = [(total, self._groups([site for site in self.sites if site.loop < total])) for total in self.totals]
+        pairs = [(total, sites) for total, group in groups for sites in group]
+        if self.remaining is not None:  # several totals may have an injection in common
+            pairs = [(sites[-1].loop + 1 + self.remaining, sites) for _, sites in pairs]
+        yield from dict.fromkeys(pairs)
 
     def loops_run(self) -> tuple[int, ...]:
         """Give every number of loops that some trial runs."""

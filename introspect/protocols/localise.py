@@ -4,6 +4,7 @@ The neutral questions, which line is the longest and which the most abstract, ha
 change: a model that is merely drawn to the injected line gets these wrong.
 """
 
+from introspect.errors import InputError
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
 from introspect.protocols.unrelated import PLAIN
@@ -20,11 +21,14 @@ def _lines(occasion: Occasion) -> list[Sentence]:
     """Choose lines of different length, one of them abstract, in an order of their own."""
     usable = free_of(occasion.concept, sentences())
     shuffled = [each for text in occasion.shuffled([s.text for s in usable]) for each in usable if each.text == text]
-    abstract = next(each for each in shuffled if each.abstract)
-    chosen = [abstract]
+    chosen = [each for each in shuffled if each.abstract][:1]
     for each in shuffled:
         if len(chosen) < N_LINES and not each.abstract and each.length not in {one.length for one in chosen}:
             chosen.append(each)
+    if len(chosen) < N_LINES or not chosen[0].abstract:
+        raise InputError(
+            f"concept {occasion.concept!r} occurs in so many sentences that none are left to localise it in"
+        )
     order = occasion.shuffled([each.text for each in chosen])
     return [each for text in order for each in chosen if each.text == text]
 
