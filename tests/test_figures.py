@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from made import fill, new_store, trial, trial_at
 
-from introspect.records import Sampling
 from introspect.results.figures import FIGURES, draw_all, rates_by_loop, write_figures
 from introspect.results.maps import NO_RATE, rate_map, readout_map
 from introspect.results.panels import figure_of
@@ -127,15 +126,24 @@ def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: P
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_figure_that_a_run_no_longer_has_is_removed_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+LEFT = pytest.mark.xfail(strict=True, reason="figures of a factor with _ in its name, and whole ones, are left there")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "detection_map_template=detect",
+        pytest.param("detection_map_n_loops=4", marks=LEFT),
+        pytest.param("loops_run", marks=LEFT),
+    ],
+)
+def test_a_figure_that_a_run_no_longer_has_is_removed_and_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:
     with new_store(tmp_path) as store:
-        fill(store, [trial_at(0, 0), trial_at(0, 0, n_loops=2)])
-        before = {path.stem for path in write_figures(store)}
-        (tmp_path / "figures" / "mine.png").touch()
-        fill(store, [trial_at(1, 0), trial_at(0, 0, sampling=Sampling(temperature=0.0))])
-        after = {path.stem for path in write_figures(store)}
-    assert before - after
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {*after, "mine"}
+        (tmp_path / "figures").mkdir()
+        for there in (name, "mine", "detection_map_of_mine"):
+            (tmp_path / "figures" / f"{there}.png").touch()
+        assert write_figures(store, {}) == []
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"mine", "detection_map_of_mine"}
 
 
 def test_a_run_without_injected_trials_has_no_figures(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def test_the_neutral_questions_about_the_lines_have_one_right_answer_at_any_plac
 @pytest.mark.parametrize("name", ["thought", "repeat", "compare", "localise", "control-think"])
 def test_no_sentence_holds_the_concept_it_is_shown_for(name: str) -> None:
     words = tuple(dict.fromkeys(word.strip(".,").lower() for s in sentences()[:12] for word in s.text.split()))
+    words = tuple(word for word in words if len(word) > 4)  # a short one is in nearly every line
     for occasion, one in asked(name, words=words):
         lines = one.variables.get("sentences") or one.variables.get("sentence") or "\n".join(one.variables.values())
         shown = {sentence for sentence in sentences() if sentence.text in lines}

@@ -183,7 +183,6 @@ def test_a_model_whose_weights_changed_is_refused(tiny: Path, tmp_path: Path) ->
         ({"concept": "dsut"}, "unknown concept 'dsut'"),
         ({"extract_loop": 7}, "loop 7: concept vectors were extracted at loops 0 to 2"),
         ({"arm": "nosuch"}, "unknown arm 'nosuch'; known: injected, none, random, wrong"),
-        ({"arm": "wrong"}, "arm 'wrong' needs partner, the concept whose vector is injected"),
         ({"unit": "kg"}, "unknown strength unit 'kg'"),
         ({"temperature": -1.0}, "temperature -1.0"),
         ({"arm": "none", "strength": 3.0}, "strength: cannot change in the arm 'none'"),

@@ -31,8 +31,8 @@ MIXTURES = {
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
-ROWS = {"detect": 16, "prior": 24, "choose": 40, "localise": 40, "unrelated": 32}
-PLAIN = 12
+ROWS = {"detect": 12, "prior": 16, "choose": 32, "localise": 20, "unrelated": 24}
+PLAIN = 8
 """Plain chats a step."""
 
 

@@ -1,0 +1,167 @@
+"""Figures of what is inferred show the numbers of their tables, what is significant, and what they are held against."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from introspect.results.effects import (
+    agreement_points,
+    capability_points,
+    contrast_map,
+    control_map,
+    naming_by_loop,
+    timing_by_loop,
+)
+from introspect.results.figures import FIGURES, draw_all
+from introspect.results.loop_axes import extract_map, loops_run
+from introspect.results.maps import MINUS
+from introspect.results.panels import figure_of
+
+
+def table(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Make a table whose places are whole numbers that may be missing."""
+    made = pd.DataFrame(rows)
+    return made.astype({name: "Int64" for name in ("loop", "layer", "n_loops", "extract_loop") if name in made})
+
+
+def contrasts() -> pd.DataFrame:
+    spread = {"low": -1.0, "high": 2.0, "n": 9, "effect": "contrast", "template": "detect"}
+    cells = [
+        {"loop": loop, "layer": layer, "strength": 2.0, "mean": loop - 0.5 * layer, "p_map": 0.01 if loop else 0.5}
+        for loop in range(2)
+        for layer in range(3)
+    ]
+    overall = {"loop": None, "layer": None, "strength": np.nan, "mean": 0.25, "p_map": np.nan}
+    return table([{**spread, **row} for row in (overall, *cells)])
+
+
+def control() -> pd.DataFrame:
+    rows = [{"pair": "all", "loop": 0, "layer": layer, "mean": 0.01 * layer, "p_map": 0.5, "n": 8} for layer in (0, 1)]
+    return table(rows)
+
+
+def naming() -> pd.DataFrame:
+    rate = {"layer": 0, "strength": 1.0, "low": 0.1, "high": 0.9, "chance": 0.25, "habit": 0.3, "n": 12}
+    rows = [{"arm": arm, "loop": loop, "rate": 0.4 + 0.1 * loop} for arm in ("injected", "wrong") for loop in (0, 1)]
+    return table([{**rate, **row, "question": "choose", "grader": "rules"} for row in rows])
+
+
+def timing() -> pd.DataFrame:
+    rows = [
+        {"measure": measure, "grader": grader, "arm": "injected", "loop": loop, "layer": 0, "strength": strength}
+        for measure, grader in (("first_yes", None), ("tokens", "rules"))
+        for loop in (0, 1)
+        for strength in (1.0, 4.0)
+    ]
+    spread = {"low": 0.0, "high": 9.0, "median": 1.0, "n": 5, "never": 1}
+    return table([{**row, **spread, "mean": row["loop"] + row["strength"]} for row in rows])
+
+
+def agreement() -> pd.DataFrame:
+    row = {"first": "judge", "second": "rules", "low": 0.2, "high": 0.8}
+    return pd.DataFrame(
+        [{**row, "measure": measure, "kappa": k} for measure, k in (("detected", 0.5), ("refused", 0.6))]
+    )
+
+
+def capability() -> pd.DataFrame:
+    row = {"grader": "rules", "accuracy": 0.9, "low": 0.8, "high": 0.95, "mass": 0.7, "mass_low": 0.6, "mass_high": 0.8}
+    return table([{**row, "n_loops": 3}])
+
+
+def loops(**factor: list[int]) -> pd.DataFrame:
+    ((name, values),) = factor.items()
+    fixed = {"arm": "injected", "strength": 1.0, "measure": "detected", "low": 0.0, "high": 1.0, "n": 10, "k": 1}
+    return table(
+        [{**fixed, "loop": loop, name: value, "rate": (loop + value) / 10} for loop in (0, 1) for value in values]
+    )
+
+
+TABLES = {
+    "contrast_map": ("contrasts", contrasts()),
+    "control_map": ("control", control()),
+    "naming": ("naming", naming()),
+    "timing": ("timing", timing()),
+    "agreement": ("agreement", agreement()),
+    "capability": ("capability", capability()),
+    "extract_map": ("loops", loops(extract_loop=[0, 2])),
+    "loops_run": ("loops", loops(n_loops=[2, 4])),
+}
+
+
+def labels(ax: Axes) -> dict[tuple[int, int], str]:
+    return {(int(x), int(y)): text.get_text() for text in ax.texts for x, y in [text.get_position()]}
+
+
+def said(figure: Figure) -> str:
+    return figure.get_supxlabel().replace("\n", " ")
+
+
+def values(ax: Axes) -> list[float]:
+    """Give the heights of the points that have bars, sorted."""
+    return sorted(float(y) for bars in ax.containers for y in bars.lines[0].get_ydata())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_a_run_has_is_drawn_and_one_that_it_has_not_is_left_out(name: str) -> None:
+    where, rows = TABLES[name]
+    assert FIGURES[name][0] == where
+    assert name in draw_all({where: rows})
+    assert draw_all({where: rows.iloc[:0]}) == {}
+
+
+def test_contrasts_stand_at_their_site_the_overall_one_in_the_caption_and_what_is_significant_is_bold() -> None:
+    (ax,) = contrast_map(contrasts())
+    assert labels(ax) == {(x, y): f"{x - 0.5 * y:+.1f}".replace("-", MINUS) for x in range(2) for y in range(3)}
+    bold = {int(text.get_position()[0]) for text in ax.texts if text.get_fontweight() == "bold"}
+    assert bold == {1}
+    assert "over all cells +0.25 [-1.00, +2.00]" in said(figure_of([ax]))
+    low, high = ax.collections[0].get_clim()
+    assert low == -high
+
+
+def test_small_differences_of_cosines_are_not_rounded_away() -> None:
+    (ax,) = control_map(control())
+    assert labels(ax)[0, 1] == "+0.010"
+    assert all(text.get_fontweight() == "normal" for text in ax.texts)
+
+
+def test_naming_stands_beside_chance_and_habit() -> None:
+    (ax,) = naming_by_loop(naming())
+    assert values(ax) == pytest.approx([0.4, 0.4, 0.5, 0.5])
+    lines = {line.get_label(): line.get_ydata()[0] for line in ax.lines if not line.get_label().startswith("_")}
+    assert lines == {"chance": 0.25, "habit without injection": 0.3}
+
+
+def test_timing_is_that_of_the_strongest_dose() -> None:
+    first, second = timing_by_loop(timing())
+    assert values(first) == values(second) == [4.0, 5.0]
+    assert "strength 4" in said(figure_of([first]))
+
+
+def test_agreement_and_capability_show_every_row_and_the_floors() -> None:
+    (ax,) = agreement_points(agreement())
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["judge / rules: detected", "judge / rules: refused"]
+    assert list(ax.containers[0].lines[0].get_xdata()) == [0.5, 0.6]
+    (ax,) = capability_points(capability())
+    assert list(ax.containers[0].lines[0].get_xdata()) == [0.9, 0.7]
+    floors = {line.get_label(): line.get_xdata()[0] for line in ax.lines if "floor" in str(line.get_label())}
+    assert floors == {"floor of right answers": 0.75, "floor of the mass": 0.5}
+
+
+def test_the_loop_of_the_vector_is_crossed_with_that_of_the_injection() -> None:
+    (ax,) = extract_map(loops(extract_loop=[0, 2]))
+    assert labels(ax) == {(0, 0): "0.00", (1, 0): "0.10", (0, 1): "0.20", (1, 1): "0.30"}
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0", "2"]
+
+
+def test_the_loops_run_are_an_axis_with_a_line_for_each_loop_of_the_injection() -> None:
+    (ax,) = loops_run(loops(n_loops=[2, 4]))
+    drawn = {bars.get_label(): list(map(float, bars.lines[0].get_ydata())) for bars in ax.containers}
+    assert drawn == {"loop 0": [0.2, 0.4], "loop 1": [0.3, 0.5]}
+
+
+def test_an_axis_with_one_value_is_no_figure() -> None:
+    assert draw_all({"loops": loops(n_loops=[4])}).keys() & {"loops_run", "extract_map"} == set()
