@@ -20,8 +20,9 @@ SMALL: dict[str, Any] = {
     "max_new_tokens": 4,
     "batch_size": 2,
 }
-"""2 concepts at 3 sites of the tiny model: 12 injected trials, 2 of the arm none and 12 random ones, in blocks of 8."""
-TOTAL = 26
+"""2 concepts at 3 sites of the tiny model and 2 strengths, in blocks of 8. The question of noticing: 12 trials in each
+of the arms injected, random and wrong, 2 of the arm none. Two plain questions: each 12 injected, 12 random, 2 none."""
+TOTAL = 38 + 2 * 26
 
 
 def options(model: Path, out: Path, **changes: Any) -> Options:

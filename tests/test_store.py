@@ -9,7 +9,7 @@ import pytest
 from made import fill, grade, injection, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records import Grade, Readout
+from introspect.records import Grade, Measure, Readout
 from introspect.results.connection import LOCK_FILE, RUN_FILE
 from introspect.results.store import Store, StoreError
 
@@ -28,6 +28,41 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
         assert store.grades(made.id) == [verdict]
         assert list(store.trials()) == [made]
         assert store.done_ids() == {made.id}
+
+
+def test_what_was_asked_and_measured_comes_back_exactly(tmp_path: Path) -> None:
+    asked = {
+        "variables": (("first", "a \u2028 line"), ("second", "")),
+        "options": ("first", "second"),
+        "expected": "first",
+    }
+    weighed = injection((0, 0), (1, 0), strength=1 / 3, weights=(1.0, 0.1 + 0.2))
+    trials = [
+        trial(question="compare", protocol="compare", injection=weighed, **asked),
+        trial(question="compare", protocol="compare", injection=weighed, **{**asked, "expected": "second"}),
+        trial(arm="wrong", partner="snow"),
+        trial(arm="text", variables=(("written", "dust"),)),
+        trial(arm="shuffled", options=(), expected=None),
+    ]
+    answers = [response(one) for one in trials]
+    measures = tuple(Measure(name, 3, layer, 1 / 7 - layer) for name in ("cosine", "cosine_sd") for layer in (0, 1))
+    answers[0] = replace(answers[0], measures=measures)
+    with new_store(tmp_path) as store:
+        store.add(zip(trials, answers, strict=True))
+    with Store.open(tmp_path) as store:
+        assert list(store.answers()) == list(zip(trials, answers, strict=True))
+        assert [store.trial(one.id) for one in trials] == trials
+        assert [store.trial(one.id).id for one in trials] == [one.id for one in trials]
+        assert [store.response(one.id).measures for one in trials] == [measures, (), (), (), ()]
+        assert [one.readouts[0].options for one in answers] == [(-1.0, -2.0), (-1.0, -2.0), (), (), ()]
+
+
+def test_a_measure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    bad = replace(response(trial()), measures=(Measure("cosine", 0, 0, math.nan),))
+    with new_store(tmp_path) as store:
+        with pytest.raises(ValueError, match="not finite"):
+            store.add([(trial(), bad)])
+        assert store.count() == 0
 
 
 def test_what_was_answered_and_why_nothing_is_known_come_back_as_they_were(tmp_path: Path) -> None:
@@ -107,8 +142,10 @@ def test_creating_over_a_run_is_refused(tmp_path: Path) -> None:
 def test_an_older_or_newer_schema_is_refused_by_number(tmp_path: Path, version: int) -> None:
     Store.create(tmp_path, MANIFEST).close()
     _execute(tmp_path, f"UPDATE run SET schema_version = {version}")
-    with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 3"):
-        Store.open(tmp_path)
+    for opened in (Store.open, lambda folder: Store.open_or_create(folder, MANIFEST)):
+        with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 3") as refusal:
+            opened(tmp_path)
+        assert "\n" not in str(refusal.value)
 
 
 def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:

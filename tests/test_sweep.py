@@ -30,6 +30,7 @@ from introspect.sweep import run_sweep
 model, out = sys.argv[1:]
 run_sweep(Options(model=model, out=Path(out), **{small}), lambda done, total: print(done, flush=True))
 """
+ONE_QUESTION = {"arms": "injected", "loops": "0", "questions": "detect"}
 
 
 @pytest.mark.slow
@@ -95,7 +96,11 @@ def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_pat
         ({"temperature": 0.5}, "temperature 1.0, not 0.5"),
         ({"layers": "1"}, 'layers "0", not "1"'),
         ({"arms": "none"}, "arms"),
-        ({"total_loops": 2}, "total_loops null, not 2"),
+        ({"total_loops": "2"}, 'total_loops null, not "2"'),
+        ({"questions": "detect"}, r'questions \["detect", "unrelated"\], not \["detect"\]'),
+        ({"framings": "all"}, 'framings "neutral", not "all"'),
+        ({"inject": "loops"}, 'inject "each", not "loops"'),
+        ({"dose": "residual"}, 'dose "raw", not "residual"'),
     ],
 )
 def test_another_sweep_is_refused_by_name_and_the_run_untouched(
@@ -122,7 +127,7 @@ def test_a_template_that_changed_is_refused(tiny: Path, tmp_path: Path) -> None:
     run_without_figures(asked)
     before = contents(tmp_path / "run")
     template.write_text("<<user>>\n<<inject>>Do you notice any thought?\n")
-    with pytest.raises(InputError, match="template_hash"):
+    with pytest.raises(InputError, match=r"templates\..*Do you notice a thought.*, not null"):
         run_sweep(asked)
     assert contents(tmp_path / "run") == before
 
@@ -157,7 +162,7 @@ def test_a_full_disk_keeps_every_block_before_and_the_sweep_goes_on(tiny: Path, 
 
 
 def test_a_trial_that_fails_is_an_error_and_not_a_no(tiny: Path, tmp_path: Path) -> None:
-    folder = run_without_figures(options(tiny, tmp_path, strengths="2,1e-30", arms="injected", loops="0"))
+    folder = run_without_figures(options(tiny, tmp_path, strengths="2,1e-30", **ONE_QUESTION))
     trials = pd.read_csv(folder / "tables" / "trials.csv", keep_default_na=False, na_values=[""])
     failed = trials[trials["strength"] < 1]
     assert list(failed["state"]) == ["error"] * 2
@@ -169,7 +174,7 @@ def test_a_trial_that_fails_is_an_error_and_not_a_no(tiny: Path, tmp_path: Path)
 
 
 def test_a_trial_that_failed_is_tried_again(tiny: Path, tmp_path: Path) -> None:
-    asked = options(tiny, tmp_path, arms="none")
+    asked = options(tiny, tmp_path, arms="none", questions="detect")
     laboratory = open_laboratory(asked)
     first = next(plan(laboratory.grid(laboratory.vectors())))
     with Store.open_or_create(tmp_path, laboratory.manifest()) as store:
@@ -193,7 +198,7 @@ def test_a_grader_that_is_asked_for_later_grades_what_is_there(tiny: Path, tmp_p
     run_sweep(options(tiny, tmp_path, arms="none", grader="rules,logits"))
     with Store.open(tmp_path) as store:
         graded = [[grade.grader for grade in store.grades(trial.id)] for trial in store.trials()]
-    assert graded == [["logits", "rules"]] * 2
+    assert graded == [["logits", "rules"]] * 6
 
 
 def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, finished: Path, tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""The dose in nats: the multiple that is found moves the next token by just so much, by an oracle of its own."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from introspect.injection.engine import prompt_key
+from introspect.injection.guards import Failure
+from introspect.records import Response, Sampling, Site, Trial
+from tests.injected import Bench, bench
+from tests.oracle import hooked, weights_of
+
+ARMS = ("injected", "random", "negated", "shuffled")
+
+
+@pytest.fixture(scope="module")
+def exact() -> Bench:
+    return bench(torch.float64)
+
+
+def dosed(on: Bench, nats: float, *sites: tuple[int, int], **changes: object) -> Trial:
+    sites = sites or ((1, 0),)
+    return on.trial(*sites, unit="kl", strength=nats, sampling=Sampling(max_new_tokens=3), **changes)
+
+
+def pushes(on: Bench, trial: Trial) -> dict[Site, torch.Tensor]:
+    with torch.inference_mode():
+        return on.engine.pushes(trial)
+
+
+def divergence(on: Bench, trial: Trial) -> float:
+    """Work the divergence out with plain hooks, in one forward without a cache."""
+    encoded, added = on.prompts[prompt_key(trial)], pushes(on, trial)
+    weights = weights_of(encoded, (), len(encoded.token_ids))
+
+    def add(site: Site, h: torch.Tensor) -> None:
+        h[0] += added[site] * weights
+
+    def run(visits: dict[Site, partial[None]]) -> torch.Tensor:
+        arguments = on.looped.forward_arguments(trial.n_loops)
+        with hooked(on.looped, visits), torch.no_grad():
+            logits = on.looped.model(torch.tensor([encoded.token_ids]), use_cache=False, **arguments).logits
+        return logits[0, -1].log_softmax(-1)
+
+    clean, moved = run({}), run({site: partial(add, site) for site in added})
+    return float((moved.exp() * (moved - clean)).sum())
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("nats", [0.001, 0.05, 0.5])
+def test_the_dose_is_met_in_every_arm(exact: Bench, nats: float, arm: str) -> None:
+    assert divergence(exact, dosed(exact, nats, arm=arm)) == pytest.approx(nats, rel=0.02)
+
+
+@pytest.mark.parametrize("prompt", ["open", "closed", "whole", "two", "parted"])
+def test_the_dose_is_met_wherever_the_span_is_and_at_several_sites(exact: Bench, prompt: str) -> None:
+    trial = dosed(exact, 0.05, (0, 1), (2, 0), prompt=prompt)
+    assert divergence(exact, trial) == pytest.approx(0.05, rel=0.02)
+
+
+def test_the_multiple_is_the_vector_times_a_number_that_grows_with_the_dose(exact: Bench) -> None:
+    vector = exact.vectors.at("dust", Site(1, 0), None).double()
+    found = [pushes(exact, dosed(exact, nats))[Site(1, 0)] for nats in (0.01, 0.1, 0.3)]
+    times = [float(push.norm() / vector.norm()) for push in found]
+    assert times == sorted(times)
+    assert times[0] > 0
+    for push, number in zip(found, times, strict=True):
+        assert torch.allclose(push, number * vector)
+
+
+def test_no_dose_adds_nothing(exact: Bench) -> None:
+    assert pushes(exact, dosed(exact, 0.0))[Site(1, 0)].norm() == 0
+
+
+def test_the_multiple_does_not_depend_on_what_was_run_before_or_beside(exact: Bench) -> None:
+    trials = [dosed(exact, nats, concept=concept) for nats in (0.2, 0.02) for concept in ("dust", "salt")]
+    alone = [pushes(bench(torch.float64), trial)[Site(1, 0)] for trial in trials]
+    together = exact.engine.run([replace(trial, sampling=Sampling(max_new_tokens=1)) for trial in trials])
+    assert all(isinstance(one, Response) for one in together)
+    for trial, before in zip(reversed(trials), reversed(alone), strict=True):
+        assert torch.equal(pushes(exact, trial)[Site(1, 0)], before)
+
+
+def test_a_dose_out_of_reach_fails_that_trial_alone_and_says_how_far_it_got(exact: Bench) -> None:
+    far, near = dosed(exact, 50.0), dosed(exact, 0.05)
+    failed, answered = exact.engine.run([far, near])
+    assert isinstance(failed, Failure)
+    assert failed.trial == far
+    assert "no multiple of the vector up to 128 moves the next token by 50 nats; the most is" in failed.message
+    assert isinstance(answered, Response)
+
+
+def test_a_dose_too_small_for_the_ladder_fails_too(exact: Bench) -> None:
+    (failed,) = exact.engine.run([dosed(exact, 1e-13)])
+    assert isinstance(failed, Failure)
+    assert "already moves" in failed.message
