@@ -13,7 +13,6 @@ Before anything is timed, ours, (a) and (b) must give the same tokens, but for d
 
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
 
 import typer
 from torch import Tensor
@@ -39,17 +38,18 @@ TARGETS = {"wide": {"a": 8, "b": 2.3, "c": 2, "d": 1.05}, "organism": {"a": 20, 
 class IdleInjector(Injector):
     """Plans as an Injector does and adds nothing: steps of the answer are left without a visit."""
 
-    def visits(self, *rows: Any, measure: bool = False) -> dict[Site, Visit]:  # Any: whatever an Injector takes
+    def visits(
+        self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
+    ) -> dict[Site, Visit]:
         """Give visits that do nothing in the prompt, and none after it."""
-        return dict.fromkeys(super().visits(*rows, measure=measure), _nothing) if measure else {}
+        planned = super().visits(trials, columns, weights=weights, measure=measure) if measure else {}
+        return dict.fromkeys(planned, _nothing)
 
 
 class IdleEngine(Engine):
     """The engine with an empty plan."""
 
-    def injector(self, trials: Sequence[Trial]) -> Injector:
-        """Make the injector that adds nothing."""
-        planned = [self._vectors(trial) for trial in trials]
+    def _injector(self, planned: Sequence[dict[Site, Tensor]]) -> Injector:
         return IdleInjector(planned, self.tap.looped.dtype, self.tap.looped.device)
 
 

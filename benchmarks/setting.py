@@ -16,7 +16,7 @@ from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.engine import Engine
+from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.plan import trial_seed
 from introspect.models.loading import load_model, peek
 from introspect.models.looped import LoopedModel
@@ -28,6 +28,8 @@ from introspect.prompts import Encoded, encode, render, template_named
 from introspect.records import Injection, Sampling, Site, Trial
 
 ORGANISM = "organism:aware"
+PROMPT: PromptKey = ("prompt", ())
+"""What the one prompt is found by."""
 WORDS = 16
 """Concepts, and so trials in a cell."""
 
@@ -46,7 +48,7 @@ class Setting:
     @cached_property
     def engine(self) -> Engine:
         """Give what runs the trials."""
-        return Engine(self.tap, {"prompt": self.encoded}, self.vectors)
+        return Engine(self.tap, {PROMPT: self.encoded}, self.vectors)
 
     def trials(self, n: int, new_tokens: int, *, n_sites: int | None = None) -> list[Trial]:
         """Make `n` injected trials of strength 1, mixed, over every concept at sites spread over the model.
@@ -71,7 +73,7 @@ class Setting:
             dtype=str(self.looped.dtype).removeprefix("torch."),
             protocol="detect",
             template="detect",
-            template_hash="prompt",
+            template_hash=PROMPT[0],
             concept=word,
             arm="injected",
             injection=Injection((site,), 1.0, self.vectors.hash),

@@ -76,6 +76,7 @@ def test_no_dose_adds_nothing(exact: Bench) -> None:
 
 def test_the_multiple_does_not_depend_on_what_was_run_before_or_beside(exact: Bench) -> None:
     trials = [dosed(exact, nats, concept=concept) for nats in (0.2, 0.02) for concept in ("dust", "salt")]
+    trials += [dosed(exact, 0.05, arm="random", seed=seed) for seed in (1, 2)]
     alone = [pushes(bench(torch.float64), trial)[Site(1, 0)] for trial in trials]
     together = exact.engine.run([replace(trial, sampling=Sampling(max_new_tokens=1)) for trial in trials])
     assert all(isinstance(one, Response) for one in together)
