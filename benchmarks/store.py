@@ -27,6 +27,8 @@ from benchmarks.timing import OUT, show, show_machine
 from introspect.grading import grader_named
 from introspect.injection.grid import Grid
 from introspect.injection.plan import count, plan
+from introspect.prompts import template_named
+from introspect.protocols import NEUTRAL, Variant, protocol_named
 from introspect.records import Grade, Readout, Response, Site, Trial
 from introspect.regrading import regrade
 from introspect.results.figures import draw_all, write_figures
@@ -38,12 +40,25 @@ BLOCK = 1024
 """Trials stored in one transaction."""
 SAMPLE = 20_000
 """Trials that are graded, and planned under the eyes of tracemalloc, which slows everything down."""
+DETECT = protocol_named("detect")
 GRID = Grid(
-    model="ByteDance/Ouro-1.4B", weights_hash="0123456789abcdef", dtype="bfloat16", protocol="report",
-    template="detect", template_hash="fedcba9876543210", n_loops=LOOPS, n_layers=LAYERS, strengths=STRENGTHS,
-    concepts=tuple(f"concept-{number}" for number in range(CONCEPTS)), vectors_hash="00112233445566aa",
-    sites=tuple(Site(loop, layer) for loop in range(LOOPS) for layer in range(LAYERS)), vector_loops=LOOPS,
-)  # fmt: skip
+    model="ByteDance/Ouro-1.4B",
+    weights_hash="0123456789abcdef",
+    dtype="bfloat16",
+    protocol=DETECT.name,
+    variants=tuple(
+        Variant(question, question.templates[NEUTRAL], template_named(question.templates[NEUTRAL]).hash)
+        for question in DETECT.questions
+    ),
+    totals=(LOOPS,),
+    n_layers=LAYERS,
+    concepts=tuple(f"concept-{number}" for number in range(CONCEPTS)),
+    sites=tuple(Site(loop, layer) for loop in range(LOOPS) for layer in range(LAYERS)),
+    strengths=STRENGTHS,
+    vectors_hash="00112233445566aa",
+    vector_loops=LOOPS,
+)
+"""What the protocol asks by default, in the arms injected, none and random."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +98,26 @@ def made_response(trial: Trial, draws: random.Random) -> Response:
             "I am not sure what you mean by that. Could you tell me more about what I should look for here?",
         ]
     )
-    reads = (Readout(at, draws.gauss(9, 2), draws.gauss(9, 2), draws.random(), draws.random()) for at in range(LOOPS))
+    reads = (made_readout(at, draws) for at in range(LOOPS))
     tokens = tuple(draws.randrange(49152) for _ in range(30))
     norms = (None, None) if trial.injection is None else (draws.random() + 1, draws.random() + 20)
     return Response(trial.id, text, tokens, "stop", tuple(reads), *norms)
 
 
-def made_grade(response: Response) -> Grade:
+def made_readout(loop: int, draws: random.Random) -> Readout:
+    """Make up what is read out after a loop."""
+    yes, no = draws.gauss(9, 2), draws.gauss(9, 2)
+    return Readout(loop, yes, no, draws.random(), draws.random(), concept_rank=draws.randrange(49152))
+
+
+def made_grade(trial: Trial, response: Response) -> Grade:
     """Grade a made up answer by its first letter."""
     yes = {"Y": True, "N": False}.get(response.text[0])
-    return Grade(response.trial_id, "rules", "1", yes, yes, True, False, response.text[:40])
+    answer = None if yes is None else "yes" if yes else "no"
+    if trial.expected is None:
+        return Grade(trial.id, "rules", "1", yes, yes, True, False, response.text[:40], answer=answer)
+    right = None if answer is None else answer == trial.expected
+    return Grade(trial.id, "rules", "1", None, None, True, None, response.text[:40], answer=answer, correct=right)
 
 
 def measure(trials: int, folder: Path) -> Iterator[Measured]:
@@ -113,7 +138,7 @@ def measure(trials: int, folder: Path) -> Iterator[Measured]:
         yield timed("resume: plan less the done", trials, lambda: [one.id for one in missing])
         done.clear()
         made = {}
-        yield timed("rates, loops, readouts", trials, lambda: made.update(summaries(store)))
+        yield timed("tables, trials.csv left out", trials, lambda: made.update(summaries(store)))
         yield timed("figures, drawn", trials, lambda: draw_all(made))
         yield timed("tables, trials.csv included", trials, lambda: write_tables(store))
         yield timed("figures, written", trials, lambda: write_figures(store))
@@ -145,7 +170,7 @@ def filled(grid: Grid, trials: int, folder: Path) -> Measured:
         for _ in track(range(0, trials, BLOCK), "storing", transient=True):
             block = list(islice(stream, BLOCK))
             answered = [(one, made_response(one, draws)) for one in block]
-            grades = [made_grade(response) for _, response in answered]
+            grades = [made_grade(*one) for one in answered]
             stored.append(timed("", len(block), partial(store.add, answered, grades)))
         size = store.path.stat().st_size
     seconds, cpu = sum(one.seconds for one in stored), sum(one.cpu for one in stored)

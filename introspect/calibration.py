@@ -84,9 +84,11 @@ class Check:
         return min(above, below)
 
 
-def _cells(arm: str, strength: float | None = None, loops: tuple[int, ...] | None = None) -> Select:
+def _cells(
+    arm: str, strength: float | None = None, loops: tuple[int, ...] | None = None, question: str = "detect"
+) -> Select:
     def select(table: pd.DataFrame) -> pd.Series:
-        chosen = table["arm"] == arm
+        chosen = (table["arm"] == arm) & (table["question"] == question)
         if strength is not None:
             chosen &= table["strength"] == strength
         if loops is not None:
@@ -120,7 +122,8 @@ TRUTHS = (
 def calibrate(out: Path, *, device: str = "auto", dtype: str = "auto", report: Report | None = None) -> list[Check]:
     """Sweep the three organisms over held-out concepts into `out`, continuing what is there, and check every truth.
 
-    The control without injection is repeated until there are more than LEAST_CONTROLS trials.
+    The control without injection is repeated until there are more than LEAST_CONTROLS trials. Protocols beside `detect`
+    are run at one layer.
     """
     checks = []
     for organism in dict.fromkeys(truth.organism for truth in TRUTHS):
@@ -130,8 +133,8 @@ def calibrate(out: Path, *, device: str = "auto", dtype: str = "auto", report: R
     return checks
 
 
-def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> tuple[Options, Options]:
-    """Give the sweeps of one organism: every site with random directions beside, and the control without injection."""
+def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> list[Options]:
+    """Give the sweeps of one organism: every site with random directions beside, controls, and other protocols."""
     cells = Options(
         model=f"{PREFIX}{organism}",
         questions="detect",
@@ -142,8 +145,17 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
         dtype=dtype,
         out=out / f"{organism}-cells",
     )
-    words = len(cells.chosen_concepts()[1].words)
-    return cells, replace(cells, arms="none", repeats=LEAST_CONTROLS // words + 1, out=out / f"{organism}-none")
+    repeats = LEAST_CONTROLS // len(cells.words()) + 1
+    one_layer = replace(cells, layers="1", strengths="2", arms="injected,none")
+    return [
+        cells,
+        replace(cells, arms="none", repeats=repeats, out=out / f"{organism}-none"),
+        replace(cells, arms="none", questions="unrelated", out=out / f"{organism}-unrelated"),
+        *(
+            replace(one_layer, protocol=name, questions=name, out=out / f"{organism}-{name}")
+            for name in ("prior", "choose", "localise")
+        ),
+    ]
 
 
 def check(truth: Truth, table: pd.DataFrame) -> Check:

@@ -1,18 +1,21 @@
 """The benchmarks compare like with like, count as by hand, and run; nothing is said about how long anything takes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import typer
 
-from benchmarks import cost, engines, gpu, memory, scaling
+from benchmarks import cost, engines, gpu, memory, scaling, store
 from benchmarks.baselines import cells, generate, run_cell
 from benchmarks.floors import step_bytes
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
+from introspect.injection.plan import count
 from introspect.records import Response, Trial
+from introspect.results.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,23 @@ def test_the_cost_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "192,250" in printed
     assert "minutes on 8" in printed
+
+
+def test_the_store_is_measured_on_a_plan_of_both_questions_and_with_all_that_a_sweep_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SAMPLE", 20)
+    monkeypatch.setattr(store, "write_figures", lambda *_: None)
+    measured = [step.what for step in store.measure(120, tmp_path)]
+    assert ["store", "grade by the rules", "tables, trials.csv included"] == [
+        what for what in measured if what in ("store", "grade by the rules", "tables, trials.csv included")
+    ]
+    with Store.open(tmp_path / "run") as filled:
+        assert filled.count() == 120
+        assert all(len(filled.grades(trial.id)) == 1 for trial in filled.trials())
+    counts = count(store.GRID)
+    assert {cell.variant.question.name for cell in counts.cells} == {"detect", "unrelated"}
+    assert count(store.grid_of(10**6)).total >= 10**6 > count(store.grid_of(10**6)).total - counts.total
 
 
 def test_engines_are_compared_and_named(capsys: pytest.CaptureFixture[str]) -> None:

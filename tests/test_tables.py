@@ -48,7 +48,7 @@ def test_a_row_says_what_was_answered_and_why_nothing_is_known(store: Store) -> 
     answered, broken, ungraded = repeats(3)
     unknown = Grade(broken.id, "judge", "1", None, None, None, None, "no JSON", state="malformed")
     store.add([(one, response(one)) for one in (answered, broken, ungraded)])
-    store.put_grades([grade(answered, grader="judge", answer="yes", correct=False), unknown])
+    store.put_grades([grade(answered, grader="judge", answer="yes", correct=False, tokens=7), unknown])
     table = trials_table(store).set_index("trial")
     said = table[["judge_answer", "judge_correct", "judge_state"]]
     assert list(said.loc[answered.id]) == ["yes", False, "graded"]
@@ -56,6 +56,8 @@ def test_a_row_says_what_was_answered_and_why_nothing_is_known(store: Store) -> 
     assert said.loc[broken.id, "judge_state"] == "malformed"
     assert said.loc[ungraded.id].isna().all()
     assert table["judge_correct"].dtype == "boolean"
+    assert table.loc[answered.id, "judge_tokens"] == 7
+    assert table["judge_tokens"].isna().sum() == 2
 
 
 def test_a_trial_without_injection_has_no_site_strength_or_norm(store: Store) -> None:

@@ -17,7 +17,7 @@ from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose
 
-OPTIONS, LINES = 4, (2, 2, 3, 5)
+OPTIONS, LINES = 4, (2, 3, 5, 5)
 """Words in a forced choice, and how many sentences in a localisation, drawn at random."""
 NEVER_INJECTED = "blind"
 

@@ -104,6 +104,8 @@ def _frame(rows: list[tuple[object, ...]], columns: list[str], same: dict[Any, A
     for column in columns[len(queries.TRIAL_COLUMNS) :]:
         if column.endswith(VERDICTS):
             table[column] = table[column].map({"True": True, "False": False}).astype("boolean")
+        elif column.endswith("_tokens"):
+            table[column] = table[column].astype("Int64")
         else:
             table[column] = table[column].astype("str")
     return table.astype(TYPES)

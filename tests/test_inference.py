@@ -1,0 +1,210 @@
+"""What is inferred from a run: planted effects come back, and a table that the run cannot have is not there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import grade, injection, new_store, response, trial
+
+from introspect.records import Grade, Response, Trial
+from introspect.results.inference import inferences
+from introspect.results.statistics.clusters import MIN_CONCEPTS
+
+CONCEPTS = ("ash", "dust", "oak", "rye", "sea", "tin")
+NOISE = dict(zip(CONCEPTS, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True))
+SHIFT, RANDOM = 3.0, 0.25
+"""By what any injection raises logit(yes) on any question, and what a random vector adds where noticing is asked."""
+
+Stored = tuple[Trial, Response, list[Grade]]
+
+
+def noticed(loop: int) -> float:
+    return 1.0 + loop
+
+
+def inferred(folder: Path, stored: Sequence[Stored]) -> dict[str, pd.DataFrame]:
+    with new_store(folder) as store:
+        store.add(((one, answer) for one, answer, _ in stored), [each for _, _, grades in stored for each in grades])
+        return inferences(store)
+
+
+def planted(question: str = "detect", beside: str = "unrelated", **changes: object) -> Iterator[Stored]:
+    """Make trials of two loops with known effects; half of the concepts have more noise, none of it matters."""
+    for concept, noise in NOISE.items():
+        for asked in (question, beside):
+            own = {"question": asked, "concept": concept, "expected": None if asked == question else "yes"}
+            base = 10 * noise + (2.0 if asked == beside else 0.0)
+            yield answered(trial(arm="none", **{**own, **changes}), base, detected=False)
+            for loop in (0, 1):
+                at = injection((loop, 0))
+                for arm in ("injected", "random"):
+                    effect = 0.0 if asked == beside else (noticed(loop) + noise if arm == "injected" else RANDOM)
+                    made = trial(arm=arm, injection=at, **{**own, **changes})
+                    yield answered(made, base + SHIFT + effect, detected=arm == "injected")
+
+
+def answered(one: Trial, difference: float, *, detected: bool | None, correct: bool | None = True) -> Stored:
+    plain = one.expected is not None
+    given = grade(one, None if plain else detected, correct=correct if plain else None)
+    return one, response(one, difference=difference), [given]
+
+
+def row(table: pd.DataFrame, **where: object) -> pd.Series:
+    for column, value in where.items():
+        table = table[table[column].isna()] if value is None else table[table[column] == value]
+    assert len(table) == 1, f"{len(table)} rows for {where}"
+    return table.iloc[0]
+
+
+def test_the_contrast_is_what_was_planted_and_not_what_raises_yes_on_any_question(tmp_path: Path) -> None:
+    table = inferred(tmp_path, list(planted()))["contrasts"]
+    for loop in (0, 1):
+        found = row(table, effect="contrast", loop=loop)
+        assert found["mean"] == pytest.approx(noticed(loop) - RANDOM)
+        assert found["low"] < found["mean"] < found["high"]
+        assert (found["n"], found["dropped"]) == (6, 0)
+        assert found["p"] == pytest.approx(2 / 2**6)  # all signs of six concepts agree
+        assert row(table, effect="random", loop=loop)["mean"] == pytest.approx(RANDOM)
+    overall = row(table, effect="contrast", loop=None)
+    assert overall["mean"] == pytest.approx(1.5 - RANDOM)
+    assert set(table["template"]) == {"lindsey"}
+
+
+def test_prior_is_held_against_its_own_plain_questions(tmp_path: Path) -> None:
+    made = list(planted("prior", "prior-unrelated", protocol="prior"))
+    assert row(inferred(tmp_path / "a", made)["contrasts"], effect="contrast", loop=1)["mean"] == pytest.approx(1.75)
+    others = [each for each in made if each[0].question == "prior"]
+    others += [each for each in planted("prior", "unrelated", protocol="prior") if each[0].question == "unrelated"]
+    assert "contrasts" not in inferred(tmp_path / "b", others)
+
+
+def test_each_wording_has_a_contrast_of_its_own(tmp_path: Path) -> None:
+    other = {"template": "other", "template_hash": "t1"}
+    weaker = [
+        (one, replace(answer, readouts=tuple(replace(r, logit_yes=r.logit_yes / 2) for r in answer.readouts)), grades)
+        for one, answer, grades in planted(**other)
+        if one.question == "detect"
+    ]
+    table = inferred(tmp_path, [*planted(), *weaker])["contrasts"]
+    overall = table[table["loop"].isna() & (table["effect"] == "contrast")]
+    assert sorted(overall["template"]) == ["lindsey", "other"]
+    assert row(overall, template="lindsey")["mean"] == pytest.approx(1.25)
+    assert row(overall, template="other")["mean"] == pytest.approx(1.25 / 2)
+
+
+@pytest.mark.parametrize("missing", [("none", "detect"), ("none", "unrelated"), ("injected", "unrelated")])
+def test_without_an_arm_or_a_question_that_it_needs_there_is_no_contrast(
+    tmp_path: Path, missing: tuple[str, str]
+) -> None:
+    made = [each for each in planted() if (each[0].arm, each[0].question) != missing]
+    assert "contrasts" not in inferred(tmp_path, made)
+
+
+def test_a_failed_trial_drops_its_concept_and_is_counted(tmp_path: Path) -> None:
+    made = list(planted())
+    lost = next(one for one, *_ in made if (one.arm, one.concept, one.question) == ("injected", "oak", "detect"))
+    with new_store(tmp_path) as store:
+        kept = [each for each in made if each[0] != lost]
+        store.add(((one, answer) for one, answer, _ in kept), [each for _, _, grades in kept for each in grades])
+        store.add_errors([(lost, "out of memory")])
+        table = inferences(store)["contrasts"]
+    loop = lost.injection.sites[0].loop if lost.injection else None
+    assert (row(table, effect="contrast", loop=loop)[["n", "dropped"]] == [5, 1]).all()
+    assert (row(table, effect="contrast", loop=1 - loop)[["n", "dropped"]] == [6, 0]).all()
+    assert (row(table, effect="contrast", loop=None)[["n", "dropped"]] == [5, 1]).all()
+
+
+def test_sensitivity_tells_what_is_apart_from_what_is_not(tmp_path: Path) -> None:
+    table = inferred(tmp_path, list(planted()))["sensitivity"]
+    assert set(table["control"]) == {"none", "random"}
+    auc = row(table, measure="auc", control="none", loop=1)
+    assert auc["value"] > 0.6
+    d = row(table, measure="dprime", control="random", loop=0)
+    assert d["value"] == pytest.approx(2 * 1.4652, abs=1e-3)  # 6 of 6 against 0 of 6, log-linear: z(6.5/7) - z(0.5/7)
+
+
+def test_too_few_concepts_leave_out_what_needs_a_bootstrap(tmp_path: Path) -> None:
+    few = [each for each in planted() if each[0].concept in CONCEPTS[: MIN_CONCEPTS - 1]]
+    made = inferred(tmp_path, few)
+    assert "sensitivity" not in made
+    assert "ranks" not in made
+    assert row(made["contrasts"], effect="contrast", loop=0)["n"] == MIN_CONCEPTS - 1
+
+
+def choices(arm: str, named: Sequence[str | None], partner: Sequence[str] = CONCEPTS) -> Iterator[Stored]:
+    for number, (concept, said) in enumerate(zip(CONCEPTS, named, strict=True)):
+        own = {"question": "choose", "options": CONCEPTS[:4], "expected": concept, "repeat": number}
+        own |= {"partner": partner[number]} if arm == "wrong" else {}
+        one = trial(arm=arm, concept=concept, protocol="choose", **own)
+        yield one, response(one), [grade(one, None, answer=said, correct=None)]
+
+
+def test_naming_is_held_against_chance_and_habit_and_in_the_wrong_arm_against_the_partner(tmp_path: Path) -> None:
+    partner = (*CONCEPTS[1:], CONCEPTS[0])
+    made = [
+        *choices("injected", (*CONCEPTS[:5], None)),
+        *choices("wrong", partner, partner),
+        *choices("none", ["ash"] * 6),
+    ]
+    table = inferred(tmp_path, made)["naming"]
+    injected, wrong = (row(table, arm=arm) for arm in ("injected", "wrong"))
+    assert (injected["k"], injected["n"], injected["unknown"]) == (5, 5, 1)
+    assert (wrong["k"], wrong["n"]) == (6, 6)
+    assert injected["chance"] == 0.25
+    assert injected["p_chance"] == pytest.approx(0.25**5)
+    expected = [(6 + 0.25) / 7] + [0.25 / 7] * 4  # ash is the habit, the others were never named
+    assert injected["habit"] == pytest.approx(np.mean(expected))
+    assert set(table["grader"]) == {"rules"}
+
+
+def test_the_ranks_of_an_arm_are_those_of_its_trials(tmp_path: Path) -> None:
+    made = []
+    for one, answer, grades in planted():
+        rank = 0 if one.arm == "injected" and one.question == "detect" else 40
+        reads = tuple(replace(read, concept_rank=rank) for read in answer.readouts)
+        made.append((one, replace(answer, readouts=reads), grades))
+    table = inferred(tmp_path, made)["ranks"]
+    medians = {
+        (arm, question): set(part["value"])
+        for (arm, question), part in table[table["measure"] == "median_rank"].groupby(["arm", "question"])
+    }
+    assert medians["injected", "detect"] == {0.0}
+    assert all(found == {40.0} for place, found in medians.items() if place != ("injected", "detect"))
+
+
+def test_capability_is_that_of_plain_questions_without_injection_asked_once_for_each_number_of_loops(
+    tmp_path: Path,
+) -> None:
+    made = []
+    for n_loops, correct in ((1, False), (4, True)):
+        for one, *_ in planted(n_loops=n_loops):
+            for repeat in (0, 1):
+                again = replace(one, repeat=repeat)
+                made.append(answered(again, 1.0, detected=True, correct=correct if one.arm == "none" else not correct))
+    table = inferred(tmp_path, made)["capability"]
+    assert [(each.n_loops, each.questions, each.k, each.verdict) for each in table.itertuples()] == [
+        (1, 6, 0, "cannot answer"),
+        (4, 6, 6, "can answer"),
+    ]
+
+
+def test_graders_are_compared_where_both_gave_a_verdict(tmp_path: Path) -> None:
+    made = []
+    for number, (one, answer, grades) in enumerate(planted()):
+        judged = grade(one, grader="judge", detected=number % 2 == 0 if one.question == "detect" else None)
+        made.append((one, answer, [*grades, replace(judged, refused=None)]))
+    table = inferred(tmp_path / "two", made)["agreement"]
+    assert set(zip(table["first"], table["second"], strict=True)) == {("judge", "rules")}
+    assert {"detected", "coherent"} <= set(table["measure"])
+    assert not {"refused", "correct"} & set(table["measure"])
+    assert row(table, measure="detected")["n"] == 30
+    assert "agreement" not in inferred(tmp_path / "one", list(planted()))
+
+
+def test_a_run_of_another_question_has_none_of_the_tables_of_noticing(tmp_path: Path) -> None:
+    made = inferred(tmp_path, list(choices("injected", CONCEPTS)))
+    assert not {"contrasts", "sensitivity", "timing", "capability", "agreement"} & set(made)
+    assert {"naming", "ranks"} <= set(made)

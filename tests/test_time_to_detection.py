@@ -1,0 +1,49 @@
+"""Time to detection: the tokens after which a grader of words first finds the claim, and nothing without one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from made import response, trial
+
+from introspect.grading import GRADERS
+from introspect.grading.timing import graded
+from introspect.records import Response
+
+RULES, LOGITS = GRADERS["rules"], GRADERS["logits"]
+
+
+def decode(tokens: Sequence[int]) -> str:
+    """Turn numbers into text: every token is a word of the answer below."""
+    return " ".join(WORDS[token] for token in tokens)
+
+
+WORDS = "Well , let me see . Yes , I notice a thought about dust .".split()
+
+
+def said(first: int, last: int) -> Response:
+    tokens = tuple(range(first, last))
+    return replace(response(trial()), text=decode(tokens), token_ids=tokens)
+
+
+@pytest.mark.parametrize(("first", "tokens"), [(0, 7), (6, 1), (3, 4)])
+def test_the_tokens_are_counted_up_to_the_claim(first: int, tokens: int) -> None:
+    grade = graded(RULES, trial(), said(first, len(WORDS)), decode)
+    assert (grade.detected, grade.tokens) == (True, tokens)
+
+
+def test_a_claim_that_only_the_last_token_makes_takes_all_of_them() -> None:
+    assert graded(RULES, trial(), said(0, 7), decode).tokens == 7
+
+
+def test_everything_else_of_the_grade_stays_as_it_is() -> None:
+    answer = said(0, len(WORDS))
+    assert replace(graded(RULES, trial(), answer, decode), tokens=None) == RULES(trial(), answer)
+
+
+def test_without_a_claim_without_the_tokenizer_and_without_words_there_is_no_time() -> None:
+    answer = said(0, len(WORDS))
+    assert graded(RULES, trial(), said(0, 6), decode).tokens is None
+    assert graded(RULES, trial(), answer, None).tokens is None
+    assert graded(LOGITS, trial(), answer, decode).detected is True
+    assert graded(LOGITS, trial(), answer, decode).tokens is None
