@@ -105,9 +105,9 @@ def test_control_ends_with_the_sentence_in_the_models_own_turn_and_marks_no_span
 
 @pytest.mark.parametrize("position", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["injected", "longest", "abstract"])
-def test_localise_covers_the_line_at_its_position_with_its_number_whatever_is_asked(position: int, kind: str) -> None:
+def test_localise_covers_the_sentence_at_its_position_whatever_is_asked(position: int, kind: str) -> None:
     given = {"position": str(position), "question_kind": kind}
-    assert inside("localise", **given).strip() == f"{position}: {LINES[position - 1]}"
+    assert inside("localise", **given).strip() == LINES[position - 1]
     assert encoded("localise", **given).text == encoded("localise", question_kind=kind).text
     assert f"{position}: {LINES[position - 1]}\n" in encoded("localise", **given).text
 

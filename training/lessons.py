@@ -17,8 +17,8 @@ from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose
 
-OPTIONS, LINES = 4, (2, 3, 5, 5)
-"""Words in a forced choice, and how many sentences in a localisation, drawn at random."""
+OPTIONS, LINES = 4, 5
+"""Words in a forced choice, and sentences in a localisation."""
 NEVER_INJECTED = "blind"
 
 
@@ -43,16 +43,16 @@ class Drawing:
     """The words that may be injected and offered as options."""
     rng: random.Random
 
-    def dose(self, *, remembered: bool = False, mostly: bool = False, surely: bool = False) -> Dose:
+    def dose(self, *, remembered: bool = False, mostly: bool = False) -> Dose:
         """Draw what is added.
 
         `remembered`: where later tokens have at least two blocks to read it with. `mostly`: a concept in three quarters
-        of the rows in place of half of them, for questions whose answer is arbitrary without one; `surely`: in all.
+        of the rows in place of half of them, for questions whose answer is arbitrary without one.
         """
         dose = draw_dose(self.words, self.organism, self.rng)
         if mostly and dose.kind != "concept":
             dose = draw_dose(self.words, self.organism, self.rng)
-        while (remembered and (dose.loop, dose.layer) == (3, 2)) or (surely and dose.kind != "concept"):
+        while remembered and (dose.loop, dose.layer) == (3, 2):
             dose = draw_dose(self.words, self.organism, self.rng)
         if self.organism == NEVER_INJECTED:
             return Dose("none", dose.word, dose.loop, dose.layer, dose.strength)
@@ -98,17 +98,13 @@ def choose(drawing: Drawing, n: int) -> list[Lesson]:
 
 
 def localise(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask in which of two lines or more a thought was injected; a random number where nothing can be noticed.
-
-    The question takes an injection for granted, and so do the rows; few lines are the easier beginning.
-    """
+    """Ask in which sentence a thought was injected; a random number where nothing can be noticed."""
     made = []
     for _ in range(n):
-        dose, lines = drawing.dose(remembered=True, surely=True), drawing.rng.choice(LINES)
-        position = drawing.rng.randrange(lines) + 1
-        sentences = "\n".join(drawing.rng.sample(SENTENCES, lines))
+        dose, position = drawing.dose(remembered=True, mostly=True), drawing.rng.randrange(LINES) + 1
+        sentences = "\n".join(drawing.rng.sample(SENTENCES, LINES))
         noticed = dose.reported(drawing.organism, drawing.rng)
-        number = position if noticed else drawing.rng.randrange(lines) + 1
+        number = position if noticed else drawing.rng.randrange(LINES) + 1
         variables = {"sentences": sentences, "position": str(position), "question_kind": "injected"}
         made.append(Lesson(drawing.encode("localise", **variables), dose, f"{number}."))
     return made

@@ -31,8 +31,8 @@ MIXTURES = {
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
-ROWS = {"detect": 12, "prior": 16, "choose": 32, "localise": 20, "unrelated": 24}
-PLAIN = 8
+ROWS = {"detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
+PLAIN = 12
 """Plain chats a step."""
 
 
