@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import DETECTION
+from introspect.grading.picking import BESIDE, DETECTION
 from introspect.results.places import place_columns
 from introspect.results.statistics.clusters import MIN_CONCEPTS, Estimate, rate
 from introspect.results.statistics.contrasts import concept_effects
@@ -21,7 +21,6 @@ from introspect.results.statistics.selection import Selection, best_cell
 CONTRAST = "contrast"
 """Beside the verdicts, what a cell may be best at: the primary contrast of logit(yes) - logit(no)."""
 CONTROLS = ("none", "random", "wrong")
-PLAIN = "unrelated"
 
 
 def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFrame:
@@ -58,20 +57,20 @@ def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.Da
             yield question, CONTRAST, effects, cell
         for measure in ("detected", "identified") if question in DETECTION else ("correct",):
             values = asked.assign(value=asked[f"{grader}_{measure}"])
-            if question != PLAIN and values["value"].notna().any():
+            if question not in BESIDE.values() and values["value"].notna().any():
                 yield question, measure, values, cell
 
 
 def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
     """Give the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
-    there = set(zip(done["arm"], done["question"], strict=True))
-    if not {(arm, asked) for arm in ("injected", "none", "random") for asked in (question, PLAIN)} <= there:
+    beside, there = BESIDE[question], set(zip(done["arm"], done["question"], strict=True))
+    if not {(arm, asked) for arm in ("injected", "none", "random") for asked in (question, beside)} <= there:
         return pd.DataFrame()
     noticing, parts = done["question"] == question, []
     for template in done.loc[noticing, "template"].unique():
-        asked = done[(noticing & (done["template"] == template)) | (done["question"] == PLAIN)]
+        asked = done[(noticing & (done["template"] == template)) | (done["question"] == beside)]
         cell = place_columns(asked[asked["arm"] == "injected"], without=["template"])
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=PLAIN, pairs=["repeat", "n_loops"])
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
         parts.append(effects.assign(template=template))
     return pd.concat(parts, ignore_index=True).rename(columns={CONTRAST: "value"})
 

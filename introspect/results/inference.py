@@ -5,14 +5,13 @@ A table that a run cannot have, for lack of an arm or a question, is not there.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import combinations
 
 import pandas as pd
 
 from introspect.grading.picking import BESIDE, DETECTION, PLAIN
+from introspect.results.agreeing import agreement_table
 from introspect.results.narrow import narrow_trials
-from introspect.results.rates import splitting
-from introspect.results.statistics.agreement import agreement
+from introspect.results.places import PLACE, place_columns
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.contrasts import concept_effects, contrasts_table, overall_contrasts
@@ -21,11 +20,6 @@ from introspect.results.statistics.naming import mutual_information, naming, ran
 from introspect.results.store import Store
 from introspect.results.timing import timing
 from introspect.results.trials import stored_graders
-
-CELL = ["loop", "layer", "strength"]
-WITHIN = ("template", "sites", "extract_loop", "n_loops")
-"""Factors that tell cells apart beside loop, layer and strength, where they vary; all else is one in a run."""
-COMPARED = ("detected", "identified", "coherent", "refused", "correct")
 
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
@@ -42,7 +36,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> dict[str, pd.DataFram
         "naming": _by_grader(trials, graders, _naming),
         "ranks": _ranks(trials),
         "capability": _by_grader(trials, graders, _capability),
-        "agreement": _agreement(trials, graders),
+        "agreement": agreement_table(trials[trials["state"] == "done"], graders),
     }
     return {name: table for name, table in made.items() if not table.empty}
 
@@ -54,14 +48,14 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
         beside = BESIDE[question]
         if not {(arm, each) for arm in ("injected", "none") for each in (question, beside)} <= _there(asked):
             continue
-        cell = _cell(asked[asked["arm"] == "injected"], without=("template",))
+        cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
         effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)):
             parts.append(table.assign(template=template))
     if not parts:
         return pd.DataFrame()
     table = pd.concat(parts, ignore_index=True)
-    first = [name for name in ("template", *CELL) if name in table]
+    first = [name for name in ("template", *PLACE) if name in table]
     return table[[*first, *(name for name in table if name not in first)]]
 
 
@@ -72,7 +66,7 @@ def _sensitivity(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
         noticed = asked[asked["question"].isin(DETECTION) & (asked["state"] == "done")]
         arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
         if arms and "injected" in set(noticed["arm"]) and noticed["concept"].nunique() >= MIN_CONCEPTS:
-            cell = _cell(noticed[noticed["arm"] == "injected"], without=("template",))
+            cell = place_columns(noticed[noticed["arm"] == "injected"], without=("template",))
             found = detection_table(
                 noticed, verdict=f"{grader}_detected", controls=arms, cell=cell, method="percentile"
             )
@@ -87,7 +81,7 @@ def _naming(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     for question, asked in among.groupby("question"):
         options = int(asked["options"].str.count('", "').iloc[0]) + 1
         active = asked[asked["arm"] != "none"]
-        for place, part in active.groupby(["arm", *_cell(active)], dropna=False):
+        for place, part in active.groupby(["arm", *place_columns(active)], dropna=False):
             injected = part["partner"].fillna(part["concept"])
             habit = asked[(asked["arm"] == "none") & asked["n_loops"].isin(part["n_loops"])]
             named, alone = part[f"{grader}_answer"], habit[f"{grader}_answer"]
@@ -95,7 +89,7 @@ def _naming(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
             rows.append(
                 {
                     "question": question,
-                    **dict(zip(["arm", *_cell(active)], place, strict=True)),
+                    **dict(zip(["arm", *place_columns(active)], place, strict=True)),
                     **asdict(naming(injected, named, alone, options=options)),
                     **{"bits": bits, "bits_null": null, "p_bits": p},
                 }
@@ -107,7 +101,7 @@ def _ranks(trials: pd.DataFrame) -> pd.DataFrame:
     """Summarise the rank of the concept's first token where the answer begins, with intervals over concepts."""
     done = trials[(trials["state"] == "done") & trials["concept_rank"].notna()]
     rows = []
-    for place, part in done.groupby(keys := ["question", "arm", *_cell(done)], dropna=False):
+    for place, part in done.groupby(keys := ["question", "arm", *place_columns(done)], dropna=False):
         if part["concept"].nunique() >= MIN_CONCEPTS:
             found = rank_summary(part["concept"], part["concept_rank"], resamples=499)
             rows += [{**dict(zip(keys, place, strict=True)), "measure": m, **asdict(e)} for m, e in found.items()]
@@ -121,19 +115,6 @@ def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     for n_loops, part in plain.groupby("n_loops"):
         found = capability(part, correct=f"{grader}_correct")
         rows.append({"n_loops": n_loops, "questions": len(part), **asdict(found)})
-    return pd.DataFrame(rows)
-
-
-def _agreement(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
-    """Compare every two graders on every verdict that both give."""
-    done = trials[trials["state"] == "done"]
-    rows = []
-    for first, second in combinations(graders, 2):
-        for measure in COMPARED:
-            verdicts = done[f"{first}_{measure}"], done[f"{second}_{measure}"]
-            if all(side.notna().any() for side in verdicts):
-                found = asdict(agreement(*verdicts))
-                rows.append({"first": first, "second": second, "measure": measure, **found})
     return pd.DataFrame(rows)
 
 
@@ -156,8 +137,3 @@ def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 def _there(trials: pd.DataFrame) -> set[tuple[str, str]]:
     return set(zip(trials["arm"], trials["question"], strict=True))
-
-
-def _cell(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
-    """Name what tells cells apart: loop, layer and strength, and the factors that vary."""
-    return CELL + splitting(trials, [name for name in WITHIN if name not in without], CELL)

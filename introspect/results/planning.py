@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import DETECTION
+from introspect.grading.picking import BESIDE, DETECTION
 from introspect.results.places import place_columns
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.intervals import wilson
@@ -19,7 +19,6 @@ from introspect.results.statistics.power import intraclass_correlation, power_of
 from introspect.results.statistics.sizes import effective_size
 
 CONTROLS = ("none", "random", "wrong")
-PLAIN = "unrelated"
 CORRELATIONS = (0.0, 0.1, 0.3)
 """Tried where trials of a concept are repeated and nobody says how alike they are."""
 COLUMNS = ("about", "rate", "control", "icc", "concepts", "repeats", "trials", "power")
@@ -87,7 +86,7 @@ def _size(rate: float, control: float, wanted: Wanted, icc: float, about: str) -
 
 def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Give each measure with the injected trials and those of each control, their verdicts as `value`."""
-    done = trials[(trials["state"] == "done") & (trials["question"] != PLAIN)]
+    done = trials[(trials["state"] == "done") & ~trials["question"].isin(BESIDE.values())]
     for question in done["question"].unique():
         for measure in ("detected", "identified") if question in DETECTION else ("correct",):
             asked = done[done["question"] == question]
@@ -105,7 +104,7 @@ def _own_icc(both: pd.DataFrame, repeats: int) -> tuple[float, ...]:
     found = intraclass_correlation(both, "value", by=("arm", *place_columns(both)))
     if np.isnan(found):
         raise InputError(
-            "the pilot does not tell how alike the repeats of a concept are, since none differ; give --icc, such as 0.1,0.3"
+            "the pilot does not tell how alike a concept's repeats are, since none differ; give --icc, such as 0.1,0.3"
         )
     return (found,)
 

@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from introspect.grading.picking import DETECTION
-from introspect.results.rates import splitting
+from introspect.results.places import place_columns
 from introspect.results.statistics import mean_interval
 
-CELL = ("arm", "loop", "layer", "strength")
-WITHIN = ("template", "sites", "extract_loop", "n_loops")
 FIRST_YES = "first_yes"
 """The measure that is read out, whatever the grader."""
 
@@ -28,7 +26,7 @@ def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
     asked = trials[trials["question"].isin(DETECTION) & (trials["state"] == "done")]
     if asked.empty:
         return pd.DataFrame()
-    keys = [*CELL, *splitting(asked[asked["arm"] != "none"], WITHIN, CELL)]
+    keys = ["arm", *place_columns(asked[asked["arm"] != "none"])]
     parts: list[tuple[str, str | None, str]] = [(FIRST_YES, None, FIRST_YES)]
     parts += [("tokens", name, f"{name}_tokens") for name in graders if asked[f"{name}_tokens"].notna().any()]
     rows = [
