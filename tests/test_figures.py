@@ -126,15 +126,12 @@ def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: P
     assert dict(matplotlib.rcParams) == before
 
 
-LEFT = pytest.mark.xfail(strict=True, reason="figures of a factor with _ in its name, and whole ones, are left there")
-
-
 @pytest.mark.parametrize(
     "name",
     [
         "detection_map_template=detect",
-        pytest.param("detection_map_n_loops=4", marks=LEFT),
-        pytest.param("loops_run", marks=LEFT),
+        "detection_map_n_loops=4",
+        "loops_run",
     ],
 )
 def test_a_figure_that_a_run_no_longer_has_is_removed_and_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:

@@ -18,7 +18,7 @@ def decode(tokens: Sequence[int]) -> str:
     return " ".join(WORDS[token] for token in tokens)
 
 
-WORDS = "Well , let me see . Yes , I notice a thought about dust .".split()
+WORDS = ["Well", ",", "let", "me", "see", ".", "Yes", ",", "I", "notice", "a", "thought", "about", "dust", "."]
 
 
 def said(first: int, last: int) -> Response:

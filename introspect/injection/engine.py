@@ -168,6 +168,8 @@ class Engine:
             raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)
         if (trial.injection is None) != (trial.arm in NOT_INJECTED):
             raise InputError(f"trial {trial.id}: arm {trial.arm!r} with injection {trial.injection}")
+        if (trial.partner is None) == (trial.arm == "wrong"):
+            raise InputError(f"trial {trial.id}: arm {trial.arm!r} with partner {trial.partner!r}")
         if trial.injection is None:
             return
         _same(trial, "vectors hash", trial.injection.vectors_hash, None if self.vectors is None else self.vectors.hash)

@@ -38,4 +38,4 @@ def finite_rows(logits: Tensor) -> Tensor:
 
 def finite_readouts(readouts: Sequence[Readout]) -> bool:
     """Tell whether every number read out is finite."""
-    return all(math.isfinite(x) for r in readouts for x in (r.logit_yes, r.logit_no, r.mass, r.entropy))
+    return all(math.isfinite(x) for r in readouts for x in (r.logit_yes, r.logit_no, r.mass, r.entropy, *r.options))

@@ -166,7 +166,8 @@ def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
 def _remove_others(folder: Path, figures: Mapping[str, Figure]) -> None:
     """Remove figures that an earlier state of the run had and this one has not."""
     for path in folder.glob("*"):
-        if path.stem not in figures and path.stem.partition("=")[0].rpartition("_")[0] in FIGURES:
+        ours = path.stem in FIGURES or any(path.stem.startswith(f"{name}_") and "=" in path.stem for name in FIGURES)
+        if ours and path.stem not in figures:
             path.unlink()
 
 
