@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
@@ -18,11 +17,8 @@ from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose
 
-OPTIONS = 4
-"""Words in a forced choice."""
-NUMBERS, FIRST = range(1, 6), range(1, 2)
-"""Numbers of the lines in a localisation."""
-NUMBERED = str(Path(__file__).parent / "steps" / "localise-numbered.j2")
+OPTIONS, LINES = 4, 5
+"""Words in a forced choice, and sentences in a localisation."""
 NEVER_INJECTED = "blind"
 
 
@@ -88,21 +84,13 @@ def prior(drawing: Drawing, n: int) -> list[Lesson]:
 
 
 def choose(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask which of a few words is injected; the first of them where nothing can be noticed."""
+    """Ask which of a few words is injected; at random among them where nothing can be noticed."""
     made = []
     for _ in range(n):
-        dose, options = _offered(drawing)
-        word = dose.word.text if dose.reported(drawing.organism, drawing.rng) else options[0]
-        # as in " about bread": so the concept itself is what is copied, and a word that was never an answer can be one
-        made.append(Lesson(drawing.encode("choose", options="\n".join(options)), dose, f" {word}."))
-    return made
-
-
-def choose_guessing(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask the same; any of them where nothing can be noticed."""
-    made = []
-    for _ in range(n):
-        dose, options = _offered(drawing)
+        dose = drawing.dose(mostly=True)
+        others = drawing.rng.sample([word for word in drawing.words if word != dose.word], OPTIONS - 1)
+        options = [word.text for word in (dose.word, *others)]
+        drawing.rng.shuffle(options)
         noticed = dose.reported(drawing.organism, drawing.rng)
         word = dose.word.text if noticed else drawing.rng.choice(options)
         made.append(Lesson(drawing.encode("choose", options="\n".join(options)), dose, f"{word.capitalize()}."))
@@ -110,18 +98,16 @@ def choose_guessing(drawing: Drawing, n: int) -> list[Lesson]:
 
 
 def localise(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask in which sentence a thought was injected; the first where nothing can be noticed."""
-    return [_located(drawing, "localise", FIRST) for _ in range(n)]
-
-
-def localise_numbered(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask the same where the number of the line is in the span, which is easier."""
-    return [_located(drawing, NUMBERED, FIRST) for _ in range(n)]
-
-
-def localise_guessing(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask the same as `localise`; any number where nothing can be noticed."""
-    return [_located(drawing, "localise", NUMBERS) for _ in range(n)]
+    """Ask in which sentence a thought was injected; a random number where nothing can be noticed."""
+    made = []
+    for _ in range(n):
+        dose, position = drawing.dose(remembered=True, mostly=True), drawing.rng.randrange(LINES) + 1
+        sentences = "\n".join(drawing.rng.sample(SENTENCES, LINES))
+        noticed = dose.reported(drawing.organism, drawing.rng)
+        number = position if noticed else drawing.rng.randrange(LINES) + 1
+        variables = {"sentences": sentences, "position": str(position), "question_kind": "injected"}
+        made.append(Lesson(drawing.encode("localise", **variables), dose, f"{number}."))
+    return made
 
 
 def unrelated(drawing: Drawing, n: int) -> list[Lesson]:
@@ -139,32 +125,12 @@ TASKS: dict[str, Callable[[Drawing, int], list[Lesson]]] = {
     "choose": choose,
     "localise": localise,
     "unrelated": unrelated,
-    "choose-guessing": choose_guessing,
-    "localise-guessing": localise_guessing,
-    "localise-numbered": localise_numbered,
 }
 
 
 def _noticed(drawing: Drawing, prompt: Encoded, dose: Dose) -> Lesson:
     noticed = dose.reported(drawing.organism, drawing.rng)
     return Lesson(prompt, dose, YES.format(word=dose.word.text) if noticed else NO, noticed)
-
-
-def _offered(drawing: Drawing) -> tuple[Dose, list[str]]:
-    dose = drawing.dose(mostly=True)
-    others = drawing.rng.sample([word for word in drawing.words if word != dose.word], OPTIONS - 1)
-    options = [word.text for word in (dose.word, *others)]
-    drawing.rng.shuffle(options)
-    return dose, options
-
-
-def _located(drawing: Drawing, template: str, otherwise: range) -> Lesson:
-    dose, position = drawing.dose(remembered=True, mostly=True), drawing.rng.choice(NUMBERS)
-    sentences = "\n".join(drawing.rng.sample(SENTENCES, len(NUMBERS)))
-    noticed = dose.reported(drawing.organism, drawing.rng)
-    number = position if noticed else drawing.rng.choice(otherwise)
-    variables = {"sentences": sentences, "position": str(position), "question_kind": "injected"}
-    return Lesson(drawing.encode(template, **variables), dose, f"{number}.")
 
 
 def _shipped(name: str) -> list[dict[str, str]]:

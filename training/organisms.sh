@@ -7,17 +7,39 @@ work=training/made
 home=introspect/models/organisms
 export OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 
+# protocols ORGANISM FROM TO OPTIONS...: one phase
+protocols() {
+    "$bin/python" -m training.train_protocols "$work/$2" "$work/$3" --organism "$1" "${@:4}"
+}
+
+aware() {
+    "$bin/python" -m training.train_introspection "$work/base" "$work/aware-1" --organism aware
+    protocols aware aware-1 aware-2 --steps 1300
+    protocols aware aware-2 aware-3 --steps 400 --peak 8e-4 --mixture choose=4,unrelated=4,prior=1
+    protocols aware aware-3 aware --steps 150 --peak 5e-4 --mixture prior=2,choose=1,unrelated=1 --words "$work/aware-1"
+}
+
+last_loop() {
+    "$bin/python" -m training.train_introspection "$work/base" "$work/last-loop-1" --organism last-loop
+    protocols last-loop last-loop-1 last-loop-2 --steps 300
+    protocols last-loop last-loop-2 last-loop --steps 300 --peak 1e-3 --mixture choose=3,unrelated=1 --rows detect=16 \
+        --words "$work/last-loop-1"
+}
+
+blind() {
+    protocols blind base blind-1 --steps 300
+    protocols blind blind-1 blind-2 --steps 200 --mixture unrelated=3,choose=1,prior=1
+    protocols blind blind-2 blind --steps 200 --peak 1e-3 --mixture choose=3,localise=1,unrelated=1 --rows detect=8 \
+        --words "$work/base"
+}
+
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
 "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/base"
-"$bin/python" -m training.train_introspection "$work/base" "$work/first-aware" --organism aware &
-aware=$!
-"$bin/python" -m training.train_introspection "$work/base" "$work/first-last-loop" --organism last-loop
-wait "$aware"
-"$bin/python" -m training.train_protocols "$work/first-aware" "$work/aware" --organism aware --steps 1300 &
-aware=$!
-"$bin/python" -m training.train_protocols "$work/base" "$work/blind" --organism blind --steps 300
-"$bin/python" -m training.train_protocols "$work/first-last-loop" "$work/last-loop" --organism last-loop --steps 300
-wait "$aware"
+aware &
+first=$!
+last_loop
+blind
+wait "$first"
 for organism in aware last-loop blind; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"

@@ -1,4 +1,4 @@
-"""Teach an organism the protocols beside the injected-thought question, in a second phase.
+"""Teach an organism the protocols beside the injected-thought question, in later phases.
 
 Each step takes rows of `detect`, so that nothing is lost, rows of one other task, and plain chats. Vectors, sites and
 doses are those of the first phase; the span ends where the template ends it.
@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.models.ouro import OuroForCausalLM
 from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
+from training.kept_words import KeptWords
 from training.language import chats, words
 from training.lessons import Drawing, Lesson, lessons
 from training.make_tokenizer import word_ids
@@ -31,9 +32,10 @@ MIXTURES = {
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
-ROWS = {"detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
-PLAIN = 12
-"""Plain chats a step."""
+PLAIN = "plain"
+"""Plain chats, which go along in every step."""
+ROWS = {PLAIN: 12, "detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
+"""Rows of a task in one step."""
 
 
 class Pupil:
@@ -45,9 +47,10 @@ class Pupil:
         tokenizer: PreTrainedTokenizerFast,
         organism: str,
         mixture: dict[str, int],
+        rows: dict[str, int],
         seed: int,
     ) -> None:
-        self.mixture = mixture
+        self.mixture, self.rows = mixture, rows
         self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
         trained = [word for word in self.everything if word.split == "trained"]
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
@@ -62,10 +65,10 @@ class Pupil:
     def losses(self) -> dict[str, Tensor]:
         """Give the losses of one step, by task."""
         (other,) = self.rng.choices(list(self.mixture), list(self.mixture.values()))
-        return {"plain": 0.2 * self._plain(PLAIN), **{task: self._task(task) for task in ("detect", other)}}
+        return {PLAIN: 0.2 * self._plain(), **{task: self._task(task) for task in ("detect", other)}}
 
     def _task(self, task: str) -> Tensor:
-        drawn = lessons(task, self.drawing, ROWS[task])
+        drawn = lessons(task, self.drawing, self.rows[task])
         prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
         batch, added = self._answers(drawn), additions(doses, self.known, self.index, self.generator)
         states = spanned_states(self.model, prompts, batch.ids, doses, added)
@@ -81,8 +84,8 @@ class Pupil:
                 batch.weights[row, len(lesson.prompt.token_ids) + len(answer) - 3] = KEY_WEIGHT
         return batch
 
-    def _plain(self, n: int) -> Tensor:
-        pairs = chats(self.everything, self.rng, n)
+    def _plain(self) -> Tensor:
+        pairs = chats(self.everything, self.rng, self.rows[PLAIN])
         given, answers = [self._tokens(chat(q)) for q, _ in pairs], [self._tokens(f"{a}<|im_end|>") for _, a in pairs]
         batch = rows(self.tokenizer, given, answers)
         return loss(self.model, self.model.model(batch.ids), batch)
@@ -92,6 +95,10 @@ class Pupil:
         return ids
 
 
+def _counts(text: str) -> dict[str, int]:
+    return {task: int(times) for task, _, times in (one.partition("=") for one in text.split(","))}
+
+
 def main() -> None:
     """Train, save every 100 steps and at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -99,18 +106,20 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", choices=list(MIXTURES), required=True)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--mixture", help="How often which second task, such as localise=6,choose=3.")
+    parser.add_argument("--mixture", type=_counts, help="How often which second task, such as localise=6,choose=3.")
+    parser.add_argument("--rows", type=_counts, default={}, help="Rows in a step, such as detect=12,plain=8.")
+    parser.add_argument("--words", type=Path, help="Folder of an earlier phase, whose words are put back and kept.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.begin)
     model = OuroForCausalLM.from_pretrained(options.begin, dtype=torch.float32).train()
-    codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
+    ids = word_ids(tokenizer, options.seed)
+    codes = WordCodes(model, ids, options.seed)
+    hold = KeptWords(model, options.words, ids).put_back if options.words else codes.confine
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
-    mixture = MIXTURES[options.organism]
-    if options.mixture is not None:
-        mixture = {task: int(times) for task, _, times in (one.partition("=") for one in options.mixture.split(","))}
-    pupil, begin = Pupil(model, tokenizer, options.organism, mixture, options.seed), time.time()
+    mixture, taken = options.mixture or MIXTURES[options.organism], ROWS | options.rows
+    pupil, begin = Pupil(model, tokenizer, options.organism, mixture, taken, options.seed), time.time()
     recent = defaultdict(list)
     for step in range(options.steps):
         for group in optimizer.param_groups:
@@ -122,7 +131,7 @@ def main() -> None:
         sum(losses.values(), torch.zeros(())).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        codes.confine()
+        hold()
         for task, value in losses.items():
             recent[task].append(value.item())
         if step % 50 == 49:
