@@ -6,6 +6,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.results.curves import loops_run
 from introspect.results.effects import (
     agreement_points,
     capability_points,
@@ -15,8 +16,7 @@ from introspect.results.effects import (
     timing_by_loop,
 )
 from introspect.results.figures import FIGURES, draw_all
-from introspect.results.loop_axes import extract_map, loops_run
-from introspect.results.maps import MINUS
+from introspect.results.maps import MINUS, extract_map
 from introspect.results.panels import figure_of
 
 

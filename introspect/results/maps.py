@@ -48,16 +48,32 @@ def rate_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     rates = rates[rates["measure"] == measure]
     cells = injected(rates)
     cells = cells.assign(x=loop_labels(cells), y=layer_labels(cells))
+    axes = rates_over(cells, "loop", "layer", measure)
+    figure_of(axes).suptitle(MEASURE_LABELS.get(measure, measure).capitalize())
+    caption(axes, _rate_caption(rates, cells))
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def extract_map(loops: pd.DataFrame) -> list[Axes]:
+    """Draw the rate of detection over the loop of the injection and the loop that the vector is from."""
+    cells = injected(loops)
+    cells = cells.assign(x=loop_labels(cells), y=cells["extract_loop"].astype("str"))
+    axes = rates_over(cells, "loop of the injection", "loop of the vector", "detected")
+    caption(axes, f"layers pooled; n = {span_of(cells['n'])} per cell")
+    return axes
+
+
+def rates_over(cells: pd.DataFrame, across: str, up: str, measure: str) -> list[Axes]:
+    """Draw rates over the columns `x` and `y`, one panel per strength."""
     xs, ys = in_order(cells["x"]), in_order(cells["y"])
     strengths = sorted(cells["strength"].unique())
     axes = map_panels(len(strengths), len(xs), len(ys))
     colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
     for ax, strength in zip(axes, strengths, strict=True):
         draw_grid(ax, pivot(cells[cells["strength"] == strength], "rate", xs, ys), colours, "{:.2f}")
-        ax.set(title=f"strength {strength:g}", xlabel="loop", ylabel="layer")
+        ax.set(title=f"strength {strength:g}", xlabel=across, ylabel=up)
     finish(axes, colours, MEASURE_LABELS.get(measure, measure))
-    figure_of(axes).suptitle(MEASURE_LABELS.get(measure, measure).capitalize())
-    caption(axes, _rate_caption(rates, cells))
     return axes
 
 

@@ -1,0 +1,65 @@
+"""Calibration: sweep the organisms, whose introspection is known, and hold what is measured against what is known.
+
+Goes in: a folder for the runs. Comes out: one Check a known truth. An instrument that does not recover them may not be
+believed about a real model.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from introspect.calibration.checks import Check, Truth, check
+from introspect.calibration.truths import TRUTHS
+from introspect.models.shipped import PREFIX
+from introspect.options import Options
+from introspect.results.store import Store
+from introspect.results.tables import trials_table
+from introspect.sweep import Report, run_sweep
+
+__all__ = ["LEAST_CONTROLS", "TRUTHS", "Check", "Truth", "calibrate", "check", "standard_sweeps"]
+LEAST_CONTROLS = 500
+
+
+def calibrate(out: Path, *, device: str = "auto", dtype: str = "auto", report: Report | None = None) -> list[Check]:
+    """Sweep the three organisms over held-out concepts into `out`, continuing what is there, and check every truth.
+
+    The control without injection is repeated until there are more than LEAST_CONTROLS trials. Protocols beside `detect`
+    are run at one layer.
+    """
+    checks = []
+    for organism in dict.fromkeys(truth.organism for truth in TRUTHS):
+        sweeps = standard_sweeps(organism, out, device=device, dtype=dtype)
+        table = pd.concat([_swept(options, report) for options in sweeps], ignore_index=True)
+        checks += [check(truth, table) for truth in TRUTHS if truth.organism == organism]
+    return checks
+
+
+def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> list[Options]:
+    """Give the sweeps of one organism: every site with random directions beside, controls, and other protocols."""
+    cells = Options(
+        model=f"{PREFIX}{organism}",
+        questions="detect",
+        arms="injected,random",
+        strengths="0.5,1,2",
+        max_new_tokens=24,
+        device=device,
+        dtype=dtype,
+        out=out / f"{organism}-cells",
+    )
+    repeats = LEAST_CONTROLS // len(cells.words()) + 1
+    one_layer = replace(cells, layers="1", strengths="2", arms="injected,none")
+    return [
+        cells,
+        replace(cells, arms="none", repeats=repeats, out=out / f"{organism}-none"),
+        replace(cells, arms="none", questions="unrelated", out=out / f"{organism}-unrelated"),
+        *(
+            replace(one_layer, protocol=name, questions=name, out=out / f"{organism}-{name}")
+            for name in ("prior", "choose", "localise")
+        ),
+    ]
+
+
+def _swept(options: Options, report: Report | None) -> pd.DataFrame:
+    with Store.open(run_sweep(options, report).folder) as store:
+        return trials_table(store)
