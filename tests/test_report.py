@@ -6,13 +6,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from made import fill, grade, new_store, response, trial
 from typer.testing import CliRunner
 
 from introspect.cli import app
 from introspect.errors import InputError
-from introspect.prompts import template_named
+from introspect.prompts import Template, render, template_named
 from introspect.records import Arm, Response, Trial
 from introspect.report import writing
 from introspect.report.asked import standing
@@ -21,9 +22,10 @@ from introspect.report.gathering import Findings
 from introspect.report.headline import headline
 from introspect.report.marking import Piece, cut
 from introspect.report.page import page
+from introspect.report.pictures import PARTS, REST
 from introspect.report.planned import planned
 from introspect.report.sheets import sheet
-from introspect.report.spelling import interval, number, p_value, percent
+from introspect.report.spelling import MINUS, interval, number, p_value, percent
 from introspect.report.writing import write_report
 from introspect.results.store import Store
 
@@ -51,20 +53,30 @@ def asked(concept: str, arm: Arm = "injected", question: str = "detect", **chang
     return trial(**{**found, **changes})
 
 
-def test_all_that_was_asked_and_found_is_on_the_page(finished: Path) -> None:
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, which take longest; the page `whole` has them."""
+    monkeypatch.setattr("introspect.report.page.pictures", lambda _: {part: [] for part in (*PARTS, REST)})
+
+
+@pytest.fixture(scope="module")
+def whole(finished: Path) -> str:
+    """Give the page of a finished run."""
     with Store.open(finished) as store:
-        text, manifest = page(Findings(store)), store.manifest
+        return page(Findings(store))
+
+
+def test_all_that_was_asked_and_found_is_on_the_page(whole: str) -> None:
     for part in ("asked", "controls", "maps", "doses", "statistics", "agreement", "trials", "manifest"):
-        assert f'<section id="{part}">' in text
-    assert "<mark>Trial 1: Do you notice an injected thought?" in text
-    for words in ("concept vector", "random direction", "no injection", manifest["weights_hash"], "dust, snow"):
-        assert words in text
-    assert text.count("data:image/png;base64,") >= 3
+        assert f'<section id="{part}">' in whole
+    assert "<mark>Trial 1: Do you notice an injected thought?" in whole
+    for words in ("concept vector", "random direction", "no injection", "snow", "dust", "weights_hash"):
+        assert words in whole
+    assert whole.count("data:image/png;base64,") >= 3
 
 
-def test_the_page_loads_nothing_and_runs_nothing(finished: Path) -> None:
-    with Store.open(finished) as store:
-        tags = Tags(page(Findings(store))).tags
+def test_the_page_loads_nothing_and_runs_nothing(whole: str) -> None:
+    tags = Tags(whole).tags
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in tags}
     sources = [value or "" for _, attributes in tags for name, value in attributes.items() if name in ("src", "href")]
     assert sources
@@ -91,35 +103,33 @@ def test_names_cannot_break_out_of_an_attribute(tmp_path: Path) -> None:
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
 
 
-def test_the_same_store_gives_the_same_page(finished: Path) -> None:
-    with Store.open(finished) as store:
+def test_the_same_store_gives_the_same_page(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        fill(store, [asked("dust"), asked("snow", "none")], [True, False])
         assert page(Findings(store)) == page(Findings(store))
 
 
 def test_an_empty_run_is_said_to_be_empty(finished: Path, tmp_path: Path) -> None:
-    with Store.open(finished) as whole:
-        manifest = whole.manifest
+    with Store.open(finished) as done:
+        manifest, total = done.manifest, done.count()
     with new_store(tmp_path / "run", manifest) as store:
         text = page(Findings(store))
-    assert "This run is empty: 0 trials done of 26 planned, 0 failed." in text
+    assert f"This run is empty: 0 trials done of {total} planned, 0 failed." in text
     assert "Nothing can be said yet" in text
     assert text.count('class="missing"') >= 7
 
 
 def test_a_run_with_half_its_trials_says_how_many_are_not_run(finished: Path, tmp_path: Path) -> None:
-    with Store.open(finished) as whole:
-        manifest, answers = whole.manifest, list(whole.answers())
+    with Store.open(finished) as done:
+        manifest, answers = done.manifest, list(done.answers())
     with new_store(tmp_path / "run", manifest) as store:
         half = answers[: len(answers) // 2]
         store.add(half, [grade(one) for one, _ in half])
         store.add_errors([(answers[-1][0], "out of memory")])
-        found = Findings(store)
-        said = (
-            f"{len(half)} trials done of {len(answers)} planned, 1 failed, {len(answers) - len(half) - 1} not run yet"
-        )
-        assert said in standing(found)
-        assert said in page(found)
-        assert "out of memory" in page(found)
+        text = page(Findings(store))
+    said = f"{len(half)} trials done of {len(answers)} planned, 1 failed, {len(answers) - len(half) - 1} not run yet"
+    assert f"This run is not finished: {said}. All below may still change." in text
+    assert "out of memory" in text
 
 
 def test_as_many_trials_are_planned_as_a_finished_run_holds(finished: Path) -> None:
@@ -167,7 +177,7 @@ def test_trials_are_the_lowest_ids_of_each_outcome(tmp_path: Path) -> None:
     alarms, rejected = asked("dust", "none"), asked("snow", "none")
     silent, broken = asked("rain"), asked("salt")
     with new_store(tmp_path / "run", MANIFEST) as store:
-        fill(store, hits[::-1] + [alarms], True)
+        fill(store, [*hits[::-1], alarms], True)
         fill(store, [*misses, rejected], False)
         fill(store, [silent], None)
         store.add_errors([(broken, "no memory")])
@@ -202,11 +212,11 @@ def test_the_headline_is_the_contrast_with_its_interval_and_p(tmp_path: Path) ->
     with new_store(tmp_path / "run", MANIFEST) as store:
         contrasting(store)
         found = Findings(store)
-        first, second = headline(found)
-        assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in first
-        assert "concept vector 6 of 6 (100.0%; 95% interval 61.0% to 100.0%)" in second
-        assert "no injection 0 of 6" in second
-        assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in page(found)
+        (first, second), text = headline(found), page(found)
+    assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in first
+    assert "concept vector 6 of 6 (100.0%; 95% interval 61.0% to 100.0%)" in second
+    assert "no injection 0 of 6" in second
+    assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in text
 
 
 def test_a_model_that_cannot_answer_has_no_rate(tmp_path: Path) -> None:
@@ -234,8 +244,6 @@ def test_a_choice_is_held_against_chance(tmp_path: Path) -> None:
 
 
 def test_each_span_is_cut_out_of_its_message() -> None:
-    from introspect.prompts import Template, render
-
     source = "<<user>>\nA <<inject>>one<</inject>> b <<inject>>two\n<<assistant>>\nstill<</inject>> out"
     found = cut(render(Template("t", source)))
     assert [message.pieces for message in found.messages] == [
@@ -246,11 +254,9 @@ def test_each_span_is_cut_out_of_its_message() -> None:
 
 
 def test_missing_numbers_are_said_to_be_missing() -> None:
-    import pandas as pd
-
     assert [number(None), percent(float("nan")), p_value(pd.NA)] == ["missing"] * 3
     assert interval(0.1, float("nan")) == "no interval"
-    assert [number(-0.00001), number(1234567), number(0.5)] == ["−1.00e−05", "1,234,567", "0.500"]
+    assert [number(-0.00001), number(1234567), number(0.5)] == [f"{MINUS}1.00e{MINUS}05", "1,234,567", "0.500"]
     assert [p_value(0.00001), p_value(0.0312)] == ["<0.0001", "0.031"]
     made = sheet(
         "x", "X", pd.DataFrame({"loop": [pd.NA], "k": [1], "n": [2], "rate": [0.5], "low": [0.1], "high": [0.9]})
@@ -281,7 +287,7 @@ def test_a_report_cannot_be_a_folder_or_lie_in_one_that_is_not_there(tmp_path: P
 
 def test_the_command_writes_the_page_and_names_it(tmp_path: Path) -> None:
     with new_store(tmp_path / "run", MANIFEST) as store:
-        contrasting(store)
+        fill(store, [asked("dust")])
     ran = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
     assert ran.exit_code == 0
     assert "report.html" in ran.stdout

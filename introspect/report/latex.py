@@ -33,8 +33,13 @@ def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
     sheets = [] if found.is_empty else [asked.counts(found), rated.controls(found), rated.doses(found)]
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
-    tables = {each.name: "\n\\clearpage\n".join(_tables(each)) for each in kept}
+    tables = {each.name: tabular(each) for each in kept}
     return {**tables, DOCUMENT: _document([asked.standing(found), *headline(found)], list(tables))}
+
+
+def tabular(sheet: Sheet) -> str:
+    """Write a sheet as one table, or as several where it has many rows."""
+    return "\n\\clearpage\n".join(_tables(sheet))
 
 
 def escape(text: str) -> str:
@@ -47,7 +52,6 @@ def _numbered(character: str) -> str:
 
 
 def _tables(sheet: Sheet) -> Iterator[str]:
-    """Give the table, in several where it has many rows."""
     chunks = [sheet.rows[start : start + ROWS] for start in range(0, len(sheet.rows), ROWS)]
     for place, rows in enumerate(chunks):
         more = f" ({place + 1} of {len(chunks)})" if len(chunks) > 1 else ""
@@ -58,7 +62,7 @@ def _tables(sheet: Sheet) -> Iterator[str]:
 
 
 def _table(caption: str, label: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    tabular = [
+    lines = [
         f"\\begin{{tabular}}{{@{{}}{'l' * len(header)}@{{}}}}",
         "\\toprule",
         _line(header),
@@ -69,14 +73,14 @@ def _table(caption: str, label: str, header: Sequence[str], rows: Sequence[Seque
     ]
     width = sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True))
     if width > WIDE:
-        tabular = ["\\resizebox{\\linewidth}{!}{%", *tabular[:-1], f"{tabular[-1]}}}"]
+        lines = ["\\resizebox{\\linewidth}{!}{%", *lines[:-1], f"{lines[-1]}}}"]
     return "\n".join(
         [
             "% needs booktabs and graphicx",
             "\\begin{table}[htbp]",
             "\\centering\\small",
             f"\\caption{{{escape(caption)}}}\\label{{{label}}}",
-            *tabular,
+            *lines,
             "\\end{table}",
             "",
         ]

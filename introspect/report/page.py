@@ -20,7 +20,7 @@ from introspect.results.panels import ARM_LABELS
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),
-    autoescape=True,
+    autoescape=False,
     undefined=StrictUndefined,
     finalize=visible,
     trim_blocks=True,

@@ -91,7 +91,7 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
     shown = timing[(timing["arm"] == "injected") & (timing["strength"] == timing["strength"].max())]
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
     measures, xs = list(dict.fromkeys(shown["measure"])), in_order(shown["x"])
-    axes = panels(len(measures), width=2.6, height=2.0)
+    axes = panels(len(measures), width=2.6, height=2.0, same_scale=False)
     for ax, measure in zip(axes, measures, strict=True):
         rows = shown[shown["measure"] == measure]
         layers = in_order(rows["y"])

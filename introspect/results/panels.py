@@ -48,13 +48,15 @@ ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
 """Factors that trials without an injection do not have, so that these belong to every part."""
 
 
-def panels(count: int, *, width: float, height: float, columns: int | None = None) -> list[Axes]:
+def panels(
+    count: int, *, width: float, height: float, columns: int | None = None, same_scale: bool = True
+) -> list[Axes]:
     """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow."""
     columns = max(1, min(columns or count, int(PAGE_WIDTH // width)))
     rows = math.ceil(count / columns)
     size = max(LEAST_WIDTH, columns * width + 0.9), rows * height + 0.9
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=same_scale, squeeze=False)
     for spare in grid.flat[count:]:
         spare.remove()
     return list(grid.flat[:count])
