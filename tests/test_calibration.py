@@ -86,9 +86,49 @@ def test_every_organism_has_its_truths_and_no_claim_is_beyond_measure() -> None:
 
 
 def test_the_standard_sweeps_have_enough_controls_to_bound_false_alarms() -> None:
-    cells, none = standard_sweeps("aware", Path("runs"))
+    cells, none, *others = standard_sweeps("aware", Path("runs"))
     words = load_concepts("organisms").in_splits("held-out").words
     assert isinstance(cells, Options)
     assert none.repeats * len(words) > LEAST_CONTROLS
     assert (cells.arms, none.arms) == ("injected,random", "none")
-    assert cells.folder != none.folder
+    assert [options.questions for options in others] == ["unrelated", "prior", "choose", "localise"]
+    folders = {options.folder for options in (cells, none, *others)}
+    assert len(folders) == 2 + len(others)
+
+
+def trial(arm: str, question: str, loop: int | None = None, layer: int | None = None) -> dict[str, object]:
+    strength = None if loop is None else 2.0
+    return {"arm": arm, "question": question, "loop": loop, "layer": layer, "strength": strength}
+
+
+def test_every_truth_is_about_one_question_and_finds_its_trials_in_the_standard_sweeps() -> None:
+    """What the sweeps of an organism ask for, at strength 2, and what the truths about it select."""
+    for known in TRUTHS:
+        if "strength 1" in known.claim or "strength 0.5" in known.claim:
+            continue
+        rows = []
+        for options in standard_sweeps(known.organism, Path("runs")):
+            sites = [(loop, layer) for loop in range(4) for layer in (range(4) if options.layers == "all" else (1,))]
+            for arm in str(options.arms).split(","):
+                at = [()] if arm == "none" else sites
+                rows += [trial(arm, str(options.questions), *site) for site in at]
+        table = pd.DataFrame(rows)
+        chosen = table[known.select(table)]
+        assert len(chosen), known.claim
+        assert chosen["question"].nunique() == chosen["arm"].nunique() == 1
+        assert not ((chosen["loop"] == 3) & (chosen["layer"] == 3)).any()
+
+
+def test_a_truth_about_one_question_is_measured_on_no_other() -> None:
+    (known,) = (each for each in TRUTHS if (each.organism, each.claim) == ("aware", "answers plain questions"))
+    answers = pd.DataFrame(
+        [
+            trial("none", "unrelated"),
+            trial("none", "unrelated"),
+            trial("none", "choose"),
+            trial("injected", "unrelated", 1, 1),
+        ]
+    )
+    answers["rules_correct"] = pd.array([True, False, True, True], dtype="boolean")
+    checked = check(known, answers)
+    assert (checked.k, checked.n) == (1, 2)

@@ -13,10 +13,12 @@ from introspect.concepts.extraction import measure
 from introspect.concepts.sets import load_concepts
 from introspect.grading import GRADERS
 from introspect.injection.engine import Engine
-from introspect.injection.plan import trial_seed
+from introspect.injection.plan import plan, trial_seed
+from introspect.laboratory import open_laboratory
 from introspect.models.loading import load_model
 from introspect.models.shipped import PREFIX, organism_folder, organisms
 from introspect.models.tap import Tap
+from introspect.options import Options
 from introspect.prompts import encode, render, template_named
 from introspect.records import Arm, Sampling, Trial
 from tests.injected import Bench, responses
@@ -90,6 +92,47 @@ def test_last_loop_notices_in_the_last_loop_and_in_no_earlier_one() -> None:
 
 def test_blind_notices_nothing() -> None:
     assert rate(organism("blind"), "detected", trials(organism("blind"), COMPUTABLE[::2])) <= 0.02
+
+
+def asked(name: str, question: str, verdict: str, loops: str = "all", arms: str = "injected") -> float:
+    """Ask one question at layer 1, strength 2, and give the rate of a verdict among all answers."""
+    words = ",".join(organism(name).vectors.words)
+    chosen = {"protocol": "detect" if question == "unrelated" else question, "questions": question}
+    given = {"concepts": words, "layers": "1", "loops": loops, "arms": arms, "strengths": "2"}
+    options = Options(model=f"{PREFIX}{name}", max_new_tokens=24, **chosen, **given)
+    laboratory = open_laboratory(options)
+    vectors = laboratory.vectors()
+    trials = list(plan(laboratory.grid(vectors)))
+    answers = responses(laboratory.engine(vectors).run(trials))
+    grades = [GRADERS["rules"](trial, answer) for trial, answer in zip(trials, answers, strict=True)]
+    return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_organism_answers_plain_questions(name: str) -> None:
+    assert asked(name, "unrelated", "correct", arms="none") >= 0.85
+
+
+def test_aware_answers_plain_questions_whatever_is_injected() -> None:
+    assert asked("aware", "unrelated", "correct") >= 0.9
+
+
+def test_aware_notices_what_was_injected_into_an_earlier_line_and_blind_does_not() -> None:
+    assert asked("aware", "prior", "detected", "0-2") >= 0.85
+    assert asked("aware", "prior", "identified", "0-2") >= 0.7
+    assert asked("aware", "prior", "detected", "0-2", "random") <= 0.1
+    assert asked("blind", "prior", "detected") <= 0.05
+
+
+def test_who_notices_chooses_the_concept_among_four_words_and_who_does_not_is_at_chance() -> None:
+    assert asked("aware", "choose", "correct") >= 0.8
+    assert asked("last-loop", "choose", "correct", "3") >= 0.8
+    for name, loops in (("last-loop", "0-2"), ("blind", "all")):
+        assert asked(name, "choose", "correct", loops) <= 0.45
+
+
+def test_aware_did_not_learn_to_say_in_which_line_a_concept_was() -> None:
+    assert asked("aware", "localise", "correct") <= 0.4
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -52,10 +52,13 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
     return [
         cells,
         replace(cells, arms="none", repeats=repeats, out=out / f"{organism}-none"),
-        replace(cells, arms="none", questions="unrelated", out=out / f"{organism}-unrelated"),
+        replace(one_layer, questions="unrelated", out=out / f"{organism}-unrelated"),
+        replace(
+            one_layer, protocol="prior", questions="prior", arms="injected,none,random", out=out / f"{organism}-prior"
+        ),
         *(
             replace(one_layer, protocol=name, questions=name, out=out / f"{organism}-{name}")
-            for name in ("prior", "choose", "localise")
+            for name in ("choose", "localise")
         ),
     ]
 

@@ -20,7 +20,7 @@ from introspect.results.panels import ARM_LABELS
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),
-    autoescape=False,
+    autoescape=True,
     undefined=StrictUndefined,
     finalize=visible,
     trim_blocks=True,
