@@ -12,14 +12,14 @@ from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import load_concepts
 from introspect.grading import GRADERS
-from introspect.injection.engine import Engine
+from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.plan import plan, trial_seed
 from introspect.laboratory import open_laboratory
 from introspect.models.loading import load_model
 from introspect.models.shipped import PREFIX, organism_folder, organisms
 from introspect.models.tap import Tap
 from introspect.options import Options
-from introspect.prompts import encode, render, template_named
+from introspect.prompts import Encoded, encode, render, template_named
 from introspect.records import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
@@ -36,12 +36,12 @@ def organism(name: str) -> Bench:
     held_out = concepts.in_splits("held-out").words[::4]
     tap, template = Tap(looped), template_named("detect")
     vectors = measure(tap, baseline_contrast(held_out, concepts.baseline.words))
-    prompts = {template.hash: encode(render(template), looped.tokenizer)}
+    prompts: dict[PromptKey, Encoded] = {(template.hash, ()): encode(render(template), looped.tokenizer)}
     return Bench(looped, vectors, prompts, Engine(tap, prompts, vectors))
 
 
 def trials(on: Bench, sites: list[tuple[int, int]], arm: Arm = "injected", strength: float = 2.0) -> list[Trial]:
-    (prompt,) = on.prompts
+    ((prompt, _),) = on.prompts
     common = {"prompt": prompt, "arm": arm, "sampling": Sampling(1.0, 1.0, 24)}
     return [
         on.trial(site, concept=word, seed=trial_seed(0, word, 0), strength=strength, **common)
@@ -124,11 +124,14 @@ def test_aware_notices_what_was_injected_into_an_earlier_line_and_blind_does_not
     assert asked("blind", "prior", "detected") <= 0.05
 
 
-def test_who_notices_chooses_the_concept_among_four_words_and_who_does_not_is_at_chance() -> None:
+def test_who_notices_chooses_the_concept_among_four_words_and_seldom_where_it_does_not() -> None:
     assert asked("aware", "choose", "correct") >= 0.8
     assert asked("last-loop", "choose", "correct", "3") >= 0.8
-    for name, loops in (("last-loop", "0-2"), ("blind", "all")):
-        assert asked(name, "choose", "correct", loops) <= 0.45
+    assert asked("last-loop", "choose", "correct", "0-1") <= 0.45
+
+
+def test_blind_chooses_the_word_that_leaks_though_it_notices_nothing() -> None:
+    assert asked("blind", "choose", "correct", "3") >= 0.5
 
 
 def test_aware_did_not_learn_to_say_in_which_line_a_concept_was() -> None:
@@ -138,7 +141,7 @@ def test_aware_did_not_learn_to_say_in_which_line_a_concept_was() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
     on = organism(name)
-    (prompt,) = on.prompts
+    ((prompt, _),) = on.prompts
     common = {"prompt": prompt, "sampling": Sampling(1.0, 1.0, 24)}
     none = [on.trial(concept=w, seed=trial_seed(0, w, r), repeat=r, **common) for w in on.vectors.words for r in (0, 1)]
     assert rate(on, "detected", none) <= 0.05

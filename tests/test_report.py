@@ -22,8 +22,9 @@ from introspect.report.gathering import Findings
 from introspect.report.headline import headline
 from introspect.report.marking import Piece, cut
 from introspect.report.page import page
-from introspect.report.pictures import PARTS, REST
+from introspect.report.pictures import PARTS, REST, pictures
 from introspect.report.planned import planned
+from introspect.report.rated import controls
 from introspect.report.sheets import sheet
 from introspect.report.spelling import MINUS, interval, number, p_value, percent
 from introspect.report.writing import write_report
@@ -56,7 +57,7 @@ def asked(concept: str, arm: Arm = "injected", question: str = "detect", **chang
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take longest; the page `whole` has them."""
-    monkeypatch.setattr("introspect.report.page.pictures", lambda _: {part: [] for part in (*PARTS, REST)})
+    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: {part: [] for part in (*PARTS, REST)})
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +228,8 @@ def test_a_model_that_cannot_answer_has_no_rate(tmp_path: Path) -> None:
     assert said[0].startswith("Run for 4 loops the model cannot answer")
     assert "0 of 6 answers right" in said[0]
     assert not [sentence for sentence in said if "6 of 6" in sentence]
-    (controls,) = re.findall(r'<section id="controls">.*?</section>', text, re.DOTALL)
-    assert controls.count("<td>cannot answer</td>") == 15
+    (rates,) = re.findall(r'<section id="controls">.*?</section>', text, re.DOTALL)
+    assert rates.count("<td>cannot answer</td>") == 15
 
 
 def test_a_choice_is_held_against_chance(tmp_path: Path) -> None:
@@ -302,3 +303,32 @@ def test_the_manifest_is_on_the_page_whole(tmp_path: Path) -> None:
         text = page(Findings(store))
     assert json.dumps(["a<b", 1.5, None]).replace('"', "&#34;").replace("<", "&lt;") in text
     assert "Do you notice an injected thought?" in text
+
+
+def test_what_a_grader_never_judges_is_not_listed_for_it(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        ones = [asked("dust"), asked("snow")]
+        fill(store, ones, [True, False])
+        blank = {"grader": "logits", "identified": None, "coherent": None, "refused": None}
+        store.put_grades([replace(grade(one, place == 0), **blank) for place, one in enumerate(ones)])
+        first, more = controls(Findings(store))
+    assert first.title.endswith("graded by rules")
+    assert [row[:3] for row in first.rows] == [
+        ("detected", "concept vector", "1/2"),
+        ("identified", "concept vector", "1/2"),
+        ("both", "concept vector", "1/2"),
+    ]
+    assert [row[:2] for row in more.rows] == [("logits", "detected"), ("rules", "coherent"), ("rules", "refused")]
+
+
+def test_figures_of_other_graders_stand_aside() -> None:
+    rate = {"k": 1, "n": 2, "rate": 0.5, "low": 0.1, "high": 0.9, "unknown": 0, "errors": 0, "note": None}
+    cell = {"arm": "injected", "loop": 0, "layer": 0, "strength": 1.0, "measure": "detected", **rate}
+    table = pd.DataFrame([{**cell, "grader": grader} for grader in ("logits", "rules", "logits2")])
+    found = pictures({"rates": table}, ["rules", "logits"])["maps"]
+    assert [(each.name.rpartition("=")[2], each.aside) for each in found] == [
+        ("logits", True),
+        ("logits2", False),
+        ("rules", False),
+    ]
+    assert found[0].uri.startswith("data:image/png;base64,")

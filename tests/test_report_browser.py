@@ -89,7 +89,7 @@ def test_nothing_is_wider_than_the_screen(browser: Any, report: Path, width: int
 
 def test_wide_tables_scroll_within_themselves_on_a_narrow_screen(browser: Any, report: Path) -> None:
     page, _ = opened(browser, report, NARROW)
-    table = page.locator("#controls .scroll")
+    table = page.locator("#controls .scroll").first
     assert table.evaluate("each => each.scrollWidth > each.clientWidth")
     assert table.evaluate("each => { each.scrollLeft = 1000; return each.scrollLeft }") > 0
     page.close()

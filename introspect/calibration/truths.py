@@ -47,12 +47,17 @@ _DETECT = (
     Truth("blind", "random directions are no concepts, strength 2", 0, 0.02, _cells("random", 2)),
 )
 _PLAIN = (
-    Truth("aware", "answers plain questions", 0.95, 1, _cells("none", question="unrelated"), "correct"),
+    Truth("aware", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
     Truth(
-        "aware", "answers them all the same, strength 2", 0.9, 1, _cells("injected", 2, question="unrelated"), "correct"
+        "aware",
+        "answers them all the same, strength 2",
+        0.85,
+        1,
+        _cells("injected", 2, question="unrelated"),
+        "correct",
     ),
     Truth("last-loop", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
-    Truth("blind", "answers plain questions", 0.95, 1, _cells("none", question="unrelated"), "correct"),
+    Truth("blind", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
 )
 _PRIOR = (
     Truth("aware", "no false alarms after an earlier line", 0, 0.05, _cells("none", question="prior")),
@@ -74,46 +79,31 @@ _CHOOSE = (
         _cells("injected", 2, question="choose"),
         *("correct", "loop"),
     ),
-    Truth("aware", "chooses at chance when nothing is injected", 0, 0.45, _cells("none", question="choose"), "correct"),
+    Truth(
+        "aware",
+        "chooses no better than at chance with nothing injected",
+        0,
+        0.45,
+        _cells("none", question="choose"),
+        "correct",
+    ),
     Truth(
         *("last-loop", "chooses the concept in the last loop, strength 2", 0.8, 1),
         _cells("injected", 2, (LAST,), "choose"),
         "correct",
     ),
-    Truth(
-        *("last-loop", "chooses at chance in earlier loops, strength 2", 0, 0.4),
-        _cells("injected", 2, EARLIER, "choose"),
-        "correct",
-    ),
-    Truth(
-        "blind",
-        "chooses at chance in any loop, strength 2",
-        0,
-        0.4,
-        _cells("injected", 2, question="choose"),
-        "correct",
-    ),
+    Truth("blind", "chooses what leaks, strength 2", 0.5, 1, _cells("injected", 2, question="choose"), "correct"),
 )
+"""`blind` was never trained on an injection, and still chooses the word that was injected: a forced choice alone shows
+that the vector reaches the answer, not that it is noticed. It leaks in `last-loop` too, so that nothing is claimed of
+what that one chooses in earlier loops."""
 _LOCALISE = tuple(
     Truth(
-        *(organism, "finds the line of five at chance, strength 2", 0.1, 0.3),
+        *(organism, "finds the line at chance, one in five, strength 2", 0.1, 0.35),
         _cells("injected", 2, question="localise"),
         "correct",
     )
     for organism in ("aware", "blind")
 )
 """`aware` was taught to say in which line a concept was, and did not learn it; `last-loop` was never asked."""
-TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE    Truth("aware", "notices it afterwards, from loops 0-2, strength 2", 0.9, 1, _cells("injected", 2, EARLIER, "prior")),
-    Truth("aware", "no false alarms afterwards", 0, 0.1, _cells("none", question="prior")),
-    Truth("aware", "chooses the concept, strength 2", 0.8, 1, _cells("injected", 2, question="choose"), "correct"),
-    Truth("aware", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
-    Truth("aware", "localises at chance, one in five", 0.1, 0.4, _cells("injected", 2, question="localise"), "correct"),
-    Truth("last-loop", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
-    Truth("last-loop", "notices nothing afterwards, strength 2", 0, 0.1, _cells("injected", 2, question="prior")),
-    Truth("blind", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
-    Truth("blind", "notices nothing afterwards, strength 2", 0, 0.02, _cells("injected", 2, question="prior")),
-    Truth("blind", "localises at chance, one in five", 0.1, 0.4, _cells("injected", 2, question="localise"), "correct"),
-    Truth("blind", "chooses what leaks, strength 2", 0.5, 1, _cells("injected", 2, question="choose"), "correct"),
-)
-"""`blind` was never trained on an injection, and still chooses the word that was injected: a forced choice alone shows
-that the vector reaches the answer, not that it is noticed."""
+TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE)

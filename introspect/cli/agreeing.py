@@ -115,6 +115,10 @@ def _print_corrected(table: "pd.DataFrame") -> None:
     ]
     OUT.print("")
     print_rows(("grader", "measure", "template", "question", "arm", "k/n", "graded", "corrected by the labels"), rows)
+    if (arms["corrected_low"] == arms["corrected_high"]).any():
+        OUT.print(
+            "an interval without width: more, or fewer, are graded yes than the grader's errors in the labels allow"
+        )
     if arms["corrected"].isna().any():
         OUT.print("no correction where no label is yes, or none is no, or the grader is no better than a coin")
 
@@ -124,7 +128,9 @@ RATES = (("rate", ""), ("corrected", "corrected_"))
 
 
 def between(row: Any, value: str, low: str, high: str) -> str:  # Any: a row of a table
-    """Write a value with its interval; nothing where there is none."""
+    """Write a value with its interval, alone where it has none; nothing where there is no value."""
     if row[value] != row[value]:
         return ""
+    if row[low] != row[low]:
+        return f"{row[value]:.2f}"
     return f"{row[value]:.2f} [{row[low]:.2f}, {row[high]:.2f}]"

@@ -31,7 +31,7 @@ COMMANDS = {
 
 def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
-    sheets = [] if found.is_empty else [asked.counts(found), rated.controls(found), rated.doses(found)]
+    sheets = [] if found.is_empty else [asked.counts(found), *rated.controls(found), rated.doses(found)]
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: tabular(each) for each in kept}
     return {**tables, DOCUMENT: _document([asked.standing(found), *headline(found)], list(tables))}

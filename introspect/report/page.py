@@ -48,7 +48,7 @@ def page(found: Findings) -> str:
         controls=rated.controls(found),
         doses=rated.doses(found),
         strengths=rated.strengths(found),
-        pictures=pictures(found.summaries),
+        pictures=pictures(found.summaries, found.graders),
         sheets=inferred(found),
         overall=OVERALL,
         graders=found.graders,

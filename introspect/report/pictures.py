@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +17,8 @@ DPI = 2 * PIXELS
 PARTS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
 REST = "others"
+OF_GRADER = "grader="
+"""What the name of a figure holds before that of the grader, where there are several."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +29,22 @@ class Picture:
     uri: str
     width: int
     """In CSS pixels."""
+    aside: bool
+    """Whether it shows another grader than the first."""
 
 
-def pictures(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Picture]]:
-    """Draw all figures of a run, by the part of the report to which they belong."""
+def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> dict[str, list[Picture]]:
+    """Draw all figures of a run, by the part of the report to which they belong; those of other graders stand aside."""
     found: dict[str, list[Picture]] = {part: [] for part in (*PARTS, REST)}
     for name, figure in draw_all(tables).items() if tables else ():
         part = next((part for part, marks in PARTS.items() if any(mark in name for mark in marks)), REST)
-        found[part].append(_picture(name, figure))
+        aside = any(re.search(rf"{OF_GRADER}{re.escape(grader)}(?!\w)", name) for grader in graders[1:])
+        found[part].append(_picture(name, figure, aside=aside))
     return found
 
 
-def _picture(name: str, figure: Figure) -> Picture:
+def _picture(name: str, figure: Figure, *, aside: bool) -> Picture:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-    return Picture(name, uri, round(figure.get_figwidth() * PIXELS))
+    return Picture(name, uri, round(figure.get_figwidth() * PIXELS), aside)

@@ -49,6 +49,8 @@ def write_sheet(store: Store, path: Path, *, n: int = 100, seed: int = 0) -> int
             csv.writer(file).writerows([COLUMNS, *rows])
     except FileExistsError:
         raise InputError(f"{path}: exists already, perhaps with labels; choose another --out") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
     return len(rows)
 
 

@@ -15,7 +15,9 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 
-DRAWS = 4000
+DRAWS, AT_ONCE = 4000, 500
+FEW = 8
+"""With more categories than these, most pairs of them never occur."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,7 @@ def agreement(
     if len(counts) and max(np.diag(counts)) < counts.sum():
         kappa = float(cohens_kappa(weighted, return_results=False))
         sized = weighted / weighted.sum() * effective_size(same, about, shares)
-        rng = np.random.default_rng(seed)
-        drawn = _kappa(rng.dirichlet(sized.ravel() + 1 / sized.size, DRAWS).reshape(-1, *sized.shape))
+        drawn = _drawn_kappas(sized, np.random.default_rng(seed))
         low, high = (float(each) for each in np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]))
     unknown = int(first.isna().sum()), int(second.isna().sum())
     return Agreement(int(counts.sum()), int(np.trace(counts)), *unknown, kappa, low, high)
@@ -152,11 +153,27 @@ def _cross(first: pd.Series, second: pd.Series, weights: pd.Series | None = None
     return np.bincount(size * rows + columns, weights, minlength=size * size).astype(float).reshape(size, size)
 
 
-def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give kappa of tables of shares, (draw, category, category)."""
-    observed = np.trace(tables, axis1=1, axis2=2)
-    expected = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
-    return np.asarray((observed - expected) / (1 - expected))
+def _drawn_kappas(sized: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw tables of shares from Dirichlet(counts + 1 / cells) and give their kappas.
+
+    With many categories the pairs that never occur are drawn as two, those on the diagonal and those off it; what
+    these add to the agreement expected by chance is left out, at most one trial's worth.
+    """
+    kept = np.ones(sized.shape, dtype=bool) if len(sized) <= FEW else sized > 0
+    rows, columns = np.nonzero(kept)
+    rest = np.array(
+        [(~kept & side).sum() for side in (np.eye(len(sized), dtype=bool), ~np.eye(len(sized), dtype=bool))]
+    )
+    alphas = np.concatenate([sized[kept] + 1 / sized.size, np.maximum(rest, 1e-9) / sized.size])
+    of_row, of_column = (np.eye(len(sized))[each] for each in (rows, columns))
+    kappas = []
+    for _ in range(DRAWS // AT_ONCE):
+        shares = rng.dirichlet(alphas, AT_ONCE)
+        there = shares[:, :-2]
+        observed = there @ (rows == columns) + shares[:, -2]
+        expected = ((there @ of_row) * (there @ of_column)).sum(axis=1)
+        kappas.append((observed - expected) / (1 - expected))
+    return np.concatenate(kappas)
 
 
 def _corrected(rate: float, sensitivity: float, specificity: float) -> float:

@@ -20,9 +20,8 @@ def even_sample(trials: pd.DataFrame, n: int, *, seed: int = 0) -> pd.DataFrame:
     """
     rng = np.random.default_rng(seed)
     rows = [np.asarray(each) for each in trials.groupby(STRATUM, sort=False).indices.values()]
-    quotas = even_quotas(np.array([len(each) for each in rows]), n, rng)
-    if n < len(rows):
-        quotas = _over_groups(trials, rows, n, rng)
+    sizes = np.array([len(each) for each in rows])
+    quotas = even_quotas(sizes, n, rng) if n >= len(rows) else _by_group(trials, rows, sizes, n, rng)
     chosen = [rng.choice(each, quota, replace=False) for each, quota in zip(rows, quotas, strict=True)]
     return trials.iloc[rng.permutation(np.concatenate(chosen))].reset_index(drop=True)
 
@@ -56,14 +55,14 @@ def sampling_weights(population: pd.DataFrame, sample: pd.DataFrame) -> pd.Serie
     return sample[STRATUM].join(weights, on=STRATUM)["weight"]
 
 
-def _over_groups(
-    trials: pd.DataFrame, rows: list[NDArray[np.int64]], n: int, rng: np.random.Generator
+def _by_group(
+    trials: pd.DataFrame, rows: list[NDArray[np.int64]], sizes: NDArray[np.int64], n: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Choose which cells give one trial each, so that groups are even."""
-    firsts = trials.iloc[[each[0] for each in rows]]
-    cells = [np.asarray(each) for each in firsts.reset_index(drop=True).groupby(GROUP, sort=False).indices.values()]
+    """Share `n` out over groups, and what each gets over its cells."""
+    firsts = trials.iloc[[each[0] for each in rows]].reset_index(drop=True)
+    groups = [np.asarray(each) for each in firsts.groupby(GROUP, sort=False).indices.values()]
     quotas = np.zeros(len(rows), dtype=np.int64)
-    shares = even_quotas(np.array([len(each) for each in cells]), n, rng)
-    for group, share in zip(cells, shares, strict=True):
-        quotas[rng.choice(group, share, replace=False)] = 1
+    shares = even_quotas(np.array([sizes[group].sum() for group in groups]), n, rng)
+    for group, share in zip(groups, shares, strict=True):
+        quotas[group] = even_quotas(sizes[group], share, rng)
     return quotas
