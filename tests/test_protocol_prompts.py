@@ -95,11 +95,12 @@ def test_the_unintended_answer_is_the_models_and_only_the_place_of_the_span_diff
     assert "<|im_start|>assistant\nbread<|im_end|>" in encoded("unintended-followup").marked.split(START)[0]
 
 
-def test_control_ends_with_the_sentence_in_the_models_own_turn_and_marks_no_span() -> None:
+def test_control_ends_with_the_sentence_in_the_models_own_turn_and_marks_just_that() -> None:
     prompt = render(template_named("control"), sentence=LINES[0], instruction="Think about dust.")
     assert prompt.continues
     assert prompt.messages[-1]["content"] == LINES[0]
-    assert prompt.start is None
+    assert (prompt.marks[0].message, prompt.marks[0].offset) == (len(prompt.messages) - 1, 0)
+    assert len(prompt.marks) == 1
     assert prompt.messages[0]["content"].endswith("\nThink about dust.")
 
 
