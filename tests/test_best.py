@@ -12,6 +12,7 @@ from made import response
 from introspect.records import Response, Trial
 from introspect.results.choosing import best_cells
 from introspect.results.narrow import narrow_trials
+from introspect.results.statistics.selection import best_cell
 from introspect.results.store import Store
 
 
@@ -41,11 +42,18 @@ def test_the_planted_cell_is_found_and_reported_beside_its_controls(tmp_path: Pa
 
 
 def test_values_and_controls_are_those_of_the_half_that_did_not_choose(tmp_path: Path) -> None:
-    frame = read(run(tmp_path / "run", trials(concepts=24), grader("rules", share)))
+    # what a random vector does hangs on the concept, so that the halves differ
+    verdict = grader("rules", lambda one: one.concept < "concept2" if one.arm == "random" else share(one))
+    frame = read(run(tmp_path / "run", trials(concepts=24), verdict))
     row = best_cells(frame, "rules").set_index("measure").loc["detected"]
     here = frame[(frame["loop"] == row["loop"]) & (frame["arm"] == "injected")]
     both = (row["chosen"] + row["value"]) / 2
     assert both == pytest.approx(here["rules_detected"].astype(float).mean())
+    values = frame[frame["arm"] == "injected"].assign(value=frame["rules_detected"])
+    others = best_cell(values, "value", cell=("loop", "layer", "strength")).held_out_concepts
+    beside = frame[(frame["loop"] == row["loop"]) & (frame["arm"] == "random") & frame["concept"].isin(others)]
+    assert len(others) == len(beside) == 12
+    assert row["random"] == beside["rules_detected"].astype(float).mean()
 
 
 def test_of_noise_the_half_that_chose_looks_better_than_the_other(tmp_path: Path) -> None:

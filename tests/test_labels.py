@@ -17,7 +17,23 @@ from introspect.results.labels import LABELS, answered_trials, as_text, from_tex
 from introspect.results.statistics.strata import even_quotas, even_sample, sampling_weights
 from introspect.results.store import Store
 
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'quoted'", "＝1", "plain", "", "a=b", '"=1"', "\n\n-x"]  # noqa: RUF001
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    " =1",
+    "'quoted'",
+    "\uff1d1",
+    "plain",
+    "",
+    "a=b",
+    "\tplain",
+    "\nplain",
+    '"=1"',
+    "\n\n-x",
+]
 
 
 def sheet(folder: Path, out: Path, n: int = 100, seed: int = 0) -> list[dict[str, str]]:
@@ -101,6 +117,7 @@ def test_the_order_hangs_on_the_seed_and_on_nothing_else(made: Path, tmp_path: P
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_text_begins_a_formula_and_every_text_comes_back(text: str, tmp_path: Path) -> None:
     assert not as_text(text).lstrip().startswith(("=", "+", "-", "@", "\t", "＝"))  # noqa: RUF001
+    assert not as_text(text).startswith(("\t", "\r", "\n"))
     assert from_text(as_text(text)) == text
     folder = run(tmp_path / "run", trials(concepts=1, loops=1), grader("rules", by_arm), text=text)
     assert {from_text(row["text"]) for row in sheet(folder, tmp_path / "sheet.csv")} == {text}
