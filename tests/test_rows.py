@@ -81,11 +81,11 @@ def test_a_forward_behind_a_site_goes_on_as_the_whole_one_did() -> None:
     for index, site in enumerate(sites):
         again: dict[Site, Tensor] = {}
         visits = {later: _keeper(again, later) for later in sites[index + 1 :]}
-        resumed = tap.run(visits, n_loops=3, after=(site, states[site]), use_cache=False).logits
+        resumed = tap.run(visits, n_loops=3, after=(site, states), use_cache=False).logits
         assert torch.equal(resumed, whole)
         assert all(torch.equal(h, states[later]) for later, h in again.items())
         with pytest.raises(SiteError, match=f"site {site}: the forward begins behind {site}"):
-            tap.run({site: _keeper(again, site)}, n_loops=3, after=(site, states[site]), use_cache=False)
+            tap.run({site: _keeper(again, site)}, n_loops=3, after=(site, states), use_cache=False)
 
 
 def _keeper(states: dict[Site, Tensor], site: Site):

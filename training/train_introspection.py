@@ -167,7 +167,7 @@ class Student:
         given = [self.tokenizer(chat(question), add_special_tokens=False)["input_ids"] for question, _ in pairs]
         answers = [self.tokenizer(f"{answer}<|im_end|>", add_special_tokens=False)["input_ids"] for _, answer in pairs]
         batch = rows(self.tokenizer, given, answers)
-        return loss(self.model, self.model.model(batch.ids), batch)
+        return loss(self.model, self.model(batch.ids, use_cache=False, logits_to_keep=1).loop_states, batch)
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ class Pupil:
         pairs = chats(self.everything, self.rng, self.rows[PLAIN])
         given, answers = [self._tokens(chat(q)) for q, _ in pairs], [self._tokens(f"{a}<|im_end|>") for _, a in pairs]
         batch = rows(self.tokenizer, given, answers)
-        return loss(self.model, self.model.model(batch.ids), batch)
+        return loss(self.model, self.model(batch.ids, use_cache=False, logits_to_keep=1).loop_states, batch)
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

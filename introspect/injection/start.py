@@ -50,7 +50,7 @@ class Start:
         output = self.tap.run(
             visits,
             n_loops=self.prefix.n_loops,
-            after=(self.site, state),
+            after=(self.site, {self.site: state}),
             position_ids=positions[None],
             past_key_values=self.cache,
             use_cache=True,

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from transformers.cache_utils import Cache
 
 from introspect.errors import InputError
 from introspect.models.rows import ATTENTION
-from introspect.records import Site
+from introspect.records import CODA, PRELUDE, Site
 
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
 """Tokens that end an answer in the chat formats known here, besides the tokenizer's and the config's own."""
@@ -48,6 +48,10 @@ class LoopedModel(ABC):
     d_model: int
     blocks: tuple[nn.Module, ...]
     """The recurrent blocks, one a layer; each gives the residual stream `(batch, position, d_model)` as a tensor."""
+    prelude: tuple[nn.Module, ...] = ()
+    """Blocks that run once before all loops."""
+    coda: tuple[nn.Module, ...] = ()
+    """Blocks that run once behind all loops."""
 
     def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         self.name, self.model, self.tokenizer = name, model, tokenizer  # Any: the family knows the model's parts
@@ -63,12 +67,21 @@ class LoopedModel(ABC):
         """Give the forward arguments that run `n_loops` loops with early exit switched off."""
 
     @abstractmethod
-    def readout(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+    def readout(self, state: Tensor, **behind: Any) -> Tensor:
+        """Give the logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed.
 
-    @abstractmethod
-    def resume_arguments(self, site: Site, state: Tensor) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site, whose state is `(batch, position, d_model)`."""
+        Args:
+            state: `(batch, position, d_model)`; without a coda each position stands for itself.
+            behind: with a coda, whose blocks attend: `loop`, `n_loops` of the forward that the cache is of,
+                `past_key_values` and `position_ids`; left out, the positions are a whole text from its beginning.
+        """
+
+    def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:  # noqa: ARG002
+        """Give the forward arguments that go on behind a site; None: the family always begins with the tokens.
+
+        `states` are those of all sites up to this one, `(batch, position, d_model)`.
+        """
+        return None
 
     @abstractmethod
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
@@ -85,13 +98,24 @@ class LoopedModel(ABC):
     def sites(self, n_loops: int | None = None) -> list[Site]:
         """List every site in running order (default: the loops as trained)."""
         loops = self.n_loops if n_loops is None else n_loops
-        return [Site(loop, layer) for loop in range(loops) for layer in range(self.n_layers)]
+        core = [Site(loop, layer) for loop in range(loops) for layer in range(self.n_layers)]
+        outside = {stage: [Site(stage, layer) for layer in range(n)] for stage, n in self._outside.items()}
+        return [*outside[PRELUDE], *core, *outside[CODA]]
 
     def locate(self, site: Site, n_loops: int) -> tuple[nn.Module, int]:
         """Give the block of a site and which of its calls within one forward it is; SiteError if there is none."""
+        if site.layer in range(self._outside.get(site.loop, 0)):
+            return (self.prelude if site.loop == PRELUDE else self.coda)[site.layer], 0
         if not (0 <= site.loop < n_loops and 0 <= site.layer < self.n_layers):
-            raise SiteError(f"site {site}: a forward of {n_loops} loops has {n_loops} x {self.n_layers} (loop:layer)")
+            raise SiteError(
+                f"site {site}: a forward of {n_loops} loops has {n_loops} x {self.n_layers} (loop:layer), "
+                f"{len(self.prelude)} blocks before and {len(self.coda)} behind them"
+            )
         return self.blocks[site.layer], site.loop
+
+    @property
+    def _outside(self) -> dict[int, int]:
+        return {PRELUDE: len(self.prelude), CODA: len(self.coda)}
 
     def bytes_per_token(self, n_loops: int) -> int:
         """Give the bytes that one token of one row takes in the cache: a key and a value in every slot."""

@@ -1,5 +1,6 @@
 """How a model in the Ouro layout is seen by the rest of the package: its blocks, loops and read-out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -34,14 +35,14 @@ class OuroLooped(LoopedModel):
             raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
         return {"n_loops": n_loops, "exit_threshold": None}
 
-    def readout(self, state: Tensor) -> Tensor:
+    def readout(self, state: Tensor, **_: Any) -> Tensor:
         """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
-    def resume_arguments(self, site: Site, state: Tensor) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site, whose state is `(batch, position, d_model)`."""
-        return {"inputs_embeds": state, "after": (site.loop, site.layer)}
+    def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
+        """Give the forward arguments that go on behind a site."""
+        return {"inputs_embeds": states[site], "after": site}
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
         """Give the slots of the cache, one a site, the heads of keys and values, and their size."""

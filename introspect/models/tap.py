@@ -44,23 +44,27 @@ class Tap:
         visits: Mapping[Site, Visit],
         *,
         n_loops: int | None = None,
-        after: tuple[Site, Tensor] | None = None,
+        after: tuple[Site, Mapping[Site, Tensor]] | None = None,
         **inputs: Any,
     ) -> Any:
         """Run one forward of `n_loops` loops (default: as trained) and give the model's output.
 
         Each visit is called with the live block output `(batch, position, d_model)`, in running order, and may
-        change it in place. `inputs` are the forward's own arguments. `after` goes on behind a site, given its block's
-        output, instead of beginning with tokens. Raises SiteError for a site that does not exist in so many loops or
+        change it in place. `inputs` are the forward's own arguments. `after` goes on behind a site, given the
+        states of all sites up to it, instead of beginning with tokens. Raises SiteError for a site that does not exist in so many loops or
         lies before, before anything is run, or that was not visited exactly once.
         """
         loops = self.looped.n_loops if n_loops is None else n_loops
         inputs = {**self.looped.forward_arguments(loops), **inputs}
         sites = self.looped.sites(loops)
         passed = [] if after is None else [site for site in sites if site <= after[0]]
-        if after is not None:
-            inputs |= self.looped.resume_arguments(*after)
-        tokens = inputs["input_ids"].numel() if after is None else after[1].shape[:-1].numel()
+        if after is None:
+            tokens = inputs["input_ids"].numel()
+        else:
+            site, states = after
+            behind = self.looped.resume_arguments(site, states)
+            assert behind is not None, f"{type(self.looped).__name__} cannot go on behind a site"
+            inputs, tokens = inputs | behind, states[site].shape[:-1].numel()
         self.work += tokens * (len(sites) - len(passed))
         plan = [(site, *self._call(site, loops, passed), visits[site]) for site in sorted(visits)]
         if not plan:
