@@ -13,6 +13,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from introspect.encoding import encode, trial_to_json
+from introspect.sites import CODA as CODA
+from introspect.sites import PRELUDE as PRELUDE
+from introspect.sites import Site as Site
 
 Arm = Literal["injected", "none", "random", "wrong", "negated", "shuffled", "text"]
 """`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `wrong`: the
@@ -27,37 +30,6 @@ STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
 FinishReason = Literal["stop", "length", "decided"]
 """`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more."""
-
-
-Stage = Literal["prelude", "core", "coda"]
-STAGES: tuple[Stage, ...] = ("prelude", "core", "coda")
-PRELUDE, CODA = -1, 1_000_000
-"""In place of a loop: of blocks that run once before all loops, and of those that run once behind them."""
-
-
-@dataclass(frozen=True, order=True)
-class Site:
-    """One block in one pass through it; sites sort into the order in which they run."""
-
-    loop: int
-    """PRELUDE or CODA for blocks outside the loops."""
-    layer: int
-    """Counted within the stage."""
-
-    @property
-    def stage(self) -> Stage:
-        """Say whether the block is run in every loop (core), or once before or behind them."""
-        return "prelude" if self.loop == PRELUDE else "coda" if self.loop == CODA else "core"
-
-    def __str__(self) -> str:
-        """Write the site as `loop:layer`, outside the loops as `prelude:layer` or `coda:layer`."""
-        return f"{self.loop if self.stage == 'core' else self.stage}:{self.layer}"
-
-    @classmethod
-    def read(cls, text: str) -> "Site":
-        """Read what `str` writes."""
-        where, _, layer = text.partition(":")
-        return cls({"prelude": PRELUDE, "coda": CODA}.get(where) or int(where), int(layer))
 
 
 @dataclass(frozen=True)

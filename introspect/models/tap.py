@@ -50,9 +50,9 @@ class Tap:
         """Run one forward of `n_loops` loops (default: as trained) and give the model's output.
 
         Each visit is called with the live block output `(batch, position, d_model)`, in running order, and may
-        change it in place. `inputs` are the forward's own arguments. `after` goes on behind a site, given the
-        states of all sites up to it, instead of beginning with tokens. Raises SiteError for a site that does not exist in so many loops or
-        lies before, before anything is run, or that was not visited exactly once.
+        change it in place. `inputs` are the forward's own arguments. `after` goes on behind a site, given the states
+        of all sites up to it, instead of beginning with tokens. Raises SiteError for a site that does not exist in so
+        many loops or lies before, before anything is run, or that was not visited exactly once.
         """
         loops = self.looped.n_loops if n_loops is None else n_loops
         inputs = {**self.looped.forward_arguments(loops), **inputs}
