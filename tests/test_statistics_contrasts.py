@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from introspect.errors import InputError
-from introspect.results.statistics.contrasts import concept_effects, contrasts_table, overall_contrasts
+from introspect.results.statistics.contrasts import concept_effects, contrasts_table, leanings, overall_contrasts
 from introspect.results.statistics.flips import sign_flips
 
 COLUMNS = ["concept", "arm", "question", "loop", "layer", "strength", "repeat", "difference"]
@@ -182,3 +182,30 @@ def test_the_overall_contrast_averages_cells_within_a_concept() -> None:
     by_concept = effects.groupby("concept")["contrast"].mean()
     assert overall.loc["contrast", "mean"] == pytest.approx(by_concept.mean())
     assert overall.loc["contrast", "low"] == pytest.approx(stats.ttest_1samp(by_concept, 0).confidence_interval().low)
+
+
+def test_the_leaning_is_the_mean_over_concepts_of_what_the_injected_answers_are_overall_and_by_cell() -> None:
+    trials = simulated(5, 2, effect=1, seed=3)
+    injected = trials[(trials["arm"] == "injected") & (trials["question"] == "detect")]
+    found = leanings(trials)
+    assert found["n"].tolist() == [5, 5, 5]
+    assert found["loop"].isna().tolist() == [True, False, False]
+    expected = [injected["difference"].mean(), *injected.groupby("loop")["difference"].mean()]
+    assert found["mean"].to_numpy() == pytest.approx(expected)
+    half = stats.sem(injected.groupby("concept")["difference"].mean()) * stats.t.ppf(0.975, 4)
+    assert found["high"][0] - found["mean"][0] == pytest.approx(half)
+
+
+def test_a_strong_contrast_may_leave_no_ahead() -> None:
+    trials = simulated(8, 2, effect=2, noise=0.1)
+    trials["difference"] -= 30
+    overall = contrasts_table(concept_effects(trials, pairs=["repeat"])).query("effect == 'contrast'")
+    assert (overall["low"] > 1).all()
+    assert (leanings(trials)["high"] < 0).all()
+
+
+def test_the_leaning_of_a_concept_with_a_missing_answer_is_missing() -> None:
+    trials = simulated(5, 2)
+    lost = trials[(trials["arm"] == "injected") & (trials["question"] == "detect") & (trials["loop"] == 1)].index[0]
+    trials.loc[lost, "difference"] = np.nan
+    assert leanings(trials)["n"].tolist() == [4, 5, 4]

@@ -56,13 +56,21 @@ def _print_contrast(contrasts: pd.DataFrame) -> None:
     """Print the primary contrast over all cells, a line a wording."""
     if contrasts.empty:
         return
-    overall = contrasts[contrasts["strength"].isna() & (contrasts["effect"] == "contrast") & contrasts["mean"].notna()]
-    for _, row in overall.iterrows():
+    overall = contrasts[contrasts["strength"].isna() & contrasts["mean"].notna()]
+    leaning = overall[overall["effect"] == "leaning"].set_index("template")["mean"]
+    for _, row in overall[overall["effect"] == "contrast"].iterrows():
         OUT.print(
             f"contrast ({escape(row['template'])}): {row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] logits, "
             f"p = {row['p']:.4f}, {row['n']:.0f} concepts: yes against no, noticing against plain questions, concept "
-            "against random direction, over all cells"
+            f"against random direction, over all cells{_leaning(leaning.get(row['template']))}"
         )
+
+
+def _leaning(mean: float | None) -> str:
+    """Say which side wins all the same: a vector may move an answer that stays what it was."""
+    if mean is None:
+        return ""
+    return f"; {'yes' if mean > 0 else 'no'} is ahead, by {abs(mean):.2f} logits on average"
 
 
 def _print_capability(capability: pd.DataFrame) -> None:

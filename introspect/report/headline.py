@@ -64,7 +64,17 @@ def _contrasts(found: Findings) -> Iterator[str]:
         yield (
             f"On “{template}”, the concept's vector moved {LOGITS} by {_said(difference)} further towards yes "
             f"{against_what}, after the shift on plain questions under the same injection is taken off."
+            f"{_leaning(part)}"
         )
+
+
+def _leaning(part: pd.DataFrame) -> str:
+    """Say which answer is ahead all the same: a vector may move an answer that stays what it was."""
+    row = part[part["effect"] == "leaning"].iloc[0]
+    if not row["n"]:
+        return ""
+    ahead = "Yes" if row["mean"] > 0 else "No"
+    return f" {ahead} was ahead, {LOGITS} being {number(row['mean'])} ({interval(row['low'], row['high'])}) on average."
 
 
 def _shifts(found: Findings) -> Iterator[str]:

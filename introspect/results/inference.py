@@ -14,7 +14,12 @@ from introspect.results.narrow import narrow_trials
 from introspect.results.places import PLACE, place_columns
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import MIN_CONCEPTS
-from introspect.results.statistics.contrasts import concept_effects, contrasts_table, overall_contrasts
+from introspect.results.statistics.contrasts import (
+    concept_effects,
+    contrasts_table,
+    leanings,
+    overall_contrasts,
+)
 from introspect.results.statistics.detection import detection_table
 from introspect.results.statistics.naming import mutual_information, naming, rank_summary
 from introspect.results.store import Store
@@ -42,7 +47,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> dict[str, pd.DataFram
 
 
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
-    """Give the primary contrast overall (loop and layer missing) and in every cell, for each wording of it."""
+    """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording of the question."""
     parts = []
     for question, template, asked in _wordings(trials):
         beside = BESIDE[question]
@@ -50,7 +55,8 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
             continue
         cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
         effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
-        for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)):
+        leaning = leanings(asked, cell=cell, detect=question)
+        for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
             parts.append(table.assign(template=template))
     if not parts:
         return pd.DataFrame()

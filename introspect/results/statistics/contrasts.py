@@ -6,7 +6,8 @@ Per concept and cell, of logit(yes) - logit(no):
     contrast         = effect of the concept's vector - effect of a random vector of the same norm
 
 A vector that raises yes on any question has an effect of 0, and a push that is noticed because of its size alone has a
-contrast of 0. Needs columns concept, arm, question, loop, layer, strength, difference.
+contrast of 0. Both say how far an answer moved, not on which side of 0 it ended: that is its leaning, the mean of
+logit(yes) - logit(no) itself under the concept's vector. Needs columns concept, arm, question, loop, layer, strength, difference.
 """
 
 from collections.abc import Sequence
@@ -82,6 +83,25 @@ def overall_contrasts(
     whole = pd.DataFrame({"concept": names, "map": "all", **means})
     table = contrasts_table(whole, cell=["map"], flips=flips, seed=seed, confidence=confidence)
     return table.drop(columns=["map", "p_map"])
+
+
+def leanings(
+    trials: pd.DataFrame, *, cell: Sequence[str] = CELL, detect: str = "detect", confidence: float = 0.95
+) -> pd.DataFrame:
+    """Give logit(yes) - logit(no) itself on the detection question under the concept's vector, as effect `leaning`.
+
+    The first row is over all cells, the cell's columns missing, then one a cell. Columns: those of the cell, effect, n
+    (concepts), mean, low, high (t interval over concepts).
+    """
+    asked = trials[(trials["question"] == detect) & (trials["arm"] == "injected")]
+    each = _complete_means(asked, [*cell, "concept"], "difference").reset_index()
+    groups = [({}, each), *((dict(zip(cell, place, strict=True)), part) for place, part in each.groupby(list(cell)))]
+    rows = []
+    for place, part in groups:
+        values = _complete_means(part, ["concept"], "difference").dropna().to_numpy(dtype=float)
+        mean, low, high = mean_interval(values, confidence=confidence)
+        rows.append({**place, "effect": "leaning", "n": len(values), "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(rows)
 
 
 def _check(asked: pd.DataFrame, detect: str, unrelated: str) -> None:
