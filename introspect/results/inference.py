@@ -47,7 +47,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> dict[str, pd.DataFram
 
 
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
-    """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording of the question."""
+    """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording."""
     parts = []
     for question, template, asked in _wordings(trials):
         beside = BESIDE[question]

@@ -7,7 +7,8 @@ Per concept and cell, of logit(yes) - logit(no):
 
 A vector that raises yes on any question has an effect of 0, and a push that is noticed because of its size alone has a
 contrast of 0. Both say how far an answer moved, not on which side of 0 it ended: that is its leaning, the mean of
-logit(yes) - logit(no) itself under the concept's vector. Needs columns concept, arm, question, loop, layer, strength, difference.
+logit(yes) - logit(no) itself under the concept's vector. Needs columns concept, arm, question, loop, layer, strength,
+difference.
 """
 
 from collections.abc import Sequence
