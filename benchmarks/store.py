@@ -51,7 +51,7 @@ GRID = Grid(
         for question in DETECT.questions
     ),
     totals=(LOOPS,),
-    n_layers=LAYERS,
+    layers={"prelude": 0, "core": LAYERS, "coda": 0},
     concepts=tuple(f"concept-{number}" for number in range(CONCEPTS)),
     sites=tuple(Site(loop, layer) for loop in range(LOOPS) for layer in range(LAYERS)),
     strengths=STRENGTHS,

@@ -44,11 +44,6 @@ class Laboratory:
         return self.options.totals(self.tap.looped.n_loops)
 
     @property
-    def n_layers(self) -> int:
-        """Give the layers of the model."""
-        return self.tap.looped.n_layers
-
-    @property
     def dtype(self) -> str:
         """Give the number format of the weights."""
         return _name(self.tap.looped.dtype)
@@ -56,7 +51,7 @@ class Laboratory:
     @property
     def sites(self) -> tuple[Site, ...]:
         """Give the sites that were chosen."""
-        return self.options.sites(max(self.totals), self.n_layers)
+        return self.options.sites(max(self.totals), self.tap.looped.layers)
 
     @cached_property
     def vectors_manifest(self) -> dict[str, Any]:
@@ -70,7 +65,7 @@ class Laboratory:
             "dtype": self.dtype,
             "weights_hash": self.tap.looped.weights_hash,
             "totals": list(self.totals),
-            "n_layers": self.n_layers,
+            "layers": self.tap.looped.layers,
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
         }
@@ -90,7 +85,7 @@ class Laboratory:
             variants=tuple(variant for variant, _ in self.options.variants()),
             totals=self.totals,
             remaining=self.options.remaining_loops,
-            n_layers=self.n_layers,
+            layers=self.tap.looped.layers,
             concepts=self.options.words(),
             sites=self.sites,
             strengths=self.options.strength_values(),
@@ -136,7 +131,7 @@ def open_laboratory(options: Options) -> Laboratory:
     dtype = dtype_named(options.dtype, device_named(options.device))
     outline = peek(options.model, revision=options.revision)
     n_loops = max(options.totals(outline.n_loops))
-    options.sites(n_loops, outline.n_layers)
+    options.sites(n_loops, outline.layers)
     options.extract_loops(n_loops)
     contrast = options.chosen_contrast()
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)

@@ -4,6 +4,7 @@ Goes in: strings and numbers. Comes out: a frozen record in which all that can b
 stands beside the type of an option is its help on the command line.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from introspect.prompts import START, Template, render, template_named
 from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
 from introspect.records import ARMS, Arm, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
+from introspect.sites import LOOP_OF, STAGES, Stage
 
 DEFAULT_MODEL = f"{PREFIX}aware"
 SHIPPED_BASELINE = "published"
@@ -39,6 +41,7 @@ class Options:
     trial_numbers: Annotated[str, "Trial numbers that the model is told, in turn, such as 1,2,7."] = "1"
     loops: Annotated[str, "Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5."] = "all"
     layers: Annotated[str, "Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5."] = "all"
+    stages: Annotated[str, "Where to inject: core (the loops), prelude, coda, or several."] = "core"
     inject: Annotated[str, "each: one site a trial. loops: a layer's chosen loops. together: all sites."] = "each"
     split_dose: Annotated[bool, "Divide the strength by the number of sites, so that the total is equal."] = False
     total_loops: Annotated[str | None, "Loops run, such as 4 or 1-8; as trained when left out."] = None
@@ -69,6 +72,7 @@ class Options:
         """Raise InputError for all that can be seen to be wrong without a model."""
         for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit, self.numbers):
             choice()
+        self.chosen_stages()
         check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
         if self.remaining_loops is not None and self.remaining_loops < 0:
             raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
@@ -127,10 +131,25 @@ class Options:
         """Read what the strengths are measured in."""
         return DOSES[one_of(self.dose, tuple(DOSES), kind="dose")]
 
-    def sites(self, n_loops: int, n_layers: int) -> tuple[Site, ...]:
-        """Read the sites, of a model that runs so many loops and has so many layers."""
-        loops, layers = select(self.loops, n_loops, option="loops"), select(self.layers, n_layers, option="layers")
-        return tuple(Site(loop, layer) for loop in loops for layer in layers)
+    def chosen_stages(self) -> tuple[Stage, ...]:
+        """Read the stages, in running order."""
+        chosen = names(self.stages, STAGES, option="stages", kind="stage")
+        return tuple(stage for stage in STAGES if stage in chosen)
+
+    def sites(self, n_loops: int, layers: Mapping[Stage, int]) -> tuple[Site, ...]:
+        """Read the sites, of a model that runs so many loops and has so many layers in each stage.
+
+        The option `layers` is read for each stage anew.
+        """
+        sites: list[Site] = []
+        for stage in self.chosen_stages():
+            if not layers[stage]:
+                has = ", ".join(each for each in STAGES if layers[each])
+                raise InputError(f"stages: model {self.model!r} has no {stage}; it has {has}")
+            chosen = select(self.layers, layers[stage], option="layers")
+            loops = select(self.loops, n_loops, option="loops") if stage == "core" else [LOOP_OF[stage]]
+            sites += [Site(loop, layer) for loop in loops for layer in chosen]
+        return tuple(sites)
 
     def extract_loops(self, n_loops: int) -> tuple[int | None, ...]:
         """Read the loops whose vectors are injected; None is the loop of each site."""

@@ -7,6 +7,7 @@ Stage = Literal["prelude", "core", "coda"]
 STAGES: tuple[Stage, ...] = ("prelude", "core", "coda")
 PRELUDE, CODA = -1, 1_000_000
 """In place of a loop: of blocks that run once before all loops, and of those that run once behind them."""
+LOOP_OF: dict[Stage, int] = {"prelude": PRELUDE, "coda": CODA}
 
 
 @dataclass(frozen=True, order=True)
@@ -31,4 +32,5 @@ class Site:
     def read(cls, text: str) -> "Site":
         """Read what `str` writes."""
         where, _, layer = text.partition(":")
-        return cls({"prelude": PRELUDE, "coda": CODA}.get(where) or int(where), int(layer))
+        outside = {str(stage): loop for stage, loop in LOOP_OF.items()}
+        return cls(outside[where] if where in outside else int(where), int(layer))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,15 @@ def interrupt(handler: Handler) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, which a shell's background jobs are begun without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_judged_and_the_same_command_goes_on(run: Path) -> None:
     wait: Step = lambda handler: handler.server.over.wait(20)  # type: ignore[attr-defined]  # noqa: E731
     with endpoint(verdict(NO), interrupt, wait) as script:

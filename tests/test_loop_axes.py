@@ -15,7 +15,8 @@ SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
 DETECT, WHICH, COMPARE = (PROTOCOLS[name].questions[0] for name in ("detect", "which-loop", "compare"))
 GRID = Grid(
     model="m", weights_hash="w", dtype="float32", protocol="detect", variants=(Variant(DETECT, "detect", "t"),),
-    totals=(3,), n_layers=2, concepts=("dust",), sites=SITES, strengths=(6.0,), vectors_hash="v", vector_loops=3,
+    totals=(3,), layers={"prelude": 0, "core": 2, "coda": 0},
+    concepts=("dust",), sites=SITES, strengths=(6.0,), vectors_hash="v", vector_loops=3,
     arms=("injected",),
 )  # fmt: skip
 

@@ -9,7 +9,8 @@ import pytest
 from introspect.errors import InputError
 from introspect.options import Options
 from introspect.protocols import PROTOCOLS
-from introspect.records import Site
+from introspect.records import CODA, PRELUDE, Site
+from introspect.sites import Stage
 
 ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"}
 OTHERWISE: dict[str, Any] = {
@@ -17,7 +18,7 @@ OTHERWISE: dict[str, Any] = {
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
     **{"dose": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
     **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16", "protocol": "prior", "framings": "sceptical"},
-    **{"questions": "detect", "trial_numbers": "1,2", "split_dose": True, "remaining_loops": 1},
+    **{"questions": "detect", "trial_numbers": "1,2", "split_dose": True, "remaining_loops": 1, "stages": "coda"},
 }
 
 
@@ -34,6 +35,7 @@ OTHERWISE: dict[str, Any] = {
         ({"decided_by": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
+        ({"stages": "coda,tail"}, "unknown stage 'tail'; known: prelude, core, coda"),
         ({"inject": "some"}, "unknown inject mode 'some'; known: each, loops, together"),
         ({"dose": "kg"}, "unknown dose 'kg'; known: raw, residual, kl"),
         ({"contrast": "mean"}, "unknown contrast 'mean'; known: baseline, pairs"),
@@ -106,13 +108,23 @@ def test_a_set_without_baseline_words_takes_the_published_ones(tmp_path: Path) -
     assert len(made_from["baseline"]) >= 99
 
 
+CORE: dict[Stage, int] = {"prelude": 0, "core": 4, "coda": 0}
+
+
 def test_sites_are_every_chosen_loop_with_every_chosen_layer() -> None:
     asked = Options(loops="0,2", layers="1.0", extract="1-2")
-    assert asked.sites(3, 4) == (Site(0, 3), Site(2, 3))
+    assert asked.sites(3, CORE) == (Site(0, 3), Site(2, 3))
     assert asked.extract_loops(3) == (1, 2)
     assert Options().extract_loops(3) == (None,)
     with pytest.raises(InputError, match="loops: '2' is out of range; the model has 0 to 1"):
-        asked.sites(2, 4)
+        asked.sites(2, CORE)
+
+
+def test_each_stage_has_layers_of_its_own_and_one_that_a_model_lacks_is_refused() -> None:
+    asked = Options(stages="coda,core,prelude", loops="1", layers="0")
+    assert asked.sites(2, {"prelude": 2, "core": 4, "coda": 1}) == (Site(PRELUDE, 0), Site(1, 0), Site(CODA, 0))
+    with pytest.raises(InputError, match="stages: model 'organism:aware' has no prelude; it has core"):
+        asked.sites(2, CORE)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Options) if field.name not in ("pairs", "template")])

@@ -13,7 +13,7 @@ from introspect.errors import InputError
 from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import Cell, count, plan
 from introspect.protocols import PROTOCOLS, Variant
-from introspect.records import ARMS, NOT_INJECTED, Sampling, Site, Trial
+from introspect.records import ARMS, NOT_INJECTED, PRELUDE, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)
@@ -25,7 +25,9 @@ VARIANTS = {
 DETECT = VARIANTS["detect"]
 SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
 GRID = Grid(
-    model="m", weights_hash="w", dtype="float32", protocol="detect", variants=(DETECT,), totals=(3,), n_layers=2,
+    model="m", weights_hash="w", dtype="float32", protocol="detect", variants=(DETECT,), totals=(3,),
+    layers={"prelude": 0, "core": 2, "coda": 0},
+   
     concepts=("dust", "salt", "snow"), sites=SITES, strengths=(0.0, 1.0, 2.0), vectors_hash="v", vector_loops=3,
     repeats=2,
 )  # fmt: skip
@@ -184,9 +186,10 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         ({"arms": ("injected", "false")}, "unknown arm 'false'; known: injected, none, random, wrong"),
         ({"mode": "all"}, "unknown injection mode 'all'; known: each, loops, together"),
         ({"unit": "norm"}, "unknown dose 'norm'; known: vector, residual, kl"),
-        ({"sites": (Site(3, 0),)}, r"site 3:0 .* loops are 0 to 2, layers 0 to 1"),
+        ({"sites": (Site(3, 0),)}, r"site 3:0 .* loops are 0 to 2, layers are 0 to 1"),
         ({"sites": (Site(0, 2),)}, "site 0:2"),
-        ({"sites": (Site(-1, 0),)}, "site -1:0"),
+        ({"sites": (Site(-2, 0),)}, "site -2:0"),
+        ({"sites": (Site(PRELUDE, 0),)}, "site prelude:0 is outside the model"),
         ({"totals": (5,), "sites": (Site(4, 0),)}, "site 4:0: there are vectors for loops 0 to 2 only"),
         ({"totals": (0, 3)}, "loops 0: must be at least 1"),
         ({"remaining": -1}, "remaining loops -1: must be 0 or more"),

@@ -84,7 +84,7 @@ def test_a_forward_behind_a_site_goes_on_as_the_whole_one_did() -> None:
         resumed = tap.run(visits, n_loops=3, after=(site, states), use_cache=False).logits
         assert torch.equal(resumed, whole)
         assert all(torch.equal(h, states[later]) for later, h in again.items())
-        with pytest.raises(SiteError, match=f"site {site}: the forward begins behind {site}"):
+        with pytest.raises(SiteError, match=f"site {site}: the forward begins behind it"):
             tap.run({site: _keeper(again, site)}, n_loops=3, after=(site, states), use_cache=False)
 
 

@@ -98,6 +98,6 @@ def test_a_file_that_is_missing_or_something_else_is_refused(tmp_path: Path) -> 
         ConceptVectors.open(tmp_path / "gone.safetensors")
     safetensors.torch.save_file({"values": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(
-        InputError, match="holds no concept vectors; its format should be 'introspect concept vectors 1'"
+        InputError, match="holds no concept vectors; its format should be 'introspect concept vectors 2'"
     ):
         ConceptVectors.open(tmp_path / "other.safetensors")

@@ -18,7 +18,6 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.models.tap import Tap
 from introspect.prompts import Template, encode
-from introspect.records import Site
 
 BATCH_SIZE = 32
 """Prompts in one pass. Fixed, so that the vectors do not depend on how a sweep is batched."""
@@ -58,12 +57,16 @@ def measure(
     A state is the residual stream after a block, at the last token before the answer.
     """
     states = _last_states(tap, contrast, batch_size, n_loops)
+    looped, loops = tap.looped, tap.looped.n_loops if n_loops is None else n_loops
     weights = torch.zeros(len(contrast.words), len(contrast.prompts), dtype=torch.float64)
     for row, (positive, negative) in enumerate(zip(contrast.positive, contrast.negative, strict=True)):
         _spread(weights[row], positive, 1.0)
         _spread(weights[row], negative, -1.0)
-    values = (weights @ states.flatten(1).double()).float().unflatten(1, states.shape[1:])
-    return ConceptVectors(contrast.words, values, manifest_of(tap, contrast, n_loops=n_loops))
+    values = torch.einsum("wp,psd->wsd", weights, states.double()).float()
+    before, core, behind = values.split([len(looped.prelude), loops * looped.n_layers, len(looped.coda)], dim=1)
+    outside = {stage: part for stage, part in (("prelude", before), ("coda", behind)) if part.shape[1]}
+    core = core.unflatten(1, (loops, looped.n_layers))
+    return ConceptVectors(contrast.words, core, manifest_of(tap, contrast, n_loops=n_loops), outside)
 
 
 def manifest_of(tap: Tap, contrast: Contrast, *, n_loops: int | None = None) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def cached(folder: Path, manifest: dict[str, Any], make: Callable[[], ConceptVec
 
 
 def _last_states(tap: Tap, contrast: Contrast, batch_size: int, n_loops: int | None) -> Tensor:
-    """Give the state of every prompt's last token at every site, `(prompt, loop, layer, d_model)`, float32."""
+    """Give the state of every prompt's last token at every site, `(prompt, site, d_model)`, float32."""
     tokenizer = tap.looped.tokenizer
     rows = [encode(prompt, tokenizer, need_span=False).token_ids for prompt in contrast.prompts]
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
@@ -107,15 +110,16 @@ def _batch_states(tap: Tap, rows: list[tuple[int, ...]], n_loops: int | None) ->
     length = max(map(len, rows))
     ids = torch.tensor([[looped.pad_id] * (length - len(row)) + list(row) for row in rows], device=looped.device)
     mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=looped.device)
-    states = torch.empty(len(rows), loops, looped.n_layers, looped.d_model, device=looped.device)
+    sites = looped.sites(loops)
+    states = torch.empty(len(rows), len(sites), looped.d_model, device=looped.device)
 
-    def visit(site: Site) -> Callable[[Tensor], None]:
+    def visit(index: int) -> Callable[[Tensor], None]:
         def copy(h: Tensor) -> None:
-            states[:, site.loop, site.layer] = h[:, -1]
+            states[:, index] = h[:, -1]
 
         return copy
 
-    visits = {site: visit(site) for site in looped.sites(loops)}
+    visits = {site: visit(index) for index, site in enumerate(sites)}
     tap.run(visits, n_loops=loops, input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
     return states.cpu()
 

@@ -1,9 +1,9 @@
-"""Concept vectors over every (loop, layer), saved as one safetensors file with the manifest of what made them."""
+"""Concept vectors over every site, saved as one safetensors file with the manifest of what made them."""
 
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from torch import Tensor
 from introspect.concepts.sets import unknown_concept
 from introspect.errors import InputError
 from introspect.records import Site
+from introspect.sites import LOOP_OF
 
-FORMAT = "introspect concept vectors 1"
+FORMAT = "introspect concept vectors 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,20 +30,25 @@ class ConceptVectors:
     """`(concept, loop, layer, d_model)`, float32, on the CPU, as extracted: neither centred nor scaled."""
     manifest: dict[str, Any]
     """What made them: method, template, words, model, weights hash, loops, number format. Plain JSON."""
+    outside: dict[str, Tensor] = field(default_factory=dict)
+    """The same for the blocks of the prelude and the coda, `(concept, layer, d_model)`, where the model has them."""
 
     def __post_init__(self) -> None:
-        """Check shape and number format."""
+        """Check shapes and number format."""
         assert self.values.ndim == 4, self.values.shape
-        assert self.values.shape[0] == len(self.words), (self.values.shape, len(self.words))
-        assert self.values.dtype == torch.float32, self.values.dtype
-        assert self.values.device.type == "cpu", self.values.device
+        for name, values in self._parts.items():
+            assert values.shape[0] == len(self.words), (name, values.shape, len(self.words))
+            assert values.dtype == torch.float32, (name, values.dtype)
+            assert values.device.type == "cpu", (name, values.device)
 
     @cached_property
     def hash(self) -> str:
         """Give 16 hex digits of the SHA-256 of words, manifest and values."""
-        head = json.dumps([self.words, self.manifest, list(self.values.shape)], sort_keys=True, separators=(",", ":"))
+        shapes = {name: list(values.shape) for name, values in self._parts.items()}
+        head = json.dumps([self.words, self.manifest, shapes], sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(head.encode())
-        digest.update(self.values.contiguous().numpy().tobytes())
+        for values in self._parts.values():
+            digest.update(values.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property
@@ -56,10 +62,15 @@ class ConceptVectors:
         return self.values.shape[2]
 
     def at(self, word: str, site: Site, extract_loop: int | None = None) -> Tensor:
-        """Give the vector `(d_model,)` of a concept for a site: of its layer, and of its loop or of `extract_loop`."""
+        """Give the vector `(d_model,)` of a concept for a site: of its layer, and of its loop or of `extract_loop`.
+
+        Outside of the loops it is that of the site. Raises InputError for a word or a site without vectors.
+        """
         row = self._rows.get(word.casefold())
         if row is None:
             raise unknown_concept(word, self.words, "the concept vectors")
+        if site.stage != "core":
+            return self._outside(site)[row]
         loop = site.loop if extract_loop is None else extract_loop
         self._check(loop, site.layer)
         return self.values[row, loop, site.layer]
@@ -70,8 +81,9 @@ class ConceptVectors:
 
     def cosines(self, site: Site) -> Tensor:
         """Give the cosine of each two concepts' vectors at a site, `(concept, concept)`; NaN where a vector is zero."""
-        self._check(site.loop, site.layer)
-        vectors = self.values[:, site.loop, site.layer].double()
+        if site.stage == "core":
+            self._check(site.loop, site.layer)
+        vectors = (self.values[:, site.loop, site.layer] if site.stage == "core" else self._outside(site)).double()
         unit = vectors / vectors.norm(dim=-1, keepdim=True)
         return (unit @ unit.T).float()
 
@@ -89,7 +101,9 @@ class ConceptVectors:
     def save(self, path: Path) -> None:
         """Write everything into one file, which appears whole or not at all."""
         about = {"format": FORMAT, "words": json.dumps(self.words), "manifest": json.dumps(self.manifest)}
-        content = safetensors.torch.save({"values": self.values.contiguous()}, {**about, "hash": self.hash})
+        content = safetensors.torch.save(
+            {name: values.contiguous() for name, values in self._parts.items()}, {**about, "hash": self.hash}
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -109,7 +123,8 @@ class ConceptVectors:
                 if about.get("format") != FORMAT:
                     raise InputError(f"{path} holds no concept vectors; its format should be {FORMAT!r}")
                 words, manifest = json.loads(about["words"]), json.loads(about["manifest"])
-                vectors, saved = cls(tuple(words), file.get_tensor("values"), manifest), about["hash"]
+                outside = {str(stage): file.get_tensor(stage) for stage in LOOP_OF if stage in file.keys()}  # noqa: SIM118
+                vectors, saved = cls(tuple(words), file.get_tensor("values"), manifest, outside), about["hash"]
         except InputError:
             raise
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, AssertionError) as error:
@@ -117,6 +132,17 @@ class ConceptVectors:
         if vectors.hash != saved:
             raise InputError(f"{path} is damaged: its content does not have the hash {saved} it was saved with")
         return vectors
+
+    @property
+    def _parts(self) -> dict[str, Tensor]:
+        return {"values": self.values, **{stage: self.outside[stage] for stage in LOOP_OF if stage in self.outside}}
+
+    def _outside(self, site: Site) -> Tensor:
+        """Give the vectors of all concepts at a site outside of the loops, `(concept, d_model)`."""
+        values = self.outside.get(site.stage)
+        if values is None or not 0 <= site.layer < values.shape[1]:
+            raise InputError(f"site {site}: there are no concept vectors for it")
+        return values[:, site.layer]
 
     @cached_property
     def _rows(self) -> dict[str, int]:

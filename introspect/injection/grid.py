@@ -11,6 +11,7 @@ from typing import Literal
 from introspect.errors import InputError, unknown
 from introspect.protocols import Variant
 from introspect.records import ARMS, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.sites import CODA, Stage
 
 Mode = Literal["each", "loops", "together"]
 """`each`: one trial a site. `loops`: one trial a layer, at all chosen loops. `together`: one trial, at all sites."""
@@ -31,7 +32,8 @@ class Grid:
     """Numbers of loops run in every forward."""
     remaining: int | None = None
     """Loops that are run after the last injected one; `totals` then only says which loops there are."""
-    n_layers: int
+    layers: Mapping[Stage, int]
+    """Layers of the model in each stage."""
     concepts: tuple[str, ...]
     sites: tuple[Site, ...]
     strengths: tuple[float, ...]
@@ -67,7 +69,10 @@ class Grid:
 
     def injections(self) -> Iterator[tuple[int, tuple[Site, ...]]]:
         """Give each number of loops to run with the sites of one injection; sites that are not reached drop out."""
-        groups = [(total, self._groups([site for site in self.sites if site.loop < total])) for total in self.totals]
+        groups = [
+            (total, self._groups([site for site in self.sites if site.loop < total or site.loop == CODA]))
+            for total in self.totals
+        ]
         pairs = [(total, sites) for total, group in groups for sites in group]
         if self.remaining is not None:  # several totals may have an injection in common
             pairs = [(sites[-1].loop + 1 + self.remaining, sites) for _, sites in pairs]
@@ -85,8 +90,8 @@ class Grid:
             return [(site,) for site in sites]
         if self.mode == "together":
             return [tuple(sites)] if sites else []
-        layers = sorted({site.layer for site in sites})
-        return [tuple(site for site in sites if site.layer == layer) for layer in layers]
+        rows = dict.fromkeys((site.stage, site.layer) for site in sites)
+        return [tuple(site for site in sites if (site.stage, site.layer) == row) for row in rows]
 
     def _check_names(self) -> None:
         idle = not set(self.arms) - set(NOT_INJECTED)
@@ -101,12 +106,15 @@ class Grid:
     def _check_sites(self) -> None:
         most = max(self.totals)
         for site in self.sites:
-            if not (0 <= site.loop < most and 0 <= site.layer < self.n_layers):
-                raise InputError(
-                    f"site {site} (loop:layer) is outside the model; "
-                    f"loops are 0 to {most - 1}, layers 0 to {self.n_layers - 1}"
-                )
-            if None in self.extract_loops and site.loop >= self.vector_loops:
+            n_layers, looped = self.layers[site.stage], site.stage == "core"
+            if not (0 <= site.layer < n_layers and (0 <= site.loop < most or not looped)):
+                where = f"loops are 0 to {most - 1}, layers" if looped else f"layers of the {site.stage}"
+                raise InputError(f"site {site} is outside the model; {where} are 0 to {n_layers - 1}")
+            if not looped and self.extract_loops != (None,):
+                raise InputError(f"site {site}: outside of the loops there is one vector, with no loop to choose")
+            if not looped and self.remaining is not None:
+                raise InputError(f"site {site}: remaining loops are counted behind a loop, which it is not in")
+            if looped and None in self.extract_loops and site.loop >= self.vector_loops:
                 raise InputError(f"site {site}: there are vectors for loops 0 to {self.vector_loops - 1} only")
         for loop in self.extract_loops:
             if loop is not None and not 0 <= loop < self.vector_loops:

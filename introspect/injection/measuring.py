@@ -13,14 +13,14 @@ from introspect.records import Measure
 
 
 def cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:
-    """Give, for every site with vectors, the mean over the span's tokens of the cosine with a concept's vector.
+    """Give, for every site in the loops with vectors, the mean cosine of the span's tokens with a concept's vector.
 
     `cosine` is the concept's, `cosine_others` the mean over all other words, `cosine_sd` their standard deviation.
     """
     own, inside = vectors.words.index(concept), prefix.inside()
     measures: list[Measure] = []
     for site, h in prefix.states.items():
-        if site.loop < vectors.n_loops and len(vectors.words) > 2:
+        if 0 <= site.loop < vectors.n_loops and len(vectors.words) > 2:
             numbers = _numbers(h[0, inside], vectors.values[:, site.loop, site.layer], own)
             measures += [Measure(name, site.loop, site.layer, value) for name, value in numbers.items()]
     return tuple(measures)

@@ -80,18 +80,16 @@ class Pool:
             self.cache.aim(len(self.rows), [0] * len(members), self.prefix.length)
             start = Start(self.tap, self.prefix, self.cache, self.injector, members, site, self._weights(members))
             logits.append(start.run())
-            self._read(members, start.last_states)
+            self._read(members, start.readouts(logits[-1]))
             self.rows += members
         self.visits = None
         self._write(first, torch.cat(logits))
 
-    def _read(self, trials: list[int], states: Sequence[Tensor]) -> None:
-        """Read the last position of the prompt out after every loop."""
-        for loop, state in enumerate(states):
-            of = [self.trials[trial] for trial in trials]
-            for trial, readout in zip(
-                trials, read(self.tap.looped.readout(state), self.answers, loop, of), strict=True
-            ):
+    def _read(self, trials: list[int], said: Sequence[Tensor]) -> None:
+        """Take down what the model says after every loop behind the prompt, `(trial, vocabulary)` each."""
+        of = [self.trials[trial] for trial in trials]
+        for loop, logits in enumerate(said):
+            for trial, readout in zip(trials, read(logits, self.answers, loop, of), strict=True):
                 self.readouts[trial].append(readout)
 
     def _write(self, first: int, logits: Tensor) -> None:

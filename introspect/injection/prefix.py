@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import Cache
 
+from introspect.injection.readouts import Ends
 from introspect.models.rows import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
@@ -28,8 +30,22 @@ class Prefix:
     """The shared beginning, and one row that holds the rest."""
     states: dict[Site, Tensor]
     """The residual stream over the rest at every site, `(1, position, d_model)`."""
-    logits: Tensor
-    """After the last token, `(1, vocabulary)`."""
+    readouts: list[Tensor]
+    """After the last token, `(1, vocabulary)` for every loop."""
+
+    @property
+    def logits(self) -> Tensor:
+        """Give the logits after the last loop."""
+        return self.readouts[-1]
+
+    @property
+    def positions(self) -> Tensor:
+        """Give the positions of the rest, `(1, position)`."""
+        return self.split + torch.arange(self.length, device=self.logits.device)[None]
+
+    def arguments(self, cache: RowCache) -> dict[str, Any]:
+        """Give the arguments of a forward over the rest, beside its tokens or states."""
+        return {"position_ids": self.positions, "past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
 
     def cache(self, rows: int, new_tokens: int) -> RowCache:
         """Make room for rows that go on for so many tokens."""
@@ -76,12 +92,16 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
     clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest))
     clean.aim(0, [0], len(rest))
     states: dict[Site, Tensor] = {}
-    visits = {site: partial(_keep, states, site) for site in tap.looped.sites(n_loops)}
-    output = tap.run(visits, n_loops=n_loops, **inputs(tap, [list(rest)], [split], clean))
-    return Prefix(encoded, n_loops, split, clean, states, output.logits[:, -1])
+    ends = Ends(tap.looped, n_loops)
+    sites = tap.looped.sites(n_loops)
+    visits = ends.watching({site: partial(_keep, states, site) for site in sites}, sites)
+    arguments = inputs(tap, [list(rest)], [split], clean)
+    final = tap.run(visits, n_loops=n_loops, **arguments).logits[:, -1]
+    readouts = ends.logits(0, clean, arguments["position_ids"], final)
+    return Prefix(encoded, n_loops, split, clean, states, readouts)
 
 
-def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:
+def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: Cache) -> dict[str, Any]:
     """Give the arguments of a forward over new tokens of each row, given the position of the first one of each."""
     tokens, first = (torch.tensor(numbers, device=tap.looped.device) for numbers in (ids, positions))
     return {
@@ -106,8 +126,12 @@ def _beginning(tap: Tap, ids: list[int], n_loops: int) -> tuple[Tensor, Tensor]:
         empty = torch.empty(slots, heads, 0, size, dtype=looped.dtype, device=looped.device)
         return empty, empty
     cache = looped.new_cache()
-    tokens = torch.tensor([ids], device=looped.device)
-    tap.run({}, n_loops=n_loops, input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    arguments = inputs(tap, [ids], [0], cache)
+    ends = Ends(looped, n_loops)
+    visits = ends.watching({}, looped.sites(n_loops)) if looped.coda else {}
+    final = tap.run(visits, n_loops=n_loops, **arguments).logits[:, -1]
+    if looped.coda:  # what its blocks keep of each loop's read-out is part of the beginning
+        ends.logits(0, cache, arguments["position_ids"], final)
     keys = torch.cat([layer.keys for layer in cache.layers])  # type: ignore[misc, union-attr]  # tensors, once used
     values = torch.cat([layer.values for layer in cache.layers])  # type: ignore[misc, union-attr]
     return keys, values

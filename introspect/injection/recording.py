@@ -15,7 +15,7 @@ from introspect.records import Response, Site, Trial
 
 
 def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
-    """Give the residual stream, `(n_loops, n_layers, tokens, d_model)` on the CPU.
+    """Give the residual stream in the loops, `(n_loops, n_layers, tokens, d_model)` on the CPU.
 
     Tokens are those of the prompt and then the answer's, without the last, which was drawn and never read.
     Equal to what the cached run saw up to rounding.
@@ -39,6 +39,7 @@ def _recorder(kept: Tensor, site: Site, adding: Visit | None) -> Callable[[Tenso
     def visit(h: Tensor) -> None:
         if adding is not None:
             adding(h)
-        kept[site.loop, site.layer] = h[0].cpu()
+        if site.stage == "core":
+            kept[site.loop, site.layer] = h[0].cpu()
 
     return visit

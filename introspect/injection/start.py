@@ -1,19 +1,19 @@
 """The beginning of trials that have one first site: what is left of the prompt's forward behind that site.
 
-Goes in: a prefix, rows of a cache, and which trials they are for. Come out: the logits after the prompt, and the state
-of its last position after every loop.
+Goes in: a prefix, rows of a cache, and which trials they are for. Come out: the logits after the prompt, as they are
+and as they would be after every loop. A family that cannot go on behind a site is run from the tokens of the rest.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix
+from introspect.injection.readouts import Ends
 from introspect.models.rows import RowCache
-from introspect.models.tap import Tap, Visit
+from introspect.models.tap import Tap
 from introspect.records import Site
 
 
@@ -32,9 +32,7 @@ class Start:
     ) -> None:
         self.tap, self.prefix, self.cache, self.site, self.n = tap, prefix, cache, site, len(trials)
         self.visits = injector.visits(trials, prefix.columns, weights=weights, measure=True)
-        last = tap.looped.n_layers - 1
-        self.last_states = [prefix.states[Site(loop, last)][:, -1].expand(self.n, -1) for loop in range(prefix.n_loops)]
-        """After each loop, `(trial, d_model)`: at first with nothing injected, `run` puts in what it changes."""
+        self.ends = Ends(tap.looped, prefix.n_loops)
 
     def run(self) -> Tensor:
         """Run what the injection can change and give the logits after the prompt, `(trial, vocabulary)`."""
@@ -43,28 +41,32 @@ class Start:
         self.cache.begin_like(self.prefix.clean, known, self.prefix.length)
         if self.site is None:
             return self.prefix.logits.expand(self.n, -1)
-        state = self.prefix.states[self.site].repeat(self.n, 1, 1)
-        visits = self._with_readouts(sites[known - 1 :])
-        visits.pop(self.site)(state)
-        positions = self.prefix.split + torch.arange(self.prefix.length, device=state.device)
-        output = self.tap.run(
-            visits,
-            n_loops=self.prefix.n_loops,
-            after=(self.site, {self.site: state}),
-            position_ids=positions[None],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: Tensor = output.logits[:, -1]
+        return self._behind(self.site, sites[known - 1 :])
+
+    def readouts(self, logits: Tensor) -> list[Tensor]:
+        """Give the logits after every loop, `(trial, vocabulary)` each, the last being those that `run` gave."""
+        last = self.prefix.n_loops - 1
+        first = last if self.site is None else min(max(self.site.loop, 0), last)
+        clean = [each.expand(self.n, -1) for each in self.prefix.readouts[:first]]
+        return [*clean, *self.ends.logits(first, self.cache, self.prefix.positions, logits)]
+
+    def _behind(self, site: Site, sites: Sequence[Site]) -> Tensor:
+        """Go on behind the first site from what the prompt's states are there."""
+        prefix, state = self.prefix, self.prefix.states[site].repeat(self.n, 1, 1)
+        states = {**{each: h.expand(self.n, -1, -1) for each, h in prefix.states.items() if each < site}, site: state}
+        if not self.tap.looped.resumes:
+            return self._whole()
+        visits = self.ends.watching(self.visits, sites)
+        visits.pop(site)(state)
+        arguments = prefix.arguments(self.cache)
+        logits: Tensor = self.tap.run(visits, n_loops=prefix.n_loops, after=(site, states), **arguments).logits[:, -1]
         return logits
 
-    def _with_readouts(self, sites: Sequence[Site]) -> dict[Site, Visit]:
-        """Keep, behind the additions, the last position where a loop ends."""
-        ends = [site for site in sites if site.layer == self.tap.looped.n_layers - 1]
-        return self.visits | {site: partial(self._keep, site.loop, self.visits.get(site)) for site in ends}
-
-    def _keep(self, loop: int, first: Visit | None, h: Tensor) -> None:
-        if first is not None:
-            first(h)
-        self.last_states[loop] = h[:, -1].clone()
+    def _whole(self) -> Tensor:
+        """Run the rest of the prompt from its tokens."""
+        prefix = self.prefix
+        visits = self.ends.watching(self.visits, self.tap.looped.sites(prefix.n_loops))
+        tokens = torch.tensor([prefix.encoded.token_ids[prefix.split :]], device=self.tap.looped.device)
+        arguments = prefix.arguments(self.cache) | {"input_ids": tokens.expand(self.n, -1)}
+        logits: Tensor = self.tap.run(visits, n_loops=prefix.n_loops, **arguments).logits[:, -1]
+        return logits

@@ -20,6 +20,7 @@ from introspect.models.looped import LoopedModel, decoded
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
+from introspect.sites import Stage
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Outline:
 
     n_loops: int
     """Loops as trained."""
-    n_layers: int
+    layers: dict[Stage, int]
+    """Layers in each stage."""
     tokenizer: PreTrainedTokenizerFast
 
 
@@ -62,7 +64,10 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
         family = family_of(settings.get("model_type"), name=name)
         config_class = family.model_class.config_class
         assert config_class is not None, f"{family.model_class.__name__} has no config class"
-        return Outline(*family.counts(config_class.from_dict(settings)), _tokenizer(name, source, version))
+        config = config_class.from_dict(settings)
+        (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
+        layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
+        return Outline(n_loops, layers, _tokenizer(name, source, version))
 
 
 def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:

@@ -20,6 +20,7 @@ from transformers.cache_utils import Cache
 from introspect.errors import InputError
 from introspect.models.rows import ATTENTION
 from introspect.records import CODA, PRELUDE, Site
+from introspect.sites import Stage
 
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
 """Tokens that end an answer in the chat formats known here, besides the tokenizer's and the config's own."""
@@ -62,6 +63,11 @@ class LoopedModel(ABC):
     def counts(config: Any) -> tuple[int, int]:
         """Give the loops as trained and the layers, from a config alone."""
 
+    @staticmethod
+    def outside(config: Any) -> tuple[int, int]:  # noqa: ARG004 (most families have none)
+        """Give the blocks before and behind the loops, from a config alone."""
+        return 0, 0
+
     @abstractmethod
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
         """Give the forward arguments that run `n_loops` loops with early exit switched off."""
@@ -75,6 +81,11 @@ class LoopedModel(ABC):
             behind: with a coda, whose blocks attend: `loop`, `n_loops` of the forward that the cache is of,
                 `past_key_values` and `position_ids`; left out, the positions are a whole text from its beginning.
         """
+
+    @property
+    def resumes(self) -> bool:
+        """Say whether a forward can go on behind a site; if not, it always begins with the tokens."""
+        return type(self).resume_arguments is not LoopedModel.resume_arguments
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:  # noqa: ARG002
         """Give the forward arguments that go on behind a site; None: the family always begins with the tokens.
@@ -116,6 +127,11 @@ class LoopedModel(ABC):
     @property
     def _outside(self) -> dict[int, int]:
         return {PRELUDE: len(self.prelude), CODA: len(self.coda)}
+
+    @property
+    def layers(self) -> dict[Stage, int]:
+        """Give the number of layers in each stage."""
+        return {"prelude": len(self.prelude), "core": self.n_layers, "coda": len(self.coda)}
 
     def bytes_per_token(self, n_loops: int) -> int:
         """Give the bytes that one token of one row takes in the cache: a key and a value in every slot."""

@@ -4,6 +4,7 @@ Goes in: a function for each site, which reads the live output of its block or c
 model's output. A site that was not visited exactly once is an error, and then nothing comes out.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,15 +29,16 @@ class _Closed(Envoy):
 
 
 class Tap:
-    """Access to the recurrent blocks of one model; make it after everything that changes the model's modules."""
+    """Access to the blocks of one model; make it after everything that changes the model's modules."""
 
     def __init__(self, looped: LoopedModel) -> None:
         self.looped = looped
         self.work = 0
         """Token-block forwards run so far: one is one token of one row through one block once."""
-        self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.blocks})
+        blocks = (*looped.prelude, *looped.blocks, *looped.coda)
+        self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in blocks})
         paths = {module: path for path, module in looped.model.named_modules()}
-        self._block = {block: self._traced.get(paths[block]) for block in looped.blocks}
+        self._block = {block: self._traced.get(paths[block]) for block in blocks}
 
     @torch.no_grad()
     def run(
@@ -66,7 +68,8 @@ class Tap:
             assert behind is not None, f"{type(self.looped).__name__} cannot go on behind a site"
             inputs, tokens = inputs | behind, states[site].shape[:-1].numel()
         self.work += tokens * (len(sites) - len(passed))
-        plan = [(site, *self._call(site, loops, passed), visits[site]) for site in sorted(visits)]
+        before = Counter(self.looped.locate(site, loops)[0] for site in passed)
+        plan = [(site, *self._call(site, loops, before), visits[site]) for site in sorted(visits)]
         if not plan:
             return self.looped.model(**inputs)
         planned = [site for site, *_ in plan]
@@ -78,12 +81,12 @@ class Tap:
             raise SiteError(f"planned sites {_listed(planned)}; visited {_listed(visited)}")
         return output
 
-    def _call(self, site: Site, loops: int, passed: list[Site]) -> tuple[nn.Module, int]:
-        """Give a site's block and which of its calls it is in a forward that leaves out the sites passed."""
+    def _call(self, site: Site, loops: int, before: Mapping[nn.Module, int]) -> tuple[nn.Module, int]:
+        """Give a site's block and which of its calls it is in a forward that leaves out so many calls of each."""
         block, call = self.looped.locate(site, loops)
-        if site in passed:
-            raise SiteError(f"site {site}: the forward begins behind {passed[-1]}")
-        return block, call - sum(self.looped.locate(other, loops)[0] is block for other in passed)
+        if call < before.get(block, 0):
+            raise SiteError(f"site {site}: the forward begins behind it")
+        return block, call - before.get(block, 0)
 
     def _trace(self, plan: list[Planned], inputs: dict[str, Any]) -> tuple[list[Site], Any]:
         """Run the forward; where nnsight cuts the body of `with` short, `visited` ends early."""

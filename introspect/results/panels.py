@@ -42,6 +42,8 @@ LEAST_WIDTH = 3.2
 PAGE_WIDTH = 7.0
 """Inches that a figure may take, of one column and over two."""
 CHARACTERS_PER_INCH = 20
+OUTSIDE = {"prelude": -1, "coda": 1}
+"""Stages outside of the loops, and on which side of them they are drawn."""
 PLACES = ("loop", "layer", "strength", "sites", "loops", "arm", "measure", "effect", "readout_loop", "pair")
 """Columns that say where in a figure a row goes."""
 ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
@@ -109,9 +111,9 @@ def layer_labels(table: pd.DataFrame) -> pd.Series:
 
 
 def in_order(labels: pd.Series) -> list[str]:
-    """List the different labels, numbers first and by size, then spans."""
+    """List the different labels: the prelude, numbers by size, the coda, and then spans."""
     numbers = {label: [int(number) for number in re.findall(r"\d+", label)] for label in labels.dropna().unique()}
-    return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, numbers[label]))
+    return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, OUTSIDE.get(label, 0), numbers[label]))
 
 
 def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -165,8 +167,9 @@ def _labels(table: pd.DataFrame, column: str, place: int) -> pd.Series:
     return labels
 
 
-def _span(numbers: Iterator[str] | list[str]) -> str:
-    found = sorted({int(number) for number in numbers})
+def _span(names: Iterator[str] | list[str]) -> str:
+    named = set(names)
+    found, outside = sorted(int(name) for name in named if name.isdecimal()), sorted(named & set(OUTSIDE))
     if len(found) > 1 and found == [*range(found[0], found[-1] + 1)]:
-        return f"{found[0]}-{found[-1]}"
-    return ",".join(map(str, found))
+        return ",".join([f"{found[0]}-{found[-1]}", *outside])
+    return ",".join([*map(str, found), *outside])

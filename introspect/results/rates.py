@@ -96,9 +96,9 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
 def varying(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """Name the factors that differ inside the cells of `by`; one that an earlier one explains is left out.
 
-    Where trials have several sites these are named too, since such cells have no loop or no layer.
+    Where trials have several sites, or some outside of the loops, these are named too: such cells have no loop.
     """
-    several = table["sites"].str.contains(",").fillna(False).astype(bool).any()
+    several = table["sites"].str.contains(",|e|a").fillna(False).astype(bool).any()
     sites = ("sites",) if "layer" in by else ("loops", "n_sites")
     first = [sites[0]] if several and "loop" in by else []
     return first + splitting(table, (*(sites if "loop" in by else ()), *FACTORS), [*by, *first])

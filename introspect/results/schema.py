@@ -74,7 +74,7 @@ GRADE = "grader, version, detected, identified, coherent, refused, evidence, ans
 
 
 def cell_row(trial: Trial) -> Row:
-    """Flatten what a trial shares with its cell; `loop` and `layer` are None where its sites have several."""
+    """Flatten what a trial shares with its cell; `loop` and `layer` are None for several, or outside of the loops."""
     sampling = trial.sampling
     return (
         *(trial.model, trial.weights_hash, trial.dtype, trial.protocol, trial.question, trial.template),
@@ -159,11 +159,13 @@ def _injection_columns(trial: Trial) -> Row:
     injection = trial.injection
     if injection is None:
         return (None,) * 7
-    loops, layers = {site.loop for site in injection.sites}, {site.layer for site in injection.sites}
+    sites = injection.sites
+    looped = all(site.stage == "core" for site in sites)
+    loops, layers = {site.loop for site in sites}, {site.layer for site in sites}
     return (
-        ",".join(str(site) for site in injection.sites),
-        loops.pop() if len(loops) == 1 else None,
-        layers.pop() if len(layers) == 1 else None,
+        ",".join(map(str, sites)),
+        loops.pop() if looped and len(loops) == 1 else None,
+        layers.pop() if looped and len(layers) == 1 else None,
         *(injection.extract_loop, injection.strength, injection.unit, injection.vectors_hash),
     )
 
