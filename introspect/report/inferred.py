@@ -12,7 +12,8 @@ TITLES = {
         "The primary contrast",
         "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no): the shift on the question minus the shift on plain "
         "questions, both against no injection; the contrast is that of the concept's vector minus that of random "
-        "directions. p by sign flips over concepts; “whole map” is corrected for looking at every cell.",
+        "directions. The leaning is where the injected answers ended, on the side of yes above 0. p by sign flips over "
+        "concepts; “whole map” is corrected for looking at every cell.",
     ),
     "sensitivity": (
         "Sensitivity and bias",

@@ -27,6 +27,10 @@ from introspect.results.timing import timing
 from introspect.results.trials import stored_graders
 
 
+WHOLE = ("loop", "layer", "extract_loop", "n_loops")
+"""Columns of whole numbers, which rows over all cells leave empty."""
+
+
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
     """Make the tables that this run can have: contrasts, sensitivity, timing, naming, ranks, capability, agreement."""
     return infer(narrow_trials(store), stored_graders(store))
@@ -61,6 +65,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame()
     table = pd.concat(parts, ignore_index=True)
+    table = table.astype({name: "Int64" for name in (*WHOLE, "n", "dropped") if name in table})
     first = [name for name in ("template", *PLACE) if name in table]
     return table[[*first, *(name for name in table if name not in first)]]
 
