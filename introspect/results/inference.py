@@ -26,7 +26,6 @@ from introspect.results.store import Store
 from introspect.results.timing import timing
 from introspect.results.trials import stored_graders
 
-
 WHOLE = ("loop", "layer", "extract_loop", "n_loops")
 """Columns of whole numbers, which rows over all cells leave empty."""
 
