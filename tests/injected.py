@@ -16,6 +16,7 @@ from introspect.models.looped import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.records import Arm, Injection, Response, Sampling, Site, Trial
+from introspect.sites import LOOP_OF
 from tests.tiny import tiny_model
 
 WORDS = ("dust", "salt", "bread")
@@ -43,6 +44,8 @@ class Bench:
     vectors: ConceptVectors
     prompts: dict[PromptKey, Encoded]
     engine: Engine
+    loops: tuple[int, ...] = (1, 2, 3, 3, 4)
+    """Numbers of loops that mixed trials run."""
 
     def trial(self, *sites: tuple[int, int], prompt: str = "open", **changes: Any) -> Trial:
         """Make a trial; without sites it is one of the arm none."""
@@ -62,14 +65,15 @@ class Bench:
         return [self._any(source) for _ in range(n)]
 
     def _any(self, source: random.Random) -> Trial:
-        n_loops = source.choice([1, 2, 3, 3, 4])
+        n_loops, trained = source.choice(self.loops), self.looped.n_loops
         sites = sorted(source.sample(self.looped.sites(n_loops), source.choice([0, 1, 1, 1, 2, n_loops, 2 * n_loops])))
         prompt, variables = source.choice(list(self.prompts))
         changes: dict[str, Any] = {"prompt": prompt, "variables": variables, "concept": source.choice(WORDS)}
         changes["options"] = source.choice([(), ("yes", "bread", "thought")])
         if sites:
-            latest = max(site.loop for site in sites)
-            changes["extract_loop"] = source.choice([0, 1, 2] if latest > 2 else [None, None, 0, 1, 2])
+            latest, known = max((site.loop for site in sites if site.stage == "core"), default=0), list(range(trained))
+            extract_loop = source.choice(known if latest >= trained else [None, None, *known])
+            changes["extract_loop"] = extract_loop if latest >= trained or sites[-1].stage == "core" else None
             changes |= {"strength": source.choice([0.0, 0.5, 2.0, -4.0]), "arm": source.choice(ARMS)}
             parts = len(SPANS[prompt])
             changes["weights"] = source.choice([(), tuple(source.choice([0.0, 0.5, 1.0, 2.0]) for _ in range(parts))])
@@ -84,16 +88,26 @@ class Bench:
 
 def bench(dtype: torch.dtype = torch.float32, seed: int = 0, **fields: Any) -> Bench:
     """Make a tiny model of 2 layers and 3 loops, prompts for it, vectors with norms near those of its residual."""
-    looped = tiny_model(seed, dtype=dtype, **fields)
+    return bench_on(tiny_model(seed, dtype=dtype, **fields), seed)
+
+
+def bench_on(looped: LoopedModel, seed: int = 0, loops: tuple[int, ...] = Bench.loops) -> Bench:
+    """Make the same for any model."""
     source = torch.Generator().manual_seed(seed)
     shape = (len(WORDS), looped.n_loops, looped.n_layers, looped.d_model)
-    vectors = ConceptVectors(WORDS, torch.randn(shape, generator=source), {})
+    values = torch.randn(shape, generator=source)
+    outside = {
+        str(stage): torch.randn(len(WORDS), looped.layers[stage], looped.d_model, generator=source)
+        for stage in LOOP_OF
+        if looped.layers[stage]
+    }
+    vectors = ConceptVectors(WORDS, values, {}, outside)
     ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), LENGTH), generator=source).tolist()
     prompts: dict[PromptKey, Encoded] = {
         (name, ()): encoded(row, spans) for (name, spans), row in zip(SPANS.items(), ids, strict=True)
     }
     prompts[VARIED] = encoded(ids[0][::-1] + ids[1], [(5, 8), (9, 20)])
-    return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors))
+    return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors), loops)
 
 
 def encoded(ids: Sequence[int], spans: list[tuple[int, int | None]]) -> Encoded:

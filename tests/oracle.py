@@ -24,20 +24,22 @@ from tests.injected import Bench
 @contextmanager
 def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]]) -> Iterator[None]:
     """Call each visit with the live output of its block, in the forwards run inside; every forward counts anew."""
+    loops = 1 + max((site.loop for site in visits if site.stage == "core"), default=0)
+    planned = {looped.locate(site, loops): visit for site, visit in visits.items()}
     calls: dict[nn.Module, int] = {}
 
     def restart(*_: object) -> None:
         calls.clear()
 
     def visit(block: nn.Module, _: object, output: Tensor) -> None:
-        loop = calls[block] = calls.get(block, -1) + 1
-        function = visits.get(Site(loop, looped.blocks.index(block)))
+        calls[block] = calls.get(block, -1) + 1
+        function = planned.get((block, calls[block]))
         if function is not None:
             with torch.no_grad():
                 function(output)
 
     handles = [looped.model.register_forward_pre_hook(restart)]
-    handles += [block.register_forward_hook(visit) for block in looped.blocks]
+    handles += [block.register_forward_hook(visit) for block in {block: None for block, _ in planned}]
     try:
         yield
     finally:
@@ -54,7 +56,9 @@ def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
         with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
             arguments = on.looped.forward_arguments(trial.n_loops)
             logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
-        readouts = readouts or [_readout(on, trial, states[loop], loop) for loop in range(trial.n_loops)]
+        if not readouts:
+            said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
+            readouts = [_readout(on, trial, each, loop) for loop, each in enumerate([*said, logits])]
         answer.append(_draw(logits.double().numpy(), trial, len(answer)))
     return tuple(answer), readouts
 
@@ -63,8 +67,10 @@ def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
     """Give what a trial of unit `vector` adds at a site where its weight is 1, in float64."""
     injection, word = trial.injection, trial.partner if trial.arm == "wrong" else trial.concept
     assert injection is not None
-    loop = site.loop if injection.extract_loop is None else injection.extract_loop
-    vector = on.vectors.values[on.vectors.words.index(word), loop, site.layer].double()
+    loop, row = site.loop if injection.extract_loop is None else injection.extract_loop, on.vectors.words.index(word)
+    looped = site.stage == "core"
+    vector = on.vectors.values[row, loop, site.layer] if looped else on.vectors.outside[site.stage][row, site.layer]
+    vector = vector.double()
     made = {
         "random": lambda: random_direction(trial.seed, site, injection, len(vector)) * vector.norm(),
         "negated": lambda: -vector,
@@ -102,8 +108,8 @@ def _visits(on: Bench, trial: Trial, length: int, states: dict[int, Tensor]) -> 
     def visit(site: Site, h: Tensor) -> None:
         if site in added:
             h[0] += added[site].to(h.dtype)
-        if site.layer == on.looped.n_layers - 1:
-            states[site.loop] = h[0, -1].clone()
+        if site.stage == "core" and site.layer == on.looped.n_layers - 1:
+            states[site.loop] = h.clone()
 
     return {site: partial(visit, site) for site in on.looped.sites(trial.n_loops)}
 
@@ -123,10 +129,9 @@ def _draw(logits: np.ndarray, trial: Trial, step: int) -> int:
     return int((reached > uniforms([trial.seed], step + 1)[0, step].item() * reached[-1]).argmax())
 
 
-def _readout(on: Bench, trial: Trial, state: Tensor, loop: int) -> Readout:
-    """Read a state out by plain sums over a softmax."""
-    with torch.no_grad():
-        logits = on.looped.readout(state).double()
+def _readout(on: Bench, trial: Trial, logits: Tensor, loop: int) -> Readout:
+    """Read out what is said after a loop, by plain sums over a softmax."""
+    logits = logits.double()
     p = logits.exp() / logits.exp().sum()
     yes, no = list(on.engine.answers.yes), list(on.engine.answers.no)
     said = [logits[tokens].exp().sum().log().item() for tokens in (yes, no)]

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
 
 from introspect.injection.readouts import Ends
 from introspect.models.rows import RowCache
@@ -101,7 +100,7 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
     return Prefix(encoded, n_loops, split, clean, states, readouts)
 
 
-def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: Cache) -> dict[str, Any]:
+def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:
     """Give the arguments of a forward over new tokens of each row, given the position of the first one of each."""
     tokens, first = (torch.tensor(numbers, device=tap.looped.device) for numbers in (ids, positions))
     return {
@@ -121,20 +120,20 @@ def residual_norms(h: Tensor) -> Tensor:
 def _beginning(tap: Tap, ids: list[int], n_loops: int) -> tuple[Tensor, Tensor]:
     """Give keys and values of the beginning, `(slots, kv_heads, columns, head_dim)` each."""
     looped = tap.looped
+    slots, heads, size = looped.cache_shape(n_loops)
+    empty = torch.empty(slots, heads, 0, size, dtype=looped.dtype, device=looped.device)
     if not ids:
-        slots, heads, size = looped.cache_shape(n_loops)
-        empty = torch.empty(slots, heads, 0, size, dtype=looped.dtype, device=looped.device)
         return empty, empty
-    cache = looped.new_cache()
+    cache = RowCache(empty, empty, 1, len(ids))
+    cache.aim(0, [0], len(ids))
     arguments = inputs(tap, [ids], [0], cache)
     ends = Ends(looped, n_loops)
     visits = ends.watching({}, looped.sites(n_loops)) if looped.coda else {}
     final = tap.run(visits, n_loops=n_loops, **arguments).logits[:, -1]
     if looped.coda:  # what its blocks keep of each loop's read-out is part of the beginning
         ends.logits(0, cache, arguments["position_ids"], final)
-    keys = torch.cat([layer.keys for layer in cache.layers])  # type: ignore[misc, union-attr]  # tensors, once used
-    values = torch.cat([layer.values for layer in cache.layers])  # type: ignore[misc, union-attr]
-    return keys, values
+    keys, values = cache.own
+    return keys[:, 0], values[:, 0]
 
 
 def _keep(states: dict[Site, Tensor], site: Site, h: Tensor) -> None:

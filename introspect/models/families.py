@@ -3,9 +3,11 @@
 from introspect.errors import InputError
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro_looped import OuroLooped
+from introspect.models.raven_looped import RavenLooped
 
 FAMILIES: dict[str, type[LoopedModel]] = {
     "ouro": OuroLooped,
+    "huginn_raven": RavenLooped,
 }
 
 

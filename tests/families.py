@@ -1,0 +1,26 @@
+"""A small model of every family, for the tests that all of them must pass."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tiny import tiny_model
+from tiny_raven import tiny_raven
+
+from introspect.models.looped import LoopedModel
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is tested."""
+
+    make: Callable[..., LoopedModel]
+    """Takes `dtype`; gives 3 loops unless the family cannot."""
+    loops: tuple[int, ...] = (1, 2, 3, 3, 4)
+    """Numbers of loops that it can run."""
+
+
+FAMILIES = {
+    "ouro": Family(lambda dtype: tiny_model(dtype=dtype)),
+    "raven": Family(tiny_raven),
+    "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
+}
