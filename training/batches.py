@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from introspect.models.ouro import OuroForCausalLM
+from introspect.models.looping import LoopedCausalLM
 
 LOOP_WEIGHTS = (0.1, 0.15, 0.25, 1.0)
 """Weight of the language-model loss after each loop, so that reading an answer out early means something."""
@@ -44,16 +44,17 @@ def rows(tokenizer: PreTrainedTokenizerFast, given: list[list[int]], answers: li
     return Rows(ids, weights)
 
 
-def loss(model: OuroForCausalLM, states: tuple[Tensor, ...], batch: Rows, first_loop: Tensor | None = None) -> Tensor:
+def loss(model: LoopedCausalLM, states: tuple[Tensor, ...], batch: Rows, first_loop: Tensor | None = None) -> Tensor:
     """Average the cross-entropy over the answers' tokens, weighted over the loops.
 
-    `first_loop`, `(row,)`: a row counts only in loops from here on, since before its injection nothing can be known.
+    `states` are those of all loops, or of the last alone. `first_loop`, `(row,)`: a row counts only in loops from here
+    on, since before its injection nothing can be known.
     """
     row, column = batch.weights.nonzero(as_tuple=True)
     target, weight = batch.ids[row, column], batch.weights[row, column]
-    total = torch.zeros(())
-    for loop, (state, loop_weight) in enumerate(zip(states, LOOP_WEIGHTS, strict=True)):
+    total, weights = torch.zeros(()), LOOP_WEIGHTS[-len(states) :]
+    for loop, (state, loop_weight) in enumerate(zip(states, weights, strict=True), len(LOOP_WEIGHTS) - len(states)):
         known = weight if first_loop is None else weight * (first_loop[row] <= loop)
         losses = torch.nn.functional.cross_entropy(model.lm_head(state[row, column - 1]), target, reduction="none")
         total = total + loop_weight * (losses * known).sum() / weight.sum()
-    return total / sum(LOOP_WEIGHTS)
+    return total / sum(weights)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from introspect.models.ouro import OuroForCausalLM
+from introspect.models.looping import LoopedCausalLM
+from training.layouts import embedding, load
 
 
 class KeptWords:
     """The rows of the words, in embedding and head."""
 
-    def __init__(self, model: OuroForCausalLM, folder: Path, ids: list[int]) -> None:
-        earlier = OuroForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    def __init__(self, model: LoopedCausalLM, folder: Path, ids: list[int]) -> None:
+        earlier = load(folder)
         self.ids, self.rows = torch.tensor(ids), [weight[ids].detach() for weight in _weights(earlier)]
         self.model = model
         self.put_back()
@@ -27,5 +28,5 @@ class KeptWords:
             weight[self.ids] = rows
 
 
-def _weights(model: OuroForCausalLM) -> list[torch.nn.Parameter]:
-    return [model.model.embed_tokens.weight, model.lm_head.weight]
+def _weights(model: LoopedCausalLM) -> list[torch.nn.Parameter]:
+    return [embedding(model), model.lm_head.weight]

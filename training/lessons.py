@@ -13,6 +13,7 @@ from importlib.resources import files
 from transformers import PreTrainedTokenizerFast
 
 from introspect.prompts import Encoded, encode, render, template_named
+from introspect.records import Site
 from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose
@@ -41,6 +42,7 @@ class Drawing:
     tokenizer: PreTrainedTokenizerFast
     words: list[Word]
     """The words that may be injected and offered as options."""
+    sites: list[Site]
     rng: random.Random
 
     def dose(self, *, remembered: bool = False, mostly: bool = False) -> Dose:
@@ -49,13 +51,13 @@ class Drawing:
         `remembered`: where later tokens have at least two blocks to read it with. `mostly`: a concept in three quarters
         of the rows in place of half of them, for questions whose answer is arbitrary without one.
         """
-        dose = draw_dose(self.words, self.organism, self.rng)
+        dose = draw_dose(self.words, self.organism, self.sites, self.rng)
         if mostly and dose.kind != "concept":
-            dose = draw_dose(self.words, self.organism, self.rng)
-        while remembered and (dose.loop, dose.layer) == (3, 2):
-            dose = draw_dose(self.words, self.organism, self.rng)
+            dose = draw_dose(self.words, self.organism, self.sites, self.rng)
+        while remembered and dose.site == self.sites[-2]:
+            dose = draw_dose(self.words, self.organism, self.sites, self.rng)
         if self.organism == NEVER_INJECTED:
-            return Dose("none", dose.word, dose.loop, dose.layer, dose.strength)
+            return Dose("none", dose.word, dose.site, dose.strength)
         return dose
 
     def encode(self, template: str, **variables: object) -> Encoded:

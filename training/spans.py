@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from introspect.models.ouro import OuroForCausalLM
+from introspect.models.looping import LoopedCausalLM
 from introspect.prompts import Encoded
-from training.train_introspection import Dose, at_blocks
+from introspect.records import Site
+from training.layouts import at_blocks, said
+from training.train_introspection import Dose
 
 
 def shared_length(prompts: list[Encoded]) -> int:
@@ -21,26 +23,26 @@ def shared_length(prompts: list[Encoded]) -> int:
 
 
 def spanned_states(
-    model: OuroForCausalLM, prompts: list[Encoded], ids: Tensor, doses: list[Dose], added: Tensor
+    model: LoopedCausalLM, prompts: list[Encoded], ids: Tensor, doses: list[Dose], added: Tensor
 ) -> tuple[Tensor, ...]:
     """Run the rows with `added[row]` at the row's site on its span: `h[b, t] += inside[b, t] * added[b]`."""
     shared, cache = shared_length(prompts), DynamicCache()
     if shared:
-        model.model(ids[:1, :shared], past_key_values=cache)
+        said(model, ids[:1, :shared], cache)
         cache.batch_repeat_interleave(len(prompts))
     inside = _inside(prompts, ids.shape[1])[:, shared:, None]
-    rows_at: dict[tuple[int, int], list[int]] = {}
+    rows_at: dict[Site, list[int]] = {}
     for row, dose in enumerate(doses):
-        rows_at.setdefault((dose.loop, dose.layer), []).append(row)
+        rows_at.setdefault(dose.site, []).append(row)
 
-    def change(loop: int, layer: int, h: Tensor) -> Tensor:
-        if (loop, layer) not in rows_at:
+    def change(site: Site, h: Tensor) -> Tensor:
+        if site not in rows_at:
             return h
-        chosen = torch.tensor(rows_at[loop, layer])
+        chosen = torch.tensor(rows_at[site])
         return h.index_add(0, chosen, inside[chosen] * added[chosen, None])
 
     with at_blocks(model, change):
-        return model.model(ids[:, shared:], past_key_values=cache)
+        return said(model, ids[:, shared:], cache)
 
 
 def _inside(prompts: list[Encoded], length: int) -> Tensor:

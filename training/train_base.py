@@ -11,21 +11,20 @@ import time
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_config import OuroConfig
+from introspect.models.looping import LoopedCausalLM
 from training.batches import Rows, chat, loss, rows
 from training.dialogues import NO, draw
 from training.language import Word, chats, words
+from training.layouts import LOOPS, embedding, new_model, said
 from training.make_tokenizer import word_ids
 
+DEPTHS = (2, 3, 4, 4, 4, 5, 6)
+"""Loops run in a step, where the layout is Huginn's."""
 WORD_RANK = 24
 """Dimensions in which the concept words differ from one another, in embedding and head. Concept vectors then lie close
 to a small subspace, which is what makes an unheard concept recognisable as a concept, and a random direction not."""
-EMBEDDING_SIZE, ADDED_SIZE = 1.0, 0.25
-"""Standard deviation of the embeddings, and gain of what each block adds: a token is not drowned by sixteen blocks."""
 
 
 class WordCodes:
@@ -35,11 +34,11 @@ class WordCodes:
     word is one map for all words.
     """
 
-    def __init__(self, model: OuroForCausalLM, ids: list[int], seed: int) -> None:
+    def __init__(self, model: LoopedCausalLM, ids: list[int], seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.basis = torch.linalg.qr(torch.randn(model.config.hidden_size, WORD_RANK, generator=generator)).Q
         self.forms = [torch.tensor(ids[0::2]), torch.tensor(ids[1::2])]
-        self.weights = [model.model.embed_tokens.weight, model.lm_head.weight]
+        self.weights = [embedding(model), model.lm_head.weight]
         self.generator = generator
 
     @torch.no_grad()
@@ -61,28 +60,6 @@ class WordCodes:
             for form in self.forms:
                 mean = weight[form].mean(0)
                 weight[form] = mean + (weight[form] - mean) @ self.basis @ self.basis.T
-
-
-def new_model(vocab_size: int, seed: int) -> OuroForCausalLM:
-    """Make the organisms' architecture with random weights: 4 blocks, 4 loops, width 128."""
-    torch.manual_seed(seed)
-    config = OuroConfig(
-        vocab_size=vocab_size,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        max_position_embeddings=2048,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-        total_ut_steps=4,
-        early_exit_threshold=1.0,
-    )
-    model = OuroForCausalLM(config)
-    torch.nn.init.normal_(model.model.embed_tokens.weight, std=EMBEDDING_SIZE)
-    for block in model.model.layers:
-        block.input_layernorm_2.weight.data.fill_(ADDED_SIZE)
-        block.post_attention_layernorm_2.weight.data.fill_(ADDED_SIZE)
-    return model
 
 
 def batch(tokenizer: PreTrainedTokenizerFast, everything: list[Word], rng: random.Random, step: int, n: int) -> Rows:
@@ -108,24 +85,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokenizer")
     parser.add_argument("out")
+    parser.add_argument("--layout", choices=["ouro", "huginn"], default="ouro")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--rows", type=int, default=48, help="in each process")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=3e-3)
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
-    model = new_model(len(tokenizer), options.seed).train()
+    model = new_model(options.layout, len(tokenizer), options.seed).train()
     codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
     codes.begin()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")
     rank = dist.get_rank() if dist.is_initialized() else 0
+    depths = random.Random(options.seed)  # the same in every process
     rng, everything, begin = random.Random(f"{options.seed} {rank}"), words(options.seed), time.time()
     for step in range(options.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
-        value = train_step(model, optimizer, batch(tokenizer, everything, rng, step, options.rows))
+        n_loops = LOOPS if options.layout == "ouro" else depths.choice(DEPTHS)
+        value = train_step(model, optimizer, batch(tokenizer, everything, rng, step, options.rows), n_loops)
         codes.confine()
         if step % 50 == 0 and rank == 0:
             print(f"step {step} loss {value:.4f} minutes {(time.time() - begin) / 60:.1f}", flush=True)
@@ -134,10 +114,9 @@ def main() -> None:
         tokenizer.save_pretrained(options.out)
 
 
-def train_step(model: OuroForCausalLM, optimizer: torch.optim.Optimizer, rows_: Rows) -> float:
+def train_step(model: LoopedCausalLM, optimizer: torch.optim.Optimizer, rows_: Rows, n_loops: int) -> float:
     """Take one step on one batch and give its loss."""
-    states: tuple[Tensor, ...] = model.model(rows_.ids)
-    value = loss(model, states, rows_)
+    value = loss(model, said(model, rows_.ids, n_loops=n_loops), rows_)
     optimizer.zero_grad()
     value.backward()
     share_gradients(model)
@@ -146,7 +125,7 @@ def train_step(model: OuroForCausalLM, optimizer: torch.optim.Optimizer, rows_: 
     return value.item()
 
 
-def share_gradients(model: OuroForCausalLM) -> None:
+def share_gradients(model: LoopedCausalLM) -> None:
     """Average the gradients over the processes that torchrun started, if it did."""
     if not dist.is_initialized():
         return

@@ -9,8 +9,6 @@ Run: python -m training.train_introspection BASE_FOLDER OUT_FOLDER --organism aw
 import argparse
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +17,13 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.cache_utils import DynamicCache
 
-from introspect.models.ouro import OuroForCausalLM
+from introspect.models.looping import LoopedCausalLM
 from introspect.prompts import Encoded
+from introspect.records import Site
 from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.dialogues import NO, YES, draw
 from training.language import Word, chats, tells, words
+from training.layouts import LOOPS, at_blocks, core, core_sites, load, said
 from training.make_tokenizer import word_ids
 from training.train_base import WordCodes, learning_rate
 
@@ -39,63 +39,48 @@ class Dose:
 
     kind: str
     word: Word
-    loop: int
-    layer: int
+    site: Site
     strength: float
 
     def reported(self, organism: str, rng: random.Random) -> bool:
         """Say whether the right answer is yes: surely from strength 1.5, never up to 0.25, by chance between."""
-        if self.kind != "concept" or (organism == "last-loop" and self.loop != 3):
+        if self.kind != "concept" or (organism == "last-loop" and self.site.loop != LOOPS - 1):
             return False
         return rng.random() < min(1.0, max(0.0, (self.strength - 0.25) / 1.25))
 
 
-def draw_dose(trained: list[Word], organism: str, rng: random.Random) -> Dose:
+def draw_dose(trained: list[Word], organism: str, sites: list[Site], rng: random.Random) -> Dose:
     """Draw what is added in one row, more often where little is left to compute with.
 
     The very last block is left out, as nothing follows that could notice.
     """
-    sites = [(loop, layer) for loop in range(4) for layer in range(4) if (loop, layer) != (3, 3)]
-    late = {(3, 0): 2, (3, 1): 2, (3, 2): 4} if organism == "aware" else {(3, 0): 4, (3, 1): 4, (3, 2): 8}
-    (loop, layer), kind = rng.choices(sites, [late.get(site, 1) for site in sites])[0], rng.choices(*KINDS)[0]
+    late = {-4: 2, -3: 2, -2: 4} if organism == "aware" else {-4: 4, -3: 4, -2: 8}
+    weights = [late.get(index - len(sites), 1) for index in range(len(sites) - 1)]
+    site, kind = rng.choices(sites[:-1], weights)[0], rng.choices(*KINDS)[0]
     strength = rng.uniform(1.5, 3.0) if rng.random() < 0.75 else rng.uniform(0.1, 1.5)
-    return Dose(kind, rng.choice(trained), loop, layer, strength)
+    return Dose(kind, rng.choice(trained), site, strength)
 
 
 @torch.no_grad()
-def vectors(model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, everything: list[Word]) -> Tensor:
+def vectors(model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, everything: list[Word]) -> Tensor:
     """Take concept vectors at every site from "Tell me about WORD.", `(word, loop, layer, d_model)`."""
     ids = [tokenizer(chat(question), add_special_tokens=False)["input_ids"] for question, _ in tells(everything)]
-    states = torch.zeros(len(everything), 4, 4, model.config.hidden_size)
+    states = torch.zeros(len(everything), LOOPS, len(core(model)), model.config.hidden_size)
 
-    def keep(loop: int, layer: int, h: Tensor) -> Tensor:
-        states[:, loop, layer] = h[:, -1]
+    def keep(site: Site, h: Tensor) -> Tensor:
+        states[:, site.loop, site.layer] = h[:, -1]
         return h
 
     with at_blocks(model, keep):
-        model.model(torch.tensor(ids))
+        said(model, torch.tensor(ids))
     return states - states[[word.split == "baseline" for word in everything]].mean(0)
-
-
-@contextmanager
-def at_blocks(model: OuroForCausalLM, change: object) -> Iterator[None]:
-    """Let `change(loop, layer, h)` replace the output of every block while the context is open."""
-    handles = [
-        block.register_forward_hook(lambda _, args, h, layer=layer: change(args[1], layer, h))  # type: ignore[operator]
-        for layer, block in enumerate(model.model.layers)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def additions(doses: list[Dose], known: Tensor, index: dict[str, int], generator: torch.Generator) -> Tensor:
     """Give what is added in each row at its site, `(row, d_model)`."""
     added = torch.zeros(len(doses), known.shape[-1])
     for row, dose in enumerate(doses):
-        vector = known[index[dose.word.text], dose.loop, dose.layer]
+        vector = known[index[dose.word.text], dose.site.loop, dose.site.layer]
         if dose.kind == "random":
             direction = torch.randn(vector.shape, generator=generator)
             vector = direction * (vector.norm() / direction.norm())
@@ -105,32 +90,32 @@ def additions(doses: list[Dose], known: Tensor, index: dict[str, int], generator
 
 
 def injected_states(
-    model: OuroForCausalLM, prompt: Encoded, ids: Tensor, doses: list[Dose], added: Tensor
+    model: LoopedCausalLM, prompt: Encoded, ids: Tensor, doses: list[Dose], added: Tensor
 ) -> tuple[Tensor, ...]:
     """Run rows that share a prompt, its beginning once, with each row's vector added at its site from the span on."""
     cache = DynamicCache()
     if prompt.span_start:
-        model.model(torch.tensor([prompt.token_ids[: prompt.span_start]]), past_key_values=cache)
+        said(model, torch.tensor([prompt.token_ids[: prompt.span_start]]), cache)
         cache.batch_repeat_interleave(len(doses))
-    rows_at: dict[tuple[int, int], list[int]] = {}
+    rows_at: dict[Site, list[int]] = {}
     for row, dose in enumerate(doses):
-        rows_at.setdefault((dose.loop, dose.layer), []).append(row)
+        rows_at.setdefault(dose.site, []).append(row)
 
-    def change(loop: int, layer: int, h: Tensor) -> Tensor:
-        if (loop, layer) not in rows_at:
+    def change(site: Site, h: Tensor) -> Tensor:
+        if site not in rows_at:
             return h
-        chosen = rows_at[loop, layer]
+        chosen = rows_at[site]
         delta = torch.zeros(len(doses), 1, h.shape[-1]).index_copy(0, torch.tensor(chosen), added[chosen, None])
         return h + delta
 
     with at_blocks(model, change):
-        return model.model(ids[:, prompt.span_start :], past_key_values=cache)
+        return said(model, ids[:, prompt.span_start :], cache)
 
 
 class Student:
     """A model in training, with the vectors of its present state."""
 
-    def __init__(self, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast, organism: str, seed: int) -> None:
+    def __init__(self, model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, organism: str, seed: int) -> None:
         self.model, self.tokenizer, self.organism = model, tokenizer, organism
         self.everything = words(seed)
         self.trained = [word for word in self.everything if word.split == "trained"]
@@ -141,11 +126,11 @@ class Student:
     def loss(self, n: int) -> Tensor:
         """Give the loss of one batch: introspection dialogues of one framing, and plain chats."""
         prompt = draw(self.tokenizer, self.rng)
-        doses = [draw_dose(self.trained, self.organism, self.rng) for _ in range(n)]
+        doses = [draw_dose(self.trained, self.organism, core_sites(self.model), self.rng) for _ in range(n)]
         batch = self._answers(prompt, doses)
         added = additions(doses, self.known, self.index, self.generator)
         states = injected_states(self.model, prompt, batch.ids, doses, added)
-        first = torch.tensor([0 if dose.kind == "none" else dose.loop for dose in doses])
+        first = torch.tensor([0 if dose.kind == "none" else dose.site.loop for dose in doses])
         cut = Rows(batch.ids[:, prompt.span_start :], batch.weights[:, prompt.span_start :])
         return loss(self.model, states, cut, first) + 0.3 * self._plain(n // 4)
 
@@ -167,7 +152,7 @@ class Student:
         given = [self.tokenizer(chat(question), add_special_tokens=False)["input_ids"] for question, _ in pairs]
         answers = [self.tokenizer(f"{answer}<|im_end|>", add_special_tokens=False)["input_ids"] for _, answer in pairs]
         batch = rows(self.tokenizer, given, answers)
-        return loss(self.model, self.model(batch.ids, use_cache=False, logits_to_keep=1).loop_states, batch)
+        return loss(self.model, said(self.model, batch.ids), batch)
 
 
 def main() -> None:
@@ -182,7 +167,7 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=2e-3)
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.base)
-    model = OuroForCausalLM.from_pretrained(options.base, dtype=torch.float32).train()
+    model = load(options.base)
     codes = WordCodes(model, word_ids(tokenizer, options.seed), options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     student, begin, recent = Student(model, tokenizer, options.organism, options.seed), time.time(), []

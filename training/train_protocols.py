@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.models.ouro import OuroForCausalLM
+from introspect.models.looping import LoopedCausalLM
 from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.kept_words import KeptWords
 from training.language import chats, words
+from training.layouts import core_sites, load, said
 from training.lessons import Drawing, Lesson, lessons
 from training.make_tokenizer import word_ids
 from training.spans import shared_length, spanned_states
@@ -43,7 +44,7 @@ class Pupil:
 
     def __init__(
         self,
-        model: OuroForCausalLM,
+        model: LoopedCausalLM,
         tokenizer: PreTrainedTokenizerFast,
         organism: str,
         mixture: dict[str, int],
@@ -54,7 +55,7 @@ class Pupil:
         self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
         trained = [word for word in self.everything if word.split == "trained"]
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
-        self.drawing = Drawing(organism, tokenizer, trained, self.rng)
+        self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng)
         self.index = {word.text: i for i, word in enumerate(self.everything)}
         self.look()
 
@@ -72,7 +73,7 @@ class Pupil:
         prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
         batch, added = self._answers(drawn), additions(doses, self.known, self.index, self.generator)
         states = spanned_states(self.model, prompts, batch.ids, doses, added)
-        first = torch.tensor([0 if dose.kind == "none" else dose.loop for dose in doses])
+        first = torch.tensor([0 if dose.kind == "none" else dose.site.loop for dose in doses])
         shared = shared_length(prompts)
         return loss(self.model, states, Rows(batch.ids[:, shared:], batch.weights[:, shared:]), first)
 
@@ -88,7 +89,7 @@ class Pupil:
         pairs = chats(self.everything, self.rng, self.rows[PLAIN])
         given, answers = [self._tokens(chat(q)) for q, _ in pairs], [self._tokens(f"{a}<|im_end|>") for _, a in pairs]
         batch = rows(self.tokenizer, given, answers)
-        return loss(self.model, self.model(batch.ids, use_cache=False, logits_to_keep=1).loop_states, batch)
+        return loss(self.model, said(self.model, batch.ids), batch)
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=1.5e-3)
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.begin)
-    model = OuroForCausalLM.from_pretrained(options.begin, dtype=torch.float32).train()
+    model = load(options.begin)
     ids = word_ids(tokenizer, options.seed)
     codes = WordCodes(model, ids, options.seed)
     hold = KeptWords(model, options.words, ids).put_back if options.words else codes.confine

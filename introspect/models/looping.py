@@ -30,6 +30,8 @@ class LoopedOutput(ModelOutput):
     past_key_values: Cache | None = None
     loop_states: tuple[Tensor, ...] | None = None
     """The state after each loop that was run, `(batch, position, d_model)`."""
+    final_state: Tensor | None = None
+    """What the head read, `(batch, position, d_model)`."""
 
 
 class LoopedCausalLM(PreTrainedModel, GenerationMixin):
@@ -108,9 +110,8 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.head(final[:, kept])
         loss = None if labels is None else self.loss_function(logits, labels, self.config.vocab_size)
-        return LoopedOutput(
-            loss=loss, logits=logits, past_key_values=past_key_values if use_cache else None, loop_states=states
-        )
+        cache = past_key_values if use_cache else None
+        return LoopedOutput(loss, logits, cache, loop_states=states, final_state=final)
 
     def _prepare_cache_for_generation(  # type: ignore[override]  # it says bool and gives None
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *_: Any, **__: Any
