@@ -65,7 +65,7 @@ class Laboratory:
             "dtype": self.dtype,
             "weights_hash": self.tap.looped.weights_hash,
             "totals": list(self.totals),
-            "layers": self.tap.looped.layers,
+            "n_layers": self.tap.looped.layers,
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
         }

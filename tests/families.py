@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tiny import tiny_model
+from tiny_feedforward import tiny_feedforward
 from tiny_raven import tiny_raven
 
 from introspect.models.looped import LoopedModel
@@ -22,5 +23,9 @@ class Family:
 FAMILIES = {
     "ouro": Family(lambda dtype: tiny_model(dtype=dtype)),
     "raven": Family(tiny_raven),
+    **{
+        each: Family(lambda dtype, each=each: tiny_feedforward(each, dtype=dtype), loops=(1,))
+        for each in ("llama", "gpt2", "gpt_neox", "qwen3", "gemma3_text")
+    },
     "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
 }

@@ -13,7 +13,8 @@ from transformers.utils import logging
 
 from introspect.errors import InputError
 from introspect.models import shipped
-from introspect.models.loading import load_model
+from introspect.models.chat import PLAIN_CHAT
+from introspect.models.loading import load_model, peek
 
 IDS = torch.tensor([[5, 60, 70, 80], [9, 8, 7, 6]])
 
@@ -161,9 +162,9 @@ def test_every_shipped_organism_loads(name: str) -> None:
 
 
 def test_an_unknown_family_is_named_before_the_weights_are_read(folder: Path) -> None:
-    change_json(folder / "config.json", model_type="llama")
+    change_json(folder / "config.json", model_type="mamba")
     (folder / "model.safetensors").write_bytes(b"no weights at all")
-    with pytest.raises(InputError, match="type 'llama', which is no known looped family; known: ouro"):
+    with pytest.raises(InputError, match="type 'mamba', which is no known family; looped ones are ouro"):
         load_model(str(folder), device="cpu")
 
 
@@ -191,7 +192,6 @@ def test_weights_that_are_not_the_models_are_refused(
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "config.json"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
-        (lambda f: (f / "chat_template.jinja").unlink(), "no chat template"),
         (lambda f: (f / "model.safetensors").unlink(), "weights cannot be read"),
         (lambda f: (f / "model.safetensors").write_bytes(b"cut"), "weights cannot be read"),
         (lambda f: change_json(f / "config.json", rope_parameters={"rope_type": "yarn"}), "rope type 'yarn'"),
@@ -204,6 +204,12 @@ def test_a_folder_that_is_no_usable_model_is_refused_in_one_line(
     with pytest.raises(InputError, match=message) as error:
         load_model(str(folder), device="cpu")
     assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_without_chat_template_gets_the_plain_one(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    for tokenizer in (load_model(str(folder), device="cpu").tokenizer, peek(str(folder)).tokenizer):
+        assert tokenizer.chat_template == PLAIN_CHAT
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/model", "a/b/c", __file__])

@@ -6,9 +6,12 @@ import pytest
 import torch
 from oracle import hooked
 from tiny import tiny_model, tiny_tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
 from introspect.models.looped import SiteError
+from introspect.models.ouro_looped import OuroLooped
 from introspect.records import Site
 
 IDS = torch.tensor([[5, 60, 70, 80], [9, 8, 7, 6]])
@@ -68,11 +71,34 @@ def test_a_chat_ends_in_the_opening_of_an_answer_and_continues_an_open_one() -> 
     assert looped.chat(MESSAGES, continue_=True) == question + "Yes"
 
 
-def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
+def test_a_tokenizer_without_a_chat_template_writes_a_plain_dialogue() -> None:
+    looped = without_template(tiny_tokenizer())
+    assert looped.chat_format == "plain"
+    assert looped.chat(MESSAGES[:1]) == "User: Do you notice?\nAssistant:"
+    assert looped.chat(MESSAGES, continue_=True) == "User: Do you notice?\nAssistant: Yes"
+
+
+def test_a_plain_dialogue_begins_as_the_tokenizer_begins_a_text() -> None:
+    tokenizer = tiny_tokenizer()
+    start = tokenizer.bos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{start} $A", special_tokens=[(start, tokenizer.bos_token_id)]
+    )
+    looped = without_template(tokenizer)
+    assert looped.chat_format == "plain"
+    assert looped.chat(MESSAGES[:1]) == f"{start}User: Do you notice?\nAssistant:"
+
+
+def test_the_format_of_a_chat_has_a_name() -> None:
     looped = tiny_model()
-    looped.tokenizer.chat_template = None
-    with pytest.raises(InputError, match="'tiny' has no chat template"):
-        looped.chat(MESSAGES)
+    assert looped.chat_format == "chatml"
+    looped.tokenizer.chat_template = "{% for message in messages %}[INST] {{ message.content }} [/INST]{% endfor %}"
+    assert looped.chat_format == "the tokenizer's"
+
+
+def without_template(tokenizer: PreTrainedTokenizerFast) -> OuroLooped:
+    tokenizer.chat_template = None
+    return OuroLooped("bare", tiny_model().model, tokenizer)
 
 
 def test_an_answer_ends_at_the_end_of_a_turn_or_of_the_text() -> None:

@@ -4,7 +4,7 @@ What cannot be used is refused in one line, as early as it can be seen: the fami
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
+from introspect.models.chat import with_chat
 from introspect.models.families import family_of
 from introspect.models.looped import LoopedModel, decoded
 from introspect.models.placement import device_named, dtype_named
@@ -49,10 +51,11 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
     with quiet():
         settings = _settings(name, source, version)
         family = family_of(settings.get("model_type"), name=name)
+        family.config_of(settings)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, number_format)
     _correct_ids(model, tokenizer)
-    _check_tensors(model, name)
+    _check_tensors(model, family.computed_buffers(model), name)
     return family(name, model.to(where).eval(), tokenizer)
 
 
@@ -62,9 +65,7 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
     with quiet():
         settings = _settings(name, source, version)
         family = family_of(settings.get("model_type"), name=name)
-        config_class = family.model_class.config_class
-        assert config_class is not None, f"{family.model_class.__name__} has no config class"
-        config = config_class.from_dict(settings)
+        config = family.config_of(settings)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         return Outline(n_loops, layers, _tokenizer(name, source, version))
@@ -110,10 +111,8 @@ def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast
         tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
     except (OSError, ValueError) as error:
         raise InputError(f"model {name!r} has no tokenizer that can be read (tokenizer.json)") from error
-    if tokenizer.chat_template is None:
-        raise InputError(f"model {name!r} has no chat template, so no question can be put to it")
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    return tokenizer
+    return with_chat(tokenizer)
 
 
 def _weights(family: type[LoopedModel], name: str, source: str, revision: str, dtype: torch.dtype) -> Any:
@@ -145,13 +144,17 @@ def _correct_ids(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
             setattr(model.generation_config, field, token)
 
 
-def _check_tensors(model: torch.nn.Module, name: str) -> None:
-    for tensor_name, tensor in model.state_dict().items():
+def _check_tensors(model: torch.nn.Module, computed: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights that are not finite; see that buffers which are in no file hold what the family computes."""
+    saved = model.state_dict()
+    for tensor_name, tensor in saved.items():
         if not tensor.isfinite().all():
             raise InputError(f"model {name!r}: weight {tensor_name} holds values that are not finite")
-    unsaved = [buffer for buffer, _ in model.named_buffers() if buffer not in model.state_dict()]
-    # from_pretrained leaves buffers that are not in the files as uninitialised memory
-    assert not unsaved, f"the family must compute {unsaved} in its forward pass"
+    unsaved = {buffer: tensor for buffer, tensor in model.named_buffers() if buffer not in saved}
+    # from_pretrained may leave buffers that are not in the files as uninitialised memory
+    assert not unsaved.keys() - computed.keys(), f"the family must compute {sorted(unsaved.keys() - computed.keys())}"
+    for buffer, tensor in unsaved.items():
+        assert torch.equal(tensor, computed[buffer].to(tensor)), f"buffer {buffer} is not what the config says"
 
 
 def _first_line(error: Exception) -> str:

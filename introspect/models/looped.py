@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import DynamicCache, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 
-from introspect.errors import InputError
+from introspect.models.chat import ChatFormat, chat_format, with_chat
 from introspect.models.rows import ATTENTION
 from introspect.records import CODA, PRELUDE, Site
 from introspect.sites import Stage
@@ -40,7 +40,7 @@ def decoded(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
 class LoopedModel(ABC):
     """A model whose blocks run several times a forward; loops and layers count from 0."""
 
-    model_class: ClassVar[type[PreTrainedModel]]
+    model_class: ClassVar[Any]  # a PreTrainedModel, or what finds one by its model_type
     """What `from_pretrained` is called on."""
 
     n_loops: int
@@ -55,8 +55,19 @@ class LoopedModel(ABC):
     """Blocks that run once behind all loops."""
 
     def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.name, self.model, self.tokenizer = name, model, tokenizer  # Any: the family knows the model's parts
+        self.name, self.model = name, model  # Any: the family knows the model's parts
+        self.tokenizer = with_chat(tokenizer)
         self.model.set_attn_implementation(ATTENTION)
+
+    @classmethod
+    def config_of(cls, settings: dict[str, Any]) -> Any:
+        """Make the config of a checkpoint from its config.json; InputError for what the family cannot compute."""
+        return cls.model_class.config_class.from_dict(settings)
+
+    @staticmethod
+    def computed_buffers(model: Any) -> dict[str, Tensor]:  # noqa: ARG004 (a model written here has none)
+        """Compute anew what the buffers must hold that are in no file, by their names."""
+        return {}
 
     @staticmethod
     @abstractmethod
@@ -153,20 +164,25 @@ class LoopedModel(ABC):
 
     def chat(self, messages: Sequence[dict[str, str]], *, continue_: bool = False) -> str:
         """Write messages in the chat format, with the opening of an answer; `continue_` leaves the last one open."""
-        if self.tokenizer.chat_template is None:
-            raise InputError(f"model {self.name!r} has no chat template, so no question can be put to it")
         text = self.tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=not continue_, continue_final_message=continue_
         )
         assert isinstance(text, str)
         return text
 
+    @property
+    def chat_format(self) -> ChatFormat:
+        """Name the format in which chats are written: `plain` for a model that was never tuned for chat."""
+        return chat_format(self.tokenizer)
+
     @cached_property
     def end_of_turn(self) -> tuple[int, ...]:
         """List the tokens that end an answer, sorted."""
         vocabulary = self.tokenizer.get_vocab()
         named = {vocabulary[token] for token in TURN_ENDS if token in vocabulary}
-        return tuple(sorted(named | _ids(self.model.config.eos_token_id) | _ids(self.tokenizer.eos_token_id)))
+        for settings in (self.model.config, self.model.generation_config, self.tokenizer):
+            named |= _ids(settings.eos_token_id)
+        return tuple(sorted(named))
 
     @property
     def pad_id(self) -> int:

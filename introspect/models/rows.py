@@ -18,6 +18,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 ATTENTION = "introspect_rows"
 """Name of `attend` among the attention functions of transformers."""
 
+WITHOUT_EFFECT = frozenset({"position_ids", "use_cache", "output_hidden_states", "return_dict"})
+"""What models hand on to their attention though it changes nothing."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -27,6 +30,8 @@ class Part:
     """The beginning, `(kv_heads, columns, head_dim)`."""
     own: Tensor
     """`(rows, kv_heads, columns, head_dim)`."""
+    asking: Tensor
+    """Own column of each query, `(rows or 1, position)`."""
     hidden: Tensor | None = None
     """Own columns out of sight, broadcast to `(rows, kv_heads, query_heads, position, columns)`; None: all are seen."""
 
@@ -58,8 +63,10 @@ class RowCache(Cache):
         self._index = torch.arange(first, first + len(filled), device=device), last
         if self._even:
             seen = filled[0] + torch.arange(new, device=device)
+            self._asking = seen[None]
             self._hidden = None if new == 1 else (column > seen[:, None])[None, None, None]
         else:
+            self._asking = last[:, None]
             self._hidden = (column > last[:, None])[:, None, None, None]
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> Any:
@@ -71,7 +78,8 @@ class RowCache(Cache):
             else:
                 rows, columns = self._index
                 own[layer_idx][rows, :, columns] = new[:, :, 0]
-            parts.append(Part(shared[layer_idx], own[layer_idx, self._rows, :, : self._until], self._hidden))
+            seen = own[layer_idx, self._rows, :, : self._until]
+            parts.append(Part(shared[layer_idx], seen, self._asking, self._hidden))
         return tuple(parts)
 
     def begin_like(self, other: "RowCache", slots: int, columns: int) -> None:
@@ -104,12 +112,23 @@ class RowCache(Cache):
 
 
 def attend(
-    module: nn.Module, query: Tensor, key: Any, value: Any, mask: Tensor | None, *, scaling: float, **more: Any
+    module: nn.Module,
+    query: Tensor,
+    key: Any,
+    value: Any,
+    mask: Tensor | None,
+    *,
+    scaling: float,
+    sliding_window: int | None = None,
+    **more: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Attend over both Parts at once; with plain tensors, as `sdpa` does.
 
-    `query` is `(rows, heads, position, head_dim)`, what comes out `(rows, position, heads, head_dim)`.
+    `query` is `(rows, heads, position, head_dim)`, what comes out `(rows, position, heads, head_dim)`. A token sees
+    the last `sliding_window` columns, its own among them. Raises ValueError for what would change the result and is
+    not known here; plain tensors have all that is hidden in their mask.
     """
+    _check(more)
     if isinstance(key, Tensor):
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **more)
     rows, heads, new, size = query.shape
@@ -120,10 +139,22 @@ def attend(
     if key.hidden is not None:
         own.view(rows, groups, -1, new, own.shape[-1]).masked_fill_(key.hidden, float("-inf"))
     scores = torch.cat((_apart(begun, rows), own), dim=-1).mul_(scaling)
+    if sliding_window is not None and sliding_window < scores.shape[-1]:
+        column = torch.arange(scores.shape[-1], device=scores.device)
+        left = column <= (shared + key.asking - sliding_window)[..., None]
+        scores.view(rows, groups, -1, new, scores.shape[-1]).masked_fill_(left[:, None, None], float("-inf"))
     wide = torch.promote_types(scores.dtype, torch.float32)
     weights = scores.softmax(-1, dtype=wide).to(query.dtype)
     out = weights[..., shared:] @ value.own + _apart(_together(weights[..., :shared]) @ value.shared, rows)
     return out.reshape(rows, heads, new, size).transpose(1, 2), None
+
+
+def _check(more: dict[str, Any]) -> None:
+    """Refuse the arguments of an attention that would change its result."""
+    for name, value in more.items():
+        off = value is None or value is False or (isinstance(value, int | float) and value == 0)
+        if name not in WITHOUT_EFFECT and (not off or (name, value) == ("is_causal", False)):
+            raise ValueError(f"attention with {name}={value!r}: rows that share a beginning cannot be attended so")
 
 
 def _together(x: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def _grid(manifest: Manifest) -> Grid:
         variants=tuple(_variants(manifest)),
         totals=tuple(manifest["totals"]),
         remaining=manifest["remaining_loops"],
-        layers=manifest["layers"],
+        layers=manifest["n_layers"],
         concepts=words,
         sites=tuple(map(Site.read, manifest["sites"])),
         strengths=tuple(manifest["strengths"]),
