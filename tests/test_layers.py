@@ -22,7 +22,7 @@ LAYERS = (
     ("results",),
     ("options", "regrading", "variation"),
     ("report",),
-    ("laboratory",),
+    ("laboratory", "card"),
     ("workers",),
     ("sweep", "run"),
     ("calibration",),

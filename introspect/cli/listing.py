@@ -9,17 +9,33 @@ ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
     "blind": "was never trained on injections and says no",
+    "huginn": "as aware, in the Huginn layout: prelude, core with input re-feed, coda",
 }
 
 
-def models() -> None:
-    """List the shipped organisms and the families of checkpoints that can be loaded."""
-    from introspect.cli.printing import print_rows
+def models(
+    model: Annotated[str | None, typer.Argument(help="Hub id, folder or organism:NAME: its card.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+) -> None:
+    """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
+    if model is not None:
+        _print_card(model, device, dtype, revision)
+        return
+    from introspect.cli.printing import OUT, print_rows
+    from introspect.models.families import FAMILIES
+    from introspect.models.feedforward import FEED_FORWARD
     from introspect.models.shipped import PREFIX, organisms
 
-    rows = [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()]
-    rows += [("hub id or folder", "model_type ouro: ByteDance/Ouro-1.4B, -2.6B and their -Thinking versions")]
-    print_rows(("model", "what it is"), rows)
+    print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()])
+    OUT.print("")
+    kinds = {kind: family.about for kind, family in FAMILIES.items() if kind not in FEED_FORWARD}
+    rows = [(kind, a.name, a.loops, ", ".join(a.checkpoints) or "none known", a.verified) for kind, a in kinds.items()]
+    baseline = FAMILIES[FEED_FORWARD[0]].about
+    rows.append(("see below", baseline.name, baseline.loops, "any of these types", baseline.verified))
+    print_rows(("model_type", "family", "a loop is", "checkpoints", "verified"), rows)
+    OUT.print(f"\nfeed-forward types: {', '.join(FEED_FORWARD)}")
 
 
 def concepts(
@@ -59,6 +75,28 @@ def prompts() -> None:
     from introspect.prompts import template_names
 
     print_rows(("template", "what it is"), list(template_names().items()))
+
+
+def _print_card(model: str, device: str, dtype: str, revision: str | None) -> None:
+    from introspect.card import card_of
+    from introspect.cli.printing import OUT, print_rows
+
+    card = card_of(model, device=device, dtype=dtype, revision=revision)
+    stages = ", ".join(f"{count} {stage}" for stage, count in card.layers.items())
+    facts = {
+        "model": f"{card.name} (model_type {card.model_type}: {card.about.name}, {card.about.source})",
+        "a loop is": card.about.loops,
+        "verified": card.about.verified,
+        "parameters": f"{card.parameters:,} in {card.dtype}",
+        "loops, as trained": card.n_loops,
+        "layers": f"{stages}; width {card.d_model}",
+        "sites": len(card.norms),
+        "chat format": card.chat_format,
+        "memory of a row": f"{card.row_bytes / 1e6:.1f} MB (the question detect and 100 new tokens)",
+    }
+    print_rows(("", ""), list(facts.items()))
+    OUT.print("\nmean norm of the residual stream on a probe text:")
+    print_rows(("site", "norm"), [(str(site), f"{norm:.3g}") for site, norm in card.norms.items()])
 
 
 def _describe_vectors(run: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
+from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.parts import positions_of
 
@@ -61,6 +62,13 @@ WITHOUT_EFFECT = frozenset(
 class FeedForwardLooped(LoopedModel):
     """A model that runs its blocks once: one loop, never another number."""
 
+    about = About(
+        name="feed-forward",
+        loops="none: one pass through the blocks, the baseline of every figure about loops",
+        source="transformers' own classes",
+        verified="plain hooks on random weights, one small model of each type",
+        licence="each its own",
+    )
     model_class = AutoModelForCausalLM
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:

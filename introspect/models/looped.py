@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 
+from introspect.models.about import About
 from introspect.models.chat import ChatFormat, chat_format, with_chat
 from introspect.models.rows import ATTENTION
 from introspect.records import CODA, PRELUDE, Site
@@ -40,6 +41,7 @@ def decoded(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
 class LoopedModel(ABC):
     """A model whose blocks run several times a forward; loops and layers count from 0."""
 
+    about: ClassVar[About]
     model_class: ClassVar[Any]  # a PreTrainedModel, or what finds one by its model_type
     """What `from_pretrained` is called on."""
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
+from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro import OuroForCausalLM
 from introspect.models.ouro_config import OuroConfig
@@ -16,6 +17,14 @@ from introspect.records import Site
 class OuroLooped(LoopedModel):
     """The Ouro layout: no blocks outside the loop; a site is the loop-th call of its block."""
 
+    about = About(
+        name="Ouro (LoopLM)",
+        loops="the whole stack, with a norm after every pass; an exit gate",
+        source="arXiv 2510.25741",
+        verified="plain reference on random weights; three trained organisms",
+        checkpoints=tuple(f"ByteDance/Ouro-{size}" for size in ("1.4B", "2.6B", "1.4B-Thinking", "2.6B-Thinking")),
+        licence="Apache-2.0",
+    )
     model_class = OuroForCausalLM
 
     def __init__(self, name: str, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.raven import RavenForCausalLM
 from introspect.models.raven_config import RavenConfig
@@ -15,6 +16,14 @@ from introspect.records import PRELUDE, Site
 class RavenLooped(LoopedModel):
     """The Huginn layout; the cache holds, behind the slots of the sites, what the coda saw in earlier read-outs."""
 
+    about = About(
+        name="Huginn (Raven)",
+        loops="the core between prelude and coda, which is fed the prelude's output anew in each",
+        source="arXiv 2502.05171",
+        verified="plain reference on random weights; one trained organism",
+        checkpoints=("tomg-group-umd/huginn-0125",),
+        licence="Apache-2.0",
+    )
     model_class = RavenForCausalLM
 
     def __init__(self, name: str, model: RavenForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:

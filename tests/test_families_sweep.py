@@ -1,0 +1,53 @@
+"""Every family through the command line: a sweep over all loops of a small model with random weights."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from families import FAMILIES
+from typer.testing import CliRunner
+
+from introspect.cli import app
+
+
+def sweep(folder: Path, *options: object) -> tuple[int, str]:
+    fixed = ["--loops", "all", "--concepts", "dust,snow,bread", "--strengths", "2", "--max-new-tokens", "2"]
+    words = ["sweep", folder / "model", *fixed, "--questions", "detect", *options, "--out", folder / "run"]
+    ran = CliRunner().invoke(app, [*map(str, words)])
+    return ran.exit_code, ran.stderr
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_sweep_reaches_every_site_of_every_stage(name: str, tmp_path: Path) -> None:
+    looped = FAMILIES[name].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    stages = ",".join(stage for stage, count in looped.layers.items() if count)
+    assert sweep(tmp_path, "--stages", stages) == (0, "")
+    trials = pd.read_csv(tmp_path / "run" / "tables" / "trials.csv")
+    injected = trials[trials["arm"] == "injected"]
+    assert (trials["state"] == "done").all(), trials["error"].dropna().unique()
+    assert set(injected["sites"]) == {str(site) for site in looped.sites()}
+    assert (injected["vector_norm"] > 0).all()
+    assert len(injected) == 3 * len(looped.sites())
+
+
+def test_a_stage_that_a_family_lacks_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    looped = FAMILIES["ouro"].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"nothing that could be loaded")
+    code, said = sweep(tmp_path, "--stages", "coda")
+    assert code == 2
+    assert "has no coda; it has core" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_loops_of_a_model_without_them_are_refused(tmp_path: Path) -> None:
+    looped = FAMILIES["llama"].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    code, said = sweep(tmp_path, "--total-loops", "2")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "is a feed-forward model: it runs its blocks once" in said
