@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from tiny import tiny_model
 from tiny_feedforward import tiny_feedforward
+from tiny_hrm_text import tiny_hrm_text
 from tiny_raven import tiny_raven
+from tiny_recursive import tiny_recursive
 
 from introspect.models.looped import LoopedModel
 
@@ -18,11 +20,19 @@ class Family:
     """Takes `dtype`; gives 3 loops unless the family cannot."""
     loops: tuple[int, ...] = (1, 2, 3, 3, 4)
     """Numbers of loops that it can run."""
+    routed: bool = False
+    """Whether loops run some tokens only, so that an addition to others may be lost."""
 
 
 FAMILIES = {
     "ouro": Family(lambda dtype: tiny_model(dtype=dtype)),
     "raven": Family(tiny_raven),
+    "recursive": Family(tiny_recursive),
+    "recursive-middle": Family(lambda dtype: tiny_recursive(dtype=dtype, sharing="middle_sequence")),
+    "relaxed": Family(lambda dtype: tiny_recursive(dtype=dtype, lora_rank=2), loops=(1, 2, 3, 3)),
+    "mor-token": Family(lambda dtype: tiny_recursive(dtype=dtype, routing="token"), loops=(1, 2, 3, 3), routed=True),
+    "mor-expert": Family(lambda dtype: tiny_recursive(dtype=dtype, routing="expert"), loops=(1, 2, 3, 3), routed=True),
+    "hrm": Family(tiny_hrm_text, loops=(4, 8, 8, 12)),
     **{
         each: Family(lambda dtype, each=each: tiny_feedforward(each, dtype=dtype), loops=(1,))
         for each in ("llama", "gpt2", "gpt_neox", "qwen3", "gemma3_text")

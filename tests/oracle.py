@@ -55,6 +55,7 @@ def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
         ids = [*encoded.token_ids, *answer]
         with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
             arguments = on.looped.forward_arguments(trial.n_loops)
+            arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(encoded.token_ids))
             logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
         if not readouts:
             said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]

@@ -93,12 +93,12 @@ def test_a_prompt_attends_both_ways_where_its_types_say_so(monkeypatch: pytest.M
         for row, start in ((0, 0), (1, 2)):
             torch.testing.assert_close(both[row, start:], expected[row, start:], **EXACT)
     prompt, cache = ids[:1, :6], looped.new_cache()
-    first = looped.model(prompt, past_key_values=cache, **looped.prefix_arguments(prompt)).logits
+    first = looped.model(prompt, past_key_values=cache, **looped.prompt_arguments(torch.ones_like(prompt))).logits
     later = looped.model(ids[:1, 6:], past_key_values=cache).logits
     torch.testing.assert_close(torch.cat((first, later), 1)[0], expected[0], **EXACT)
     assert not torch.allclose(first, looped.model(prompt).logits)
     causal = tiny_hrm_text(prefix_lm=False)
-    assert causal.prefix_arguments(prompt) == {}
+    assert causal.prompt_arguments(torch.ones_like(prompt)) == {}
     assert torch.equal(causal.model(prompt, token_type_ids=types[:1, :6]).logits, causal.model(prompt).logits)
 
 
@@ -129,7 +129,7 @@ def test_rows_that_share_a_beginning_attend_causally_and_refuse_more() -> None:
     arguments = inputs(tap, ids[:, 3:].tolist(), [3], cache)
     torch.testing.assert_close(looped.model(**arguments).logits[:, -1], looped.model(ids).logits[:, -1], **EXACT)
     with pytest.raises(ValueError, match="token_type_ids: rows that share a beginning"):
-        looped.model(**arguments, **looped.prefix_arguments(arguments["input_ids"]))
+        looped.model(**arguments, **looped.prompt_arguments(torch.ones_like(arguments["input_ids"])))
 
 
 @torch.no_grad()
@@ -202,7 +202,7 @@ def test_a_checkpoint_of_transformers_loads_and_is_saved_the_same(
         assert torch.equal(loaded.model(ids).logits, looped.model(ids).logits)
         assert loaded.weights_hash == looped.weights_hash
         outline = peek(str(path))
-        assert (outline.n_loops, outline.n_layers) == (loaded.n_loops, loaded.n_layers) == (8, 2)
+        assert (outline.n_loops, outline.layers["core"]) == (loaded.n_loops, loaded.n_layers) == (8, 2)
     half = load_model(str(folder), device="cpu", dtype="bfloat16")
     assert half.model(ids).logits.isfinite().all()
     settings = {"max_new_tokens": 3, "do_sample": False, "n_loops": 12}

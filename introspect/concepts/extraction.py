@@ -120,7 +120,8 @@ def _batch_states(tap: Tap, rows: list[tuple[int, ...]], n_loops: int | None) ->
         return copy
 
     visits = {site: visit(index) for index, site in enumerate(sites)}
-    tap.run(visits, n_loops=loops, input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+    prompt = looped.prompt_arguments(mask)
+    tap.run(visits, n_loops=loops, input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1, **prompt)
     return states.cpu()
 
 

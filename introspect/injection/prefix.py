@@ -48,7 +48,7 @@ class Prefix:
 
     def cache(self, rows: int, new_tokens: int) -> RowCache:
         """Make room for rows that go on for so many tokens."""
-        return RowCache(*self.clean.shared, rows, self.length + new_tokens)
+        return RowCache(*self.clean.shared, rows, self.length + new_tokens, both_ways=self.clean.both_ways)
 
     @property
     def length(self) -> int:
@@ -86,9 +86,10 @@ class Prefix:
 
 def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
     """Run the tokens before the span, leaving at least the last one of the prompt, and then the rest."""
-    split = min(encoded.span_start, len(encoded.token_ids) - 1)
+    both_ways = tap.looped.both_ways  # then what is injected later in a prompt changes its beginning too
+    split = 0 if both_ways else min(encoded.span_start, len(encoded.token_ids) - 1)
     begin, rest = encoded.token_ids[:split], encoded.token_ids[split:]
-    clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest))
+    clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest), both_ways=both_ways)
     clean.aim(0, [0], len(rest))
     states: dict[Site, Tensor] = {}
     ends = Ends(tap.looped, n_loops)

@@ -31,7 +31,8 @@ def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
         kept = torch.empty(trial.n_loops, looped.n_layers, len(ids), looped.d_model, dtype=looped.dtype)
         visits = {site: _recorder(kept, site, adding.get(site)) for site in looped.sites(trial.n_loops)}
         tokens = torch.tensor([ids], device=looped.device)
-        engine.tap.run(visits, n_loops=trial.n_loops, input_ids=tokens, use_cache=False, logits_to_keep=1)
+        prompt = looped.prompt_arguments(torch.arange(len(ids), device=looped.device)[None] < len(encoded.token_ids))
+        engine.tap.run(visits, n_loops=trial.n_loops, input_ids=tokens, use_cache=False, logits_to_keep=1, **prompt)
     return kept.clone()
 
 

@@ -2,13 +2,17 @@
 
 from introspect.errors import InputError
 from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
+from introspect.models.hrm_text_looped import HrmLooped
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro_looped import OuroLooped
 from introspect.models.raven_looped import RavenLooped
+from introspect.models.recursive_looped import RecursiveLooped
 
 FAMILIES: dict[str, type[LoopedModel]] = {
     "ouro": OuroLooped,
     "huginn_raven": RavenLooped,
+    "recursive_llama": RecursiveLooped,
+    "hrm_text": HrmLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 

@@ -1,12 +1,12 @@
 """How a model in the HRM-Text layout is seen by the rest of the package: a loop is a pass through one stack."""
 
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 from transformers.models.hrm_text import HrmTextConfig
 
+from introspect.models.about import About
 from introspect.models.hrm_text import HrmForCausalLM, check
 from introspect.models.looped import LoopedModel
 from introspect.models.parts import rms_normed
@@ -26,9 +26,15 @@ class HrmLooped(LoopedModel):
     a text begins is no longer known.
     """
 
+    about = About(
+        name="HRM-Text",
+        loops="a pass through one stack: low ones (L), then a high one (H), and again",
+        source="arXiv 2605.20613",
+        verified="transformers' own class on random weights",
+        checkpoints=("sapientinc/HRM-Text-1B",),
+        licence="of the weights: not known",
+    )
     model_class = HrmForCausalLM
-    prefix_lm: ClassVar[bool] = True
-    """Whether the prompt was trained to attend in both directions; a config may say that this model was not."""
 
     def __init__(self, name: str, model: HrmForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)
@@ -68,9 +74,14 @@ class HrmLooped(LoopedModel):
         self.model.check_passes(n_loops)
         return {"n_loops": n_loops}
 
-    def prefix_arguments(self, input_ids: Tensor) -> dict[str, Any]:
-        """Give the forward arguments that let the tokens of a prompt see one another; only in its first forward."""
-        return {"token_type_ids": torch.ones_like(input_ids)} if self.model.config.prefix_lm else {}
+    @property
+    def both_ways(self) -> bool:
+        """Say whether the tokens of a prompt attend to one another in both directions, as the config has it."""
+        return bool(self.model.config.prefix_lm)
+
+    def prompt_arguments(self, prompt: Tensor) -> dict[str, Any]:
+        """Give the forward arguments that let the tokens of a prompt see one another."""
+        return {"token_type_ids": prompt.long()} if self.both_ways else {}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
         """Give the logits `(..., vocabulary)` of what a pass's last block put out, `(..., d_model)`.

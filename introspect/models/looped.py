@@ -115,6 +115,15 @@ class LoopedModel(ABC):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
 
+    @property
+    def both_ways(self) -> bool:
+        """Say whether the tokens of a prompt attend to one another in both directions."""
+        return False
+
+    def prompt_arguments(self, prompt: Tensor) -> dict[str, Any]:  # noqa: ARG002 (most know no prompt)
+        """Give the forward arguments that say which tokens are a prompt's, `(batch, position)`, without a cache."""
+        return {}
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Give the text of tokens, without special ones."""
         return decoded(self.tokenizer, tokens)

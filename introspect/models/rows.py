@@ -44,10 +44,12 @@ class RowCache(Cache):
         values: the same.
         rows: rows to make room for.
         columns: columns of its own that a row may fill.
+        both_ways: the columns that a row fills first, those of a prompt, see one another in both directions.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, rows: int, columns: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, rows: int, columns: int, *, both_ways: bool = False) -> None:
         super().__init__(layers=[])
+        self.both_ways = both_ways
         self.shared = keys, values
         slots, heads, _, size = keys.shape
         self.own = tuple(keys.new_zeros(slots, rows, heads, columns, size) for _ in range(2))
@@ -64,7 +66,8 @@ class RowCache(Cache):
         if self._even:
             seen = filled[0] + torch.arange(new, device=device)
             self._asking = seen[None]
-            self._hidden = None if new == 1 else (column > seen[:, None])[None, None, None]
+            all_seen = new == 1 or (self.both_ways and filled[0] == 0)
+            self._hidden = None if all_seen else (column > seen[:, None])[None, None, None]
         else:
             self._asking = last[:, None]
             self._hidden = (column > last[:, None])[:, None, None, None]
