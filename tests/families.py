@@ -8,6 +8,7 @@ from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
+from tiny_retrofit import tiny_retrofit
 
 from introspect.models.looped import LoopedModel
 
@@ -38,4 +39,6 @@ FAMILIES = {
         for each in ("llama", "gpt2", "gpt_neox", "qwen3", "gemma3_text")
     },
     "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
+    "retrofit-llama": Family(tiny_retrofit),
+    "retrofit-olmo": Family(lambda dtype: tiny_retrofit(dtype=dtype, norm_eps=1e-6)),
 }

@@ -38,10 +38,8 @@ def new_model(layout: str, vocab_size: int, seed: int) -> LoopedCausalLM:
 
 def load(folder: Path) -> LoopedCausalLM:
     """Load a model of either layout, to be trained on."""
-    model_type = json.loads((folder / "config.json").read_text())["model_type"]
-    model: LoopedCausalLM = family_of(model_type, name=str(folder)).model_class.from_pretrained(
-        folder, dtype=torch.float32
-    )
+    family = family_of(json.loads((folder / "config.json").read_text()), name=str(folder))
+    model: LoopedCausalLM = family.model_class.from_pretrained(folder, dtype=torch.float32)
     return model.train()
 
 

@@ -1,5 +1,8 @@
 """FAMILIES: which adapter reads which `model_type`; a new family is a file in this folder and a line here."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from introspect.errors import InputError
 from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
 from introspect.models.hrm_text_looped import HrmLooped
@@ -7,18 +10,21 @@ from introspect.models.looped import LoopedModel
 from introspect.models.ouro_looped import OuroLooped
 from introspect.models.raven_looped import RavenLooped
 from introspect.models.recursive_looped import RecursiveLooped
+from introspect.models.retrofit import RetrofitLooped
 
 FAMILIES: dict[str, type[LoopedModel]] = {
     "ouro": OuroLooped,
     "huginn_raven": RavenLooped,
     "recursive_llama": RecursiveLooped,
     "hrm_text": HrmLooped,
+    "retrofit": RetrofitLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 
 
-def family_of(model_type: str | None, *, name: str) -> type[LoopedModel]:
-    """Find the adapter for a checkpoint's `model_type`; InputError naming it and the known ones."""
+def family_of(settings: Mapping[str, Any], *, name: str) -> type[LoopedModel]:
+    """Find the adapter for a checkpoint's config.json; InputError naming its `model_type` and the known ones."""
+    model_type = _kind(settings)
     if model_type not in FAMILIES:
         known = ", ".join(family for family in FAMILIES if family not in FEED_FORWARD)
         raise InputError(
@@ -26,3 +32,11 @@ def family_of(model_type: str | None, *, name: str) -> type[LoopedModel]:
             f"`introspect models` lists {len(FEED_FORWARD)} without loops"
         )
     return FAMILIES[model_type]
+
+
+def _kind(settings: Mapping[str, Any]) -> str | None:
+    """Give the `model_type`, or what to look for in place of one that says too little."""
+    kind: str | None = settings.get("model_type")
+    if kind == "huginn_raven" and "max_position_embeddings" in settings:
+        return "retrofit"
+    return kind

@@ -50,7 +50,7 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
     source = _source(name, revision)
     with quiet():
         settings = _settings(name, source, version)
-        family = family_of(settings.get("model_type"), name=name)
+        family = family_of(settings, name=name)
         family.config_of(settings)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, number_format)
@@ -64,7 +64,7 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
     source, version = _source(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
-        family = family_of(settings.get("model_type"), name=name)
+        family = family_of(settings, name=name)
         config = family.config_of(settings)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
