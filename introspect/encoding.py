@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from introspect.records import Trial
 
+LATE = {"late": True}
+"""Metadata of a field that came after trials had been stored: it is written only where it is not its default."""
 OWN = ("concept", "repeat", "seed", "variables", "options", "expected", "partner")
 """Fields in which the trials of a cell differ."""
 
@@ -54,7 +56,10 @@ def encode(record: object) -> str:
 
 
 def _values(record: Any) -> dict[str, Any]:  # Any: whatever record is met inside another
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    late = [field for field in fields(record) if field.metadata == LATE]
+    unchanged = {field.name for field in late if values[field.name] == field.default}
+    return {name: value for name, value in values.items() if name not in unchanged}
 
 
 _ENCODER = json.JSONEncoder(

@@ -19,7 +19,7 @@ from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
 from introspect.models.shipped import PREFIX
 from introspect.prompts import START, Template, render, template_named
 from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
-from introspect.records import ARMS, Arm, Sampling, Site, StrengthUnit
+from introspect.records import ARMS, LAST, Arm, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
 from introspect.sites import LOOP_OF, STAGES, Stage
 
@@ -59,6 +59,7 @@ class Options:
     top_p: Annotated[float, "Share of the probability that is drawn from."] = 1.0
     max_new_tokens: Annotated[int, "Longest answer, in tokens."] = 100
     grader: Annotated[str, "rules, logits, or both separated by a comma."] = "rules"
+    exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
@@ -92,7 +93,7 @@ class Options:
     def sampling(self) -> Sampling:
         """Give how answers are drawn."""
         decision = None if self.decided_by is None else decision_of(self.decided_by)
-        return Sampling(self.temperature, self.top_p, self.max_new_tokens, decision)
+        return Sampling(self.temperature, self.top_p, self.max_new_tokens, decision, self.exit)
 
     def chosen_protocol(self) -> Protocol:
         """Read the protocol."""

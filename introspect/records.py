@@ -8,11 +8,11 @@ count from 0.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from introspect.encoding import encode, trial_to_json
+from introspect.encoding import LATE, encode, trial_to_json
 from introspect.sites import CODA as CODA
 from introspect.sites import PRELUDE as PRELUDE
 from introspect.sites import Site as Site
@@ -54,6 +54,9 @@ class Injection:
         return encode(self)
 
 
+LAST = "last"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How the answer is drawn."""
@@ -64,6 +67,9 @@ class Sampling:
     max_new_tokens: int = 40
     decided_by: str | None = None
     """Grader and version by whose declared decision an answer ends early; None: answers are let go on to their end."""
+    exit: str = field(default=LAST, metadata=LATE)
+    """Of which loop the tokens are drawn: the `last`; that at which the exit `gate` leaves, with the model's threshold
+    or one given as in `gate:0.9`; or a loop by its number."""
 
     @cached_property
     def json(self) -> str:

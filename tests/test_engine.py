@@ -127,7 +127,7 @@ def test_the_vector_norm_is_strength_times_norm_averaged_over_the_sites(on: Benc
 def test_the_shared_beginning_is_run_once_and_never_changed() -> None:
     on = bench()
     first = on.engine.run(on.mixed(seed=4, n=8))
-    key = (("open", ()), 3)
+    key = (("open", ()), 3, "last")
     prefix = on.engine.prefix(key)
     assert on.engine.run(on.mixed(seed=4, n=8)) == first
     assert on.engine.prefix(key) is prefix

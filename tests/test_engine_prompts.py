@@ -66,12 +66,12 @@ def test_the_prompt_used_last_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(engines, "KEPT", 2)
     on = bench()
     first, second, third = ((name, ()) for name in ("open", "closed", "two"))
-    kept = on.engine.prefix((first, 3))
-    on.engine.prefix((second, 3))
-    assert on.engine.prefix((first, 3)) is kept
-    on.engine.prefix((third, 3))
-    assert set(on.engine._prefixes) == {(first, 3), (third, 3)}
-    assert on.engine.prefix((first, 3)) is kept
+    kept = on.engine.prefix((first, 3, "last"))
+    on.engine.prefix((second, 3, "last"))
+    assert on.engine.prefix((first, 3, "last")) is kept
+    on.engine.prefix((third, 3, "last"))
+    assert set(on.engine._prefixes) == {(first, 3, "last"), (third, 3, "last")}
+    assert on.engine.prefix((first, 3, "last")) is kept
 
 
 def test_what_a_prompt_takes_is_work_that_is_needed_as_often_as_it_is_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from introspect.models.families import family_of
 from introspect.models.loading import load_model, peek
 from introspect.models.looped import LoopedModel, SiteError
 from introspect.models.tap import Tap
-from introspect.records import CODA, Site
+from introspect.records import CODA, LAST, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90], [9, 8, 7, 6, 5]])
 ROUNDING = 1e-8
@@ -153,7 +153,7 @@ def test_cached_pieces_equal_the_whole(name: str) -> None:
 def test_the_bytes_of_a_token_are_those_that_the_engine_holds(name: str) -> None:
     on = bench_on(made(name, torch.float32), loops=FAMILIES[name].loops)
     trial = on.trial()
-    prefix = on.engine.prefix(((trial.template_hash, trial.variables), trial.n_loops))
+    prefix = on.engine.prefix(((trial.template_hash, trial.variables), trial.n_loops, LAST))
     held = sum(part.nbytes for part in (*prefix.clean.own, *prefix.clean.shared))
     assert held == on.looped.bytes_per_token(trial.n_loops) * len(prefix.encoded.token_ids)
 

@@ -106,7 +106,7 @@ def test_a_batch_of_concepts_and_prompts_measures_what_each_alone_does(on: Bench
 
 @pytest.mark.parametrize(("scale", "cosine"), [(3.0, 1.0), (-0.1, -1.0)])
 def test_a_state_along_the_vector_has_a_cosine_of_1_whatever_the_norms(on: Bench, scale: float, cosine: float) -> None:
-    prefix = on.engine.prefix((prompt_key(asked(on)), 3))
+    prefix = on.engine.prefix((prompt_key(asked(on)), 3, "last"))
     one_token = replace(prefix, encoded=replace(prefix.encoded, span_start=prefix.split, span_stop=prefix.split + 1))
     values = on.vectors.values.clone()
     for site, h in prefix.states.items():
@@ -119,7 +119,7 @@ def test_loops_without_vectors_and_sets_too_small_for_others_are_not_measured(on
     longer = asked(on, n_loops=4)
     (response,) = responses(on.engine.run([longer]))
     assert {each.loop for each in response.measures} == {0, 1, 2}
-    prefix = on.engine.prefix((prompt_key(longer), 4))
+    prefix = on.engine.prefix((prompt_key(longer), 4, "last"))
     two = ConceptVectors(WORDS[:2], on.vectors.values[:2], {})
     assert cosines(prefix, two, "salt") == ()
 

@@ -18,7 +18,14 @@ OTHERWISE: dict[str, Any] = {
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
     **{"dose": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
     **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16", "protocol": "prior", "framings": "sceptical"},
-    **{"questions": "detect", "trial_numbers": "1,2", "split_dose": True, "remaining_loops": 1, "stages": "coda"},
+    **{
+        "questions": "detect",
+        "trial_numbers": "1,2",
+        "split_dose": True,
+        "remaining_loops": 1,
+        "stages": "coda",
+        "exit": "gate",
+    },
 }
 
 
@@ -36,6 +43,8 @@ OTHERWISE: dict[str, Any] = {
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
         ({"stages": "coda,tail"}, "unknown stage 'tail'; known: prelude, core, coda"),
+        ({"exit": "gates"}, "exit 'gates': write last, gate, gate:0.9"),
+        ({"exit": "gate:2"}, "exit 'gate:2': write last, gate, gate:0.9"),
         ({"inject": "some"}, "unknown inject mode 'some'; known: each, loops, together"),
         ({"dose": "kg"}, "unknown dose 'kg'; known: raw, residual, kl"),
         ({"contrast": "mean"}, "unknown contrast 'mean'; known: baseline, pairs"),

@@ -55,7 +55,9 @@ CHANGED_INJECTION: dict[str, Any] = {
     "unit": "residual",
     "weights": (1.0, 0.5),
 }
-CHANGED_SAMPLING: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1"}
+CHANGED_SAMPLING: dict[str, Any] = {
+    **{"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1", "exit": "gate"}
+}
 SPREAD = injection((0, 1), (3, 2), extract_loop=2, strength=-0.1, unit="residual", weights=(1.0, 0.5))
 CHOICE: dict[str, Any] = {
     "question": "choose",
@@ -138,14 +140,22 @@ def test_the_id_of_a_trial_never_changes_between_versions(made: Trial, expected:
 
 @given(TRIALS)
 def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
-    assert to_json(made) == canonical(asdict(made))
+    assert to_json(made) == canonical(written_fields(made))
     assert trial_from_json(to_json(made)) == made
+
+
+def written_fields(made: Trial) -> dict[str, Any]:
+    """Give the fields of a trial; the exit came late, and is left out where it is the last loop."""
+    values = asdict(made)
+    if values["sampling"]["exit"] == "last":
+        del values["sampling"]["exit"]
+    return values
 
 
 @given(TRIALS)
 def test_a_cell_is_a_trial_without_what_is_its_own(made: Trial) -> None:
     written = cell_to_json(made)
-    assert written == canonical({name: value for name, value in asdict(made).items() if name not in OWN})
+    assert written == canonical({name: value for name, value in written_fields(made).items() if name not in OWN})
     again = Trial(**cell_from_json(written), **{name: getattr(made, name) for name in OWN})
     assert to_json(again) == to_json(made)
 

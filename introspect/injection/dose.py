@@ -77,7 +77,7 @@ class Doses:
         assert trial.injection is not None
         seed = trial.seed if trial.arm in ("random", "shuffled") else 0
         injection = replace(trial.injection, strength=1.0)
-        same = replace(trial, injection=injection, seed=seed, repeat=0, sampling=Sampling())
+        same = replace(trial, injection=injection, seed=seed, repeat=0, sampling=Sampling(exit=trial.sampling.exit))
         if same not in self._first:
             if len(self._first) == KEPT:
                 del self._first[next(iter(self._first))]

@@ -28,8 +28,8 @@ from introspect.records import NOT_INJECTED, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and what it is filled in with."""
-Key = tuple[PromptKey, int]
-"""A prompt, and a number of loops: what trials of one batch have in common."""
+Key = tuple[PromptKey, int, str]
+"""A prompt, a number of loops, and the exit: what trials of one batch have in common."""
 KEPT = 32
 """Prompts whose states are kept; those of a large model take tens of megabytes each."""
 
@@ -74,7 +74,7 @@ class Engine:
             self._check(trial)
         groups: dict[Key, list[int]] = {}
         for index, trial in enumerate(trials):
-            groups.setdefault(_key(trial), []).append(index)
+            groups.setdefault(key_of(trial), []).append(index)
         results: dict[int, Response | Failure] = {}
         before = self.tap.work
         with torch.inference_mode():
@@ -91,8 +91,8 @@ class Engine:
             return self._prefixes[key]
         if len(self._prefixes) == KEPT:
             del self._prefixes[next(iter(self._prefixes))]
-        prompt, n_loops = key
-        prefix = self._prefixes[key] = prefill(self.tap, self.prompts[prompt], n_loops)
+        prompt, n_loops, exit_ = key
+        prefix = self._prefixes[key] = prefill(self.tap, self.prompts[prompt], n_loops, exit_)
         self.work.least += least_for_prompt(prefix, len(self.tap.looped.sites(n_loops)))
         return prefix
 
@@ -134,27 +134,29 @@ class Engine:
         """Add what is measured at the sites where the question asks for it."""
         if trial.protocol not in SILENT or isinstance(result, Failure) or self.vectors is None:
             return result
-        return replace(result, measures=cosines(self.prefix(_key(trial)), self.vectors, trial.concept))
+        return replace(
+            result, measures=result.measures + cosines(self.prefix(key_of(trial)), self.vectors, trial.concept)
+        )
 
     def _least(self, trial: Trial, result: Response | Failure) -> int:
         if isinstance(result, Failure):
             return 0
         sites = self.tap.looped.sites(trial.n_loops)
         first = None if trial.injection is None else sites.index(min(trial.injection.sites))
-        return least_for_trial(self.prefix(_key(trial)), len(sites), first, result)
+        return least_for_trial(self.prefix(key_of(trial)), len(sites), first, result)
 
     def _multiplier(self, trial: Trial) -> float:
         assert trial.injection is not None
         assert self.vectors is not None
         at_one = {site: unit_push(trial, site, self.vectors) for site in trial.injection.sites}
-        prefix, before = self.prefix(_key(trial)), self.tap.work
+        prefix, before = self.prefix(key_of(trial)), self.tap.work
         try:
             return self._doses.multiplier(prefix, trial, at_one)
         finally:
             self.work.least += self.tap.work - before  # what the search takes is not the trials' own
 
     def _clean_norms(self, trial: Trial) -> dict[Site, float]:
-        key = _key(trial)
+        key = key_of(trial)
         if key not in self._norms:
             self._norms[key] = self.prefix(key).norms()
         return self._norms[key]
@@ -189,8 +191,9 @@ class Engine:
             raise unknown("template hash", trial.template_hash, hashes) from None
 
 
-def _key(trial: Trial) -> Key:
-    return prompt_key(trial), trial.n_loops
+def key_of(trial: Trial) -> Key:
+    """Give what the beginning of a trial is found by."""
+    return prompt_key(trial), trial.n_loops, trial.sampling.exit
 
 
 def _same(trial: Trial, what: str, wanted: str, there: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from introspect.errors import InputError, unknown
 from introspect.protocols import Variant
-from introspect.records import ARMS, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.records import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
 from introspect.sites import CODA, Stage
 
 Mode = Literal["each", "loops", "together"]
@@ -144,6 +144,16 @@ def check_sampling(sampling: Sampling) -> None:
         raise InputError(f"temperature {sampling.temperature}: must be a finite number, 0 or more")
     if not 0 < sampling.top_p <= 1:
         raise InputError(f"top_p {sampling.top_p}: must be above 0 and at most 1")
+    kind, _, threshold = sampling.exit.partition(":")
+    if not (sampling.exit in (LAST, "gate") or sampling.exit.isdecimal() or (kind == "gate" and _is_share(threshold))):
+        raise InputError(f"exit {sampling.exit!r}: write last, gate, gate:0.9 (0 to 1) or the number of a loop")
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _finite(strength: float) -> float:

@@ -19,10 +19,12 @@ from introspect.injection.prefix import Prefix, inputs
 from introspect.injection.sampling import draw, uniforms
 from introspect.injection.start import Start
 from introspect.models.tap import Tap, Visit
-from introspect.records import FinishReason, Readout, Response, Site, Trial
+from introspect.records import FinishReason, Measure, Readout, Response, Site, Trial
 
 Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
+EXIT = "exit"
+"""Name of what is measured of the exit gate behind the prompt: the probability to leave after a loop."""
 REFILL = 4
 """Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
 
@@ -49,6 +51,7 @@ class Pool:
         """What is added to the rows as they stand; None when they have changed."""
         self.tokens: list[list[int]] = [[] for _ in trials]
         self.readouts: list[list[Readout]] = [[] for _ in trials]
+        self.exits: list[list[Measure]] = [[] for _ in trials]
         self.broken: set[int] = set()
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
@@ -81,6 +84,7 @@ class Pool:
             start = Start(self.tap, self.prefix, self.cache, self.injector, members, site, self._weights(members))
             logits.append(start.run())
             self._read(members, start.readouts(logits[-1]))
+            self._leave_at(members, start.leaving())
             self.rows += members
         self.visits = None
         self._write(first, torch.cat(logits))
@@ -91,6 +95,17 @@ class Pool:
         for loop, logits in enumerate(said):
             for trial, readout in zip(trials, read(logits, self.answers, loop, of), strict=True):
                 self.readouts[trial].append(readout)
+
+    def _leave_at(self, trials: list[int], rates: Sequence[Tensor]) -> None:
+        """Take down the probability with which the exit gate leaves after each loop; the last takes the rest."""
+        if not rates:
+            return
+        staying = torch.ones(len(trials), dtype=torch.float64)
+        for loop, rate in enumerate(rates):
+            leaving = staying if loop == len(rates) - 1 else staying * rate.double().cpu()
+            staying = staying - leaving
+            for trial, value in zip(trials, leaving.tolist(), strict=True):
+                self.exits[trial].append(Measure(EXIT, loop, 0, value))
 
     def _write(self, first: int, logits: Tensor) -> None:
         """Draw a token for each row from `first` on, and let those leave that are finished."""
@@ -144,7 +159,7 @@ class Pool:
             weights = None if of is None else of[:, -1:]  # the span that goes on is the last one
             self.visits = self.injector.visits(self.rows, slice(0, 1), weights=weights) if goes_on else {}
         positions = [len(self.prefix.encoded.token_ids) + n for n in written]
-        arguments = inputs(self.tap, last, positions, self.cache)
+        arguments = inputs(self.tap, last, positions, self.cache) | self.prefix.exit_arguments
         logits: Tensor = self.tap.run(self.visits, n_loops=self.prefix.n_loops, **arguments).logits[:, -1]
         return logits
 
@@ -165,4 +180,5 @@ class Pool:
         ended = tokens[-1] in self.tap.looped.end_of_turn
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
         text, readouts = self.tap.looped.decode(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
-        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual)
+        exits = tuple(self.exits[index])
+        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual, exits)

@@ -4,7 +4,7 @@ Goes in: a prompt and a number of loops. Comes out: a Prefix, from which a trial
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from introspect.injection.readouts import Ends
 from introspect.models.rows import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Injection, Site
+from introspect.records import LAST, Injection, Site
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ class Prefix:
     """The shared beginning, and one row that holds the rest."""
     states: dict[Site, Tensor]
     """The residual stream over the rest at every site, `(1, position, d_model)`."""
+    logits: Tensor
+    """After the last token, `(1, vocabulary)`: what the first token of the answer is drawn from."""
     readouts: list[Tensor]
-    """After the last token, `(1, vocabulary)` for every loop."""
-
-    @property
-    def logits(self) -> Tensor:
-        """Give the logits after the last loop."""
-        return self.readouts[-1]
+    """The same after every loop."""
+    leaving: list[Tensor]
+    """The rate `(1,)` at which the exit gate leaves after every loop; empty without a gate."""
+    exit: str = LAST
+    """Of which loop tokens are drawn."""
+    exit_arguments: dict[str, Any] = field(default_factory=dict)
+    """The forward arguments that make it so."""
 
     @property
     def positions(self) -> Tensor:
@@ -44,7 +47,8 @@ class Prefix:
 
     def arguments(self, cache: RowCache) -> dict[str, Any]:
         """Give the arguments of a forward over the rest, beside its tokens or states."""
-        return {"position_ids": self.positions, "past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        given = {"position_ids": self.positions, "past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
+        return given | self.exit_arguments
 
     def cache(self, rows: int, new_tokens: int) -> RowCache:
         """Make room for rows that go on for so many tokens."""
@@ -84,7 +88,7 @@ class Prefix:
         return [position - self.split for start, stop in spans for position in range(start, stop)]
 
 
-def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
+def prefill(tap: Tap, encoded: Encoded, n_loops: int, exit_: str = LAST) -> Prefix:
     """Run the tokens before the span, leaving at least the last one of the prompt, and then the rest."""
     both_ways = tap.looped.both_ways  # then what is injected later in a prompt changes its beginning too
     split = 0 if both_ways else min(encoded.span_start, len(encoded.token_ids) - 1)
@@ -92,13 +96,13 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int) -> Prefix:
     clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest), both_ways=both_ways)
     clean.aim(0, [0], len(rest))
     states: dict[Site, Tensor] = {}
-    ends = Ends(tap.looped, n_loops)
+    ends, exit_arguments = Ends(tap.looped, n_loops, exit_), tap.looped.exit_arguments(exit_)
     sites = tap.looped.sites(n_loops)
     visits = ends.watching({site: partial(_keep, states, site) for site in sites}, sites)
-    arguments = inputs(tap, [list(rest)], [split], clean)
+    arguments = inputs(tap, [list(rest)], [split], clean) | exit_arguments
     final = tap.run(visits, n_loops=n_loops, **arguments).logits[:, -1]
     readouts = ends.logits(0, clean, arguments["position_ids"], final)
-    return Prefix(encoded, n_loops, split, clean, states, readouts)
+    return Prefix(encoded, n_loops, split, clean, states, final, readouts, ends.leaving(0), exit_, exit_arguments)
 
 
 def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from transformers.cache_utils import Cache
 
 from introspect.models.looped import LoopedModel
 from introspect.models.tap import Visit
-from introspect.records import Site
+from introspect.records import LAST, Site
 
 
 class Ends:
     """The ends of the loops of one forward."""
 
-    def __init__(self, looped: LoopedModel, n_loops: int) -> None:
-        self.looped, self.n_loops = looped, n_loops
+    def __init__(self, looped: LoopedModel, n_loops: int, exit_: str = LAST) -> None:
+        self.looped, self.n_loops, self.exit = looped, n_loops, exit_
         self.states: dict[int, Tensor] = {}
         """By loop, `(row, position, d_model)`; the last position alone where the read-out needs no other."""
 
@@ -28,19 +28,27 @@ class Ends:
         return {**visits, **{site: partial(self._keep, site.loop, visits.get(site)) for site in ends}}
 
     def logits(self, first: int, cache: Cache, positions: Tensor, final: Tensor) -> list[Tensor]:
-        """Give the logits `(row, vocabulary)` after each loop from `first` on; behind the last one they are `final`."""
-        said = []
-        for loop in range(first, self.n_loops - 1):
-            at = self.states[loop].shape[1]
-            logits = self.looped.readout(
-                self.states[loop],
-                loop=loop,
-                n_loops=self.n_loops,
-                past_key_values=cache,
-                position_ids=positions[:, -at:],
-            )
-            said.append(logits[:, -1])
-        return [*said, final]
+        """Give the logits `(row, vocabulary)` after each loop from `first` on.
+
+        Behind the last loop they are `final`, the model's own, unless it leaves somewhere else.
+        """
+        said = [self._read(loop, cache, positions) for loop in range(first, self.n_loops - (self.exit == LAST))]
+        return [*said, final] if self.exit == LAST else said
+
+    def leaving(self, first: int) -> list[Tensor]:
+        """Give the rate `(row,)` at which the gate leaves after each loop from `first` on.
+
+        Empty without a gate, and where tokens are drawn of the last loop whatever a gate says.
+        """
+        if self.exit == LAST:
+            return []
+        rates = [self.looped.exit_rate(self.states[loop][:, -1]) for loop in range(first, self.n_loops)]
+        return [rate for rate in rates if rate is not None]
+
+    def _read(self, loop: int, cache: Cache, positions: Tensor) -> Tensor:
+        state = self.states[loop]
+        behind = {"past_key_values": cache, "position_ids": positions[:, -state.shape[1] :]}
+        return self.looped.readout(state, loop=loop, n_loops=self.n_loops, **behind)[:, -1]
 
     def _keep(self, loop: int, first: Visit | None, h: Tensor) -> None:
         if first is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from introspect.injection.engine import Engine, prompt_key
+from introspect.injection.engine import Engine, key_of, prompt_key
 from introspect.models.tap import Visit
 from introspect.records import Response, Site, Trial
 
@@ -23,7 +23,7 @@ def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
     looped, encoded = engine.tap.looped, engine.prompts[prompt_key(trial)]
     ids = [*encoded.token_ids, *response.token_ids[:-1]]
     stop = len(ids) if encoded.span_stop is None else encoded.span_stop
-    weights = engine.prefix((prompt_key(trial), trial.n_loops)).weights([trial.injection])
+    weights = engine.prefix(key_of(trial)).weights([trial.injection])
     if weights is not None and encoded.span_stop is None:  # what goes on has the weight of the last span
         weights = torch.cat([weights, weights[:, -1:].expand(1, len(response.token_ids) - 1)], dim=1)
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from introspect.injection.prefix import Prefix
 from introspect.injection.readouts import Ends
 from introspect.models.rows import RowCache
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records import LAST, Site
 
 
 class Start:
@@ -32,7 +32,7 @@ class Start:
     ) -> None:
         self.tap, self.prefix, self.cache, self.site, self.n = tap, prefix, cache, site, len(trials)
         self.visits = injector.visits(trials, prefix.columns, weights=weights, measure=True)
-        self.ends = Ends(tap.looped, prefix.n_loops)
+        self.ends = Ends(tap.looped, prefix.n_loops, prefix.exit)
 
     def run(self) -> Tensor:
         """Run what the injection can change and give the logits after the prompt, `(trial, vocabulary)`."""
@@ -44,17 +44,29 @@ class Start:
         return self._behind(self.site, sites[known - 1 :])
 
     def readouts(self, logits: Tensor) -> list[Tensor]:
-        """Give the logits after every loop, `(trial, vocabulary)` each, the last being those that `run` gave."""
-        last = self.prefix.n_loops - 1
-        first = last if self.site is None else min(max(self.site.loop, 0), last)
-        clean = [each.expand(self.n, -1) for each in self.prefix.readouts[:first]]
-        return [*clean, *self.ends.logits(first, self.cache, self.prefix.positions, logits)]
+        """Give the logits after every loop, `(trial, vocabulary)` each, given those that `run` gave."""
+        clean = [each.expand(self.n, -1) for each in self.prefix.readouts[: self._first]]
+        if self.site is None:
+            return clean
+        return [*clean, *self.ends.logits(self._first, self.cache, self.prefix.positions, logits)]
+
+    def leaving(self) -> list[Tensor]:
+        """Give the rate `(trial,)` at which the exit gate leaves after every loop; empty without a gate."""
+        clean = [each.expand(self.n) for each in self.prefix.leaving[: self._first]]
+        return clean if self.site is None else [*clean, *self.ends.leaving(self._first)]
+
+    @property
+    def _first(self) -> int:
+        """The first loop whose end an injection can change; that behind the last one without any."""
+        if self.site is None:
+            return self.prefix.n_loops
+        return min(max(self.site.loop, 0), self.prefix.n_loops - (self.site.stage == "coda"))
 
     def _behind(self, site: Site, sites: Sequence[Site]) -> Tensor:
         """Go on behind the first site from what the prompt's states are there."""
         prefix, state = self.prefix, self.prefix.states[site].repeat(self.n, 1, 1)
         states = {**{each: h.expand(self.n, -1, -1) for each, h in prefix.states.items() if each < site}, site: state}
-        if not self.tap.looped.resumes:
+        if not (self.tap.looped.resumes and prefix.exit == LAST):  # the gate reads the loops before, too
             return self._whole()
         visits = self.ends.watching(self.visits, sites)
         visits.pop(site)(state)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 
+from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.chat import ChatFormat, chat_format, with_chat
 from introspect.models.rows import ATTENTION
-from introspect.records import CODA, PRELUDE, Site
+from introspect.records import CODA, LAST, PRELUDE, Site
 from introspect.sites import Stage
 
 TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
@@ -123,6 +124,16 @@ class LoopedModel(ABC):
     def prompt_arguments(self, prompt: Tensor) -> dict[str, Any]:  # noqa: ARG002 (most know no prompt)
         """Give the forward arguments that say which tokens are a prompt's, `(batch, position)`, without a cache."""
         return {}
+
+    def exit_arguments(self, exit_: str) -> dict[str, Any]:
+        """Give the forward arguments that read where `Sampling.exit` says; InputError where that cannot be."""
+        if exit_ == LAST:
+            return {}
+        raise InputError(f"exit {exit_!r}: model {self.name!r} has no exit gate; fewer loops are run with total loops")
+
+    def exit_rate(self, state: Tensor) -> Tensor | None:  # noqa: ARG002 (most have no gate)
+        """Give the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`, if any."""
+        return None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Give the text of tokens, without special ones."""

@@ -48,7 +48,8 @@ class OuroForCausalLM(LoopedCausalLM):
     """The looped language model.
 
     Its forward takes `exit_threshold` (0 to 1), which reads each token at the first loop at which the exit gate's
-    cumulative probability reaches it; None, the default whatever the config says, always reads the last loop.
+    cumulative probability reaches it; or `exit_loop`, which reads that loop. None, the default of both whatever the
+    config says, always reads the last loop.
     """
 
     config_class = OuroConfig
@@ -85,6 +86,7 @@ class OuroForCausalLM(LoopedCausalLM):
         n_loops: int,
         after: Site | None,
         exit_threshold: float | None = None,
+        exit_loop: int | None = None,
         **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack; the states are normed, and the head reads that of the loop at which a token leaves."""
@@ -95,7 +97,8 @@ class OuroForCausalLM(LoopedCausalLM):
                 h = layers[layer](h, shared, loop * len(layers) + layer)
             h = self.model.norm(h)
             states.append(h)
-        return states[-1] if exit_threshold is None else self._exit(states, exit_threshold), tuple(states)
+        final = states[-1] if exit_loop is None else states[exit_loop]
+        return final if exit_threshold is None else self._exit(states, exit_threshold), tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
         """Give the logits `(..., vocabulary)` of a normed state."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -11,7 +12,7 @@ from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro import OuroForCausalLM
 from introspect.models.ouro_config import OuroConfig
-from introspect.records import Site
+from introspect.records import LAST, Site
 
 
 class OuroLooped(LoopedModel):
@@ -48,6 +49,21 @@ class OuroLooped(LoopedModel):
         """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
+
+    def exit_arguments(self, exit_: str) -> dict[str, Any]:
+        """Give the forward arguments for `last`, `gate`, `gate:0.9` or the number of a loop."""
+        kind, _, threshold = exit_.partition(":")
+        if exit_ == LAST:
+            return {}
+        if kind != "gate":
+            return {"exit_loop": int(exit_)}
+        published = self.model.config.early_exit_threshold
+        return {"exit_threshold": float(threshold) if threshold else 1.0 if published is None else published}
+
+    def exit_rate(self, state: Tensor) -> Tensor:
+        """Give the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`."""
+        rate: Tensor = torch.sigmoid(self.model.model.early_exit_gate(self.model.model.norm(state)))[..., 0]
+        return rate
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
         """Give the forward arguments that go on behind a site."""
