@@ -128,6 +128,9 @@ class Grid:
             if strength < 0:
                 raise InputError(f"strength {strength} nats of KL divergence: must be 0 or more")
         check_sampling(self.sampling)
+        fewest = min(self.loops_run(), default=1)
+        if self.sampling.exit.isdecimal() and int(self.sampling.exit) >= fewest:
+            raise InputError(f"exit {self.sampling.exit}: some trials run {fewest} loops, 0 to {fewest - 1}")
 
 
 def check_counts(**counts: int | None) -> None:

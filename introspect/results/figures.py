@@ -27,6 +27,7 @@ from introspect.results.effects import (
     naming_by_loop,
     timing_by_loop,
 )
+from introspect.results.exits import exit_by_loop
 from introspect.results.files import write_figure
 from introspect.results.maps import detection_map, extract_map, identification_map, rate_map, readout_map
 from introspect.results.panels import (
@@ -53,6 +54,7 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "naming": ("naming", naming_by_loop),
     "timing": ("timing", timing_by_loop),
     "control_map": ("control", control_map),
+    "exit_by_loop": ("exits", exit_by_loop),
     "agreement": ("agreement", agreement_points),
     "capability": ("capability", capability_points),
 }
@@ -66,7 +68,7 @@ MEASURES_OF = {
     "dose_response": ("detected", "identified"),
 }
 """The measures of a figure, without which it is not drawn."""
-WHOLE = {"agreement", "capability"}
+WHOLE = {"agreement", "capability", "exit_by_loop"}
 """Figures that show all graders and settings at once."""
 SHOWN_TOGETHER = {"timing": ["grader"], "extract_map": ["extract_loop"], "loops_run": ["n_loops"]}
 """Factors that vary within a figure."""

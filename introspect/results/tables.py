@@ -12,6 +12,7 @@ import pandas as pd
 from introspect.errors import InputError, unknown
 from introspect.grading.picking import PLAIN
 from introspect.results.cosines import control_table
+from introspect.results.exits import exits_table
 from introspect.results.files import write_rows, write_table
 from introspect.results.inference import infer
 from introspect.results.narrow import narrow_trials
@@ -58,7 +59,8 @@ def summaries(store: Store) -> dict[str, pd.DataFrame]:
             part = make(alike, grader=grader)
             tables[name].append(part.assign(grader=grader) if len(names) > 1 else part)
     pooled = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    measured = {"control": control} if not (control := control_table(store)).empty else {}
+    found = {"control": control_table(store), "exits": exits_table(store, cells)}
+    measured = {name: table for name, table in found.items() if not table.empty}
     return {**pooled, "readouts": readouts_of(store, cells), **inferred, **measured}
 
 
