@@ -81,11 +81,13 @@ def test_the_gates_distribution_is_that_of_plain_hooks_and_adds_up_to_one(on: Be
     for trial, answer in zip(trials(on, "gate"), responses(on.engine.run(trials(on, "gate"))), strict=True):
         states: list[Tensor] = []
         prompt = on.prompts[trial.template_hash, ()]
-        start, stop = prompt.spans[0]
+        span = slice(*prompt.spans[0])
 
-        def visit(h: Tensor, site: Site, trial: Trial = trial, states: list[Tensor] = states) -> None:
+        def visit(
+            h: Tensor, site: Site, trial: Trial = trial, span: slice = span, states: list[Tensor] = states
+        ) -> None:
             if trial.injection is not None and site in trial.injection.sites:
-                h[0, start:stop] += trial.injection.strength * on.vectors.at(trial.concept, site).double()
+                h[0, span] += trial.injection.strength * on.vectors.at(trial.concept, site).double()
             if site.layer == on.looped.n_layers - 1:
                 states.append(on.looped.model.model.norm(h)[0, -1].clone())
 
