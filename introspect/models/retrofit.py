@@ -2,7 +2,7 @@
 
 Stages, adapter and noise are Huginn's; the blocks are those of Llama or OLMo-2, and the final norm is read once, behind
 the coda. With one loop and an adapter that only passes the prelude on, it is the pretrained model without the blocks
-that were left out.
+that were left out. Published as smcleish/Recurrent-Llama-3.2-train-recurrence-4 and others of Llama, TinyLlama, OLMo-2.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from introspect.models.about import About
 from introspect.models.parts import RMSNorm, Shared, at_least_float32, rotate
 from introspect.models.raven import Angles, RavenAttention, RavenForCausalLM, RavenMLP
 from introspect.models.raven_looped import RavenLooped
@@ -76,6 +77,12 @@ class RetrofitForCausalLM(RavenForCausalLM):
 class RetrofitLooped(RavenLooped):
     """Retrofitted recurrence, seen as Huginn is."""
 
+    about = About(
+        name="Retrofitted recurrence",
+        loops="the middle blocks of a pretrained model, which are fed the first blocks' output anew in each",
+        source="arXiv 2511.07384",
+        verified="plain reference on random weights; with one loop transformers' Llama and OLMo-2 on the same weights",
+    )
     model_class = RetrofitForCausalLM
 
     def described(self) -> dict[str, Any]:
