@@ -7,6 +7,7 @@ from introspect.errors import InputError
 from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro_looped import OuroLooped
+from introspect.models.parcae import ParcaeLooped
 from introspect.models.raven_looped import RavenLooped
 from introspect.models.retrofit import RetrofitLooped
 
@@ -15,6 +16,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "huginn_raven": RavenLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
     "retrofit": RetrofitLooped,
+    "parcae": ParcaeLooped,
 }
 
 
@@ -35,4 +37,6 @@ def _kind(settings: Mapping[str, Any]) -> str | None:
     kind: str | None = settings.get("model_type")
     if kind == "huginn_raven" and "max_position_embeddings" in settings:
         return "retrofit"
+    if kind is None and settings.get("_class_name") == "ParcaeConfig":
+        return "parcae"
     return kind
