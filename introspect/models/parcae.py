@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from introspect.models.about import About
-from introspect.models.looped import LoopedModel
 from introspect.models.parcae_blocks import DiagonalInjection, ParcaeBlock, ParcaeShared, every_other
 from introspect.models.parcae_config import ParcaeConfig
 from introspect.models.parts import RMSNorm, Shared, at_least_float32
-from introspect.models.raven_looped import RavenLooped
 from introspect.models.staged import StagedCausalLM, Stages, noise_at
+from introspect.models.staged_looped import StagedLooped
 from introspect.sites import Site
 
 
@@ -27,19 +26,13 @@ class ParcaeModel(nn.Module):
 
     def __init__(self, config: ParcaeConfig) -> None:
         super().__init__()
-        before, core, behind = (
-            config.n_layers_in_prelude,
-            config.n_layers_in_recurrent_block,
-            config.n_layers_in_coda,
-        )
+        before, core, behind = config.n_layers_in_prelude, config.n_layers_in_recurrent_block, config.n_layers_in_coda
         wide, looped = config.intermediate_size, config.recurrent_intermediation_embedding_dimension or 0
         passed = before + core * config.mean_recurrence
         self.wte = nn.Embedding(config.padded_vocab_size or 0, config.n_embd)
         self.prelude = nn.ModuleList([ParcaeBlock(config, i, i, wide) for i in range(before)])
         self.adapter = DiagonalInjection(config.n_embd)
-        self.core_block = nn.ModuleList(
-            [ParcaeBlock(config, i, i, looped) for i in range(before, before + core)],
-        )
+        self.core_block = nn.ModuleList([ParcaeBlock(config, i, i, looped) for i in range(before, before + core)])
         self.C = nn.Linear(config.n_embd, config.n_embd, bias=False)
         self.coda = nn.ModuleList([ParcaeBlock(config, before + core + i, passed + i, wide) for i in range(behind)])
         self.ln_f = RMSNorm(config.n_embd, config.norm_eps)
@@ -93,13 +86,20 @@ class ParcaeForCausalLM(StagedCausalLM):
         return angles.cos(), angles.sin()
 
     def run(
-        self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, **more: Any
+        self,
+        h: Tensor,
+        shared: Shared,
+        n_loops: int,
+        after: Site | None,
+        refeed: Tensor | None = None,
+        lens: int | None = None,
+        **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run prelude, loops and coda with the value embeddings of the tokens."""
         assert self.tokens is not None, "a state without the tokens it is of"
         assert self.tokens.shape == h.shape[:-1], f"{tuple(h.shape)}: not of the latest tokens {self.tokens.shape}"
         values = {number: embed(self.tokens) for number, embed in self.value_embeds.items()}
-        return super().run(h, ParcaeShared(**vars(shared), values=values), n_loops, after, **more)
+        return super().run(h, ParcaeShared(**vars(shared), values=values), n_loops, after, refeed, lens)
 
     def fed(self, h: Tensor) -> Tensor:
         """Norm the prelude's output."""
@@ -130,8 +130,8 @@ class ParcaeForCausalLM(StagedCausalLM):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-class ParcaeLooped(RavenLooped):
-    """The Parcae layout, seen as Huginn is; forwards always begin with the tokens, which every other block needs."""
+class ParcaeLooped(StagedLooped):
+    """The Parcae layout; forwards always begin with the tokens, which every other block needs."""
 
     about = About(
         name="Parcae",
@@ -144,7 +144,16 @@ class ParcaeLooped(RavenLooped):
         ),
     )
     model_class = ParcaeForCausalLM
-    resume_arguments = LoopedModel.resume_arguments
+
+    @staticmethod
+    def counts(config: ParcaeConfig) -> tuple[int, int]:
+        """Give the loops in the mean of training and the layers of the core, from a config alone."""
+        return config.mean_recurrence, config.n_layers_in_recurrent_block
+
+    @staticmethod
+    def outside(config: ParcaeConfig) -> tuple[int, int]:
+        """Give the blocks of prelude and coda, from a config alone."""
+        return config.n_layers_in_prelude, config.n_layers_in_coda
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
