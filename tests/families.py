@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tiny import tiny_model
 from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
+from tiny_parcae import tiny_parcae
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
 from tiny_retrofit import tiny_retrofit
@@ -41,4 +42,5 @@ FAMILIES = {
     "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
     "retrofit-llama": Family(tiny_retrofit),
     "retrofit-olmo": Family(lambda dtype: tiny_retrofit(dtype=dtype, norm_eps=1e-6)),
+    "parcae": Family(tiny_parcae),
 }

@@ -8,6 +8,7 @@ from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
 from introspect.models.hrm_text_looped import HrmLooped
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro_looped import OuroLooped
+from introspect.models.parcae import ParcaeLooped
 from introspect.models.raven_looped import RavenLooped
 from introspect.models.recursive_looped import RecursiveLooped
 from introspect.models.retrofit import RetrofitLooped
@@ -18,6 +19,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "recursive_llama": RecursiveLooped,
     "hrm_text": HrmLooped,
     "retrofit": RetrofitLooped,
+    "parcae": ParcaeLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 
@@ -39,4 +41,6 @@ def _kind(settings: Mapping[str, Any]) -> str | None:
     kind: str | None = settings.get("model_type")
     if kind == "huginn_raven" and "max_position_embeddings" in settings:
         return "retrofit"
+    if kind is None and settings.get("_class_name") == "ParcaeConfig":
+        return "parcae"
     return kind

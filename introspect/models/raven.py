@@ -7,16 +7,14 @@ mask is honoured, so that padded rows equal single ones, and the noise is keyed 
 its control begin alike, in any batch and behind any cache.
 """
 
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from introspect.models.looping import LoopedCausalLM
 from introspect.models.parts import Attention, RMSNorm, Shared, at_least_float32
 from introspect.models.raven_config import RavenConfig
-from introspect.sites import CODA, PRELUDE, Site
+from introspect.models.staged import StagedCausalLM, Stages, noise_at
 
 Angles = tuple[Tensor, Tensor]
 
@@ -92,12 +90,8 @@ class RavenModel(nn.Module):
         self.ln_f = RMSNorm(config.n_embd, config.norm_eps)
 
 
-class RavenForCausalLM(LoopedCausalLM):
-    """The recurrent-depth language model.
-
-    Its forward takes `refeed`, the prelude's output, with which to go on `after` a site of the core; and `lens`, a
-    loop whose state `inputs_embeds` is, to be read out through the coda as if it were the last of `n_loops`.
-    """
+class RavenForCausalLM(StagedCausalLM):
+    """The recurrent-depth language model."""
 
     config_class = RavenConfig
     config: RavenConfig
@@ -119,6 +113,11 @@ class RavenForCausalLM(LoopedCausalLM):
         """Give the loops in the mean of training."""
         return self.config.mean_recurrence
 
+    @property
+    def stages(self) -> Stages:
+        """Give the blocks of prelude, core and coda."""
+        return self.transformer.prelude, self.transformer.core_block, self.transformer.coda
+
     def get_input_embeddings(self) -> nn.Module:
         """Give the embedding of the tokens."""
         return self.transformer.wte
@@ -134,65 +133,27 @@ class RavenForCausalLM(LoopedCausalLM):
         angles = positions[:, None, :, None].to(exact) * self.config.rope_base ** (-steps / size)
         return angles.cos(), angles.sin()
 
-    def run(
-        self,
-        h: Tensor,
-        shared: Shared,
-        n_loops: int,
-        after: Site | None,
-        refeed: Tensor | None = None,
-        lens: int | None = None,
-        **_: Any,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run prelude, loops and coda; the states after each loop are as the core gave them."""
-        core, behind = self.transformer.core_block, len(self.transformer.prelude)
-        coda = behind + n_loops * len(core)
-        if lens is not None:
-            slot = coda if lens == n_loops - 1 else coda + (lens + 1) * len(self.transformer.coda)
-            return self._coda(h, shared, slot), ()
-        states: list[Tensor] = []
-        if after is None or after.loop == PRELUDE:
-            for layer in range(0 if after is None else after.layer + 1, behind):
-                h = self.transformer.prelude[layer](h, shared, layer)
-            refeed, h, after = h, self.initial(h, shared.positions), None
-        first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
-        for loop in range(first_loop, n_loops):
-            for layer in range(first_layer if loop == first_loop else 0, len(core)):
-                if layer == 0:
-                    assert refeed is not None, f"going on behind {after} needs what the prelude gave"
-                    h = self.transformer.adapter(torch.cat((h, refeed), dim=-1))
-                h = core[layer](h, shared, behind + loop * len(core) + layer)
-            states.append(h)
-        if after is not None and after.loop == CODA:
-            return self._coda(h, shared, coda, first=after.layer + 1), ()
-        return self._coda(h, shared, coda), tuple(states)
-
-    def initial(self, h: Tensor, positions: Tensor) -> Tensor:
-        """Give the state before the first loop, like `h`: noise cut off at three deviations, or zeros."""
+    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+        """Give the state before the first loop, like `refeed`: noise cut off at three deviations, or zeros."""
         if self.config.state_init == "zero":
-            return torch.zeros_like(h)
+            return torch.zeros_like(refeed)
         assert self.config.init_values is not None
-        rows = 1 << int(positions.max()).bit_length()
-        noise = _noise(self.config.state_seed, rows, self.config.n_embd)[positions.cpu()]
         size = self.config.init_values["std"] * self.config.embed_scale
-        return (noise * size).to(h.device, h.dtype).expand(h.shape)
+        noise = noise_at(positions, self.config.n_embd, self.config.state_seed) * size
+        return noise.to(refeed.device, refeed.dtype).expand(refeed.shape)
+
+    def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
+        """Give what the core's first block reads: the state and the prelude's output, through one matrix."""
+        return self.transformer.adapter(torch.cat((state, refeed), dim=-1))
+
+    def opened(self, h: Tensor) -> Tensor:
+        """Give what the coda's first block reads."""
+        return self.transformer.ln_f(h) if self.normed_before_coda else h
+
+    def closed(self, h: Tensor) -> Tensor:
+        """Give what the head reads."""
+        return self.transformer.ln_f(h)
 
     def head(self, state: Tensor) -> Tensor:
         """Give the logits `(..., vocabulary)` of what the coda gave."""
         return self.lm_head(state)
-
-    def _coda(self, h: Tensor, shared: Shared, slot: int, first: int = 0) -> Tensor:
-        """Run the coda, from one of its blocks on, and the norms around it."""
-        if first == 0 and self.normed_before_coda:
-            h = self.transformer.ln_f(h)
-        for layer in range(first, len(self.transformer.coda)):
-            h = self.transformer.coda[layer](h, shared, slot + layer)
-        return self.transformer.ln_f(h)
-
-
-@lru_cache(maxsize=4)
-def _noise(seed: int, rows: int, width: int) -> Tensor:
-    """Draw normal noise cut off at three deviations, `(rows, width)` in float64; more rows begin with the same ones."""
-    uniform = torch.rand(rows, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    low, high = torch.special.ndtr(torch.tensor([-3.0, 3.0], dtype=torch.float64))
-    return torch.special.ndtri(low + (high - low) * uniform)

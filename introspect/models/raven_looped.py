@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from introspect.models.about import About
-from introspect.models.looped import LoopedModel
 from introspect.models.raven import RavenForCausalLM
 from introspect.models.raven_config import RavenConfig
+from introspect.models.staged_looped import StagedLooped
 from introspect.records import PRELUDE, Site
 
 
-class RavenLooped(LoopedModel):
-    """The Huginn layout; the cache holds, behind the slots of the sites, what the coda saw in earlier read-outs."""
+class RavenLooped(StagedLooped):
+    """The Huginn layout."""
 
     about = About(
         name="Huginn (Raven)",
@@ -26,13 +25,6 @@ class RavenLooped(LoopedModel):
     )
     model_class = RavenForCausalLM
 
-    def __init__(self, name: str, model: RavenForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-        super().__init__(name, model, tokenizer)
-        self.n_loops, self.n_layers = self.counts(model.config)
-        self.d_model = model.config.n_embd
-        parts = (model.transformer.prelude, model.transformer.core_block, model.transformer.coda)
-        self.prelude, self.blocks, self.coda = (tuple(part) for part in parts)
-
     @staticmethod
     def counts(config: RavenConfig) -> tuple[int, int]:
         """Give the loops in the mean of training and the layers of the core, from a config alone."""
@@ -43,29 +35,11 @@ class RavenLooped(LoopedModel):
         """Give the blocks of prelude and coda, from a config alone."""
         return config.n_layers_in_prelude, config.n_layers_in_coda
 
-    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops."""
-        return {"n_loops": n_loops}
-
-    def readout(self, state: Tensor, **behind: Any) -> Tensor:
-        """Give the logits `(batch, position, vocabulary)` of a loop's end, through coda, norm and head."""
-        loop, n_loops = behind.pop("loop", 0), behind.pop("n_loops", 1)
-        cached = behind.get("past_key_values") is not None
-        output = self.model(inputs_embeds=state, lens=loop, n_loops=n_loops, use_cache=cached, **behind)
-        logits: Tensor = output.logits
-        return logits
-
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
         """Give the forward arguments that go on behind a site; the core also needs what the prelude gave."""
         last = Site(PRELUDE, len(self.prelude) - 1)
         refeed = {"refeed": states[last]} if site.stage == "core" else {}
         return {"inputs_embeds": states[site], "after": site, **refeed}
-
-    def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site and those for read-outs, its heads, and their size."""
-        config = self.model.config
-        slots = len(self.sites(n_loops)) + (n_loops - 1) * len(self.coda)
-        return slots, config.num_key_value_heads, config.head_dim
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
