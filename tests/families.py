@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tiny import tiny_model
 from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
+from tiny_nanochat import tiny_nanochat
 from tiny_parcae import tiny_parcae
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
@@ -43,4 +44,6 @@ FAMILIES = {
     "retrofit-llama": Family(tiny_retrofit),
     "retrofit-olmo": Family(lambda dtype: tiny_retrofit(dtype=dtype, norm_eps=1e-6)),
     "parcae": Family(tiny_parcae),
+    "nanochat": Family(tiny_nanochat),
+    "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }

@@ -7,6 +7,7 @@ from introspect.errors import InputError
 from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
 from introspect.models.hrm_text_looped import HrmLooped
 from introspect.models.looped import LoopedModel
+from introspect.models.nanochat import NanochatLooped
 from introspect.models.ouro_looped import OuroLooped
 from introspect.models.parcae import ParcaeLooped
 from introspect.models.raven_looped import RavenLooped
@@ -20,6 +21,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "hrm_text": HrmLooped,
     "retrofit": RetrofitLooped,
     "parcae": ParcaeLooped,
+    "looped_nanochat": NanochatLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 
