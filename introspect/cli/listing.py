@@ -31,10 +31,12 @@ def models(
     print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()])
     OUT.print("")
     kinds = {kind: family.about for kind, family in FAMILIES.items() if kind not in FEED_FORWARD}
-    rows = [(kind, a.name, a.loops, ", ".join(a.checkpoints) or "none known", a.verified) for kind, a in kinds.items()]
     baseline = FAMILIES[FEED_FORWARD[0]].about
-    rows.append(("see below", baseline.name, baseline.loops, "any of these types", baseline.verified))
-    print_rows(("model_type", "family", "a loop is", "checkpoints", "verified"), rows)
+    rows = [(kind, a.name, a.loops, a.verified) for kind, a in {**kinds, "see below": baseline}.items()]
+    print_rows(("model_type", "family", "a loop is", "verified against"), rows)
+    OUT.print("")
+    known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]
+    print_rows(("checkpoint", "family", "licence"), known)
     OUT.print(f"\nfeed-forward types: {', '.join(FEED_FORWARD)}")
 
 
