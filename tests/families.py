@@ -34,7 +34,10 @@ FAMILIES = {
     "recursive-middle": Family(lambda dtype: tiny_recursive(dtype=dtype, sharing="middle_sequence")),
     "relaxed": Family(lambda dtype: tiny_recursive(dtype=dtype, lora_rank=2), loops=(1, 2, 3, 3)),
     "mor-token": Family(lambda dtype: tiny_recursive(dtype=dtype, routing="token"), loops=(1, 2, 3, 3), routed=True),
-    "mor-expert": Family(lambda dtype: tiny_recursive(dtype=dtype, routing="expert"), loops=(1, 2, 3, 3), routed=True),
+    # with this seed the last token of a prompt, whose states give the vectors, is run in every loop
+    "mor-expert": Family(
+        lambda dtype: tiny_recursive(dtype=dtype, routing="expert", seed=1), loops=(1, 2, 3, 3), routed=True
+    ),
     "hrm": Family(tiny_hrm_text, loops=(4, 8, 8, 12)),
     **{
         each: Family(lambda dtype, each=each: tiny_feedforward(each, dtype=dtype), loops=(1,))
