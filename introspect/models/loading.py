@@ -25,6 +25,10 @@ from introspect.models.shipped import PREFIX, organism_folder
 from introspect.sites import Stage
 
 
+ALIGNMENT = 64
+"""Bytes to which torch aligns what it allocates."""
+
+
 @dataclass(frozen=True)
 class Outline:
     """What is known of a model before its weights are loaded."""
@@ -56,7 +60,9 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
         model = _weights(family, name, source, version, number_format)
     _correct_ids(model, tokenizer)
     _check_tensors(model, family.computed_buffers(model), name)
-    return family(name, model.to(where).eval(), tokenizer)
+    model = model.to(where).eval()
+    _align(model)
+    return family(name, model, tokenizer)
 
 
 def peek(name: str, *, revision: str | None = None) -> Outline:
@@ -155,6 +161,13 @@ def _check_tensors(model: torch.nn.Module, computed: Mapping[str, Tensor], name:
     assert not unsaved.keys() - computed.keys(), f"the family must compute {sorted(unsaved.keys() - computed.keys())}"
     for buffer, tensor in unsaved.items():
         assert torch.equal(tensor, computed[buffer].to(tensor)), f"buffer {buffer} is not what the config says"
+
+
+def _align(model: torch.nn.Module) -> None:
+    """Move weights that lie askew in a mapped file: sums over them are taken in another order, and round otherwise."""
+    for weight in model.parameters():
+        if weight.data_ptr() % ALIGNMENT:
+            weight.data = weight.data.clone()
 
 
 def _first_line(error: Exception) -> str:
