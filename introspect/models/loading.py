@@ -24,7 +24,6 @@ from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
 from introspect.sites import Stage
 
-
 ALIGNMENT = 64
 """Bytes to which torch aligns what it allocates."""
 
