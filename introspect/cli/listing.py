@@ -9,7 +9,6 @@ ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
     "blind": "was never trained on injections and says no",
-    "huginn": "as aware, in the Huginn layout: prelude, core with input re-feed, coda",
 }
 
 
