@@ -25,6 +25,8 @@ Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
 EXIT = "exit"
 """Name of what is measured of the exit gate behind the prompt: the probability to leave after a loop."""
+ROUTED = "routed"
+"""Name of what is measured where tokens are routed: the share of the span's tokens that a loop has run."""
 REFILL = 4
 """Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
 
@@ -51,7 +53,7 @@ class Pool:
         """What is added to the rows as they stand; None when they have changed."""
         self.tokens: list[list[int]] = [[] for _ in trials]
         self.readouts: list[list[Readout]] = [[] for _ in trials]
-        self.exits: list[list[Measure]] = [[] for _ in trials]
+        self.measures: list[list[Measure]] = [[] for _ in trials]
         self.broken: set[int] = set()
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
@@ -85,6 +87,7 @@ class Pool:
             logits.append(start.run())
             self._read(members, start.readouts(logits[-1]))
             self._leave_at(members, start.leaving())
+            self._measure(ROUTED, members, self.prefix.run_share(start.routed))
             self.rows += members
         self.visits = None
         self._write(first, torch.cat(logits))
@@ -98,14 +101,18 @@ class Pool:
 
     def _leave_at(self, trials: list[int], rates: Sequence[Tensor]) -> None:
         """Take down the probability with which the exit gate leaves after each loop; the last takes the rest."""
-        if not rates:
-            return
         staying = torch.ones(len(trials), dtype=torch.float64)
+        leaving = []
         for loop, rate in enumerate(rates):
-            leaving = staying if loop == len(rates) - 1 else staying * rate.double().cpu()
-            staying = staying - leaving
-            for trial, value in zip(trials, leaving.tolist(), strict=True):
-                self.exits[trial].append(Measure(EXIT, loop, 0, value))
+            leaving.append(staying if loop == len(rates) - 1 else staying * rate.double().cpu())
+            staying = staying - leaving[-1]
+        self._measure(EXIT, trials, leaving)
+
+    def _measure(self, name: str, trials: list[int], of_loops: Sequence[Tensor]) -> None:
+        """Take down one number a loop, `(trial,)` each."""
+        for loop, values in enumerate(of_loops):
+            for trial, value in zip(trials, values.tolist(), strict=True):
+                self.measures[trial].append(Measure(name, loop, 0, value))
 
     def _write(self, first: int, logits: Tensor) -> None:
         """Draw a token for each row from `first` on, and let those leave that are finished."""
@@ -180,5 +187,5 @@ class Pool:
         ended = tokens[-1] in self.tap.looped.end_of_turn
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
         text, readouts = self.tap.looped.decode(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
-        exits = tuple(self.exits[index])
-        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual, exits)
+        measures = tuple(self.measures[index])
+        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual, measures)

@@ -39,6 +39,8 @@ class Prefix:
     """Of which loop tokens are drawn."""
     exit_arguments: dict[str, Any] = field(default_factory=dict)
     """The forward arguments that make it so."""
+    routed: Tensor | None = None
+    """Which tokens of the rest each loop has run, `(n_loops, 1, position)`; None where every loop runs all."""
 
     @property
     def positions(self) -> Tensor:
@@ -82,6 +84,14 @@ class Prefix:
         inside = self.inside()
         return {site: residual_norms(h[0, inside]).mean().item() for site, h in self.states.items()}
 
+    def run_share(self, routed: Tensor | None) -> list[Tensor]:
+        """Give the share `(row,)` of the span's tokens that each loop has run; empty where all are, or there are none.
+
+        `routed` is like that of the prefix, with more rows.
+        """
+        inside = self.inside()
+        return [] if routed is None or not inside else list(routed[:, :, inside].double().mean(-1))
+
     def inside(self) -> list[int]:
         """List the positions of the rest that are in a span."""
         spans = [(start, len(self.encoded.token_ids) if stop is None else stop) for start, stop in self.encoded.spans]
@@ -100,9 +110,10 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int, exit_: str = LAST) -> Pref
     sites = tap.looped.sites(n_loops)
     visits = ends.watching({site: partial(_keep, states, site) for site in sites}, sites)
     arguments = inputs(tap, [list(rest)], [split], clean) | exit_arguments
-    final = tap.run(visits, n_loops=n_loops, **arguments).logits[:, -1]
-    readouts = ends.logits(0, clean, arguments["position_ids"], final)
-    return Prefix(encoded, n_loops, split, clean, states, final, readouts, ends.leaving(0), exit_, exit_arguments)
+    output = tap.run(visits, n_loops=n_loops, **arguments)
+    final, routed = output.logits[:, -1], getattr(output, "routed", None)
+    said = ends.logits(0, clean, arguments["position_ids"], final), ends.leaving(0)
+    return Prefix(encoded, n_loops, split, clean, states, final, *said, exit_, exit_arguments, routed)
 
 
 def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Start:
         self.tap, self.prefix, self.cache, self.site, self.n = tap, prefix, cache, site, len(trials)
         self.visits = injector.visits(trials, prefix.columns, weights=weights, measure=True)
         self.ends = Ends(tap.looped, prefix.n_loops, prefix.exit)
+        self.routed = None if prefix.routed is None else prefix.routed.expand(-1, self.n, -1)
+        """Which tokens of the rest each loop has run, `(n_loops, trial, position)`; None where every loop runs all."""
 
     def run(self) -> Tensor:
         """Run what the injection can change and give the logits after the prompt, `(trial, vocabulary)`."""
@@ -80,5 +82,7 @@ class Start:
         visits = self.ends.watching(self.visits, self.tap.looped.sites(prefix.n_loops))
         tokens = torch.tensor([prefix.encoded.token_ids[prefix.split :]], device=self.tap.looped.device)
         arguments = prefix.arguments(self.cache) | {"input_ids": tokens.expand(self.n, -1)}
-        logits: Tensor = self.tap.run(visits, n_loops=prefix.n_loops, **arguments).logits[:, -1]
+        output = self.tap.run(visits, n_loops=prefix.n_loops, **arguments)
+        self.routed = getattr(output, "routed", None)
+        logits: Tensor = output.logits[:, -1]
         return logits

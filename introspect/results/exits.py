@@ -7,6 +7,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
+from introspect.results.measured import over_concepts
 from introspect.results.panels import (
     ARM_LABELS,
     COLOURS,
@@ -19,8 +20,6 @@ from introspect.results.panels import (
     points,
     span_of,
 )
-from introspect.results.rates import LOOP_CELL, varying, with_loops
-from introspect.results.statistics import mean_interval
 from introspect.results.store import Store
 
 EXPECTED = """SELECT cell, concept, avg(expected) FROM (
@@ -34,19 +33,8 @@ def exits_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
 
     The mean, with a t interval, is over n concepts, the layers of a concept first. Empty where no gate was read.
     """
-    found = pd.DataFrame(store.select(EXPECTED), columns=["cell", "concept", "expected"])
-    if found.empty:
-        return pd.DataFrame()
-    table = with_loops(cells)
-    keys = ["question", *LOOP_CELL]
-    keys += [name for name in varying(table, LOOP_CELL) if name not in keys]
-    joined = found.join(table[keys], on="cell")
-    means = joined.groupby([*keys, "concept"], dropna=False)["expected"].mean().reset_index()
-    rows = []
-    for place, part in means.groupby(keys, dropna=False)["expected"]:
-        mean, low, high = mean_interval(part.to_numpy(dtype=float))
-        rows.append({**dict(zip(keys, place, strict=True)), "n": len(part), "mean": mean, "low": low, "high": high})
-    return pd.DataFrame(rows).astype({key: table[key].dtype for key in keys})
+    found = pd.DataFrame(store.select(EXPECTED), columns=["cell", "concept", "value"])
+    return pd.DataFrame() if found.empty else over_concepts(found, cells)
 
 
 @matplotlib.rc_context(STYLE)

@@ -15,6 +15,7 @@ from introspect.results.cosines import control_table
 from introspect.results.exits import exits_table
 from introspect.results.files import write_rows, write_table
 from introspect.results.inference import infer
+from introspect.results.measured import routed_table
 from introspect.results.narrow import narrow_trials
 from introspect.results.queries import VERDICTS
 from introspect.results.rates import graders, loops_table, rates
@@ -59,7 +60,7 @@ def summaries(store: Store) -> dict[str, pd.DataFrame]:
             part = make(alike, grader=grader)
             tables[name].append(part.assign(grader=grader) if len(names) > 1 else part)
     pooled = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    found = {"control": control_table(store), "exits": exits_table(store, cells)}
+    found = {"control": control_table(store), "exits": exits_table(store, cells), "routed": routed_table(store, cells)}
     measured = {name: table for name, table in found.items() if not table.empty}
     return {**pooled, "readouts": readouts_of(store, cells), **inferred, **measured}
 
