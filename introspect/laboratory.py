@@ -76,8 +76,8 @@ class Laboratory:
         return make() if folder is None else cached(folder, self.vectors_manifest, make)
 
     def grid(self, vectors: ConceptVectors) -> Grid:
-        """Cross everything with everything."""
-        return Grid(
+        """Cross everything with everything; InputError for a number of loops that the model cannot run."""
+        grid = Grid(
             model=self.options.model,
             weights_hash=self.tap.looped.weights_hash,
             dtype=self.dtype,
@@ -102,6 +102,9 @@ class Laboratory:
             seed=self.options.seed,
             sampling=self.options.sampling,
         )
+        for n_loops in grid.loops_run():
+            self.tap.looped.forward_arguments(n_loops)
+        return grid
 
     def engine(self, vectors: ConceptVectors) -> Engine:
         """Make what runs the trials."""
@@ -130,7 +133,10 @@ def open_laboratory(options: Options) -> Laboratory:
     """Load the model, after checking without its weights what can be checked without them, the run's folder last."""
     dtype = dtype_named(options.dtype, device_named(options.device))
     outline = peek(options.model, revision=options.revision)
-    n_loops = max(options.totals(outline.n_loops))
+    totals = options.totals(outline.n_loops)
+    for total in totals:
+        outline.check_loops(total)
+    n_loops = max(totals)
     options.sites(n_loops, outline.layers)
     options.extract_loops(n_loops)
     contrast = options.chosen_contrast()
@@ -139,6 +145,7 @@ def open_laboratory(options: Options) -> Laboratory:
     AnswerTokens(outline.tokenizer)
     Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
+    looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
 
 

@@ -51,3 +51,41 @@ def test_loops_of_a_model_without_them_are_refused(tmp_path: Path) -> None:
     code, said = sweep(tmp_path, "--total-loops", "2")
     assert (code, said.count("\n")) == (2, 1)
     assert "is a feed-forward model: it runs its blocks once" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("hrm", ["--total-loops", "5"], "it must be a multiple of 4"),
+        ("mor-token", ["--total-loops", "9"], "loops beyond the 3 learned have no routers"),
+        ("relaxed", ["--total-loops", "4"], "loops beyond the 3 learned have no LoRA weights"),
+    ],
+)
+def test_loops_that_cannot_be_run_are_refused_before_anything_is_loaded(
+    name: str, options: list[str], words: str, tmp_path: Path
+) -> None:
+    looped = FAMILIES[name].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"nothing that could be loaded")
+    code, said = sweep(tmp_path, *options)
+    assert (code, said.count("\n")) == (2, 1)
+    assert words in said
+
+
+def test_loops_that_follow_an_injection_are_refused_where_they_end_inside_a_cycle(tmp_path: Path) -> None:
+    looped = FAMILIES["hrm"].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    code, said = sweep(tmp_path, "--remaining-loops", "1")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "must be a multiple of" in said
+
+
+def test_an_exit_gate_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    looped = FAMILIES["raven"].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    code, said = sweep(tmp_path, "--exit", "gate")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "gate" in said

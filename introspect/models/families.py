@@ -31,8 +31,9 @@ def family_of(settings: Mapping[str, Any], *, name: str) -> type[LoopedModel]:
     model_type = _kind(settings)
     if model_type not in FAMILIES:
         known = ", ".join(family for family in FAMILIES if family not in FEED_FORWARD)
+        code = ", and the checkpoint's own code is never run" if "auto_map" in settings else ""
         raise InputError(
-            f"model {name!r} is of type {model_type!r}, which is no known family; looped ones are {known}, and "
+            f"model {name!r} is of type {model_type!r}, which is no known family{code}; looped ones are {known}, and "
             f"`introspect models` lists {len(FEED_FORWARD)} without loops"
         )
     return FAMILIES[model_type]

@@ -112,10 +112,16 @@ class FeedForwardLooped(LoopedModel):
         """Give the one loop and the layers, from a config alone."""
         return 1, config.num_hidden_layers
 
-    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give no arguments at all; InputError for any number of loops but one."""
+    @staticmethod
+    def check_loops(config: Any, n_loops: int) -> None:
+        """Raise InputError for any number of loops but one."""
         if n_loops != 1:
-            raise InputError(f"loops run: {n_loops}; {self.name!r} is a feed-forward model: it runs its blocks once")
+            kind = config.model_type
+            raise InputError(f"loops run: {n_loops}; {kind} is a feed-forward model: it runs its blocks once")
+
+    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
+        """Give no arguments at all; InputError as above."""
+        self.check_loops(self.model.config, n_loops)
         return {}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:

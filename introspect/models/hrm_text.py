@@ -125,7 +125,7 @@ class HrmForCausalLM(LoopedCausalLM):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the passes; the states are normed, and the head reads that of the last one, a high pass."""
         assert after is None, "the high state of the tokens is in no block's output, so nothing goes on behind one"
-        self.check_passes(n_loops)
+        check_passes(self.config, n_loops)
         if token_type_ids is not None and self.config.prefix_lm:
             shared = _both_ways(shared, token_type_ids)
         high, low = h, self.model.z_L_init.to(h.dtype).expand_as(h)
@@ -149,14 +149,15 @@ class HrmForCausalLM(LoopedCausalLM):
         turn = number % (self.config.L_cycles + 1)
         return self.model.H_module if turn == self.config.L_cycles else self.model.L_module
 
-    def check_passes(self, n_loops: int) -> None:
-        """Raise InputError for a number of passes that does not end in a high one."""
-        cycle = self.config.L_cycles + 1
-        if n_loops < 1 or n_loops % cycle:
-            raise InputError(
-                f"loops run: {n_loops}; a loop is a pass through one stack, and {cycle} passes are one cycle: "
-                f"{cycle - 1} low (L_cycles) and a high one, so it must be a multiple of {cycle}"
-            )
+
+def check_passes(config: HrmTextConfig, n_loops: int) -> None:
+    """Raise InputError for a number of passes that does not end in a high one."""
+    cycle = config.L_cycles + 1
+    if n_loops < 1 or n_loops % cycle:
+        raise InputError(
+            f"loops run: {n_loops}; a loop is a pass through one stack, and {cycle} passes are one cycle: "
+            f"{cycle - 1} low (L_cycles) and a high one, so it must be a multiple of {cycle}"
+        )
 
 
 def check(config: HrmTextConfig) -> None:

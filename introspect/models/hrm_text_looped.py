@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.hrm_text import HrmTextConfig
 
 from introspect.models.about import About
-from introspect.models.hrm_text import HrmForCausalLM, check
+from introspect.models.hrm_text import HrmForCausalLM, check, check_passes
 from introspect.models.looped import LoopedModel
 from introspect.models.parts import rms_normed
 from introspect.records import Site
@@ -69,10 +69,10 @@ class HrmLooped(LoopedModel):
         call = cycle if turn == low else cycle * low + turn
         return self.model.stack(site.loop).layers[site.layer], call
 
-    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run so many passes; InputError where they do not end in a high one."""
-        self.model.check_passes(n_loops)
-        return {"n_loops": n_loops}
+    @staticmethod
+    def check_loops(config: HrmTextConfig, n_loops: int) -> None:
+        """Raise InputError for a number of passes that does not end in a high one."""
+        check_passes(config, n_loops)
 
     @property
     def both_ways(self) -> bool:

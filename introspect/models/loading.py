@@ -37,6 +37,8 @@ class Outline:
     layers: dict[Stage, int]
     """Layers in each stage."""
     tokenizer: PreTrainedTokenizerFast
+    check_loops: Callable[[int], None]
+    """Raises InputError for a number of loops that cannot be run."""
 
 
 def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision: str | None = None) -> LoopedModel:
@@ -73,7 +75,7 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
         config = family.config_of(settings)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
-        return Outline(n_loops, layers, _tokenizer(name, source, version))
+        return Outline(n_loops, layers, _tokenizer(name, source, version), partial(family.check_loops, config))
 
 
 def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:

@@ -82,9 +82,16 @@ class LoopedModel(ABC):
         """Give the blocks before and behind the loops, from a config alone."""
         return 0, 0
 
-    @abstractmethod
+    @staticmethod
+    def check_loops(config: Any, n_loops: int) -> None:  # noqa: ARG004 (most run any number)
+        """Raise InputError for a number of loops that cannot be run, from a config alone."""
+        if n_loops < 1:
+            raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
+
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops with early exit switched off."""
+        """Give the forward arguments that run `n_loops` loops with early exit switched off; InputError as above."""
+        self.check_loops(self.model.config, n_loops)
+        return {"n_loops": n_loops}
 
     @abstractmethod
     def readout(self, state: Tensor, **behind: Any) -> Tensor:

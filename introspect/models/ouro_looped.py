@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.ouro import OuroForCausalLM
@@ -41,9 +40,7 @@ class OuroLooped(LoopedModel):
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
         """Give the forward arguments that run `n_loops` loops with early exit switched off."""
-        if n_loops < 1:
-            raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
-        return {"n_loops": n_loops, "exit_threshold": None}
+        return {**super().forward_arguments(n_loops), "exit_threshold": None}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
         """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""

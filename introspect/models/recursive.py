@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from introspect.errors import InputError
 from introspect.models.looping import LoopedCausalLM, LoopedOutput
 from introspect.models.parts import RMSNorm, Shared, rotary_angles
 from introspect.models.recursive_blocks import LowRank, Pass, RecursiveBlock, Routing
@@ -90,7 +89,7 @@ class RecursiveForCausalLM(LoopedCausalLM):
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, routed: list[Tensor] | None = None, **_: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the blocks; the states are those after each loop, where it has run a token."""
-        self.check_loops(n_loops)
+        self.config.check_loops(n_loops)
         model, config, states = self.model, self.config, list[Tensor]()
         routing = None if config.routing == "none" else Routing(config, model.routers)
         assert routing is None or after is None, "routed tokens cannot go on behind a site"
@@ -145,13 +144,6 @@ class RecursiveForCausalLM(LoopedCausalLM):
         if self.config.sharing.endswith("cycle"):
             return site.layer, site.loop
         return divmod(site.loop * depth + site.layer, n_loops)
-
-    def check_loops(self, n_loops: int) -> None:
-        """Raise InputError for loops that nothing was learned for."""
-        config = self.config
-        what = "routers" if config.routing != "none" else "LoRA weights" if config.lora_rank else None
-        if what is not None and n_loops > config.num_recursion:
-            raise InputError(f"n_loops {n_loops}: loops beyond the {config.num_recursion} learned have no {what}")
 
 
 def _added(config: RecursiveConfig, block: nn.Module) -> nn.ModuleDict:

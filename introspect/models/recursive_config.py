@@ -80,6 +80,12 @@ class RecursiveConfig(PreTrainedConfig):
         """Give the number of tied blocks."""
         return (self.num_hidden_layers - 2 * self.n_outside) // self.num_recursion
 
+    def check_loops(self, n_loops: int) -> None:
+        """Raise InputError for loops that nothing was learned for."""
+        what = "routers" if self.routing != "none" else "LoRA weights" if self.lora_rank else None
+        if what is not None and n_loops > self.num_recursion:
+            raise InputError(f"n_loops {n_loops}: loops beyond the {self.num_recursion} learned have no {what}")
+
     def _check_depth(self) -> None:
         if self.sharing not in SHARING:
             raise unknown("sharing", self.sharing, SHARING)

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.looped import LoopedModel
 from introspect.models.parts import Shared, positions_of
@@ -59,12 +58,11 @@ class RecursiveLooped(LoopedModel):
             block = self.blocks[tied]
         return block, call
 
-    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops; InputError where nothing was learned for so many."""
-        if n_loops < 1:
-            raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
-        self.model.check_loops(n_loops)
-        return {"n_loops": n_loops}
+    @staticmethod
+    def check_loops(config: RecursiveConfig, n_loops: int) -> None:
+        """Raise InputError for a number of loops that nothing was learned for."""
+        LoopedModel.check_loops(config, n_loops)
+        config.check_loops(n_loops)
 
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
         """Give the logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed."""

@@ -18,10 +18,6 @@ class StagedLooped(LoopedModel):
         self.d_model = model.config.n_embd
         self.prelude, self.blocks, self.coda = (tuple(stage) for stage in model.stages)
 
-    def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops."""
-        return {"n_loops": n_loops}
-
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
         """Give the logits `(batch, position, vocabulary)` of a loop's end, through coda, norm and head."""
         loop, n_loops = behind.pop("loop", 0), behind.pop("n_loops", 1)
