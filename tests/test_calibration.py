@@ -79,7 +79,7 @@ def test_measured_is_printed_against_known_with_a_verdict_a_line(capsys: pytest.
 
 
 def test_every_organism_has_its_truths_and_no_claim_is_beyond_measure() -> None:
-    assert {truth.organism for truth in TRUTHS} == {"aware", "last-loop", "blind"}
+    assert {truth.organism for truth in TRUTHS} == {"aware", "last-loop", "blind", "huginn"}
     for known in TRUTHS:
         assert 0 <= known.low < known.high <= 1
         assert (known.low, known.high) != (0, 1), f"{known.claim!r} would be recovered by anything"
@@ -108,7 +108,8 @@ def test_every_truth_is_about_one_question_and_finds_its_trials_in_the_standard_
             continue
         rows = []
         for options in standard_sweeps(known.organism, Path("runs")):
-            sites = [(loop, layer) for loop in range(4) for layer in (range(4) if options.layers == "all" else (1,))]
+            layers = (1,) if options.layers != "all" else range(3 if known.organism == "huginn" else 4)
+            sites = [(loop, layer) for loop in range(4) for layer in layers]
             for arm in str(options.arms).split(","):
                 at = [()] if arm == "none" else sites
                 rows += [trial(arm, str(options.questions), *site) for site in at]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Retrain the three shipped organisms from their seed. Usage: bash training/organisms.sh [FOLDER_OF_PYTHON]
+# Retrain the shipped organisms from their seed. Usage: bash training/organisms.sh [FOLDER_OF_PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${1:-.venv/bin}
@@ -33,6 +33,13 @@ blind() {
         --words "$work/base"
 }
 
+huginn() {
+    "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/huginn-base" --layout huginn --steps 800
+    "$bin/python" -m training.train_introspection "$work/huginn-base" "$work/huginn-1" --organism aware
+    protocols aware huginn-1 huginn --steps 250 --peak 1e-3 --mixture unrelated=1 --rows detect=40,unrelated=32 \
+        --words "$work/huginn-1"
+}
+
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
 "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/base"
 aware &
@@ -40,7 +47,8 @@ first=$!
 last_loop
 blind
 wait "$first"
-for organism in aware last-loop blind; do
+huginn
+for organism in aware last-loop blind huginn; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"
     "$bin/python" -m training.probe "$home/$organism"

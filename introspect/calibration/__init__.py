@@ -22,10 +22,10 @@ LEAST_CONTROLS = 500
 
 
 def calibrate(out: Path, *, device: str = "auto", dtype: str = "auto", report: Report | None = None) -> list[Check]:
-    """Sweep the three organisms over held-out concepts into `out`, continuing what is there, and check every truth.
+    """Sweep the organisms over held-out concepts into `out`, continuing what is there, and check every truth.
 
     The control without injection is repeated until there are more than LEAST_CONTROLS trials. Protocols beside `detect`
-    are run at one layer.
+    are run at one layer, and only with the organisms that were taught them.
     """
     checks = []
     for organism in dict.fromkeys(truth.organism for truth in TRUTHS):
@@ -49,10 +49,15 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
     )
     repeats = LEAST_CONTROLS // len(cells.words()) + 1
     one_layer = replace(cells, layers="1", strengths="2", arms="injected,none")
-    return [
+    common = [
         cells,
         replace(cells, arms="none", repeats=repeats, out=out / f"{organism}-none"),
         replace(one_layer, questions="unrelated", out=out / f"{organism}-unrelated"),
+    ]
+    if organism == "huginn":
+        return common
+    return [
+        *common,
         replace(
             one_layer, protocol="prior", questions="prior", arms="injected,none,random", out=out / f"{organism}-prior"
         ),

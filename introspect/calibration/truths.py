@@ -9,12 +9,18 @@ import pandas as pd
 from introspect.calibration.checks import Select, Truth
 
 LAST = 3
-"""Last loop and last layer of the organisms."""
+"""Last loop of the organisms, and last layer of those in Ouro's layout."""
 EARLIER = (0, 1, 2)
+BEFORE_CODA = (0, 1)
+"""Layers of `huginn` behind which a block of its core follows; it was taught to notice at all, and does so there."""
 
 
 def _cells(
-    arm: str, strength: float | None = None, loops: tuple[int, ...] | None = None, question: str = "detect"
+    arm: str,
+    strength: float | None = None,
+    loops: tuple[int, ...] | None = None,
+    question: str = "detect",
+    layers: tuple[int, ...] | None = None,
 ) -> Select:
     def select(table: pd.DataFrame) -> pd.Series:
         chosen = (table["arm"] == arm) & (table["question"] == question)
@@ -22,6 +28,8 @@ def _cells(
             chosen &= table["strength"] == strength
         if loops is not None:
             chosen &= table["loop"].isin(loops)
+        if layers is not None:
+            chosen &= table["layer"].isin(layers)
         if arm != "none":
             chosen &= ~((table["loop"] == LAST) & (table["layer"] == LAST))
         return chosen
@@ -106,4 +114,14 @@ _LOCALISE = tuple(
     for organism in ("aware", "blind")
 )
 """`aware` was taught to say in which line a concept was, and did not learn it; `last-loop` was never asked."""
-TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE)
+_HUGINN = (
+    Truth("huginn", "no false alarms", 0, 0.02, _cells("none")),
+    Truth(
+        *("huginn", "notices at every site but those of the core's last block, strength 2", 0.85, 1),
+        _cells("injected", 2, layers=BEFORE_CODA),
+        by="sites",
+    ),
+    Truth("huginn", "random directions are no concepts, strength 2", 0, 0.1, _cells("random", 2)),
+    Truth("huginn", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
+)
+TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN)

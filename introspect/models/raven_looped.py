@@ -19,7 +19,7 @@ class RavenLooped(StagedLooped):
         name="Huginn (Raven)",
         loops="the core between prelude and coda, which is fed the prelude's output anew in each",
         source="arXiv 2502.05171",
-        verified="plain reference on random weights",
+        verified="plain reference on random weights; a trained organism",
         checkpoints=("tomg-group-umd/huginn-0125",),
         licence="Apache-2.0",
     )
