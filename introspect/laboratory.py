@@ -129,8 +129,11 @@ class Laboratory:
         return self.options.batch_size or max(1, fitting // sharing)
 
 
-def open_laboratory(options: Options) -> Laboratory:
-    """Load the model, after checking without its weights what can be checked without them, the run's folder last."""
+def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
+    """Load the model, after checking without its weights what can be checked without them, the run's folder last.
+
+    Without `for_run` nothing is going to be stored, and the folder is not looked at.
+    """
     dtype = dtype_named(options.dtype, device_named(options.device))
     outline = peek(options.model, revision=options.revision)
     totals = options.totals(outline.n_loops)
@@ -143,7 +146,8 @@ def open_laboratory(options: Options) -> Laboratory:
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
     first_prompts(options, prompts)
     AnswerTokens(outline.tokenizer)
-    Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
+    if for_run:
+        Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)

@@ -86,8 +86,12 @@ class Options:
     @property
     def folder(self) -> Path:
         """Give the folder of the run."""
-        name = self.model.rstrip("/").rpartition("/")[2].replace(":", "-")
-        return self.out if self.out is not None else Path("runs") / f"{name}-{self.protocol}"
+        return self.out if self.out is not None else Path("runs") / f"{self.model_name}-{self.protocol}"
+
+    @property
+    def model_name(self) -> str:
+        """Give the name of the model, as folders are called."""
+        return self.model.rstrip("/").rpartition("/")[2].replace(":", "-")
 
     @property
     def sampling(self) -> Sampling:

@@ -25,6 +25,7 @@ LAYERS = (
     ("laboratory", "card"),
     ("workers",),
     ("sweep", "run"),
+    ("analyses",),
     ("calibration",),
     ("cli",),
 )

@@ -41,7 +41,7 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     paths = []
     for suffix, options in FORMATS.items():
         path = folder / "figures" / f"{name}.{suffix}"
-        with _replacing(path) as part, matplotlib.rc_context({"pdf.fonttype": 42}):
+        with replacing(path) as part, matplotlib.rc_context({"pdf.fonttype": 42}):
             figure.savefig(part, format=suffix, **options)  # type: ignore[arg-type]
         paths.append(path)
     return paths
@@ -66,12 +66,13 @@ class _Rows:
 @contextmanager
 def _table_file(folder: Path, name: str) -> Iterator[tuple[Path, Any]]:  # Any: pandas and csv ask for different types
     path = folder / "tables" / f"{name}.csv"
-    with _replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield path, _Rows(file)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write, which takes its place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:

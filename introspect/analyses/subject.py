@@ -1,0 +1,80 @@
+"""What an analysis is about: a model with its concept vectors and trials, alone or as a run has them.
+
+Goes in: the options of a sweep, or the folder of a run. Comes out: all that analyses share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
+from introspect.injection.engine import Engine
+from introspect.injection.plan import plan
+from introspect.laboratory import Laboratory, open_laboratory
+from introspect.models.tap import Tap
+from introspect.options import Options
+from introspect.records import Arm, Trial
+from introspect.results.analysed import FOLDER
+from introspect.run import Run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is ready, the vectors and trials of the options, and the run that they are of, if any."""
+
+    laboratory: Laboratory
+    run: Run | None
+
+    @property
+    def tap(self) -> Tap:
+        """Give access to the model."""
+        return self.laboratory.tap
+
+    @cached_property
+    def vectors(self) -> ConceptVectors:
+        """Give the concept vectors, those of the run where there is one."""
+        return self.laboratory.vectors(None if self.run is None else self.run.folder)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Make what knows how each trial is injected."""
+        return self.laboratory.engine(self.vectors)
+
+    def trials(self, arms: Sequence[Arm], question: str = "detect") -> list[Trial]:
+        """List the planned trials of these arms and one question, as a sweep with these options would run them."""
+        planned = plan(self.laboratory.grid(self.vectors))
+        return [trial for trial in planned if trial.arm in arms and trial.question == question]
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """Say what decides what comes out, as plain JSON."""
+        looped, options = self.tap.looped, self.laboratory.options
+        return {"model": options.model, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
+
+
+def open_subject(options: Options, run: Path | None = None) -> Subject:
+    """Load the model of the options, or that of a run with the run's options. Raises InputError for bad input."""
+    if run is None:
+        return Subject(open_laboratory(options, for_run=False), None)
+    opened = Run.open(run)
+    manifest = opened.manifest
+    made = {each.name: manifest[each.name] for each in fields(Options) if each.name in manifest}
+    listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
+    elsewhere = {"device": options.device, "batch_size": options.batch_size, "out": run}
+    laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
+    found = laboratory.tap.looped.weights_hash
+    if found != manifest["weights_hash"]:
+        raise InputError(
+            f"model {options.model!r} has weights {found}; the run was made with {manifest['weights_hash']}"
+        )
+    return Subject(laboratory, opened)
+
+
+def folder_of(name: str, options: Options, run: Path | None, out: Path | None) -> Path:
+    """Give where an analysis is written: `out`, the folder of the run, or one under runs/."""
+    if out is not None:
+        return out
+    return run / FOLDER / name if run is not None else Path("runs") / f"{options.model_name}-{name}"
