@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made import fill, grade, new_store, response, trial
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from introspect.cli import app
@@ -28,6 +29,7 @@ from introspect.report.rated import controls
 from introspect.report.sheets import sheet
 from introspect.report.spelling import MINUS, interval, number, p_value, percent
 from introspect.report.writing import write_report
+from introspect.results.analysed import Analysis
 from introspect.results.store import Store
 
 DETECT = template_named("detect")
@@ -332,3 +334,23 @@ def test_figures_of_other_graders_stand_aside() -> None:
         ("rules", False),
     ]
     assert found[0].uri.startswith("data:image/png;base64,")
+
+
+def test_the_analyses_in_the_run_are_on_the_page_and_their_text_is_harmless(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        assert "no analysis is in this run's folder" in page(Findings(store))
+        figure = Figure(figsize=(2, 1))
+        figure.subplots()
+        made = Analysis(
+            *("dynamics", "Do the loops settle?", {"model": HOSTILE}, ("They settle: 5 of 5 texts.", HOSTILE)),
+            tables={"change": ("Change from loop to loop", pd.DataFrame({"loop": [0, 1], "change": [0.5, None]}))},
+            figures={"change": ("Change from loop to loop", figure)},
+            pages={"path": ("A path to turn", "<!doctype html>")},
+        )
+        made.write(store.folder / "analyses" / "dynamics")
+        text = page(Findings(store))
+    assert "They settle: 5 of 5 texts." in text
+    assert '<a href="analyses/dynamics/path.html">A path to turn</a>' in text
+    tags = Tags(text).tags
+    assert sum(tag == "img" and (about["src"] or "").startswith("data:image/png") for tag, about in tags) == 1
+    assert not [tag for tag, _ in tags if tag == "script"]

@@ -10,6 +10,7 @@ from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from introspect.report import asked, rated
+from introspect.report.analysed import analysed
 from introspect.report.examples import EACH, absent, by_question, outcomes
 from introspect.report.gathering import PREFERRED, Findings
 from introspect.report.headline import headline
@@ -51,6 +52,7 @@ def page(found: Findings) -> str:
         pictures=pictures(found.summaries, found.graders),
         sheets=inferred(found),
         overall=OVERALL,
+        analyses=analysed(found.store.folder),
         graders=found.graders,
         grader=grader,
         outcomes=list(by_question(came_out)),

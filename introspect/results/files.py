@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 END = "\r\n"
 """What ends a row for `csv`, which quotes a text only where it holds one of these; a file has the second one alone."""
-FORMATS: dict[str, dict[str, object]] = {"png": {"dpi": 300}, "pdf": {"metadata": {"CreationDate": None}}}
+DPI = 300
+FORMATS: dict[str, dict[str, object]] = {"png": {"dpi": DPI}, "pdf": {"metadata": {"CreationDate": None}}}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame) -> Path:
