@@ -1,5 +1,6 @@
 """Every family through the command line: a sweep over all loops of a small model with random weights."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ from families import FAMILIES
 from typer.testing import CliRunner
 
 from introspect.cli import app
+from introspect.errors import InputError
+from introspect.models.loading import peek
 
 
 def sweep(folder: Path, *options: object) -> tuple[int, str]:
@@ -89,3 +92,21 @@ def test_an_exit_gate_is_refused_where_there_is_none(tmp_path: Path) -> None:
     code, said = sweep(tmp_path, "--exit", "gate")
     assert (code, said.count("\n")) == (2, 1)
     assert "gate" in said
+
+
+MADE = {name: type(family.make(dtype=torch.float32)) for name, family in FAMILIES.items()}
+REQUIRED = [(name, field) for name, made in MADE.items() for field in made.required]
+
+
+@pytest.mark.parametrize(("name", "field"), REQUIRED)
+def test_a_config_without_a_field_that_no_weight_shows_is_refused(name: str, field: str, tmp_path: Path) -> None:
+    looped = FAMILIES[name].make(dtype=torch.float32)
+    looped.model.save_pretrained(tmp_path / "model")
+    looped.tokenizer.save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    settings = json.loads(file.read_text())
+    held = [settings.pop(each, None) for each in field.split("|")]
+    assert any(value is not None for value in held), "a checkpoint of this family has no such field at all"
+    file.write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=f"config.json lacks {field.replace('|', ' or ')}, which no weight shows"):
+        peek(str(tmp_path / "model"))

@@ -35,6 +35,7 @@ class HrmLooped(LoopedModel):
         licence="of the weights: not known",
     )
     model_class = HrmForCausalLM
+    required = ("H_cycles", "L_cycles", "num_attention_heads")
 
     def __init__(self, name: str, model: HrmForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -56,7 +56,7 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
     with quiet():
         settings = _settings(name, source, version)
         family = family_of(settings, name=name)
-        family.config_of(settings)  # refuses what cannot be computed before anything large is read
+        _config(family, settings, name)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, number_format)
     _correct_ids(model, tokenizer)
@@ -72,7 +72,7 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
     with quiet():
         settings = _settings(name, source, version)
         family = family_of(settings, name=name)
-        config = family.config_of(settings)
+        config = _config(family, settings, name)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         return Outline(n_loops, layers, _tokenizer(name, source, version), partial(family.check_loops, config))
@@ -110,6 +110,17 @@ def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
         raise InputError(
             f"model {name!r} is no folder here and could not be fetched from the hub: {_first_line(error)}"
         ) from error
+
+
+def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> Any:
+    """Make the config; InputError for a field that is missing and for what the family cannot compute."""
+    missing = [
+        field for field in family.required if not any(settings.get(each) is not None for each in field.split("|"))
+    ]
+    if missing:
+        listed = ", ".join(field.replace("|", " or ") for field in missing)
+        raise InputError(f"model {name!r}: its config.json lacks {listed}, which no weight shows")
+    return family.config_of(settings)
 
 
 def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:

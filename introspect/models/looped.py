@@ -46,6 +46,12 @@ class LoopedModel(ABC):
     model_class: ClassVar[Any]  # a PreTrainedModel, or what finds one by its model_type
     """What `from_pretrained` is called on."""
 
+    required: ClassVar[tuple[str, ...]] = ()
+    """Fields of config.json that no default may stand in for: they decide what is computed, and no weight shows them.
+
+    Of names joined by `|` one is enough.
+    """
+
     n_loops: int
     """Loops as trained; any other number can be run."""
     n_layers: int

@@ -166,6 +166,7 @@ class NanochatLooped(StagedLooped):
         verified="plain reference on random weights; only the architecture is known",
     )
     model_class = NanochatForCausalLM
+    required = ("train_recur_mean", "n_head")
 
     @staticmethod
     def counts(config: NanochatConfig) -> tuple[int, int]:

@@ -26,6 +26,7 @@ class OuroLooped(LoopedModel):
         licence="Apache-2.0",
     )
     model_class = OuroForCausalLM
+    required = ("total_ut_steps", "num_attention_heads", "rms_norm_eps", "rope_theta|rope_parameters")
 
     def __init__(self, name: str, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

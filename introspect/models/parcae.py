@@ -144,6 +144,7 @@ class ParcaeLooped(StagedLooped):
         ),
     )
     model_class = ParcaeForCausalLM
+    required = ("mean_recurrence", "num_attention_heads", "norm_eps")
 
     @staticmethod
     def counts(config: ParcaeConfig) -> tuple[int, int]:

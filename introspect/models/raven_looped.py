@@ -1,7 +1,7 @@
 """How a model in the Huginn layout is seen by the rest of the package: three stages, read out through the coda."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -24,6 +24,7 @@ class RavenLooped(StagedLooped):
         licence="Apache-2.0",
     )
     model_class = RavenForCausalLM
+    required: ClassVar[tuple[str, ...]] = ("mean_recurrence", "n_heads", "norm_eps", "rope_base")
 
     @staticmethod
     def counts(config: RavenConfig) -> tuple[int, int]:

@@ -32,6 +32,7 @@ class RecursiveLooped(LoopedModel):
         verified="plain reference on random weights; architecture only, no published checkpoint is known",
     )
     model_class = RecursiveForCausalLM
+    required = ("num_recursion", "sharing", "num_attention_heads", "rms_norm_eps")
 
     def __init__(self, name: str, model: RecursiveForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -86,6 +86,7 @@ class RetrofitLooped(RavenLooped):
         licence="each its own, not known for all",
     )
     model_class = RetrofitForCausalLM
+    required = ("mean_recurrence", "n_heads", "norm_eps")
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
