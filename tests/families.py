@@ -8,6 +8,7 @@ from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
 from tiny_nanochat import tiny_nanochat
 from tiny_parcae import tiny_parcae
+from tiny_ponder import tiny_ponder
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
 from tiny_retrofit import tiny_retrofit
@@ -47,6 +48,8 @@ FAMILIES = {
     "retrofit-llama": Family(tiny_retrofit),
     "retrofit-olmo": Family(lambda dtype: tiny_retrofit(dtype=dtype, norm_eps=1e-6)),
     "parcae": Family(tiny_parcae),
+    "ponder": Family(tiny_ponder),
+    "ponder-scaled": Family(lambda dtype: tiny_ponder(dtype=dtype, scale_embeds=True, use_parallel_residual=False)),
     "nanochat": Family(tiny_nanochat),
     "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }

@@ -10,6 +10,7 @@ from introspect.models.looped import LoopedModel
 from introspect.models.nanochat import NanochatLooped
 from introspect.models.ouro_looped import OuroLooped
 from introspect.models.parcae import ParcaeLooped
+from introspect.models.ponder import PonderLooped
 from introspect.models.raven_looped import RavenLooped
 from introspect.models.recursive_looped import RecursiveLooped
 from introspect.models.retrofit import RetrofitLooped
@@ -22,6 +23,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "retrofit": RetrofitLooped,
     "parcae": ParcaeLooped,
     "looped_nanochat": NanochatLooped,
+    "ponder_gpt_neox": PonderLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 
@@ -44,6 +46,10 @@ def _kind(settings: Mapping[str, Any]) -> str | None:
     kind: str | None = settings.get("model_type")
     if kind == "huginn_raven" and "max_position_embeddings" in settings:
         return "retrofit"
+    if settings.get("num_latent_thoughts"):
+        return "ponderlm_2"
+    if settings.get("ponderinglm") or settings.get("pondering_steps") is not None:
+        return f"ponder_{kind}"
     if kind is None and settings.get("_class_name") == "ParcaeConfig":
         return "parcae"
     return kind

@@ -1,0 +1,136 @@
+"""PonderLM: equal to a plain reference, and with one loop to GPT-NeoX as transformers has it."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from tiny_ponder import tiny_ponder, tiny_ponder_config
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+from introspect.errors import InputError
+from introspect.models.families import family_of
+from introspect.models.ponder import PonderForCausalLM, PonderLooped
+from introspect.models.ponder_config import PonderConfig
+
+HEAD = {"embed_out.weight": "lm_head.weight"}
+"""What transformers 5 calls the head; files have the old name."""
+IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61]])
+
+
+def reference(w: dict[str, Tensor], config: PonderConfig, ids: Tensor, n_loops: int) -> Tensor:
+    """Compute the logits of one text as the paper has it, without a cache."""
+    size, turned, n = config.head_dim, config.rotary_size, ids.shape[1]
+    scale = config.hidden_size**0.5 if config.scale_embeds else 1.0
+    table = w["gpt_neox.embed_in.weight"] * scale
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], config.layer_norm_eps)
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def turn(x: Tensor) -> Tensor:
+        out = x.clone()
+        for position in range(n):
+            for pair in range(turned // 2):
+                angle = torch.tensor(position * 10_000.0 ** (-2 * pair / turned), dtype=x.dtype)
+                a, b = x[..., position, pair], x[..., position, pair + turned // 2]
+                out[..., position, pair] = a * angle.cos() - b * angle.sin()
+                out[..., position, pair + turned // 2] = b * angle.cos() + a * angle.sin()
+        return out
+
+    def block(x: Tensor, name: str) -> Tensor:
+        read = linear(norm(x, f"{name}.input_layernorm"), f"{name}.attention.query_key_value")
+        q, k, v = (part.transpose(1, 2) for part in read.unflatten(-1, (-1, 3 * size)).split(size, -1))
+        scores = turn(q) @ turn(k).transpose(-1, -2) / size**0.5
+        hidden = torch.ones(n, n, dtype=torch.bool).triu(1)
+        mixed = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+        attended = linear(mixed.transpose(1, 2).flatten(2), f"{name}.attention.dense")
+        read = x if config.use_parallel_residual else x + attended
+        inner = gelu(linear(norm(read, f"{name}.post_attention_layernorm"), f"{name}.mlp.dense_h_to_4h"))
+        return x + attended + linear(inner, f"{name}.mlp.dense_4h_to_h")
+
+    x = table[ids] * (config.pondering_steps if config.mutiply_pondering_steps else 1)
+    for loop in range(n_loops):
+        h = x
+        for layer in range(config.num_hidden_layers):
+            h = block(h, f"gpt_neox.layers.{layer}")
+        logits = norm(h, "gpt_neox.final_layer_norm") @ w["embed_out.weight"].T
+        if loop < n_loops - 1:
+            x = x + logits.softmax(-1) @ table
+    return logits
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"scale_embeds": True}, {"mutiply_pondering_steps": True}, {"use_parallel_residual": False}]
+)
+@torch.no_grad()
+def test_it_computes_what_the_paper_says(fields: dict[str, object]) -> None:
+    looped = tiny_ponder(dtype=torch.float64, **fields)
+    for n_loops in (1, 2, 3, 5):
+        found = looped.model(IDS, **looped.forward_arguments(n_loops)).logits
+        expected = reference(looped.model.state_dict(), looped.model.config, IDS, n_loops)
+        assert (found - expected).abs().max() < 1e-11
+
+
+@torch.no_grad()
+def test_with_one_loop_it_is_gpt_neox() -> None:
+    looped = tiny_ponder(dtype=torch.float64)
+    settings = looped.model.config.to_dict()
+    plain = GPTNeoXForCausalLM(GPTNeoXConfig.from_dict(settings)).double().eval()
+    plain.load_state_dict({HEAD.get(name, name): weight for name, weight in looped.model.state_dict().items()})
+    found = looped.model(IDS, **looped.forward_arguments(1)).logits
+    assert (found - plain(IDS).logits).abs().max() < 1e-6, "its angles are in float32"
+
+
+@torch.no_grad()
+def test_each_loop_matters() -> None:
+    looped = tiny_ponder()
+    logits = [looped.model(IDS, **looped.forward_arguments(n)).logits for n in (1, 2, 3)]
+    assert all((one - two).abs().max() > 1e-2 for one, two in pairwise(logits))
+
+
+def test_a_published_config_is_told_from_gpt_neox_and_read_as_it_stands() -> None:
+    published = {
+        **{"model_type": "gpt_neox", "hidden_size": 2048, "num_attention_heads": 16, "intermediate_size": 8192},
+        **{"num_hidden_layers": 24, "vocab_size": 50304, "layer_norm_eps": 1e-5, "rotary_pct": 0.25},
+        **{"rotary_emb_base": 10000, "use_parallel_residual": True, "ponderinglm": True, "pondering_steps": 3},
+        **{"scale_embeds": True, "mutiply_pondering_steps": False, "tie_word_embeddings": False},
+    }
+    assert family_of(published, name="x") is PonderLooped
+    config = PonderLooped.config_of(published)
+    assert (PonderLooped.counts(config), config.rotary_size, config.scale_embeds) == ((4, 24), 32, True)
+    assert config.rope_parameters["rope_theta"] == 10000
+
+
+def test_the_weights_have_the_published_names() -> None:
+    plain = GPTNeoXForCausalLM(GPTNeoXConfig.from_dict(tiny_ponder_config().to_dict()))
+    named = {HEAD.get(name, name) for name in PonderForCausalLM(tiny_ponder_config()).state_dict()}
+    assert named == set(plain.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model_type": "llama", "pondering_steps": 3}, "of type 'ponder_llama', which is no known family"),
+        ({"model_type": "gpt_neox", "num_latent_thoughts": 1}, "of type 'ponderlm_2', which is no known family"),
+    ],
+)
+def test_what_ponders_in_another_layout_is_not_run_as_if_it_did_not(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        family_of(settings, name="x")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"pondering_steps": -1}, "pondering_steps -1: must be 0 or more"),
+        ({"num_attention_heads": 5}, "hidden_size 32 is no multiple of num_attention_heads 5"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope type 'linear'"),
+    ],
+)
+def test_a_config_that_contradicts_itself_is_refused(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tiny_ponder_config(**fields)
