@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tiny import tiny_model
+from tiny_cotformer import tiny_cotformer
 from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
+from tiny_loopformer import tiny_loopformer
 from tiny_nanochat import tiny_nanochat
 from tiny_parcae import tiny_parcae
 from tiny_ponder import tiny_ponder
@@ -50,6 +52,12 @@ FAMILIES = {
     "parcae": Family(tiny_parcae),
     "ponder": Family(tiny_ponder),
     "ponder-scaled": Family(lambda dtype: tiny_ponder(dtype=dtype, scale_embeds=True, use_parallel_residual=False)),
+    "loopformer": Family(tiny_loopformer),
+    "cotformer": Family(lambda dtype: tiny_cotformer(dtype=dtype, depth_embedding="linear_learned")),
+    "cotformer-learned": Family(
+        lambda dtype: tiny_cotformer(dtype=dtype, depth_embedding="learned", bias=True), loops=(1, 2, 3, 3)
+    ),
+    "but": Family(lambda dtype: tiny_cotformer(dtype=dtype, architecture="but", disable_ln_mid=True, n_layer_end=0)),
     "nanochat": Family(tiny_nanochat),
     "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from introspect.errors import InputError
+from introspect.models.cotformer import CotformerLooped
 from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
 from introspect.models.hrm_text_looped import HrmLooped
 from introspect.models.looped import LoopedModel
+from introspect.models.loopformer import LoopFormerLooped
 from introspect.models.nanochat import NanochatLooped
 from introspect.models.ouro_looped import OuroLooped
 from introspect.models.parcae import ParcaeLooped
@@ -24,6 +26,8 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "parcae": ParcaeLooped,
     "looped_nanochat": NanochatLooped,
     "ponder_gpt_neox": PonderLooped,
+    "loopformer": LoopFormerLooped,
+    "cotformer": CotformerLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 

@@ -54,6 +54,18 @@ class GatedMLP(nn.Module):
         return self.down_proj(self.activation(self.gate_proj(h)) * self.up_proj(h))
 
 
+class PlainMLP(nn.Module):
+    """The feed-forward part of GPT-2's layout, with the exact GELU, under its weight names."""
+
+    def __init__(self, d_model: int, d_mlp: int, *, bias: bool) -> None:
+        super().__init__()
+        self.c_fc, self.c_proj = nn.Linear(d_model, d_mlp, bias=bias), nn.Linear(d_mlp, d_model, bias=bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Transform each position alone."""
+        return self.c_proj(nn.functional.gelu(self.c_fc(h)))
+
+
 class Attention(nn.Module):
     """What causal self-attention needs beside its weights: heads, their size, and how they attend."""
 

@@ -20,7 +20,8 @@ Stages = tuple[nn.ModuleList, nn.ModuleList, nn.ModuleList]
 class StagedCausalLM(LoopedCausalLM):
     """A looped language model in three stages.
 
-        e = fed(prelude(embedding));  x = initial(e);  x = left(core(entered(x, e))) in every loop;  closed(coda(x))
+        e = fed(prelude(embedding));  x = initial(e);  closed(coda(opened(x)))
+        x = left(core(entered(begun(x), e)))  in every loop
 
     Its forward takes `refeed`, the prelude's output, with which to go on `after` a site of the core; and `lens`, a
     loop whose state `inputs_embeds` is, to be read out through the coda as if it were the last of `n_loops`.
@@ -38,6 +39,10 @@ class StagedCausalLM(LoopedCausalLM):
     def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
         """Give the state before the first loop, like `refeed`."""
         raise NotImplementedError
+
+    def begun(self, state: Tensor, left: int) -> Tensor:  # noqa: ARG002 (most loops do not know their number)
+        """Give the state with which a loop begins that has so many behind it."""
+        return state
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
         """Give what the core's first block reads."""
@@ -85,7 +90,7 @@ class StagedCausalLM(LoopedCausalLM):
         for loop in range(first_loop, n_loops):
             for layer in range(first_layer if loop == first_loop else 0, len(core)):
                 if layer == 0:
-                    h = self.entered(self.left(h) if loop else h, refeed)
+                    h = self.entered(self.begun(self.left(h) if loop else h, n_loops - 1 - loop), refeed)
                 h = core[layer](h, shared, len(prelude) + loop * len(core) + layer)
             states.append(h)
         return self._last(h, shared, behind, 0), tuple(states)
