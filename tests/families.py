@@ -14,6 +14,7 @@ from tiny_ponder import tiny_ponder
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
 from tiny_retrofit import tiny_retrofit
+from tiny_tah import tiny_tah
 
 from introspect.models.looped import LoopedModel
 
@@ -58,6 +59,7 @@ FAMILIES = {
         lambda dtype: tiny_cotformer(dtype=dtype, depth_embedding="learned", bias=True), loops=(1, 2, 3, 3)
     ),
     "but": Family(lambda dtype: tiny_cotformer(dtype=dtype, architecture="but", disable_ln_mid=True, n_layer_end=0)),
+    "tah": Family(tiny_tah, routed=True),
     "nanochat": Family(tiny_nanochat),
     "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }

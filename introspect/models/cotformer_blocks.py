@@ -47,8 +47,8 @@ class CotformerAttention(Attention):
             k, v = shared.cache.update(k, v, slot)
         seen = shared.seen.setdefault(self, [])
         seen[:] = [*seen, (k, v)] if self.all_repeats else [(k, v)]
-        mask = shared.mask if isinstance(k, Part) else _again(shared.mask, q, k, len(seen))
-        keys, values = (_together(parts) for parts in zip(*seen, strict=True))
+        mask = shared.mask if isinstance(k, Part) else again(shared.mask, q, k, len(seen))
+        keys, values = (together(parts) for parts in zip(*seen, strict=True))
         return self.c_proj(self.attend(q, keys, values, replace(shared, mask=mask, cache=None), slot))
 
 
@@ -74,7 +74,7 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
 
 
-def _together(parts: tuple[Any, ...]) -> Any:
+def together(parts: tuple[Any, ...]) -> Any:
     """Put the columns of all repeats side by side, whichever form they have."""
     if isinstance(parts[0], Tensor):
         return torch.cat(parts, dim=2)
@@ -83,7 +83,7 @@ def _together(parts: tuple[Any, ...]) -> Any:
     return Part(shared, own, parts[-1].asking, None if hidden is None else hidden.repeat(1, 1, 1, 1, len(parts)))
 
 
-def _again(mask: Tensor | None, q: Tensor, k: Tensor, times: int) -> Tensor | None:
+def again(mask: Tensor | None, q: Tensor, k: Tensor, times: int) -> Tensor | None:
     """Give the mask over so many repeats of the same columns."""
     if times == 1 or (mask is None and q.shape[2] == 1):
         return mask

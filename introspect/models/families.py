@@ -16,6 +16,7 @@ from introspect.models.ponder import PonderLooped
 from introspect.models.raven_looped import RavenLooped
 from introspect.models.recursive_looped import RecursiveLooped
 from introspect.models.retrofit import RetrofitLooped
+from introspect.models.tah import TahLooped
 
 FAMILIES: dict[str, type[LoopedModel]] = {
     "ouro": OuroLooped,
@@ -28,6 +29,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "ponder_gpt_neox": PonderLooped,
     "loopformer": LoopFormerLooped,
     "cotformer": CotformerLooped,
+    "think_at_hard": TahLooped,
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 

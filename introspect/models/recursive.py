@@ -8,27 +8,15 @@ blocks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from introspect.models.looping import LoopedCausalLM, LoopedOutput
 from introspect.models.parts import RMSNorm, Shared, rotary_angles
 from introspect.models.recursive_blocks import LowRank, Pass, RecursiveBlock, Routing
 from introspect.models.recursive_config import RecursiveConfig
+from introspect.models.routed import RoutedCausalLM
 from introspect.records import CODA, PRELUDE, Site
-
-
-@dataclass
-class RoutedOutput(LoopedOutput):
-    """What a forward pass gives."""
-
-    routed: Tensor | None = None
-    """Which tokens each loop has run, `(n_loops, batch, position)`; None: all of them. What is added to a token that a
-    loop does not run is lost, except in the first loop, whose keys and values are computed of every token."""
 
 
 class RecursiveModel(nn.Module):
@@ -48,7 +36,7 @@ class RecursiveModel(nn.Module):
         self.routers = nn.ModuleList([nn.Linear(config.hidden_size, choices, bias=False) for _ in range(heads)])
 
 
-class RecursiveForCausalLM(LoopedCausalLM):
+class RecursiveForCausalLM(RoutedCausalLM):
     """The looped language model."""
 
     config_class = RecursiveConfig
@@ -77,13 +65,6 @@ class RecursiveForCausalLM(LoopedCausalLM):
         assert self.config.rope_parameters is not None
         assert self.config.head_dim is not None
         return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
-
-    @wraps(LoopedCausalLM.forward)
-    def forward(self, *given: Any, **named: Any) -> RoutedOutput:  # type: ignore[override]  # the arguments are the same
-        """Run `n_loops` loops; say also which tokens each has run."""
-        routed: list[Tensor] = []
-        output = super().forward(*given, routed=routed, **named)
-        return RoutedOutput(**output, routed=torch.stack(routed)[..., 0] if routed else None)
 
     def run(
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, routed: list[Tensor] | None = None, **_: Any
