@@ -17,6 +17,7 @@ from introspect.analyses.subject import Subject
 from introspect.analyses.trajectory.measured import described
 from introspect.analyses.trajectory.paths import control_of
 from introspect.analyses.walking import alike, walk_trials
+from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.engine import Engine, prompt_key
 from introspect.injection.plan import plan
 from introspect.laboratory import Laboratory
@@ -49,10 +50,9 @@ def laboratory_of(subject: Subject) -> Laboratory:
     return Laboratory(options, made.tap, prompts, made.contrast)
 
 
-def planned(subject: Subject, n_loops: int) -> list[Trial]:
+def planned(laboratory: Laboratory, vectors: ConceptVectors, n_loops: int) -> list[Trial]:
     """List the trials whose cache is read."""
-    grid = laboratory_of(subject).grid(subject.vectors)
-    return [trial for trial in plan(grid) if trial.n_loops == n_loops]
+    return [trial for trial in plan(laboratory.grid(vectors)) if trial.n_loops == n_loops]
 
 
 @torch.inference_mode()

@@ -68,8 +68,11 @@ def _finished(ax: Any, drawn: Drawn) -> list[Axes]:
         Line2D([], [], color="black", marker="*", linestyle="none", markersize=8, label="injected"),
     ]
     ax.figure.legend(handles=handles, loc="outside right upper")
-    caption([ax], "one trial and its control (n = 1), states of the prompt's last token under the metric of the "
-            "unembedding; principal components of both paths together")
+    caption(
+        [ax],
+        "one trial and its control (n = 1), states of the prompt's last token under the metric of the "
+        "unembedding; principal components of both paths together",
+    )
     return [ax]
 
 

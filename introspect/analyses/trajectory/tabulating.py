@@ -68,7 +68,9 @@ def readouts(found: Measured) -> pd.DataFrame:
                 sides = {"rank": found.injected, "control_rank": found.control}
                 ranks = {name: _median(side[lens, word, "rank"][rows]) for name, side in sides.items()}
                 control = over_concepts(found.control[lens, word, "p"][rows], concepts)
-                parts.append(_at(found.sites, {"lens": lens, "word": word, **cell}, {**mean, "control": control} | ranks))
+                parts.append(
+                    _at(found.sites, {"lens": lens, "word": word, **cell}, {**mean, "control": control} | ranks)
+                )
     return pd.concat(parts, ignore_index=True).dropna(subset=["mean"]).reset_index(drop=True)
 
 
