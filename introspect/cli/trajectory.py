@@ -41,10 +41,16 @@ def trajectory(
     Everything is the difference between an injected trial and its control, beside that of a random direction.
     Example: introspect trajectory organism:aware --layers 1,2 --strengths 1,2
     """
-    given = {"model": model, "loops": loops, "layers": layers, "concepts": concepts, "strengths": strengths}
+    given: dict[str, Any] = {  # Any: options of several types
+        "model": model,
+        "loops": loops,
+        "layers": layers,
+        "concepts": concepts,
+        "strengths": strengths,
+    }
     given |= {"seed": seed, "dtype": dtype, "revision": revision}
     said = {name: value for name, value in given.items() if value is not None}
-    elsewhere = {"device": device, "batch_size": batch_size}
+    elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size}
     if run is not None and said:
         raise InputError(f"{next(iter(said))}: is that of the run {run}; leave it out, or leave out --run")
     if run is None:

@@ -3,6 +3,8 @@
 In go tidy tables, out come the axes; one panel per injected site, at most MOST_SITES of them.
 """
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -86,7 +88,7 @@ def answers_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
 
 @matplotlib.rc_context(STYLE)
 def memory_by_site(table: pd.DataFrame) -> list[Axes]:
-    """Draw how often a probe of keys and values names the concept, along the sites, beside shuffled names and chance."""
+    """Draw how often a probe of keys and values names the concept, along the sites, beside shuffled names."""
     sites = shown_sites(table)
     axes = panels(len(sites), width=6.0 / len(sites), height=1.7)
     for ax, site in zip(axes, sites, strict=True):
@@ -118,11 +120,11 @@ def loop_shades(count: int) -> list[tuple[float, float, float, float]]:
     return [colormaps["viridis"](value) for value in np.linspace(0, 0.85, count)]
 
 
-def _banded(ax: Axes, x: object, line: pd.DataFrame, colour: object, label: str, centre: str = "mean") -> None:
+def _banded(ax: Axes, x: Any, line: pd.DataFrame, colour: Any, label: str, centre: str = "mean") -> None:
     x = np.asarray(x, dtype=float)
     mean, low, high = (line[name].to_numpy(float) for name in (centre, "low", "high"))
-    ax.plot(x, mean, color=colour, marker="o", markersize=2.5, label=label)  # type: ignore[arg-type]
-    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)  # type: ignore[arg-type]
+    ax.plot(x, mean, color=colour, marker="o", markersize=2.5, label=label)
+    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _mark(ax: Axes, part: pd.DataFrame, sites: str) -> None:

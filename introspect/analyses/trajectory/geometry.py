@@ -1,4 +1,4 @@
-"""The geometry of a path: how far each step goes, how sharply it bends, and both together, under the metric of a matrix.
+"""The geometry of a path: how far each step goes, how sharply it bends, and both together, in the metric of a matrix.
 
 Structure after Curved Inference (Manson 2025, arXiv 2507.21107). Goes in: points of paths, in order. Come out: numbers
 a point, in float64.
@@ -20,11 +20,12 @@ def root_of_metric(unembedding: Tensor) -> Tensor:
     """
     width = unembedding.shape[1]
     gram = torch.zeros(width, width, dtype=torch.float64, device=unembedding.device)
-    for rows in unembedding.split(CHUNK):
-        wide = rows.double()
+    for first in range(0, len(unembedding), CHUNK):
+        wide = unembedding[first : first + CHUNK].double()
         gram += wide.T @ wide
     weights, vectors = torch.linalg.eigh(gram.cpu())
-    return weights.clamp(min=0).sqrt()[:, None] * vectors.T
+    root: Tensor = weights.clamp(min=0).sqrt()[:, None] * vectors.T
+    return root
 
 
 def turned(points: Tensor, root: Tensor | None) -> Tensor:
@@ -34,7 +35,8 @@ def turned(points: Tensor, root: Tensor | None) -> Tensor:
 
 def salience(points: Tensor) -> Tensor:
     """Give the length of the step to each point but the first, `(..., point - 1)`: S[k] = |x[k] - x[k-1]|."""
-    return points.diff(dim=-2).norm(dim=-1)
+    lengths: Tensor = points.diff(dim=-2).norm(dim=-1)
+    return lengths
 
 
 def curvature(points: Tensor) -> Tensor:

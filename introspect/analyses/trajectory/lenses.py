@@ -29,7 +29,7 @@ def lenses_of(looped: LoopedModel) -> tuple[str, ...]:
 
 
 def logit_lens(looped: LoopedModel, states: Tensor) -> Tensor:
-    """Give the logits `(row, vocabulary)` of states `(row, d_model)`: final norm and head, whatever block they are of."""
+    """Give the logits `(row, vocabulary)` of states `(row, d_model)`: final norm and head, whatever their block."""
     model, states = looped.model, states[:, None]
     if not looped.coda:
         return looped.readout(states)[:, -1]
@@ -38,7 +38,10 @@ def logit_lens(looped: LoopedModel, states: Tensor) -> Tensor:
 
 
 def coda_lens(looped: LoopedModel, states: Tensor) -> Tensor:
-    """Give the logits `(row, vocabulary)` at the last of all tokens' states `(row, position, d_model)`, by the coda."""
+    """Give the logits `(row, vocabulary)` at the last of all tokens' states `(row, position, d_model)`, by the coda.
+
+    The last forward must have been over these tokens: the coda of some families reads them again.
+    """
     return looped.readout(states, logits_to_keep=1)[:, -1]
 
 
@@ -71,7 +74,7 @@ class Readable:
 
 
 def readable(ranks: Ranks, control: Ranks) -> Readable:
-    """Find where the rank is within WITHIN in the trial and not in its control, both `(trial, site)`; NaN is neither."""
+    """Find where the rank is within WITHIN in the trial and not in its control, `(trial, site)`; NaN is no rank."""
     there = (ranks < WITHIN) & (control >= WITHIN)
     ever, count = there.any(-1), there.shape[1]
     first = np.where(ever, there.argmax(-1), -1)

@@ -98,5 +98,7 @@ def said(engine: Engine, walked: Walked, concepts: Sequence[str], n_loops: int) 
                 logits = logit_lens(looped, state) if lens == "logit" else coda_lens(looped, state)
                 found[:, place] = spoken(logits, engine.answers, concepts)
         for index, word in enumerate(WORDS):
-            numbers[lens, word, "rank"], numbers[lens, word, "p"] = found[:, :, index].unbind(-1)
-    return {key: np.asarray(value) for key, value in numbers.items()}
+            numbers[lens, word, "rank"], numbers[lens, word, "p"] = (
+                each.numpy() for each in found[:, :, index].unbind(-1)
+            )
+    return numbers

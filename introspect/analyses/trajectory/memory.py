@@ -84,8 +84,6 @@ def held(engine: Engine, trials: Sequence[Trial]) -> Tensor:
         for position in range(start, len(encoded.token_ids) if stop is None else stop)
     ]
     slots = cache.layers[: len(looped.sites(trials[0].n_loops))]  # what follows are read-outs by the coda
-    found = [
-        torch.stack([slot.keys[:, :, inside], slot.values[:, :, inside]], dim=1).float().mean(-2).flatten(1)
-        for slot in slots
-    ]
+    held_at: list[tuple[Tensor, Tensor]] = [(slot.keys, slot.values) for slot in slots]  # type: ignore[union-attr, misc]
+    found = [torch.stack(pair, dim=1)[..., inside, :].float().mean(-2).flatten(1) for pair in held_at]
     return torch.stack(found, dim=1).cpu()

@@ -1,4 +1,4 @@
-"""The interactive page: paths that can be turned, in one HTML file that asks for nothing and runs no script but its own.
+"""The interactive page: paths that can be turned, in one HTML file that asks for nothing and runs its own script only.
 
 Goes in: drawn paths. Comes out: HTML, whose only script and style are allowed by their hashes; texts are escaped.
 """

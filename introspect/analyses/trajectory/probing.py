@@ -46,13 +46,13 @@ def probed(found: Remembered, probe: Probe, seed: int) -> pd.DataFrame:
     """Probe every site for every injected one: rate of concepts that are named rightly, over held-out trials.
 
     Held out is one (strength, wording) at a time; trained is on the trials that share neither with it (nor the one of
-    which there is only one). `shuffled` is the rate of probes trained on shuffled names, `chance` one over the concepts,
-    `share` the norm of the change over that of the control's keys and values.
+    which there is only one). `shuffled` is the rate of probes trained on shuffled names, `chance` one over the
+    concepts, `share` the norm of the change over that of the control's keys and values.
     """
     rng, rows = np.random.default_rng(seed), []
     for sites, index in found.trials.groupby("sites", sort=False).indices.items():
         trials = found.trials.iloc[index].reset_index(drop=True)
-        names = trials["concept"].astype("category").cat.codes.to_numpy(np.int64)
+        names = trials["concept"].astype("category").cat.codes.to_numpy().astype(np.int64)
         for place, site in enumerate(found.sites):
             features = unit(found.changes[index, place].astype(np.float64))
             right = _right(PROBES[probe], features, names, trials)

@@ -28,8 +28,8 @@ def _lengths(totals: pd.DataFrame, site: str, strength: float) -> list[str]:
     said = []
     for quantity, what in (("salience", "length"), ("curvature", "mean curvature"), ("area", "surface area")):
         parts = [
-            f"{row['mean'] / row['control']:+.0%} [{row['low'] / row['control']:+.0%}, {row['high'] / row['control']:+.0%}]"
-            f" under the {_named(row)} (n = {row['n']} concepts)"
+            f"{_relative(row, 'mean')} [{_relative(row, 'low')}, {_relative(row, 'high')}] under the "
+            f"{ARM_LABELS[str(row['arm'])]} (n = {row['n']} concepts)"
             for _, row in rows[rows["quantity"] == quantity].iterrows()
         ]
         said.append(
@@ -61,8 +61,8 @@ def _read(readings: pd.DataFrame, site: str, strength: float) -> str:
         where = f", first at {seen['readable_from'].mode().iloc[0]} (most often)" if ever else ""
         parts.append(f"{ever} of {n} concepts{where}, {kept} of them to the end, under the {ARM_LABELS[str(arm)]}")
     return (
-        f"Through the {readings['lens'].iloc[0]} lens, injected at {site} with strength {strength:g}, the concept comes "
-        f"within rank {WITHIN} where the control's does not for {'; '.join(parts)}."
+        f"Through the {readings['lens'].iloc[0]} lens, injected at {site} with strength {strength:g}, the concept "
+        f"comes within rank {WITHIN} where the control's does not for {'; '.join(parts)}."
     )
 
 
@@ -70,7 +70,7 @@ def _remembered(memory: pd.DataFrame) -> str:
     behind = memory[memory["share"] > 0]
     if behind.empty:
         return "Nothing of any injection reaches keys or values of its span: every site read lies before it."
-    best, least = behind.loc[behind["rate"].idxmax()], behind.loc[behind["rate"].idxmin()]
+    (best, least) = (behind.iloc[int(place)] for place in (behind["rate"].argmax(), behind["rate"].argmin()))
     return (
         f"From the span's keys and values behind the injection a probe names the concept in {_rate(least)} "
         f"(injected at {least['sites']}, read at {least['site']}) to {_rate(best)} (at {best['sites']}, read at "
@@ -83,5 +83,6 @@ def _rate(row: Row) -> str:
     return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
 
 
-def _named(row: Row) -> str:
-    return ARM_LABELS[str(row["arm"])]
+def _relative(row: Row, end: str) -> str:
+    """Write a difference as a share of the control's value."""
+    return f"{row[end] / row['control']:+.0%}"

@@ -105,8 +105,8 @@ def lenses(found: Measured) -> list[str]:
 
 def cells(trials: pd.DataFrame) -> Iterator[tuple[dict[str, object], NDArray[np.int64]]]:
     """Give each cell with the numbers of its rows, in the order of the trials."""
-    for values, rows in trials.groupby(list(CELL), sort=False, dropna=False).indices.items():
-        yield dict(zip(CELL, values, strict=True)), rows
+    for _, part in trials.reset_index(drop=True).groupby(list(CELL), sort=False, dropna=False):
+        yield {name: part[name].iloc[0] for name in CELL}, part.index.to_numpy()
 
 
 def over_concepts(values: Floats, concepts: "pd.Series[str]") -> Floats:
@@ -135,14 +135,14 @@ def _by_concept(values: Floats, concepts: "pd.Series[str]") -> pd.DataFrame:
 
 
 def _at(sites: Sequence[Site], cell: dict[str, object], columns: dict[str, object]) -> pd.DataFrame:
-    """Make a row a site."""
+    """Make a row a site, from lists and from what all rows have in common."""
     place = {
         "site": list(map(str, sites)),
         "stage": [site.stage for site in sites],
         "loop": pd.array([site.loop if site.stage == "core" else None for site in sites], dtype="Int64"),
         "layer": [site.layer for site in sites],
     }
-    return pd.DataFrame({**place, **columns}).assign(**cell)[[*cell, *place, *columns]]
+    return pd.DataFrame({name: [value] * len(sites) for name, value in cell.items()} | place | columns)
 
 
 def _single(columns: dict[str, object]) -> dict[str, float]:
