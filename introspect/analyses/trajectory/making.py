@@ -32,6 +32,14 @@ TITLES = {
     "memory": "How often a probe of the span's keys and values names the concept, by site",
 }
 
+MAKERS = {
+    "differences": tabulating.differences,
+    "totals": tabulating.totals,
+    "readouts": tabulating.readouts,
+    "readable": tabulating.readable_rates,
+    "readings": tabulating.readings,
+}
+
 
 def trajectory(
     options: Options, *, run: Path | None = None, probe: str = "means", total_loops: int | None = None
@@ -52,9 +60,7 @@ def followed(plan: Plan) -> Analysis:
         cached = remembered(plan.prior.engine(subject.vectors), plan.remembering, plan.size)
     except UnreachableError as error:
         raise InputError(str(error)) from None
-    makers = (tabulating.differences, tabulating.totals, tabulating.readouts)
-    tables = {make.__name__: make(found) for make in makers}
-    tables |= {"readable": tabulating.readable_rates(found), "readings": tabulating.readings(found)}
+    tables = {name: make(found) for name, make in MAKERS.items()}
     tables["memory"] = probed(cached, plan.probe, subject.laboratory.options.seed)
     drawings = drawn(subject.engine, plan.shown)
     title = f"Trajectories of {subject.laboratory.options.model}"

@@ -12,7 +12,7 @@ from introspect.analyses.trajectory.measured import METRICS, QUANTITIES
 from introspect.analyses.trajectory.memory import laboratory_of, planned
 from introspect.analyses.trajectory.probing import PROBES, Probe
 from introspect.errors import InputError
-from introspect.injection.engine import key_of, prompt_key
+from introspect.injection.engine import Key, key_of, prompt_key
 from introspect.injection.memory import rows_that_fit
 from introspect.laboratory import Laboratory
 from introspect.options import Options
@@ -36,6 +36,19 @@ class Cost:
     """Tokens times blocks, of all rows; one is one token of one row through one block once."""
     bytes: int
     """Of a batch and of all that is kept."""
+
+
+@dataclass(frozen=True)
+class Walks:
+    """What the walks of some trials take."""
+
+    forwards: int
+    tokens: int
+    """Of all rows, controls included."""
+    trial_tokens: int
+    """Of the trials alone."""
+    once: int
+    """Of each prompt, which is run once with nothing injected to make injections ready."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +110,45 @@ class Plan:
         """Say what the plan takes."""
         looped, n_loops = self.subject.tap.looped, self.trials[0].n_loops
         sites, (slots, heads, width) = looped.sites(n_loops), looped.cache_shape(n_loops)
-        forwards, rows, tokens = 0, 0, 0
-        for trials, prompts in ((self.trials, self.subject.laboratory.prompts), (self.remembering, self.prior.prompts)):
-            for length, count in _groups(trials, {key: len(prompts[key].token_ids) for key in map(prompt_key, trials)}):
-                alike = sorted({min(self.size, count), count % self.size} - {0})  # sizes of batches, one control each
-                forwards += ceil(count / self.size) + len(alike)
-                tokens += length * (count + sum(alike))
-                rows += count
-        drawn = 2 * len(self.shown) * len(self.subject.laboratory.prompts[prompt_key(self.trials[0])].token_ids)
-        lens = len(sites) * len(looped.coda)  # the coda is run behind every site
+        walks = [self._walks(self.trials, self.subject.laboratory), self._walks(self.remembering, self.prior)]
+        drawn = 2 * len(self.shown) * self._length
+        blocks = len(sites) * (sum(walk.tokens + walk.once for walk in walks) + drawn)
+        lenses = (
+            2 * walks[0].trial_tokens * (len(sites) - len(looped.coda))
+        )  # behind every other site, trial and control
+        ends = (n_loops - 1) * sum(walk.once for walk in walks)  # the coda reads the end of each loop of a beginning
+        blocks += len(looped.coda) * (lenses + ends)
         numbers = len(METRICS) * len(QUANTITIES) + len(lenses_of(looped)) * len(WORDS) * 2
         kept = len(self.trials) * len(sites) * numbers * 2 * 8
         kept += len(self.remembering) * min(slots, len(sites)) * 2 * heads * width * 4
-        blocks = (tokens + drawn) * (len(sites) + lens)
-        return Cost(rows, forwards + 2 * len(self.shown), blocks, self.size * self._row_bytes + kept)
+        rows = len(self.trials) + len(self.remembering)
+        forwards = sum(walk.forwards for walk in walks) + 2 * len(self.shown)
+        return Cost(rows, forwards, blocks, self.size * self._row_bytes + kept)
+
+    def _walks(self, trials: Sequence[Trial], laboratory: Laboratory) -> "Walks":
+        """Add up the walks of trials in batches."""
+        counts: dict[Key, int] = {}
+        for trial in trials:
+            counts[key_of(trial)] = counts.get(key_of(trial), 0) + 1
+        forwards = tokens = trial_tokens = once = 0
+        for (prompt, *_), count in counts.items():
+            length, sizes = len(laboratory.prompts[prompt].token_ids), {min(self.size, count), count % self.size} - {0}
+            forwards += ceil(count / self.size) + len(sizes) + 1  # one batch of controls a size, and the prompt alone
+            tokens += length * (count + sum(sizes))
+            trial_tokens += length * count
+            once += length
+        return Walks(forwards, tokens, trial_tokens, once)
+
+    @property
+    def _length(self) -> int:
+        """Give the tokens of the first prompt."""
+        return len(self.subject.laboratory.prompts[prompt_key(self.trials[0])].token_ids)
 
     @property
     def _row_bytes(self) -> int:
         """Estimate the bytes of a row: those of its forward, and its states and its control's at all sites."""
         looped, laboratory = self.subject.tap.looped, self.subject.laboratory
-        tokens = len(laboratory.prompts[prompt_key(self.trials[0])].token_ids) if looped.coda else 1
+        tokens = self._length if looped.coda else 1
         states = 2 * (1 + len(looped.sites(self.trials[0].n_loops))) * tokens * looped.d_model * looped.dtype.itemsize
         return max(laboratory.row_bytes(), self.prior.row_bytes()) + states
 
@@ -138,12 +170,3 @@ def planning(
 def _check_concepts(words: Sequence[str]) -> None:
     if len(words) < 2:
         raise InputError(f"concepts {','.join(words)!r}: a probe that names the concept needs at least 2 of them")
-
-
-def _groups(trials: Sequence[Trial], lengths: dict[object, int]) -> list[tuple[int, int]]:
-    """Give, for trials that are walked together, the tokens of their prompt and how many they are."""
-    counts: dict[object, tuple[int, int]] = {}
-    for trial in trials:
-        length, count = counts.get(key_of(trial), (lengths[prompt_key(trial)], 0))
-        counts[key_of(trial)] = length, count + 1
-    return list(counts.values())
