@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from commanded import introspect, refused
+from swept import run_without_figures
 
+from introspect.analyses.subject import folder_of
 from introspect.analyses.trajectory.drawing import Drawn
-from introspect.analyses.trajectory.making import followed
+from introspect.analyses.trajectory.making import followed, trajectory
 from introspect.analyses.trajectory.page import page
 from introspect.analyses.trajectory.planning import planning
 from introspect.options import Options
 from introspect.results.analysed import Analysed
-from introspect.sweep import run_sweep
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FEW = ["--concepts", "snow,bread,river", "--loops", "0,2", "--strengths", "1,2"]
@@ -66,14 +67,16 @@ def test_a_probe_reads_the_concept_behind_the_injection_and_not_before(written: 
 
 
 def test_a_run_lends_its_concepts_sites_and_strengths(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run_sweep(Options(concepts="snow,bread", questions="detect", layers="1", loops="1", strengths="3", out=run))
+    asked = {"concepts": "snow,bread", "questions": "detect", "layers": "1", "loops": "1", "strengths": "3"}
+    run = run_without_figures(Options(**asked, max_new_tokens=1, out=tmp_path / "run"))
     assert "strengths: is that of the run" in refused("trajectory", "--run", run, "--strengths", "2")
-    code, _, err = introspect("trajectory", "--run", run)
-    assert (code, err) == (0, "")
-    found = Analysed.open(run / "analyses" / "trajectory")
-    assert set(found.table("totals")["strength"]) == {3}
-    assert set(found.table("memory")["sites"]) == {"1:1"}
+    assert "total_loops 3: trials are injected with 4 loops" in refused(
+        "trajectory", "--run", run, "--total-loops", "3"
+    )
+    tables = trajectory(Options(), run=run).tables
+    assert set(tables["totals"][1]["strength"]) == {3}
+    assert set(tables["memory"][1]["sites"]) == {"1:1"}
+    assert folder_of("trajectory", Options(), run, None) == run / "analyses" / "trajectory"
 
 
 def test_a_dry_run_says_what_a_run_takes_and_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
