@@ -28,7 +28,7 @@ DIGITS = 5
 
 def page(drawings: Sequence[Drawn], title: str) -> str:
     """Make the page of one drawing or more."""
-    script, style = _source("paths.js"), _source("paths.css")
+    script, style = (ENVIRONMENT.get_template(f"paths.{kind}.j2").render() for kind in ("js", "css"))
     return ENVIRONMENT.get_template("paths.html.j2").render(
         title=title,
         drawings=[_plain(each) for each in drawings],
@@ -55,12 +55,6 @@ def _plain(drawn: Drawn) -> dict[str, Any]:  # Any: JSON
         "trial": [[_rounded(value) for value in place] for place in drawn.trial.tolist()],
         "control": [[_rounded(value) for value in place] for place in drawn.control.tolist()],
     }
-
-
-def _source(name: str) -> str:
-    loader = ENVIRONMENT.loader
-    assert loader is not None
-    return loader.get_source(ENVIRONMENT, name)[0]
 
 
 def _hash(text: str) -> str:

@@ -71,11 +71,13 @@ def _remembered(memory: pd.DataFrame) -> str:
     if behind.empty:
         return "Nothing of any injection reaches keys or values of its span: every site read lies before it."
     (best, least) = (behind.iloc[int(place)] for place in (behind["rate"].argmax(), behind["rate"].argmin()))
+    rates = f"{_rate(best)} (at every site)"
+    if least["rate"] < best["rate"]:
+        rates = f"{_rate(least)} (injected at {least['sites']}, read at {least['site']}) to {_rate(best)} "
+        rates += f"(at {best['sites']}, read at {best['site']})"
     return (
-        f"From the span's keys and values behind the injection a probe names the concept in {_rate(least)} "
-        f"(injected at {least['sites']}, read at {least['site']}) to {_rate(best)} (at {best['sites']}, read at "
-        f"{best['site']}) of held-out trials, n = {best['n']} concepts; shuffled names give "
-        f"{behind['shuffled'].mean():.1%}, chance is {best['chance']:.1%}."
+        f"From the span's keys and values behind the injection a probe names the concept in {rates} of held-out trials, "
+        f"n = {best['n']} concepts; shuffled names give {behind['shuffled'].mean():.1%}, chance is {best['chance']:.1%}."
     )
 
 
