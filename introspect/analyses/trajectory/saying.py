@@ -76,8 +76,9 @@ def _remembered(memory: pd.DataFrame) -> str:
         rates = f"{_rate(least)} (injected at {least['sites']}, read at {least['site']}) to {_rate(best)} "
         rates += f"(at {best['sites']}, read at {best['site']})"
     return (
-        f"From the span's keys and values behind the injection a probe names the concept in {rates} of held-out trials, "
-        f"n = {best['n']} concepts; shuffled names give {behind['shuffled'].mean():.1%}, chance is {best['chance']:.1%}."
+        f"From the span's keys and values behind the injection a probe names the concept in {rates} of held-out "
+        f"trials, n = {best['n']} concepts; shuffled names give {behind['shuffled'].mean():.1%}, chance is "
+        f"{best['chance']:.1%}."
     )
 
 
