@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from introspect.results.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
 
-MOST_SITES = 4
+MOST_SITES, MOST_TICKS = 4, 5
 UNITS = {
     "salience": "step length",
     "curvature": "curvature",
@@ -136,12 +136,9 @@ def _mark(ax: Axes, part: pd.DataFrame, sites: str) -> None:
 def _along(ax: Axes, part: pd.DataFrame, sites: str) -> None:
     """Label the sites of the path where a loop begins, and draw a line where the injection is."""
     part = part.drop_duplicates("site").reset_index(drop=True)
-    begins = part[(part["layer"] == 0)]
-    ax.set_xticks(begins.index, [_short(site) for site in begins["site"]])
+    begins = part[(part["layer"] == 0) & (part["stage"] == "core")]
+    begins = begins.iloc[:: -(-len(begins) // MOST_TICKS)]
+    ax.set_xticks(begins.index, begins["site"])
     for place in part.index[part["site"].isin(sites.split(","))]:
         ax.axvline(place, color="black", linewidth=0.8, linestyle="-", alpha=0.6)
     ax.set_xlabel("loop:layer")
-
-
-def _short(site: str) -> str:
-    return site.replace("prelude:", "p").replace("coda:", "c")

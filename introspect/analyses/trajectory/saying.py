@@ -46,9 +46,9 @@ def _profiles(totals: pd.DataFrame, site: str, strength: float) -> str:
         for _, row in rows[rows["quantity"] == "curvature"].iterrows()
     ]
     return (
-        f"Raw curvature profiles of a trial injected at {site} and of its control correlate over sites with r = "
-        f"{' and '.join(parts)}; n = {rows['n'].max()} concepts. Near 1 a profile is the architecture's own, which is "
-        "why only differences are shown."
+        f"The curvature profiles themselves, of a trial injected at {site} and of its control, correlate over sites: "
+        f"r = {' and '.join(parts)}; n = {rows['n'].max()} concepts. Near 1 a profile is the architecture's own, which "
+        "is why only differences are shown."
     )
 
 
