@@ -69,11 +69,13 @@ def walk(tap: Tap, rows: Rows, look: Look, *, n_loops: int, sites: Sequence[Site
 
 
 @torch.inference_mode()
-def walk_trials(engine: Engine, trials: Sequence[Trial], look: Look, *, sites: Sequence[Site] | None = None) -> Tensor:
+def walk_trials(
+    engine: Engine, trials: Sequence[Trial], look: Look, *, sites: Sequence[Site] | None = None, **more: Any
+) -> Tensor:
     """Run the prompt of trials that share it, each row with its trial's injection, showing the states behind it.
 
-    The answer is not run. Gives the logits behind the prompt, `(trial, vocabulary)`. Raises ValueError for trials that
-    do not share prompt and number of loops.
+    The answer is not run. `more` are arguments of the forward, such as a cache to fill. Gives the logits behind the
+    prompt, `(trial, vocabulary)`. Raises ValueError for trials that do not share prompt and number of loops.
     """
     (key, *others) = dict.fromkeys(map(key_of, trials))
     if others:
@@ -86,7 +88,7 @@ def walk_trials(engine: Engine, trials: Sequence[Trial], look: Look, *, sites: S
     visits: dict[Site, Visit] = dict(adding)
     visits |= {site: partial(_after, adding.get(site), partial(look, site)) for site in shown}
     ids = torch.tensor([encoded.token_ids], device=looped.device).expand(len(trials), -1)
-    inputs = {"input_ids": ids, **UNCACHED, **looped.prompt_arguments(torch.ones_like(ids))}
+    inputs = {"input_ids": ids, **UNCACHED, **looped.prompt_arguments(torch.ones_like(ids)), **more}
     logits: Tensor = engine.tap.run(visits, n_loops=n_loops, **inputs).logits[:, -1]
     return logits
 

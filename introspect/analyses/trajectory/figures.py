@@ -1,0 +1,144 @@
+"""Figures of differences between trials and their controls: geometry, what lenses read, what the cache holds.
+
+In go tidy tables, out come the axes; one panel per injected site, at most MOST_SITES of them.
+"""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from introspect.results.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
+
+MOST_SITES, MOST_TICKS = 4, 5
+UNITS = {
+    "salience": "step length",
+    "curvature": "curvature",
+    "area": "semantic surface area",
+}
+METRIC_LABELS = {"unembedding": "in the metric of the unembedding", "raw": "in the raw metric"}
+
+
+@matplotlib.rc_context(STYLE)
+def differences_by_layer(table: pd.DataFrame, quantity: str, metric: str, strength: float) -> list[Axes]:
+    """Draw one quantity's difference from the control over the layers, a line per loop; a row of panels per arm."""
+    rows = table[(table["quantity"] == quantity) & (table["metric"] == metric) & (table["stage"] == "core")]
+    rows = rows[rows["strength"] == strength]
+    sites, arms = shown_sites(rows), list(dict.fromkeys(rows["arm"]))
+    axes = panels(len(arms) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
+    shades = loop_shades(int(rows["loop"].max()) + 1)
+    for ax, (arm, site) in zip(axes, [(arm, site) for arm in arms for site in sites], strict=True):
+        part = rows[(rows["arm"] == arm) & (rows["sites"] == site)]
+        ax.axhline(0, color="#999999", linewidth=0.6)
+        for loop, line in part.groupby("loop"):
+            _banded(ax, line["layer"], line, shades[int(str(loop))], f"loop {loop}")
+        _mark(ax, part, site)
+        ax.set_xticks(sorted(part["layer"].unique()))
+        ax.set(title=f"{ARM_LABELS[arm]},\nat {site}", xlabel="layer", ylabel="trial \N{MINUS SIGN} control")
+    label_outer(axes)
+    legend(axes)
+    text = f"difference in {UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
+    caption(axes, f"{text} {strength:g}; bands: 95% t intervals over n = {span_of(rows['n'])} concepts; star: injected")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def readable_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
+    """Draw the share of readable concepts along the path, a line per arm; a row of panels per lens."""
+    rows = table[table["strength"] == strength]
+    sites, lenses = shown_sites(rows), list(dict.fromkeys(rows["lens"]))
+    axes = panels(len(lenses) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
+    for ax, (lens, site) in zip(axes, [(lens, site) for lens in lenses for site in sites], strict=True):
+        part = rows[(rows["lens"] == lens) & (rows["sites"] == site)]
+        for arm, line in part.groupby("arm"):
+            _banded(ax, np.arange(len(line)), line, COLOURS[str(arm)], ARM_LABELS[str(arm)], centre="rate")
+        _along(ax, part, site)
+        ax.set(title=f"{lens} lens, at {site}", ylim=(-0.03, 1.03), ylabel="share readable")
+    label_outer(axes)
+    legend(axes)
+    said = "share of concepts within rank 10 in the trial and not in its control; bands: Wilson 95% intervals,"
+    caption(axes, f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def answers_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
+    """Draw how the probability of yes, no and the concept differs from the control along the path, by arm."""
+    rows = table[(table["strength"] == strength) & (table["lens"] == "logit")]
+    sites, arms = shown_sites(rows), list(dict.fromkeys(rows["arm"]))
+    axes = panels(len(arms) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
+    shades = {"yes": "#009E73", "no": "#D55E00", "concept": "#0072B2"}
+    for ax, (arm, site) in zip(axes, [(arm, site) for arm in arms for site in sites], strict=True):
+        part = rows[(rows["arm"] == arm) & (rows["sites"] == site)]
+        ax.axhline(0, color="#999999", linewidth=0.6)
+        for word, shade in shades.items():
+            line = part[part["word"] == word]
+            _banded(ax, np.arange(len(line)), line, shade, word if word != "concept" else "the concept")
+        _along(ax, part[part["word"] == "yes"], site)
+        ax.set(title=f"{ARM_LABELS[arm]},\nat {site}", ylabel="difference in probability")
+    label_outer(axes)
+    legend(axes)
+    said = "probability by the logit lens, trial less control; bands: 95% t intervals over"
+    caption(axes, f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def memory_by_site(table: pd.DataFrame) -> list[Axes]:
+    """Draw how often a probe of keys and values names the concept, along the sites, beside shuffled names."""
+    sites = shown_sites(table)
+    axes = panels(len(sites), width=6.0 / len(sites), height=1.7)
+    for ax, site in zip(axes, sites, strict=True):
+        part = table[table["sites"] == site]
+        x = np.arange(len(part))
+        _banded(ax, x, part, COLOURS["injected"], "probe", centre="rate")
+        ax.plot(x, part["shuffled"], color=COLOURS["none"], linestyle="--", label="shuffled names")
+        ax.plot(x, part["chance"], color="black", linestyle=":", linewidth=0.8, label="chance")
+        _along(ax, part, site)
+        ax.set(title=f"injected at {site}", ylim=(-0.03, 1.03), ylabel="concept named")
+    label_outer(axes)
+    legend(axes)
+    said = "keys and values of the injected span, protocol prior; trained at other strengths and wordings than tested;"
+    said += f" bands: Wilson 95% intervals, n = {span_of(table['n'])} concepts; line: injected site"
+    caption(axes, said)
+    return axes
+
+
+def shown_sites(rows: pd.DataFrame) -> list[str]:
+    """Choose the injected sites that get panels, evenly from the first to the last."""
+    sites = list(dict.fromkeys(rows["sites"].dropna()))
+    if len(sites) <= MOST_SITES:
+        return sites
+    return [sites[round(place)] for place in np.linspace(0, len(sites) - 1, MOST_SITES)]
+
+
+def loop_shades(count: int) -> list[tuple[float, float, float, float]]:
+    """Give a colour for each loop."""
+    return [colormaps["viridis"](value) for value in np.linspace(0, 0.85, count)]
+
+
+def _banded(ax: Axes, x: Any, line: pd.DataFrame, colour: Any, label: str, centre: str = "mean") -> None:
+    x = np.asarray(x, dtype=float)
+    mean, low, high = (line[name].to_numpy(float) for name in (centre, "low", "high"))
+    ax.plot(x, mean, color=colour, marker="o", markersize=2.5, label=label)
+    ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _mark(ax: Axes, part: pd.DataFrame, sites: str) -> None:
+    """Put a star where the injection is."""
+    there = part[part["site"].isin(sites.split(","))]
+    ax.plot(there["layer"], there["mean"], "*", color="black", markersize=7, linestyle="none", zorder=4)
+
+
+def _along(ax: Axes, part: pd.DataFrame, sites: str) -> None:
+    """Label the sites of the path where a loop begins, and draw a line where the injection is."""
+    part = part.drop_duplicates("site").reset_index(drop=True)
+    begins = part[(part["layer"] == 0) & (part["stage"] == "core")]
+    begins = begins.iloc[:: -(-len(begins) // MOST_TICKS)]
+    ax.set_xticks(begins.index, begins["site"])
+    for place in part.index[part["site"].isin(sites.split(","))]:
+        ax.axvline(place, color="black", linewidth=0.8, linestyle="-", alpha=0.6)
+    ax.set_xlabel("loop:layer")

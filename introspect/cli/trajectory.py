@@ -1,0 +1,83 @@
+"""The command `trajectory`: the path of a token through loops and layers, injected and not."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from introspect.errors import InputError
+from introspect.options import DEFAULT_MODEL, Options
+
+NAME = "trajectory"
+DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2", "questions": "detect"}
+"""What is injected where neither a run nor the user says it."""
+
+
+def trajectory(
+    model: Annotated[
+        str | None, typer.Argument(help=f"Hub id, folder, or organism:NAME. [default: {DEFAULT_MODEL}]")
+    ] = None,
+    loops: Annotated[str | None, typer.Option(help="Where to inject: all, 0,2, 1-3, or 0.5. [default: all]")] = None,
+    layers: Annotated[str | None, typer.Option(help="Where to inject, likewise. [default: 0.5, the middle]")] = None,
+    concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as published, dust,snow.")] = None,
+    strengths: Annotated[str | None, typer.Option(help="Multipliers of the vector. [default: 1,2]")] = None,
+    total_loops: Annotated[int | None, typer.Option(help="Loops run; as trained when left out.")] = None,
+    probe: Annotated[str, typer.Option(help="What names the concept in the cache: means, or logistic.")] = "means",
+    run: Annotated[
+        Path | None, typer.Option(help="Take all of that from the run of a sweep, and write into it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; runs/MODEL-trajectory when left out.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[
+        str | None, typer.Option(help="auto, float32, bfloat16, float16, float64. [default: auto]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit, at most 64.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Key of all draws. [default: 0]")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
+) -> None:
+    """Follow the last token of a prompt through (loop, layer): geometry, lenses, and what the cache remembers.
+
+    Everything is the difference between an injected trial and its control, beside that of a random direction.
+    Example: introspect trajectory organism:aware --layers 1,2 --strengths 1,2
+    """
+    given: dict[str, Any] = {  # Any: options of several types
+        "model": model,
+        "loops": loops,
+        "layers": layers,
+        "concepts": concepts,
+        "strengths": strengths,
+    }
+    given |= {"seed": seed, "dtype": dtype, "revision": revision}
+    said = {name: value for name, value in given.items() if value is not None}
+    elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size}
+    if run is not None and said:
+        raise InputError(f"{next(iter(said))}: is that of the run {run}; leave it out, or leave out --run")
+    if run is None:
+        total = {} if total_loops is None else {"total_loops": str(total_loops)}
+        options = Options(**{**DEFAULTS, **said, **elsewhere, **total})
+    else:
+        options = Options(**elsewhere)
+    _follow(options, run, probe, total_loops, out, dry_run)
+
+
+def _follow(
+    options: Options, run: Path | None, probe: str, total_loops: int | None, out: Path | None, dry_run: bool
+) -> None:
+    from introspect.analyses.subject import folder_of
+    from introspect.analyses.trajectory.making import followed
+    from introspect.analyses.trajectory.planning import planning
+    from introspect.cli.printing import OUT, print_written
+
+    plan = planning(options, run=run, probe=probe, total_loops=total_loops)
+    if dry_run:
+        cost = plan.cost()
+        OUT.print(f"{cost.trials} trials, and their controls, in {cost.forwards} forwards of up to {plan.size} rows")
+        OUT.print(f"{cost.token_blocks:,} token-block forwards, about {cost.bytes / 1e6:.0f} MB beside the weights")
+        return
+    analysis = followed(plan)
+    for sentence in analysis.sentences:
+        OUT.print(sentence, markup=False)
+    written = analysis.write(folder_of(NAME, options, run, out))
+    for what, suffix in (("tables", ".csv"), ("figures", ".png"), ("page", ".html")):
+        print_written(what, [path for path in written if path.suffix == suffix])
