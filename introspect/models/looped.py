@@ -4,8 +4,6 @@ Goes in: a loaded model and its tokenizer. Comes out: where each site is, how to
 read a state out, and how to write a chat down.
 """
 
-import hashlib
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from transformers.cache_utils import Cache
 from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.chat import ChatFormat, chat_format, with_chat
+from introspect.models.hashing import hash_of
 from introspect.models.rows import ATTENTION
 from introspect.records import CODA, LAST, PRELUDE, Site
 from introspect.sites import Stage
@@ -228,26 +227,10 @@ class LoopedModel(ABC):
     @cached_property
     def weights_hash(self) -> str:
         """Give 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from."""
-        digest = hashlib.sha256(_canonical(self.described()))
-        digest.update(_canonical(_tokenizer_content(self.tokenizer)))
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()[:16]
+        return hash_of(self.described(), self.tokenizer, self.model.state_dict())
 
 
 def _ids(value: int | list[int] | None) -> set[int]:
     if value is None:
         return set()
     return set(value) if isinstance(value, list) else {value}
-
-
-def _tokenizer_content(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    for call_setting in ("padding", "truncation"):  # left behind by the last call, no part of the tokenizer
-        content.pop(call_setting, None)
-    return {"tokenizer": content, "chat_template": tokenizer.chat_template}
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
