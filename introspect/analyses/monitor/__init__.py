@@ -1,0 +1,1 @@
+"""Monitors: what a model says of its answers against what its states know, per loop."""
