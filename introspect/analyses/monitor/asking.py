@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.walking import rows_of, walk
@@ -59,7 +60,7 @@ def judge(tap: Tap, items: Sequence[Item], n_loops: int, sites: Sequence[Site], 
     """Ask of each item whether its answer is right, with the states behind the prompt at these sites."""
     states = States(sites, len(items), tap.looped.d_model)
     answers, difference, words = AnswerTokens(tap.looped.tokenizer), np.zeros(len(items)), np.full(len(items), np.nan)
-    for rows, ids in _batches(prompts(tap, VERIFY, items), size):
+    for rows, ids in _batches(prompts(tap.looped.tokenizer, VERIFY, items), size):
         put = lambda site, h, rows=rows: states.put(site, rows, h[:, -1])  # noqa: E731
         logits = walk(tap, rows_of(tap.looped, ids), put, n_loops=n_loops, sites=sites).cpu().double()
         yes, no = (logits[:, list(tokens)] for tokens in (answers.yes, answers.no))
@@ -89,7 +90,7 @@ def solve(tap: Tap, questions: Sequence[Item], others: Sequence[str], n_loops: i
     begun = list(dict.fromkeys(map(first, [*others, *(item.answer for item in questions)])))
     place = {tokens: index for index, tokens in enumerate(begun)}
     chosen, words = np.full(len(questions), np.nan), np.zeros(len(questions))
-    for rows, ids in _batches(prompts(tap, SOLVE, questions), size):
+    for rows, ids in _batches(prompts(tap.looped.tokenizer, SOLVE, questions), size):
         logits = walk(tap, rows_of(tap.looped, ids), lambda *_: None, n_loops=n_loops, sites=()).cpu().double()
         best = torch.stack([logits[:, list(tokens)].logsumexp(-1) for tokens in begun], dim=-1).argmax(-1)
         for row, choice, token in zip(rows, best.tolist(), logits.argmax(-1).tolist(), strict=True):
@@ -99,11 +100,11 @@ def solve(tap: Tap, questions: Sequence[Item], others: Sequence[str], n_loops: i
     return Solved(chosen, words)
 
 
-def prompts(tap: Tap, template: str, items: Sequence[Item]) -> list[tuple[int, ...]]:
+def prompts(tokenizer: PreTrainedTokenizerFast, template: str, items: Sequence[Item]) -> list[tuple[int, ...]]:
     """Give the tokens of the prompt of each item, in the model's chat format."""
     read = template_named(template)
     rendered = (render(read, question=item.question, answer=item.answer) for item in items)
-    return [encode(prompt, tap.looped.tokenizer, need_span=False).token_ids for prompt in rendered]
+    return [encode(prompt, tokenizer, need_span=False).token_ids for prompt in rendered]
 
 
 def _batches(tokens: Sequence[tuple[int, ...]], size: int) -> Iterator[tuple[list[int], list[tuple[int, ...]]]]:

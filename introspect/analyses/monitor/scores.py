@@ -48,6 +48,15 @@ class Scoring:
         first, second = of(said), of(less)
         return self._estimate(lambda weights: first(weights) - second(weights))
 
+    def balanced(self, said: Floats) -> Estimate:
+        """Estimate the mean of the shares said rightly of both classes: one half for who says the same of all."""
+        shares = [self._within(said, truth) for truth in (0.0, 1.0)]
+        return self._estimate(lambda weights: (shares[0](weights) + shares[1](weights)) / 2, bounded=True)
+
+    def _within(self, said: Floats, truth: float) -> Statistic:
+        inside = self.truth == truth
+        return _ratio(self._sums((inside & (said == truth)).astype(float)), self._sums(inside.astype(float)))
+
     def _accuracy(self, said: Floats) -> Statistic:
         right, n = self._sums((said == self.truth).astype(float)), self._sums(np.ones(len(said)))
         return _ratio(right, n)

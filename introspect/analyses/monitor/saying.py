@@ -1,0 +1,35 @@
+"""What the tables of the monitors say, a plain sentence each. Goes in: tables. Come out: sentences."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+
+def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: int) -> Iterator[str]:
+    """Say how good both monitors are at the loops as trained, or the nearest that were run, and where they part."""
+    loops = min(curves["loops"].unique(), key=lambda each: (abs(each - trained), each))
+    at = curves[(curves["loops"] == loops) & (curves["measure"] == "accuracy")].set_index("monitor")
+    language, representation, asked, control = (
+        at.loc[each] for each in ("language", "representation", "task", "shuffled")
+    )
+    yield (
+        f"{task}, {loops} loops run: the model judges {shown(language)} of {language['n']} given answers rightly, "
+        f"a probe of its states {shown(representation)} (of shuffled labels {shown(control)}, always the same "
+        f"{at.loc['constant', 'value']:.1%}); it answers {shown(asked)} of {asked['n']} questions rightly itself."
+    )
+    gaps = gap[gap["measure"] == "accuracy"]
+    widest = gaps.loc[gaps["value"].idxmax()]
+    yield (
+        f"{task}: what the probe reads is furthest ahead of what the model says after {widest['loops']} loops, "
+        f"by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, {100 * widest['high']:.1f}] "
+        f"(n = {widest['n']} answers, 95% interval over {widest['questions']} questions, none for the choice)."
+    )
+
+
+def shown(row: "pd.Series[float]") -> str:
+    """Write a share with its interval."""
+    if pd.isna(row["value"]):
+        return "an unknown share"
+    if pd.isna(row["low"]):
+        return f"{row['value']:.1%}"
+    return f"{row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
