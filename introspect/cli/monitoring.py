@@ -56,7 +56,7 @@ def monitor(
         batch_size=batch_size,
     )
     from introspect.analyses.monitor.costing import cost
-    from introspect.analyses.monitor.monitoring import NAME, read_tasks
+    from introspect.analyses.monitor.monitoring import NAME
     from introspect.analyses.monitor.monitoring import monitor as analyse
     from introspect.analyses.subject import folder_of
     from introspect.cli.printing import OUT, print_rows, print_written

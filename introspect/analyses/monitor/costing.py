@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from introspect.analyses.monitor.asking import SOLVE, VERIFY, prompts
-from introspect.analyses.monitor.monitoring import batch_rows, injected_trials, read_tasks, totals_of
+from introspect.analyses.monitor.injected import injected_trials
+from introspect.analyses.monitor.monitoring import batch_rows, read_tasks, totals_of
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject, open_subject
 from introspect.injection.engine import prompt_key

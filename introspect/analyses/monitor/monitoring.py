@@ -14,9 +14,12 @@ from matplotlib.figure import Figure
 
 from introspect.analyses.monitor import figures
 from introspect.analyses.monitor.curves import Found, curves
+from introspect.analyses.monitor.injected import see
 from introspect.analyses.monitor.items import items_of
+from introspect.analyses.monitor.noticing import Noticed, notice
+from introspect.analyses.monitor.noticing_figures import where_noticed, who_notices
 from introspect.analyses.monitor.probes import KINDS, Kind
-from introspect.analyses.monitor.saying import said_of_task
+from introspect.analyses.monitor.saying import said_of_injected, said_of_task
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
@@ -59,11 +62,23 @@ def monitor(
     subject = open_subject(options, run)
     found = {task: _curves(subject, options, items, probe) for task, items in given.items()}
     trained = subject.tap.looped.n_loops
-    tables = _tables(found)
-    noticed = _noticed(subject, options, probe) if injected or run is not None else {}
+    tables, sentences = _tables(found), []
+    sentences += _said(tables, list(given), trained)
+    drawn = _figures(tables, trained)
+    if injected or run is not None:
+        noticed = _noticed(subject, options, probe)
+        tables |= {
+            "injected": ("Detection and naming by words, logits and probe", noticed.monitors),
+            "injected-sites": ("Detection by a probe at each site and by logits after each loop", noticed.sites),
+        }
+        sentences += said_of_injected(noticed.monitors)
+        drawn |= {
+            "injected": ("Injected thoughts: who notices and who can name", figure_of(who_notices(noticed.monitors))),
+            "injected-sites": ("Where an injected thought can be read", figure_of(where_noticed(noticed.sites))),
+        }
     made = {**subject.made_with, "tasks": list(given), "probe": probe, "seed": options.seed}
     title = "What the model says, and what its states know"
-    return Analysis(NAME, title, made, tuple(_said(tables, list(given), trained)), tables, _figures(tables, trained))
+    return Analysis(NAME, title, made, tuple(sentences), tables, drawn)
 
 
 def read_tasks(options: Options, tasks: str | None, part: str | None, *, injected: bool) -> dict[str, list[Item]]:
@@ -92,11 +107,20 @@ def _can_run(looped: LoopedModel, total: int) -> bool:
     return True
 
 
+def batch_rows(subject: Subject) -> int:
+    """Give the rows of a batch: as asked for, or as many as fit, and at most MOST_ROWS."""
+    return min(MOST_ROWS, subject.laboratory.batch_size())
+
+
+def _noticed(subject: Subject, options: Options, probe: Kind) -> Noticed:
+    layers = select(options.layers, subject.tap.looped.n_layers, option="layers")
+    return notice(see(subject, layers, size=batch_rows(subject)), kind=probe, seed=options.seed)
+
+
 def _curves(subject: Subject, options: Options, items: Sequence[Item], probe: Kind) -> Found:
     looped = subject.tap.looped
     layers = select(options.layers, looped.n_layers, option="layers")
-    size = min(MOST_ROWS, subject.laboratory.batch_size())
-    totals = totals_of(options, looped)
+    totals, size = totals_of(options, looped), batch_rows(subject)
     return curves(subject.tap, items, totals, layers, kind=probe, seed=options.seed, size=size)
 
 

@@ -33,3 +33,18 @@ def shown(row: "pd.Series[float]") -> str:
     if pd.isna(row["low"]):
         return f"{row['value']:.1%}"
     return f"{row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
+
+
+def said_of_injected(monitors: pd.DataFrame) -> Iterator[str]:
+    """Say of the largest strength, by the loop of the injection, who tells injected thoughts from random directions."""
+    at = monitors[monitors["strength"] == monitors["strength"].max()]
+    names = {"words": "by its words", "logits": "by its logits", "probe": "by a probe of its states"}
+    for measure, what in (("detection", "told from random directions"), ("naming", "named")):
+        for loop, cells in at[at["measure"] == measure].groupby("loop"):
+            by = cells.set_index("by")
+            shares = ", ".join(f"{shown(by.loc[each])} {name}" for each, name in names.items() if each in by.index)
+            yield (
+                f"Injected in loop {loop} at strength {cells['strength'].iloc[0]:g}, concepts are {what}: {shares}; "
+                f"{shown(by.loc['shuffled'])} by a probe of shuffled labels (n = {cells['n'].max()} trials, 95% "
+                f"intervals over {cells['concepts'].max()} concepts)."
+            )
