@@ -21,10 +21,10 @@ LOOKS = {
     **{"representation": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
 }
 """Colour, marker and line of each monitor."""
-NAMES = {"accuracy": "accuracy", "f1": "F1 (right answers are positive)"}
+NAMES = {"accuracy": "accuracy", "f1": "F1"}
 SHIFT = 0.06
 """How far lines are drawn beside one another, in loops."""
-INTERVALS = "bars: 95% intervals over questions (bootstrap)"
+INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
 
 
 @matplotlib.rc_context(STYLE)
@@ -47,7 +47,8 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     judged = curves[curves["monitor"] == "language"]
     asked = curves[curves["monitor"] == "task"]
     counts = f"n = {span_of(judged['n'])} answers judged, {span_of(asked['n'])} questions asked"
-    caption(axes, f"{INTERVALS}; {counts}; dotted vertical: loops as trained; probe: layer chosen within training folds")
+    more = "dotted vertical: loops as trained; probe: layer chosen within the training folds"
+    caption(axes, f"{INTERVALS}; {counts}; {more}")
     return axes
 
 

@@ -19,7 +19,7 @@ LOOKS = {
 }
 """Colour, marker and line of who notices."""
 NAMES = {"words": "words (rules)", "logits": "logits", "probe": "probe", "shuffled": "probe of shuffled labels"}
-TITLES = {"detection": "told from random directions", "naming": "concept named"}
+TITLES = {"detection": "detected", "naming": "named"}
 SHIFT = 0.07
 
 

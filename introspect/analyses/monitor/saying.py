@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from introspect.results.panels import span_of
+
 
 def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: int) -> Iterator[str]:
     """Say how good both monitors are at the loops as trained, or the nearest that were run, and where they part."""
@@ -38,13 +40,18 @@ def shown(row: "pd.Series[float]") -> str:
 def said_of_injected(monitors: pd.DataFrame) -> Iterator[str]:
     """Say of the largest strength, by the loop of the injection, who tells injected thoughts from random directions."""
     at = monitors[monitors["strength"] == monitors["strength"].max()]
-    names = {"words": "by its words", "logits": "by its logits", "probe": "by a probe of its states"}
-    for measure, what in (("detection", "told from random directions"), ("naming", "named")):
-        for loop, cells in at[at["measure"] == measure].groupby("loop"):
-            by = cells.set_index("by")
-            shares = ", ".join(f"{shown(by.loc[each])} {name}" for each, name in names.items() if each in by.index)
-            yield (
-                f"Injected in loop {loop} at strength {cells['strength'].iloc[0]:g}, concepts are {what}: {shares}; "
-                f"{shown(by.loc['shuffled'])} by a probe of shuffled labels (n = {cells['n'].max()} trials, 95% "
-                f"intervals over {cells['concepts'].max()} concepts)."
-            )
+    what = {"detection": "told from random directions (chance 50%)", "naming": "named"}
+    for measure, done in what.items():
+        cells = at[at["measure"] == measure]
+        control = cells[cells["by"] == "shuffled"]["value"]
+        yield (
+            f"At strength {cells['strength'].iloc[0]:g}, injected concepts are {done}: {'; '.join(_loops(cells))}; "
+            f"by a probe of shuffled labels at most {control.max():.1%} (n = {span_of(cells['n'])} trials a loop, "
+            f"95% intervals over {span_of(cells['concepts'])} concepts)."
+        )
+
+
+def _loops(cells: pd.DataFrame) -> Iterator[str]:
+    for by, name in (("words", "by its words"), ("logits", "by its logits"), ("probe", "by a probe of its states")):
+        rows = [row for _, row in cells[cells["by"] == by].iterrows()]
+        yield f"{name} " + ", ".join(f"{shown(row)} in loop {row['loop']}" for row in rows)
