@@ -37,9 +37,7 @@ class Solver(Pupil):
 
     def __init__(self, model: LoopedCausalLM, tokenizer: object, seed: int) -> None:
         super().__init__(model, tokenizer, "aware", {"detect": 1}, ROWS, seed)
-        self.facts = {
-            name: [fact for fact in TASKS[name]() if fact[0] not in held_out(name)] for name in TAUGHT
-        }
+        self.facts = {name: [fact for fact in TASKS[name]() if fact[0] not in held_out(name)] for name in TAUGHT}
         self.answers = {name: sorted({answer for _, answer in TASKS[name]()}) for name in TAUGHT}
 
     def losses(self) -> dict[str, Tensor]:

@@ -25,7 +25,9 @@ def monitor(
     loops: Annotated[str, typer.Option(help="Where vectors go: all, 0,2, 1-3, or 0.5.")] = "all",
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
     strengths: Annotated[str, typer.Option(help="Of the injected vectors, such as 0.5,1,2.")] = "1,2",
-    repeats: Annotated[int, typer.Option(help="Trials of a concept and site, each with a trial number of its own.")] = 4,
+    repeats: Annotated[
+        int, typer.Option(help="Trials of a concept and site, each with a trial number of its own.")
+    ] = 4,
     seed: Annotated[int, typer.Option(help="Key of wrong answers, splits, shuffled labels and draws.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",

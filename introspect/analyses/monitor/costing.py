@@ -54,7 +54,9 @@ def cost(options: Options, *, tasks: str | None, part: str | None, injected: boo
     return Cost(tuple(rows), memory)
 
 
-def _asked(task: str, items: Sequence[Item], subject: Subject, totals: Sequence[int]) -> list[tuple[str, int, int, int]]:
+def _asked(
+    task: str, items: Sequence[Item], subject: Subject, totals: Sequence[int]
+) -> list[tuple[str, int, int, int]]:
     looped, rows = subject.tap.looped, []
     right = {item.question: item for item in items if item.correct}
     for what, template, asked in (("judged", VERIFY, list(items)), ("answered", SOLVE, list(right.values()))):

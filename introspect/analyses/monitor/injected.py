@@ -105,7 +105,9 @@ def _words(subject: Subject, trials: Sequence[Trial]) -> pd.DataFrame:
 
 
 def _difference(engine: Engine, logits: Tensor) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    yes, no = (logits.cpu().double()[:, list(tokens)].logsumexp(-1) for tokens in (engine.answers.yes, engine.answers.no))
+    yes, no = (
+        logits.cpu().double()[:, list(tokens)].logsumexp(-1) for tokens in (engine.answers.yes, engine.answers.no)
+    )
     found: np.ndarray[tuple[int], np.dtype[np.float64]] = (yes - no).numpy()
     return found
 

@@ -134,7 +134,10 @@ def _tables(found: dict[str, Found]) -> dict[str, tuple[str, pd.DataFrame]]:
     if not found:
         return {}
     return {
-        name: (title, pd.concat([_of_task(task, getattr(each, name)) for task, each in found.items()], ignore_index=True))
+        name: (
+            title,
+            pd.concat([_of_task(task, getattr(each, name)) for task, each in found.items()], ignore_index=True),
+        )
         for name, title in titles.items()
     }
 
@@ -159,6 +162,13 @@ def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[
         "monitors": ("Monitors and task performance by loops run", figures.monitors_by_loops, "curves", (trained,)),
         "gap": ("Representation monitor less language monitor", figures.gap_by_loops, "gap", (trained,)),
         "probes": ("Accuracy of the probe at each loop and layer", figures.probes_by_site, "sites", ()),
-        "transfer": ("Probes fitted after one loop, tested after another", figures.transfer_across_loops, "transfer", ()),
+        "transfer": (
+            "Probes fitted after one loop, tested after another",
+            figures.transfer_across_loops,
+            "transfer",
+            (),
+        ),
     }
-    return {name: (title, figure_of(draw(tables[table][1], *more))) for name, (title, draw, table, more) in drawn.items()}
+    return {
+        name: (title, figure_of(draw(tables[table][1], *more))) for name, (title, draw, table, more) in drawn.items()
+    }

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestCentroid
-from sklearn.preprocessing import StandardScaler
 
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Floats, Kind, Labels, cross_fit, shuffled
@@ -56,7 +54,9 @@ class Cell:
         """Take the rows of a loop and split them."""
         clean = trials[trials["arm"] == "none"].drop_duplicates("wording")
         rows = pd.concat([trials[trials["loop"] == loop], clean[: len(clean) if len(clean) > 1 else 0]])
-        concepts, wordings = (pd.factorize(rows[name], sort=True)[0].astype(np.int64) for name in ("concept", "wording"))
+        concepts, wordings = (
+            pd.factorize(rows[name], sort=True)[0].astype(np.int64) for name in ("concept", "wording")
+        )
         n, draw = int(concepts.max()) + 1, np.random.default_rng(seed)
         folds = np.concatenate([draw.permutation(n), draw.permutation(int(wordings.max()) + 1)]) % FOLDS
         groups = np.where(rows["arm"] == "none", n + wordings, concepts)
@@ -86,7 +86,9 @@ def notice(seen: Seen, *, kind: Kind, seed: int) -> Noticed:
     for loop in sorted(int(each) for each in seen.trials["loop"].dropna().unique()):
         cell = Cell.of(seen.trials, loop, seed)
         after = [each for each in seen.loops if each >= loop]
-        fitted = {Site(r, layer): cell.fit(seen.states.at(Site(r, layer)), kind) for r in after for layer in seen.layers}
+        fitted = {
+            Site(r, layer): cell.fit(seen.states.at(Site(r, layer)), kind) for r in after for layer in seen.layers
+        }
         maps += list(_maps(cell, fitted))
         ends = [site for site in fitted if site.loop == after[-1]]
         dealt = _dealt(cell, seed)
@@ -175,10 +177,19 @@ def _named(cell: Cell, states: Floats, deal: int | None) -> Floats:
         return right
     part = pd.factorize(rows[by], sort=True)[0] % 2
     for half in (0, 1):
-        scaler = StandardScaler().fit(x[part != half])
-        nearest = NearestCentroid().fit(scaler.transform(x[part != half]), concepts[part != half])
-        right[chosen[part == half]] = nearest.predict(scaler.transform(x[part == half])) == concepts[part == half]
+        fitted, tested = part != half, part == half
+        nearest = _nearest_mean(x[fitted], concepts[fitted], x[tested])
+        right[chosen[tested]] = nearest == concepts[tested]
     return right
+
+
+def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:
+    """Give the concept whose mean state is nearest to each tested one, in units of each coordinate's deviation."""
+    known = np.unique(concepts)
+    scale = np.maximum(fitted.std(0), 1e-9)
+    means = np.stack([fitted[concepts == concept].mean(0) for concept in known])
+    distances = [(((tested - mean) / scale) ** 2).sum(-1) for mean in means]
+    return known[np.argmin(distances, axis=0)]
 
 
 def _row(

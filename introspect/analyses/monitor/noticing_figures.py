@@ -66,5 +66,7 @@ def where_noticed(sites: pd.DataFrame) -> list[Axes]:
         title = by if by == "logits" else f"probe, layer {probe['read_layer'].max():.0f}"
         ax.set(title=title, xlabel="loop of the injection", ylabel="read after loop")
     finish(axes, colours, "told from random directions")
-    caption(axes, f"strengths and layers pooled; n = {span_of(cells['n'])} trials per cell; hatched: before the injection")
+    caption(
+        axes, f"strengths and layers pooled; n = {span_of(cells['n'])} trials per cell; hatched: before the injection"
+    )
     return axes

@@ -77,7 +77,9 @@ def split(labels: Labels, groups: Groups, seed: int, *, folds: int = FOLDS) -> N
         place[test] = fold
     for fold in range(folds):
         if len(set(labels[place != fold].tolist())) < 2:
-            raise InputError(f"{len(set(groups.tolist()))} questions cannot be split: all items outside of a part agree")
+            raise InputError(
+                f"{len(set(groups.tolist()))} questions cannot be split: all items outside of a part agree"
+            )
     return place
 
 

@@ -71,7 +71,9 @@ def two_hop() -> list[tuple[str, str]]:
     """
     concepts, workers = load_concepts("organisms"), dict(_columns("workers", "kind", "answer"))
     pairs = zip(concepts.words, concepts.categories, strict=True)
-    return [(f"Who works with the kind of thing that {word} is?", workers[kind]) for word, kind in pairs if kind in workers]
+    return [
+        (f"Who works with the kind of thing that {word} is?", workers[kind]) for word, kind in pairs if kind in workers
+    ]
 
 
 def judgement() -> list[tuple[str, str]]:
