@@ -1,4 +1,4 @@
-"""The monitors on a shipped organism, alone and through the command; the trials that are split and those that are not."""
+"""The monitors on a shipped organism, alone and through the command, and how injected trials are split."""
 
 from pathlib import Path
 

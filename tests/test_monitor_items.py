@@ -124,6 +124,6 @@ def test_a_data_set_is_read_by_its_columns(monkeypatch: pytest.MonkeyPatch) -> N
     assert asked == [("someone/sums", "test")]
     with pytest.raises(InputError, match="no column 'correct'"):
         items_of("hf:someone/else")
-    monkeypatch.setattr(library, "load_dataset", lambda name, split: {}[name])
+    monkeypatch.setattr(library, "load_dataset", lambda name, **_: {}[name])
     with pytest.raises(InputError, match="cannot be loaded: KeyError"):
         items_of("hf:someone/nothing")

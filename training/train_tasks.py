@@ -7,14 +7,13 @@ Run: python -m training.train_tasks BEGIN_FOLDER OUT_FOLDER
 """
 
 import argparse
-import random
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.analyses.monitor.tasks import TASKS, TAUGHT, held_out
 from introspect.models.looping import LoopedCausalLM
@@ -35,7 +34,7 @@ ASKED, JUDGED = 20, 36
 class Solver(Pupil):
     """A pupil that is also taught tasks."""
 
-    def __init__(self, model: LoopedCausalLM, tokenizer: object, seed: int) -> None:
+    def __init__(self, model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
         super().__init__(model, tokenizer, "aware", {"detect": 1}, ROWS, seed)
         self.facts = {name: [fact for fact in TASKS[name]() if fact[0] not in held_out(name)] for name in TAUGHT}
         self.answers = {name: sorted({answer for _, answer in TASKS[name]()}) for name in TAUGHT}
@@ -80,6 +79,7 @@ def main() -> None:
     parser.add_argument("begin", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--stop", type=int, help="Steps taken, where fewer than the rate is planned for.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
     options = parser.parse_args()
@@ -88,7 +88,8 @@ def main() -> None:
     hold = KeptWords(model, options.begin, word_ids(tokenizer, options.seed)).put_back
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     solver, begin, recent = Solver(model, tokenizer, options.seed), time.time(), defaultdict(list)
-    for step in range(options.steps):
+    last = options.stop or options.steps
+    for step in range(last):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
         if step % REFRESH == 0:
@@ -105,7 +106,7 @@ def main() -> None:
             means = " ".join(f"{task} {sum(values) / len(values):.3f}" for task, values in sorted(recent.items()))
             print(f"step {step} {means} minutes {(time.time() - begin) / 60:.1f}", flush=True)
             recent.clear()
-        if step % 50 == 49 or step == options.steps - 1:
+        if step % 50 == 49 or step == last - 1:
             model.save_pretrained(options.out)
             tokenizer.save_pretrained(options.out)
 

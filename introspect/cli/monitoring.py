@@ -1,7 +1,7 @@
 """The command `monitor`: what a model says against what its states know."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +40,7 @@ def monitor(
 
     Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
     """
+    kind: Any = probe  # Any: checked where it is read
     options = Options(
         model=model,
         questions="detect",
@@ -68,7 +69,7 @@ def monitor(
         print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
         OUT.print(found.memory, markup=False)
         return
-    analysis = analyse(options, tasks=task, probe=probe, part=questions, injected=injected, run=run)
+    analysis = analyse(options, tasks=task, probe=kind, part=questions, injected=injected, run=run)
     folder = folder_of(NAME, options, run, out)
     paths = analysis.write(folder)
     for sentence in analysis.sentences:

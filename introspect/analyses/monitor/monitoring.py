@@ -5,11 +5,11 @@ Goes in: the options of a sweep, tasks, or a run. Comes out: an Analysis.
 Run: introspect monitor organism:solver --task two-hop --total-loops 1-8
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from introspect.analyses.monitor import figures
@@ -158,7 +158,7 @@ def _said(tables: dict[str, tuple[str, pd.DataFrame]], tasks: Sequence[str], tra
 def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[str, tuple[str, Figure]]:
     if not tables:
         return {}
-    drawn = {
+    drawn: dict[str, tuple[str, Callable[..., list[Axes]], str, tuple[int, ...]]] = {
         "monitors": ("Monitors and task performance by loops run", figures.monitors_by_loops, "curves", (trained,)),
         "gap": ("Representation monitor less language monitor", figures.gap_by_loops, "gap", (trained,)),
         "probes": ("Accuracy of the probe at each loop and layer", figures.probes_by_site, "sites", ()),

@@ -61,7 +61,7 @@ class Cell:
         folds = np.concatenate([draw.permutation(n), draw.permutation(int(wordings.max()) + 1)]) % FOLDS
         groups = np.where(rows["arm"] == "none", n + wordings, concepts)
         weights = draw.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
-        labels = (rows["arm"] == "injected").to_numpy(dtype=np.int64)
+        labels = (rows["arm"] == "injected").to_numpy().astype(np.int64)
         return cls(loop, rows, labels, groups, folds[groups], concepts, weights)
 
     def fit(self, states: Floats, kind: Kind, labels: Labels | None = None) -> CrossFit:
@@ -148,14 +148,15 @@ def _maps(cell: Cell, fitted: dict[Site, CrossFit]) -> Iterator[dict[str, object
 
 
 def _yes(rows: pd.DataFrame, loop: int) -> Floats:
-    return (rows[f"logit-{loop}"] > 0).to_numpy(dtype=float)
+    return (rows[f"logit-{loop}"] > 0).to_numpy().astype(np.float64)
 
 
 def _by_best_layer(fitted: list[CrossFit], place: Labels) -> Floats:
     """Take for each fold the layer that did best within its training part."""
     best = np.argmax([each.inner for each in fitted], axis=0)
-    said = np.stack([each.said for each in fitted])
-    return said[best[place], np.arange(len(place))].astype(float)
+    said: Floats = np.stack([each.said for each in fitted]).astype(np.float64)
+    chosen: Floats = said[best[place], np.arange(len(place))]
+    return chosen
 
 
 def _dealt(cell: Cell, seed: int) -> Labels:
@@ -189,7 +190,8 @@ def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:
     scale = np.maximum(fitted.std(0), 1e-9)
     means = np.stack([fitted[concepts == concept].mean(0) for concept in known])
     distances = [(((tested - mean) / scale) ** 2).sum(-1) for mean in means]
-    return known[np.argmin(distances, axis=0)]
+    nearest: Labels = known[np.argmin(distances, axis=0)]
+    return nearest
 
 
 def _row(

@@ -20,7 +20,7 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
         f"{at.loc['constant', 'value']:.1%}); it answers {shown(asked)} of {asked['n']} questions rightly itself."
     )
     gaps = gap[gap["measure"] == "accuracy"]
-    widest = gaps.loc[gaps["value"].idxmax()]
+    widest = gaps.iloc[int(gaps["value"].argmax())]
     yield (
         f"{task}: what the probe reads is furthest ahead of what the model says after {widest['loops']} loops, "
         f"by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, {100 * widest['high']:.1f}] "

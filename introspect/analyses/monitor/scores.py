@@ -68,7 +68,7 @@ class Scoring:
         return _ratio(2 * hits, 2 * hits + misses)
 
     def _sums(self, values: Floats) -> Floats:
-        return np.bincount(self.groups, values, minlength=self.weights.shape[1])
+        return np.bincount(self.groups, values, minlength=self.weights.shape[1]).astype(np.float64)
 
     def _estimate(self, statistic: Statistic, *, bounded: bool = False) -> Estimate:
         n = self.weights.shape[1]

@@ -65,7 +65,7 @@ def arithmetic() -> list[tuple[str, str]]:
 
 
 def two_hop() -> list[tuple[str, str]]:
-    """Ask who works with the kind of thing that a concept word is: from the word to its kind, from the kind to a person.
+    """Ask who works with the kind of thing that a word is: from the word to its kind, from the kind to a person.
 
     The words and kinds are those of the organisms' concept set, whose language says which word is of which kind.
     """
