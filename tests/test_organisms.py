@@ -24,7 +24,7 @@ from introspect.records import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
 
-NAMES = ("aware", "blind", "huginn", "last-loop")
+NAMES = ("aware", "blind", "huginn", "last-loop", "solver")
 SITES = [(loop, layer) for loop in range(4) for layer in range(4)]
 COMPUTABLE = SITES[:-1]
 """All but the last block of the last loop, after which nothing follows that could notice."""
@@ -58,7 +58,7 @@ def rate(on: Bench, verdict: str, chosen: list[Trial]) -> float:
     return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
 
 
-def test_four_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
+def test_five_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
     assert organisms() == sorted(NAMES)
     for name in NAMES:
         assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 6_000_000

@@ -40,6 +40,10 @@ huginn() {
         --words "$work/huginn-1"
 }
 
+solver() {
+    "$bin/python" -m training.train_tasks "$work/aware" "$work/solver" --steps 600 --stop 400
+}
+
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
 "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/base"
 aware &
@@ -48,7 +52,8 @@ last_loop
 blind
 wait "$first"
 huginn
-for organism in aware last-loop blind huginn; do
+solver
+for organism in aware last-loop blind huginn solver; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"
     "$bin/python" -m training.probe "$home/$organism"
