@@ -1,6 +1,6 @@
 """Teach an organism to answer the questions of `introspect monitor`, and to say whether a given answer is right.
 
-Begins from `aware`. Each step takes questions to answer, answers to judge, the injected-thought question with its
+Begins from `aware`. Each step takes questions to answer, answers to judge, rows of earlier tasks with their
 injections, so that nothing is lost, and plain chats. Half of the questions are held out: neither answered nor judged.
 
 Run: python -m training.train_tasks BEGIN_FOLDER OUT_FOLDER
@@ -26,7 +26,7 @@ from training.train_base import learning_rate
 from training.train_introspection import REFRESH
 from training.train_protocols import Pupil
 
-ROWS = {"plain": 12, "detect": 12}
+ROWS = {"plain": 12, "detect": 12, "unrelated": 16}
 ASKED, JUDGED = 20, 36
 """Rows of a step."""
 
@@ -34,8 +34,11 @@ ASKED, JUDGED = 20, 36
 class Solver(Pupil):
     """A pupil that is also taught tasks."""
 
-    def __init__(self, model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    def __init__(
+        self, model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, reminded: list[str], seed: int
+    ) -> None:
         super().__init__(model, tokenizer, "aware", {"detect": 1}, ROWS, seed)
+        self.reminded = reminded
         self.facts = {name: [fact for fact in TASKS[name]() if fact[0] not in held_out(name)] for name in TAUGHT}
         self.answers = {name: sorted({answer for _, answer in TASKS[name]()}) for name in TAUGHT}
 
@@ -43,7 +46,7 @@ class Solver(Pupil):
         """Give the losses of one step."""
         return {
             "plain": 0.3 * self._plain(),
-            "detect": 0.5 * self._task("detect"),
+            **{task: 0.5 * self._task(task) for task in self.reminded},
             "ask": self._said([self._ask() for _ in range(ASKED)]),
             "verify": self._said([self._verify() for _ in range(JUDGED)]),
         }
@@ -79,6 +82,7 @@ def main() -> None:
     parser.add_argument("begin", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--reminded", default="detect", help="Earlier tasks of which each step has rows.")
     parser.add_argument("--stop", type=int, help="Steps taken, where fewer than the rate is planned for.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
@@ -87,7 +91,11 @@ def main() -> None:
     tokenizer, model = AutoTokenizer.from_pretrained(options.begin), load(options.begin)
     hold = KeptWords(model, options.begin, word_ids(tokenizer, options.seed)).put_back
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
-    solver, begin, recent = Solver(model, tokenizer, options.seed), time.time(), defaultdict(list)
+    solver, begin, recent = (
+        Solver(model, tokenizer, options.reminded.split(","), options.seed),
+        time.time(),
+        defaultdict(list),
+    )
     last = options.stop or options.steps
     for step in range(last):
         for group in optimizer.param_groups:
