@@ -40,38 +40,35 @@ def monitor(
 
     Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
     """
-    kind: Any = probe  # Any: checked where it is read
-    options = Options(
-        model=model,
-        questions="detect",
-        arms="injected,none,random",
-        trial_numbers=f"1-{max(1, repeats)}",
-        repeats=repeats,
-        total_loops=total_loops,
-        layers=layers,
-        loops=loops,
-        concepts=concepts,
-        strengths=strengths,
-        seed=seed,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-    )
+    planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
+    shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
+    where = {"revision": revision, "device": device, "dtype": dtype, "total_loops": total_loops}
+    given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
+    options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
+    asked: dict[str, Any] = {"tasks": task, "part": questions, "injected": injected, "run": run}
+    if dry_run:
+        _print_cost(options, asked)
+    else:
+        _print_found(options, {**asked, "probe": probe}, out)
+
+
+def _print_cost(options: Options, asked: dict[str, Any]) -> None:
     from introspect.analyses.monitor.costing import cost
+    from introspect.cli.printing import OUT, print_rows
+
+    found = cost(options, **asked)
+    print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
+    OUT.print(found.memory, markup=False)
+
+
+def _print_found(options: Options, asked: dict[str, Any], out: Path | None) -> None:
     from introspect.analyses.monitor.monitoring import NAME
     from introspect.analyses.monitor.monitoring import monitor as analyse
     from introspect.analyses.subject import folder_of
-    from introspect.cli.printing import OUT, print_rows, print_written
+    from introspect.cli.printing import OUT, print_written
 
-    if dry_run:
-        found = cost(options, tasks=task, part=questions, injected=injected, run=run)
-        print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
-        OUT.print(found.memory, markup=False)
-        return
-    analysis = analyse(options, tasks=task, probe=kind, part=questions, injected=injected, run=run)
-    folder = folder_of(NAME, options, run, out)
-    paths = analysis.write(folder)
+    analysis = analyse(options, **asked)
+    paths = analysis.write(folder_of(NAME, options, asked["run"], out))
     for sentence in analysis.sentences:
         OUT.print(sentence, markup=False)
     print_written("written", paths)
