@@ -197,6 +197,7 @@ def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
         (["--questions", "some"], "unknown part of the questions 'some'; known: held-out, all"),
         (["--layers", "9"], "layers: '9' is out of range"),
         (["--total-loops", "0"], "total_loops: '0' must be at least 1"),
+        (["--seed", "-1"], "seed -1: a split needs 0 or more"),
         (["--task", ","], "task: the list is empty"),
         (["--run", "no/such/run"], "no/such/run"),
     ],

@@ -58,6 +58,8 @@ def monitor(
         run: a run whose model is taken, and whose trials are looked at.
     """
     one_of(probe, KINDS, kind="probe")
+    if options.seed < 0:
+        raise InputError(f"seed {options.seed}: a split needs 0 or more")
     given = read_tasks(options, tasks, part, injected=injected or run is not None)
     subject = open_subject(options, run)
     found = {task: _curves(subject, options, items, probe) for task, items in given.items()}

@@ -22,7 +22,7 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
     gaps = gap[gap["measure"] == "accuracy"]
     widest = gaps.iloc[int(gaps["value"].argmax())]
     yield (
-        f"{task}: what the probe reads is furthest ahead of what the model says after {widest['loops']} loops, "
+        f"{task}: what the probe reads is furthest ahead of what the model says at loops run = {widest['loops']}, "
         f"by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, {100 * widest['high']:.1f}] "
         f"(n = {widest['n']} answers, 95% interval over {widest['questions']} questions, none for the choice)."
     )
