@@ -41,7 +41,9 @@ huginn() {
 }
 
 solver() {
-    "$bin/python" -m training.train_tasks "$work/aware" "$work/solver" --steps 600 --stop 400
+    "$bin/python" -m training.train_tasks "$work/aware" "$work/solver-1" --steps 600 --stop 400
+    "$bin/python" -m training.train_tasks "$work/solver-1" "$work/solver" --steps 120 --stop 90 --peak 1e-3 \
+        --reminded detect,unrelated
 }
 
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
