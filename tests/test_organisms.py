@@ -8,6 +8,8 @@ from functools import cache
 import pytest
 import torch
 
+from introspect.analyses.monitor.asking import judge, solve
+from introspect.analyses.monitor.tasks import generated
 from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import load_concepts
@@ -24,7 +26,7 @@ from introspect.records import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
 
-NAMES = ("aware", "blind", "huginn", "last-loop")
+NAMES = ("aware", "blind", "huginn", "last-loop", "solver")
 SITES = [(loop, layer) for loop in range(4) for layer in range(4)]
 COMPUTABLE = SITES[:-1]
 """All but the last block of the last loop, after which nothing follows that could notice."""
@@ -58,7 +60,7 @@ def rate(on: Bench, verdict: str, chosen: list[Trial]) -> float:
     return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
 
 
-def test_four_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
+def test_five_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
     assert organisms() == sorted(NAMES)
     for name in NAMES:
         assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 6_000_000
@@ -154,3 +156,13 @@ def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
     common = {"prompt": prompt, "sampling": Sampling(1.0, 1.0, 24)}
     none = [on.trial(concept=w, seed=trial_seed(0, w, r), repeat=r, **common) for w in on.vectors.words for r in (0, 1)]
     assert rate(on, "detected", none) <= 0.05
+
+
+def test_solver_answers_and_judges_what_it_was_taught_and_some_of_what_it_was_not() -> None:
+    tap, items = Tap(load_model(f"{PREFIX}solver", device="cpu")), generated("two-hop", 0)
+    for held_out, solves, judges in ((False, 0.95, 0.9), (True, 0.4, 0.55)):
+        asked = [item for item in items if item.held_out == held_out][:120]
+        said = judge(tap, asked, 4, [], size=64).difference > 0
+        assert (said == [item.correct for item in asked]).mean() >= judges
+        questions = [item for item in asked if item.correct]
+        assert solve(tap, questions, [item.answer for item in items], 4, size=64).chosen.mean() >= solves

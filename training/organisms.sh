@@ -40,6 +40,12 @@ huginn() {
         --words "$work/huginn-1"
 }
 
+solver() {
+    "$bin/python" -m training.train_tasks "$work/aware" "$work/solver-1" --steps 600 --stop 400
+    "$bin/python" -m training.train_tasks "$work/solver-1" "$work/solver" --steps 120 --stop 90 --peak 1e-3 \
+        --reminded detect,unrelated
+}
+
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
 "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/base"
 aware &
@@ -48,7 +54,8 @@ last_loop
 blind
 wait "$first"
 huginn
-for organism in aware last-loop blind huginn; do
+solver
+for organism in aware last-loop blind huginn solver; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"
     "$bin/python" -m training.probe "$home/$organism"

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from introspect.cli.agreeing import agree, label
 from introspect.cli.grading import grade
 from introspect.cli.listing import concepts, models, prompts, protocols
+from introspect.cli.monitoring import monitor
 from introspect.cli.planning import best, power
 from introspect.cli.reading import plot, show, table
 from introspect.cli.reporting import report
@@ -53,5 +54,6 @@ app = typer.Typer(
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
 READERS = (table, plot, show, report, label, agree, best)
-for command in (sweep, calibrate, trajectory, grade, *READERS, power, models, concepts, protocols, prompts):
+ANALYSES = (monitor, trajectory)
+for command in (sweep, calibrate, grade, *READERS, *ANALYSES, power, models, concepts, protocols, prompts):
     app.command()(command)

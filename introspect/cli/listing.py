@@ -9,6 +9,7 @@ ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
     "blind": "was never trained on injections and says no",
+    "solver": "is aware, and was taught half of the questions of introspect monitor and to judge answers to them",
     "huginn": "notices injected concepts in any loop, in Huginn's layout; names them in the later ones",
 }
 

@@ -1,0 +1,5 @@
+"""Monitors: what a model says of answers and of injected thoughts against what its states know, per loop."""
+
+from introspect.analyses.monitor.monitoring import monitor
+
+__all__ = ["monitor"]

@@ -1,0 +1,118 @@
+"""Figures of the monitors: curves over the loops run, the gap, probes at each site, transfer across loops.
+
+In go the tables, out come the axes.
+"""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from introspect.analyses.monitor.curves import MEASURES, MONITORS
+from introspect.results.maps import draw_grid, finish, map_panels, pivot
+from introspect.results.panels import STYLE, caption, label_outer, legend, panels, points, span_of
+
+LOOKS = {
+    **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},
+    **{"language": ("#D55E00", "o", "-"), "language-words": ("#E69F00", "o", ":")},
+    **{"representation": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
+}
+"""Colour, marker and line of each monitor."""
+NAMES = {"accuracy": "accuracy", "f1": "F1"}
+SHIFT = 0.06
+"""How far lines are drawn beside one another, in loops."""
+INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
+
+
+@matplotlib.rc_context(STYLE)
+def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
+    """Draw accuracy and F1 of all monitors against the loops run, a row of panels per task."""
+    tasks = list(dict.fromkeys(curves["task"]))
+    axes = panels(2 * len(tasks), width=2.55, height=2.0, columns=2)
+    for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in MEASURES], strict=True):
+        cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
+        for rank, (monitor, (colour, marker, style)) in enumerate(LOOKS.items()):
+            line = _points(cells[cells["monitor"] == monitor], shift=SHIFT * (rank - 2.5))
+            points(ax, line, color=colour, marker=marker, linestyle=style, label=MONITORS[monitor])
+        always = cells[cells["monitor"] == "constant"]
+        if not always.empty:
+            ax.axhline(always["value"].iloc[0], color="black", linewidth=0.8, label=MONITORS["constant"])
+        _loops_axis(ax, cells["loops"], trained)
+        ax.set(title=f"{task}: {NAMES[measure]}", ylim=(-0.03, 1.03), ylabel="share or F1")
+    label_outer(axes)
+    legend(axes)
+    judged = curves[curves["monitor"] == "language"]
+    asked = curves[curves["monitor"] == "task"]
+    counts = f"n = {span_of(judged['n'])} answers judged, {span_of(asked['n'])} questions asked"
+    more = "dotted vertical: loops as trained; probe: layer chosen within the training folds"
+    caption(axes, f"{INTERVALS}; {counts}; {more}")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
+    """Draw the representation monitor less the language monitor against the loops run, a line per task."""
+    axes = panels(len(MEASURES), width=2.4, height=2.0)
+    tasks = list(dict.fromkeys(gap["task"]))
+    shades = colormaps["viridis"](np.linspace(0, 0.8, len(tasks)))
+    for ax, measure in zip(axes, MEASURES, strict=True):
+        cells = gap[gap["measure"] == measure]
+        for rank, (task, shade) in enumerate(zip(tasks, shades, strict=True)):
+            line = _points(cells[cells["task"] == task], shift=SHIFT * (rank - (len(tasks) - 1) / 2))
+            points(ax, line, color=shade, marker="osD^v"[rank % 5], label=task)
+        ax.axhline(0, color="black", linewidth=0.8)
+        _loops_axis(ax, cells["loops"], trained)
+        ax.set(title=NAMES[measure], ylabel="representation less language")
+    label_outer(axes)
+    legend(axes)
+    caption(axes, f"{INTERVALS}, of paired differences; n = {span_of(gap['n'])} answers; dotted: loops as trained")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def probes_by_site(sites: pd.DataFrame) -> list[Axes]:
+    """Draw the accuracy of the probe at each (loop, layer), with that of shuffled labels beside it, per task."""
+    cells = sites[sites["measure"] == "accuracy"]
+    cells = cells.assign(x=cells["loop"].astype("str"), y=cells["layer"].astype("str"))
+    groups = list(cells.groupby(["task", "labels"], sort=False))
+    xs, ys = (sorted(cells[axis].unique(), key=int) for axis in ("x", "y"))
+    axes = map_panels(len(groups), len(xs), len(ys), columns=2)
+    colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
+    for ax, ((task, labels), part) in zip(axes, groups, strict=True):
+        draw_grid(ax, pivot(part, "value", xs, ys), colours, "{:.2f}")
+        ax.set(title=f"{task}, {labels} labels", xlabel="loop", ylabel="layer")
+    finish(axes, colours, "accuracy of the probe")
+    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell")
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def transfer_across_loops(transfer: pd.DataFrame) -> list[Axes]:
+    """Draw the accuracy of probes fitted after one loop and tested after another, at the last layer, per task."""
+    cells = transfer[transfer["layer"] == transfer["layer"].max()]
+    cells = cells.assign(x=cells["tested_loop"].astype("str"), y=cells["trained_loop"].astype("str"))
+    groups = list(cells.groupby("task", sort=False))
+    xs = sorted(cells["x"].unique(), key=int)
+    axes = map_panels(len(groups), len(xs), len(xs))
+    colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
+    for ax, (task, part) in zip(axes, groups, strict=True):
+        draw_grid(ax, pivot(part, "value", xs, xs), colours, "{:.2f}")
+        ax.set(title=f"{task}, layer {cells['layer'].max()}", xlabel="tested after loop", ylabel="fitted after loop")
+    finish(axes, colours, "accuracy of the probe")
+    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell")
+    return axes
+
+
+def _points(line: pd.DataFrame, *, shift: float) -> pd.DataFrame:
+    """Give a line for `points`; a value without an interval is drawn without a bar."""
+    bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
+    return line.assign(x=line["loops"] + shift, rate=line["value"], **bounds)
+
+
+def _loops_axis(ax: Axes, loops: pd.Series, trained: int) -> None:
+    ax.axvline(trained, color="#999999", linestyle=":", linewidth=0.8, zorder=0)
+    ax.set_xticks(sorted(loops.unique()))
+    ax.set(xlabel="loops run")

@@ -1,0 +1,82 @@
+"""The items of a task: of ours, in a CSV file of the user's, or in a data set of Hugging Face.
+
+Goes in: what the task is called. Come out: items that can be split, or one line that says why they cannot.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from introspect.analyses.monitor.tasks import Item, generated
+from introspect.concepts.rows import SUFFIX, read_table
+from introspect.errors import InputError
+from introspect.selection import one_of
+
+COLUMNS = ("question", "answer", "correct")
+HUB = "hf:"
+"""Begins the name of a data set of Hugging Face: hf:NAME, or hf:NAME:SPLIT."""
+SPLIT = "train"
+CORRECT = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+FEWEST = 10
+"""Questions, and items of each class, below which nothing can be split."""
+PARTS = ("held-out", "all")
+"""Questions on which no organism was trained, or all."""
+
+
+def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
+    """Give the items of a task, of its held-out questions or all. Raises InputError for what cannot be used."""
+    one_of(part, PARTS, kind="part of the questions")
+    found = _found(task, seed)
+    chosen = [item for item in found if part == "all" or item.held_out]
+    check(task, chosen)
+    return chosen
+
+
+def check(task: str, items: Sequence[Item]) -> None:
+    """Raise InputError for items of which too few are there to be split, or which are all of one class."""
+    right = sum(item.correct for item in items)
+    counted = {
+        "questions": len({item.group for item in items}),
+        "items that are correct": right,
+        "items that are not": len(items) - right,
+    }
+    for what, n in counted.items():
+        if n < FEWEST:
+            raise InputError(f"task {task!r}: {n} {what}; monitors need at least {FEWEST} of each, to be split")
+
+
+def _found(task: str, seed: int) -> list[Item]:
+    if task.startswith(HUB):
+        return _hub(task)
+    if task.endswith(SUFFIX) or "/" in task or "\\" in task:
+        table = read_table(task, COLUMNS, kind="task", shipped=())
+        return _read(table.path, ((row.line, row.fields) for row in table.rows))
+    return generated(task, seed)
+
+
+def _hub(task: str) -> list[Item]:
+    """Load a data set of Hugging Face; InputError when the library is missing or the set cannot be had."""
+    if find_spec("datasets") is None:
+        raise InputError(f'task {task!r}: the library datasets is not installed; pip install "introspect-loops[data]"')
+    name, _, split = task.removeprefix(HUB).partition(":")
+    try:
+        found = import_module("datasets").load_dataset(name, split=split or SPLIT)
+    except Exception as error:  # whatever the library raises for a name, a network or a format
+        said = " ".join(str(error).split())
+        raise InputError(f"task {task!r}: cannot be loaded: {type(error).__name__}: {said}") from None
+    missing = [column for column in COLUMNS if column not in found.column_names]
+    if missing:
+        raise InputError(f"task {task!r}: no column {missing[0]!r} in {','.join(found.column_names)}")
+    return _read(task, enumerate(found, 1))
+
+
+def _read(where: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Item]:  # Any: a cell of a data set
+    items = []
+    for line, row in rows:
+        correct = CORRECT.get(str(row["correct"]).strip().casefold())
+        if correct is None:
+            raise InputError(f"{where}, line {line}: correct is {row['correct']!r}; it must be yes or no")
+        question, answer = str(row["question"]), str(row["answer"])
+        items.append(Item(question, answer, correct, str(row.get("group") or question)))
+    return items

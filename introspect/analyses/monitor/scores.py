@@ -1,0 +1,96 @@
+"""Accuracy and F1 of what was said, with intervals over questions. Goes in: truth and verdicts. Come out: estimates.
+
+All scores of one set of items share the same draws, so that the interval of a difference is that of paired values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from introspect.results.statistics.clusters import Estimate, Statistic, Weights, expanded
+from introspect.results.statistics.intervals import wilson
+
+Floats = NDArray[np.float64]
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Items with their truth, and questions that are drawn with replacement, each with all its items."""
+
+    truth: Floats
+    """`(item,)`: 1 where the answer is right."""
+    groups: NDArray[np.int64]
+    """`(item,)`: number of the question, from 0."""
+    weights: Weights
+    """How often each question was drawn, `(draw, question)`."""
+
+    @classmethod
+    def of(cls, truth: Floats, groups: NDArray[np.int64], seed: int = 0) -> "Scoring":
+        """Draw the questions."""
+        n = int(groups.max()) + 1
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+        return cls(truth, groups, weights.astype(np.float64))
+
+    def accuracy(self, said: Floats) -> Estimate:
+        """Estimate the share of items of which the truth is said; neither yes nor no (NaN) is wrong."""
+        return self._estimate(self._accuracy(said), bounded=True)
+
+    def f1(self, said: Floats) -> Estimate:
+        """Estimate 2 TP / (2 TP + FP + FN), right answers being the positive class; NaN says neither yes nor no."""
+        return self._estimate(self._f1(said))
+
+    def gap(self, measure: str, said: Floats, less: Floats) -> Estimate:
+        """Estimate by how much one measure, accuracy or f1, of what is said is above that of something else."""
+        of = {"accuracy": self._accuracy, "f1": self._f1}[measure]
+        first, second = of(said), of(less)
+        return self._estimate(lambda weights: first(weights) - second(weights))
+
+    def balanced(self, said: Floats) -> Estimate:
+        """Estimate the mean of the shares said rightly of both classes: one half for who says the same of all."""
+        shares = [self._within(said, truth) for truth in (0.0, 1.0)]
+        return self._estimate(lambda weights: (shares[0](weights) + shares[1](weights)) / 2, bounded=True)
+
+    def _within(self, said: Floats, truth: float) -> Statistic:
+        inside = self.truth == truth
+        return _ratio(self._sums((inside & (said == truth)).astype(float)), self._sums(inside.astype(float)))
+
+    def _accuracy(self, said: Floats) -> Statistic:
+        right, n = self._sums((said == self.truth).astype(float)), self._sums(np.ones(len(said)))
+        return _ratio(right, n)
+
+    def _f1(self, said: Floats) -> Statistic:
+        positive, yes = self.truth == 1, said == 1
+        hits = self._sums((positive & yes).astype(float))
+        misses = self._sums((positive & ~yes).astype(float) + (~positive & yes))
+        return _ratio(2 * hits, 2 * hits + misses)
+
+    def _sums(self, values: Floats) -> Floats:
+        return np.bincount(self.groups, values, minlength=self.weights.shape[1]).astype(np.float64)
+
+    def _estimate(self, statistic: Statistic, *, bounded: bool = False) -> Estimate:
+        n = self.weights.shape[1]
+        value, drawn = float(statistic(np.ones((1, n)))[0]), statistic(self.weights)
+        drawn = drawn[~np.isnan(drawn)]
+        if len(drawn) == 0 or np.ptp(drawn) == 0:  # draws know nothing here; of a rate of 0 or 1 Wilson does
+            low, high = wilson(value * n, n) if bounded and value in (0, 1) else (np.nan, np.nan)
+            return Estimate(value, float(low), float(high), n)
+        level = expanded(0.95, n)
+        low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+        return Estimate(value, float(low), float(high), n)
+
+
+def constant(measure: str, truth: Floats) -> float:
+    """Give the best that always saying the same reaches: the larger class's share, or the F1 of always yes."""
+    share = float(truth.mean())
+    return {"accuracy": max(share, 1 - share), "f1": 2 * share / (1 + share)}[measure]
+
+
+def _ratio(above: Floats, below: Floats) -> Callable[[Weights], Floats]:
+    def statistic(weights: Weights) -> Floats:
+        counted = weights @ below
+        return np.asarray((weights @ above) / np.where(counted > 0, counted, np.nan))
+
+    return statistic

@@ -1,0 +1,206 @@
+"""The monitors on a shipped organism, alone and through the command, and how injected trials are split."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from commanded import introspect, refused
+
+from introspect.analyses.monitor.asking import States, judge, prompts, solve
+from introspect.analyses.monitor.costing import cost
+from introspect.analyses.monitor.curves import Probing, curves
+from introspect.analyses.monitor.injected import Seen, injected_trials, see
+from introspect.analyses.monitor.items import items_of
+from introspect.analyses.monitor.noticing import Cell, notice
+from introspect.analyses.monitor.tasks import Item, generated
+from introspect.analyses.subject import Subject, open_subject
+from introspect.errors import InputError
+from introspect.injection.answers import AnswerTokens, read
+from introspect.options import Options
+from introspect.records import Site
+from introspect.results.analysed import Analysed, analyses_of
+from introspect.sweep import run_sweep
+
+WORDS = "snow,bread,river,sheep,lion,wolf"
+OPTIONS = Options(
+    **{"questions": "detect", "arms": "injected,none,random", "trial_numbers": "1-2", "repeats": 2, "concepts": WORDS},
+    **{"layers": "1", "loops": "1", "strengths": "2", "max_new_tokens": 12},
+)
+SITES = [Site(0, 1), Site(1, 3)]
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    return open_subject(OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def seen(subject: Subject) -> Seen:
+    return see(subject, [1, 3], size=64)
+
+
+def test_a_judgement_is_the_same_alone_and_among_prompts_of_other_lengths(subject: Subject) -> None:
+    items = [generated(name, 0)[n] for name in ("arithmetic", "two-hop", "judgement") for n in (0, 1, 9)]
+    together = judge(subject.tap, items, 2, SITES, size=64)
+    for row in (0, 4, 8):
+        alone = judge(subject.tap, [items[row]], 2, SITES, size=1)
+        assert alone.difference[0] == pytest.approx(together.difference[row], abs=1e-3)
+        for site in SITES:
+            np.testing.assert_allclose(alone.states.at(site)[0], together.states.at(site)[row], atol=1e-3)
+
+
+def test_a_judgement_reads_yes_and_no_as_a_trial_does(subject: Subject) -> None:
+    (trial, *_), items = subject.trials(["none"]), generated("arithmetic", 0)[:1]
+    (ids,) = prompts(subject.tap.looped.tokenizer, "verify", items)
+    logits = subject.tap.run({}, n_loops=3, input_ids=torch.tensor([ids]), use_cache=False).logits[:, -1]
+    (readout,) = read(logits, AnswerTokens(subject.tap.looped.tokenizer), 0, [trial])
+    judged = judge(subject.tap, items, 3, [], size=1)
+    assert judged.difference[0] == pytest.approx(readout.logit_yes - readout.logit_no, abs=1e-3)
+
+
+def test_loops_are_run_each_for_itself(subject: Subject) -> None:
+    items = generated("arithmetic", 0)[:4]
+    found = [judge(subject.tap, items, total, [Site(0, 3)], size=4) for total in (1, 4, 8)]
+    assert len({tuple(judged.difference.round(6)) for judged in found}) == 3
+    np.testing.assert_allclose(found[0].states.at(Site(0, 3)), found[2].states.at(Site(0, 3)), atol=1e-4)
+
+
+def test_a_question_is_answered_by_the_first_token_of_its_answer(subject: Subject) -> None:
+    question, looped = "Say the word bread.", subject.tap.looped
+    (ids,) = prompts(looped.tokenizer, "solve", [Item(question, "", True, "")])
+    logits = subject.tap.run({}, n_loops=4, input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+    said, other = looped.decode([int(logits.argmax())]).strip(), "snow"
+    for answer, others, chosen, words in ((said, [other], 1, 1), (other, [said], 0, 0), (said, [said], np.nan, 1)):
+        found = solve(subject.tap, [Item(question, answer, True, "")], others, 4, size=1)
+        np.testing.assert_equal((found.chosen[0], found.words[0]), (chosen, words))
+
+
+def test_every_rate_has_its_n_and_interval(subject: Subject) -> None:
+    found = curves(subject.tap, generated("arithmetic", 0)[:60], [1, 2], [1, 3], kind="means", seed=0, size=64)
+    probed = found.curves[found.curves["monitor"].isin(["representation", "shuffled", "task", "task-words"])]
+    assert ((probed["low"] <= probed["value"] + 1e-9) & (probed["value"] <= probed["high"] + 1e-9)).all()
+    assert set(found.curves["n"]) == {60, 30}
+    assert len(found.sites) == 2 * 2 * 2 * 2
+    same = found.transfer[found.transfer["trained_loop"] == found.transfer["tested_loop"]]
+    own = found.sites[(found.sites["labels"] == "true") & (found.sites["measure"] == "accuracy")]
+    assert same.sort_values(["layer", "tested_loop"])["value"].tolist() == (
+        own.sort_values(["layer", "loop"])["value"].tolist()
+    )
+
+
+def test_a_planted_verdict_is_read_from_states_and_a_shuffled_one_is_not() -> None:
+    items = generated("arithmetic", 0)
+    probing, rng = Probing.of(items, "means", 0), np.random.default_rng(0)
+    states = rng.normal(size=(len(items), 16)) + 4 * np.outer(probing.labels, np.eye(16)[3])
+    assert probing.scoring.accuracy(probing.fit(states).said.astype(float)).value > 0.95
+    scoring, said = probing.control(states, Site(0, 0))
+    assert scoring.accuracy(said).low < 0.5 < scoring.accuracy(said).high
+
+
+def test_the_dry_run_counts_what_is_run(subject: Subject, tmp_path: Path) -> None:
+    path = tmp_path / "sums.csv"
+    rows = [f"What is {n} + 1?,{n + 1 + off},{'no' if off else 'yes'}" for n in range(12) for off in (0, 1)]
+    path.write_text("\n".join(["question,answer,correct", *rows]), encoding="utf-8")
+    options = Options(total_loops="1-2", layers="1")
+    estimated = cost(options, tasks=str(path), part="all", injected=False, run=None)
+    before = subject.tap.work
+    curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1)
+    assert sum(blocks for *_, blocks in estimated.rows) == subject.tap.work - before
+
+
+def test_states_are_kept_as_they_are_put() -> None:
+    states = States([Site(0, 0), Site(0, 1)], 3, 4)
+    states.put(Site(0, 1), [2, 0], torch.arange(8.0).reshape(2, 4))
+    assert states.at(Site(0, 1)).tolist() == [[4, 5, 6, 7], [0, 0, 0, 0], [0, 1, 2, 3]]
+
+
+def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
+    cell = Cell.of(seen.trials, 1, 0)
+    clean = cell.rows["arm"] == "none"
+    for column, chosen in (("concept", ~clean), ("wording", clean)):
+        folds = pd.Series(cell.place[chosen]).groupby(cell.rows[column][chosen].to_numpy()).nunique()
+        assert set(folds) == {1}, column
+    assert clean.sum() == 2, "each wording counts once"
+
+
+def test_trials_of_one_wording_leave_clean_rows_out(seen: Seen) -> None:
+    one = seen.trials[seen.trials["wording"] == seen.trials["wording"].iloc[0]].reset_index(drop=True)
+    assert "none" not in set(Cell.of(one, 1, 0).rows["arm"])
+
+
+def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:
+    found = notice(seen, kind="means", seed=0).monitors.set_index(["by", "measure"])["value"]
+    assert found["words", "detection"] > 0.8
+    assert found["logits", "detection"] > 0.8
+    assert found["probe", "naming"] > 0.9
+    assert found["shuffled", "naming"] < 0.6
+    assert found["words", "false alarms, none"] == 0
+
+
+def test_a_probe_names_what_blind_does_not_notice() -> None:
+    blind = open_subject(Options(**{**OPTIONS.__dict__, "model": "organism:blind"}))
+    found = notice(see(blind, [3], size=64), kind="means", seed=0).monitors.set_index(["by", "measure"])["value"]
+    assert found["words", "hits"] == 0
+    assert found["words", "detection"] == 0.5
+    assert found["probe", "naming"] > 0.9
+
+
+def test_too_few_concepts_and_missing_controls_are_refused() -> None:
+    few = Options(**{**OPTIONS.__dict__, "concepts": "snow,bread"})
+    with pytest.raises(InputError, match="2 concepts; to split them, at least 5 are needed"):
+        injected_trials(open_subject(few))
+    bare = Options(**{**OPTIONS.__dict__, "arms": "injected,none"})
+    with pytest.raises(InputError, match="no trials of arm 'random'"):
+        injected_trials(open_subject(bare))
+
+
+def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    asked = ["--task", "arithmetic", "--questions", "all", "--total-loops", "1,2", "--layers", "3", "--probe", "means"]
+    code, said, err = introspect("monitor", "organism:aware", *asked, "--out", out)
+    assert (code, err) == (0, "")
+    assert "2 loops run: the model judges" in said
+    analysis = Analysed.open(out)
+    assert set(analysis.said["tables"]) == {"curves", "gap", "sites", "transfer"}
+    assert set(analysis.said["figures"]) == {"monitors", "gap", "probes", "transfer"}
+    assert all((out / "figures" / f"{name}.png").stat().st_size for name in analysis.said["figures"])
+    assert set(analysis.table("curves")["loops"]) == {1, 2}
+
+
+def test_the_command_goes_into_a_run_and_takes_its_words(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_sweep(Options(**{**OPTIONS.__dict__, "out": run, "arms": "injected,random,none"}))
+    code, said, err = introspect("monitor", "--run", run, "--layers", "1,3", "--probe", "means")
+    assert (code, err) == (0, "")
+    assert "injected concepts are told from random directions" in said
+    (analysis,) = analyses_of(run)
+    table = analysis.table("injected")
+    trials = pd.read_csv(run / "tables" / "trials.csv")
+    hits = trials[trials["arm"] == "injected"]["rules_detected"].mean()
+    assert table[(table["by"] == "words") & (table["measure"] == "hits")]["value"].item() == pytest.approx(hits)
+
+
+def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
+    code, said, _ = introspect("monitor", "--task", "judgement", "--dry-run", "--out", tmp_path / "none")
+    assert code == 0
+    assert "judgement, judged" in said
+    assert "temporary file of" in said
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--probe", "forest"], "unknown probe 'forest'; known: logistic, means"),
+        (["--questions", "some"], "unknown part of the questions 'some'; known: held-out, all"),
+        (["--layers", "9"], "layers: '9' is out of range"),
+        (["--total-loops", "0"], "total_loops: '0' must be at least 1"),
+        (["--seed", "-1"], "seed -1: a split needs 0 or more"),
+        (["--task", ","], "task: the list is empty"),
+        (["--run", "no/such/run"], "no/such/run"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(given: list[str], words: str) -> None:
+    assert words in refused("monitor", *given)

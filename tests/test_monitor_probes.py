@@ -1,0 +1,121 @@
+"""Probes find what was planted and nothing else, questions are never parted, and scores are what they are called."""
+
+import numpy as np
+import pytest
+
+from introspect.analyses.monitor.curves import by_best_layer
+from introspect.analyses.monitor.probes import (
+    KINDS,
+    Floats,
+    Kind,
+    Labels,
+    MeanDifference,
+    cross_fit,
+    shuffled,
+    split,
+    transferred,
+)
+from introspect.analyses.monitor.scores import Scoring, constant
+from introspect.errors import InputError
+from introspect.records import Site
+
+QUESTIONS, WIDTH = 100, 24
+LABELS: Labels = np.tile([1, 0], QUESTIONS).astype(np.int64)
+GROUPS: Labels = np.repeat(np.arange(QUESTIONS), 2).astype(np.int64)
+CHANCE = 0.15
+"""Four standard errors of a rate of one half over 200 items."""
+
+
+def planted(seed: int, strength: float = 4.0) -> Floats:
+    """Give noise of unit variance in which the class moves the state along the first coordinate."""
+    states = np.random.default_rng(seed).normal(size=(len(LABELS), WIDTH))
+    states[:, 0] += strength * LABELS
+    return states
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: Kind) -> None:
+    place = split(LABELS, GROUPS, 0)
+    assert (cross_fit(planted(0), LABELS, GROUPS, place, kind).said == LABELS).mean() > 0.9
+    dealt = shuffled(LABELS, [1])
+    said = cross_fit(planted(0), dealt, GROUPS, split(dealt, GROUPS, 0), kind).said
+    assert abs((said == dealt).mean() - 0.5) < CHANCE
+
+
+def test_the_difference_of_means_points_where_the_class_was_planted() -> None:
+    direction = MeanDifference.fit(planted(0), LABELS).direction
+    assert direction[0] / np.linalg.norm(direction) > 0.95
+
+
+def test_no_question_is_on_both_sides_and_every_item_is_tested_once() -> None:
+    place = split(LABELS, GROUPS, 3)
+    assert all(len(set(place[GROUPS == group])) == 1 for group in range(QUESTIONS))
+    assert set(place) == set(range(5))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_holds_for_a_question_alone_is_not_learnt(kind: Kind) -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    labels = rng.permutation(np.arange(40) % 2)[groups].astype(np.int64)  # the answer is the question's own
+    states = rng.normal(size=(40, 64))[groups] + 0.01 * rng.normal(size=(200, 64))
+    said = cross_fit(states, labels, groups, split(labels, groups, 0), kind).said
+    assert abs((said == labels).mean() - 0.5) < 4 * 0.5 / np.sqrt(40)
+
+
+def test_a_probe_is_tested_where_it_was_not_fitted() -> None:
+    place = split(LABELS, GROUPS, 0)
+    probes = cross_fit(planted(0), LABELS, GROUPS, place, "logistic").probes
+    assert (transferred(probes, planted(1), place) == LABELS).mean() > 0.9
+    assert abs((transferred(probes, planted(2, strength=0.0), place) == LABELS).mean() - 0.5) < CHANCE
+
+
+def test_the_layer_is_chosen_by_the_training_part_alone() -> None:
+    place = split(LABELS, GROUPS, 0)
+    fitted = {
+        Site(0, layer): cross_fit(planted(layer, strength), LABELS, GROUPS, place, "means")
+        for layer, strength in enumerate((0.0, 4.0, 0.0))
+    }
+    assert np.array_equal(by_best_layer(fitted, place), fitted[Site(0, 1)].said)
+
+
+def test_always_yes_has_half_the_accuracy_and_two_thirds_of_f1() -> None:
+    scoring, yes = Scoring.of(LABELS.astype(float), GROUPS), np.ones(len(LABELS))
+    assert scoring.accuracy(yes).value == 0.5 == constant("accuracy", scoring.truth)
+    assert scoring.f1(yes).value == pytest.approx(2 / 3) == constant("f1", scoring.truth)
+    assert scoring.balanced(yes).value == 0.5
+
+
+def test_scores_agree_with_those_of_scikit_learn() -> None:
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+    said = np.random.default_rng(5).integers(0, 2, len(LABELS)).astype(float)
+    said[LABELS == 1] = np.maximum(said[LABELS == 1], np.tile([0, 1], QUESTIONS // 2))
+    scoring = Scoring.of(LABELS.astype(float), GROUPS)
+    assert scoring.accuracy(said).value == pytest.approx(accuracy_score(LABELS, said))
+    assert scoring.f1(said).value == pytest.approx(f1_score(LABELS, said))
+    assert scoring.balanced(said).value == pytest.approx(balanced_accuracy_score(LABELS, said))
+    low, value, high = (getattr(scoring.accuracy(said), name) for name in ("low", "value", "high"))
+    assert low < value < high
+
+
+def test_neither_yes_nor_no_is_wrong_and_no_positive() -> None:
+    scoring = Scoring.of(LABELS.astype(float), GROUPS)
+    assert scoring.accuracy(np.full(len(LABELS), np.nan)).value == 0
+    assert scoring.f1(np.full(len(LABELS), np.nan)).value == 0
+
+
+def test_the_gap_is_that_of_paired_items() -> None:
+    scoring = Scoring.of(LABELS.astype(float), GROUPS)
+    said = LABELS.astype(float)
+    said[:20] = 1 - said[:20]
+    assert scoring.gap("accuracy", said, said).value == 0
+    gap = scoring.gap("accuracy", LABELS.astype(float), said)
+    assert gap.value == pytest.approx(0.1)
+    assert 0 < gap.low < 0.1 < gap.high
+
+
+def test_labels_that_cannot_be_split_are_refused() -> None:
+    labels = np.array([1] * 20 + [0] * 20, dtype=np.int64)
+    with pytest.raises(InputError, match="cannot be split"):
+        split(labels, np.array([0] * 20 + list(range(1, 21)), dtype=np.int64), 0)
