@@ -14,6 +14,12 @@ from introspect.errors import InputError
 from introspect.models.loading import peek
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, which take longest and are the same for all families."""
+    monkeypatch.setattr("introspect.sweep.write_figures", lambda *_: [])
+
+
 def sweep(folder: Path, *options: object) -> tuple[int, str]:
     fixed = ["--loops", "all", "--concepts", "dust,snow,bread", "--strengths", "2", "--max-new-tokens", "2"]
     words = ["sweep", folder / "model", *fixed, "--questions", "detect", *options, "--out", folder / "run"]
