@@ -54,7 +54,7 @@ def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int) -> Stages:
 
 def attention_bytes(looped: LoopedModel, tokens: int, n_sites: int) -> int:
     """Give the bytes of one text's attention matrices at so many sites."""
-    heads = int(getattr(looped.model.config, "num_attention_heads", 0) or looped.model.config.n_heads)
+    heads = looped.d_model // looped.cache_shape(looped.n_loops)[2]
     return n_sites * heads * tokens**2 * 4
 
 
