@@ -28,9 +28,11 @@ LEAST = 4
 """Recurrences below which there is no half to settle in."""
 MEASURES = ("change", "change_relative", "change_cosine", "distance", "distance_relative", "distance_cosine", "norm")
 """Against the recurrence before, against the last one, and the norm of the state itself; means over tokens."""
-NEAR = 0.05
-"""Distance from the end, as 1 - cosine, up to which a layer is at its end."""
-DEGENERATE = 0.99
+NEAR = 0.1
+"""Distance from the end, as 1 - cosine, up to which a layer is where it ends."""
+AT_REST = 0.01
+"""Angle from the state of the loop before, in radians, up to which a layer rests."""
+DEGENERATE = 0.999
 """Lowest cosine between layers' fixed points from which they count as one."""
 
 Verdict = Literal["converges", "degenerate", "does not"]
@@ -50,19 +52,34 @@ class Settled:
     @property
     def verdict(self) -> Verdict:
         """Say whether the stack converges: see `verdict`."""
+        return verdict(self.away, self.turn, self.lowest)
+
+    @property
+    def away(self) -> float:
+        """Give how far the layer farthest from its end still is at half of the recurrences, as 1 - cosine."""
         half = self.layers[self.layers["loop"] == self.layers["loop"].max() // 2]
-        away = float((1 - half["distance_cosine"]).max())
-        lowest = self.distinct.loc[self.distinct["layer"] == "lowest", "cosine"]
-        return verdict(away, float(lowest.iloc[0]))
+        return float((1 - half["distance_cosine"]).max())
+
+    @property
+    def turn(self) -> float:
+        """Give the angle in radians by which the layer that turns most still turns at the last recurrence."""
+        last = self.layers[self.layers["loop"] == self.layers["loop"].max()]
+        return float(np.arccos(last["change_cosine"].clip(-1, 1)).max())
+
+    @property
+    def lowest(self) -> float:
+        """Give the lowest cosine of another layer's fixed point with that of layer 0."""
+        return float(self.distinct.loc[self.distinct["layer"] == "lowest", "cosine"].iloc[0])
 
 
-def verdict(away: float, lowest: float) -> Verdict:
-    """Say what a stack does, from how far it still is from its end at half of the recurrences, and the lowest cosine.
+def verdict(away: float, turn: float, lowest: float) -> Verdict:
+    """Say what a stack does, from `away`, `turn` and `lowest` of what was measured; the thresholds are ours.
 
-    It converges when the layer farthest from its end is within NEAR, as 1 - cosine; the convergence is degenerate when
-    all layers have the same fixed point. The direction is judged, since a pre-norm stack without re-feed grows forever.
+    It converges when every layer was within NEAR of its end at half of the recurrences and rests at the last one; the
+    convergence is degenerate when all layers have the same fixed point. Directions are judged, not norms, since a
+    pre-norm stack without re-feed grows forever.
     """
-    if not away <= NEAR:
+    if not (away <= NEAR and turn <= AT_REST):
         return "does not"
     return "degenerate" if lowest >= DEGENERATE else "converges"
 
