@@ -12,6 +12,7 @@ from introspect.cli.listing import concepts, models, prompts, protocols
 from introspect.cli.planning import best, power
 from introspect.cli.reading import plot, show, table
 from introspect.cli.reporting import report
+from introspect.cli.settling import dynamics
 from introspect.cli.sweeping import calibrate, sweep
 from introspect.errors import InputError, InterruptionError
 from introspect.results.connection import StoreError
@@ -52,5 +53,5 @@ app = typer.Typer(
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
 READERS = (table, plot, show, report, label, agree, best)
-for command in (sweep, calibrate, grade, *READERS, power, models, concepts, protocols, prompts):
+for command in (sweep, calibrate, dynamics, grade, *READERS, power, models, concepts, protocols, prompts):
     app.command()(command)

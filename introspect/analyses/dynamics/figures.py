@@ -98,7 +98,7 @@ def paths(path: pd.DataFrame) -> list[Axes]:
 
 
 @matplotlib.rc_context(STYLE)
-def left(table: pd.DataFrame, n_loops: int) -> list[Axes]:
+def left(table: pd.DataFrame) -> list[Axes]:
     """Draw what is left of injections at each later loop's last layer, a line per loop of the injection."""
     ends = table[table["at_layer"] == table["at_layer"].max()]
     ends = ends[ends["layer"] == ends["layer"].min()]
@@ -110,7 +110,7 @@ def left(table: pd.DataFrame, n_loops: int) -> list[Axes]:
         for colour, (loop, line) in _coloured(part.groupby("loop")):
             ax.plot(line["at_loop"] + 1, line[name], color=colour, marker=".", label=f"injected in loop {loop}")
             _band(ax, line["at_loop"] + 1, line, name, colour)
-        ax.axvline(n_loops, color="#999999", linewidth=0.6, linestyle=":")
+        ax.axvline(ends["n_loops"].max(), color="#999999", linewidth=0.6, linestyle=":")
         ax.set(title=f"{measures[name]}: {ARM_LABELS[arm]}", xlabel="loops run")
         if name == "relative":
             ax.set(yscale="log")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from introspect.analyses.walking import alike, walk_trials
+from introspect.injection.dose import UnreachableError
 from introspect.injection.engine import Engine, key_of, prompt_key
 from introspect.records import Site, Trial
 
@@ -22,6 +23,9 @@ ROUNDING = 32
 POINTS = 3
 """Loops that a rate needs at least."""
 MEASURES = ("distance", "relative", "projection", "cosine")
+ABOUT = ("arm", "concept", "strength", "loop", "layer")
+"""What is said of a trial in each of its rows."""
+COLUMNS = [*ABOUT, "trial", "floor", "at_loop", "at_layer", *MEASURES]
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,19 @@ class Injected:
 
 
 def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int) -> pd.DataFrame:
-    """Give a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run.
+    """Give a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run at least.
 
     With D = state of the trial - state without injection, at each injected position, and v what was added there:
     `distance` |D|, `relative` |D| / |state without|, `projection` D.v / |v|^2 (1: all of it is still there) and
-    `cosine` of D and v; means over the positions. `floor` is the distance, relative to the state, that rounding makes.
+    `cosine` of D and v; means over the positions. `floor` is the distance, relative to the state, that rounding makes;
+    `n_loops` are the trial's own. A trial whose dose is out of reach is left out.
     """
-    longer = [replace(trial, n_loops=n_loops) for trial in trials]
-    parts = [_batch(engine, batch) for batch in alike(longer, batch_size)]
-    return pd.concat(parts, ignore_index=True)
+    reached = [trial for trial in trials if _reached(engine, trial)]
+    longer = {trial.id: replace(trial, n_loops=max(n_loops, trial.n_loops)) for trial in reached}
+    parts = [_batch(engine, batch) for batch in alike(list(longer.values()), batch_size)]
+    steps = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    own = {longer[trial.id].id: trial.n_loops for trial in reached}
+    return steps.assign(n_loops=steps["trial"].map(own))
 
 
 def contraction(distances: Sequence[float], floor: float) -> float:
@@ -59,24 +67,19 @@ def contraction(distances: Sequence[float], floor: float) -> float:
     return float(np.exp(np.polyfit(np.arange(len(kept)), np.log(kept), 1)[0]))
 
 
-def rates(steps: pd.DataFrame, last_layer: int) -> pd.DataFrame:
-    """Give a row per trial: `factor` per loop at the last layer, behind the loop of the injection, and how it ends.
+def endings(steps: pd.DataFrame) -> pd.DataFrame:
+    """Give a row per trial: `factor` per loop at the last layer, from the loop of the injection on, and how it ends.
 
     `start` and `end` are the relative distances behind the first such layer and at the last loop.
     """
-    ends = steps[(steps["at_layer"] == last_layer) & (steps["at_loop"] >= steps["loop"])]
+    ends = steps[steps["at_layer"] == steps["at_layer"].max()].sort_values("at_loop")
     rows = []
     for trial, part in ends.groupby("trial", sort=False):
-        part = part.sort_values("at_loop")
-        relative = part["relative"].tolist()
-        about = part.iloc[0][list(ABOUT)].to_dict()
-        factor = contraction(relative, float(part["floor"].iloc[0]))
+        relative, first = part["relative"].tolist(), part.iloc[0]
+        factor = contraction(relative, float(first["floor"]))
+        about = first[[*ABOUT, "n_loops"]].to_dict()
         rows.append({**about, "trial": trial, "factor": factor, "start": relative[0], "end": relative[-1]})
-    return pd.DataFrame(rows, columns=[*ABOUT, "trial", "factor", "start", "end"])
-
-
-ABOUT = ("arm", "concept", "strength", "loop", "layer")
-"""What is said of a trial in each of its rows."""
+    return pd.DataFrame(rows, columns=[*ABOUT, "n_loops", "trial", "factor", "start", "end"])
 
 
 def _batch(engine: Engine, trials: list[Trial]) -> pd.DataFrame:
@@ -102,7 +105,14 @@ def _batch(engine: Engine, trials: list[Trial]) -> pd.DataFrame:
         for site in sites
         if site >= each.site
     ]
-    return pd.DataFrame(rows, columns=[*ABOUT, "trial", "floor", "at_loop", "at_layer", *MEASURES])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _reached(engine: Engine, trial: Trial) -> bool:
+    try:
+        return bool(engine.pushes(trial))
+    except UnreachableError:
+        return False
 
 
 def _injected(engine: Engine, trial: Trial) -> Injected:
