@@ -41,7 +41,8 @@ def cost(opened: Opened) -> Cost:
     )
     behind = max((len(batch) * prompt for batch, prompt in zip(walks, prompts, strict=True)), default=0)
     state = looped.d_model * 4
-    matrices = max(MOST_BYTES, attention_bytes(looped, length, watched))
+    one = attention_bytes(looped, length, watched)
+    matrices = max(one, min(MOST_BYTES, opened.batch_size * one))
     held = largest * (state * (2 * looped.n_layers + COPIES) + settings.recurrences * 4)
     return Cost(
         len(opened.texts),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from introspect.analyses.dynamics import figures
 from introspect.analyses.dynamics.fates import fates, left_by_site, returning
@@ -28,6 +29,7 @@ from introspect.models.tap import Tap
 from introspect.options import Options
 from introspect.records import Site
 from introspect.results.analysed import Analysis
+from introspect.results.panels import figure_of
 
 BATCH_SIZE = 32
 Table = tuple[str, pd.DataFrame]
@@ -178,7 +180,7 @@ def _tables(settled: Settled, stage: Stages, baseline: Stages | None) -> dict[st
     return tables if baseline is None else {**tables, "baseline": ("The same of a feed-forward model", baseline.sites)}
 
 
-def _figures(tables: dict[str, pd.DataFrame], opened: Opened) -> dict[str, tuple[str, figures.Figure]]:
+def _figures(tables: dict[str, pd.DataFrame], opened: Opened) -> dict[str, tuple[str, Figure]]:
     found = {
         "settling": ("Change, distance and cosine by layer", figures.settling(tables["settling"])),
         "attention": ("Attention matrices of all pairs of sites", figures.attention(tables["attention"])),
@@ -187,7 +189,7 @@ def _figures(tables: dict[str, pd.DataFrame], opened: Opened) -> dict[str, tuple
     }
     if "left" in tables:
         found["left"] = "What is left of an injection", figures.left(tables["left"])
-    return {name: (title, figures.figure_of(axes)) for name, (title, axes) in found.items()}
+    return {name: (title, figure_of(axes)) for name, (title, axes) in found.items()}
 
 
 def _made_with(opened: Opened) -> dict[str, Any]:  # Any: plain JSON

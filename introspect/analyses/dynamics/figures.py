@@ -3,15 +3,19 @@
 In go tidy tables, out come axes.
 """
 
+from collections.abc import Iterator
+
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from introspect.results.panels import ARM_LABELS, STYLE, caption, figure_of, label_outer, legend, panels, span_of
+from introspect.results.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
 
+Colour = tuple[float, ...]
+MOST_LABELS = 8
 SETTLING = {
     "change_relative": "change from the loop before",
     "distance_relative": "distance from the last loop",
@@ -31,13 +35,13 @@ def settling(layers: pd.DataFrame) -> list[Axes]:
     """Draw change, distance and cosine over recurrences, a line per layer, with bands over texts."""
     axes = panels(len(SETTLING), width=2.0, height=1.9, same_scale=False)
     for ax, (name, label) in zip(axes, SETTLING.items(), strict=True):
-        for colour, (layer, line) in _coloured(layers.groupby("layer")):
+        for colour, label_, line in _coloured(layers, "layer"):
             line = line[line[name].notna() & ((line[name] > 0) | (name == "distance_cosine"))]
-            ax.plot(line["loop"] + 1, line[name], color=colour, label=f"layer {layer}")
+            ax.plot(line["loop"] + 1, line[name], color=colour, label=label_)
             _band(ax, line["loop"] + 1, line, name, colour)
         ax.set(xscale="log", xlabel="loops run", title=label)
         if name != "distance_cosine":
-            ax.set(yscale="log")
+            _logarithmic(ax)
     axes[0].set_ylabel("relative to the norm")
     legend(axes)
     caption(axes, f"mean over tokens, bands: 95% intervals over n = {span_of(layers['n'])} texts")
@@ -67,8 +71,8 @@ def stages(sites: pd.DataFrame, baseline: pd.DataFrame | None) -> list[Axes]:
     """Draw what each layer does, a line per loop, beside a feed-forward model over its relative depth."""
     axes = panels(len(STAGES), width=2.0, height=1.6, columns=3, same_scale=False)
     for ax, (name, label) in zip(axes, STAGES.items(), strict=True):
-        for colour, (loop, line) in _coloured(sites.groupby("loop")):
-            ax.plot(_depth(line), line[name], color=colour, marker=".", label=f"loop {loop}")
+        for colour, label_, line in _coloured(sites, "loop"):
+            ax.plot(_depth(line), line[name], color=colour, marker=".", label=label_)
             _band(ax, _depth(line), line, name, colour)
         if baseline is not None:
             ax.plot(_depth(baseline), baseline[name], color="black", linestyle="--", label="feed-forward")
@@ -102,35 +106,41 @@ def left(table: pd.DataFrame) -> list[Axes]:
     """Draw what is left of injections at each later loop's last layer, a line per loop of the injection."""
     ends = table[table["at_layer"] == table["at_layer"].max()]
     ends = ends[ends["layer"] == ends["layer"].min()]
-    measures = {"relative": "distance of the paths, relative", "projection": "injected vector left"}
+    measures = {"relative": "paths apart (relative)", "projection": "vector left (projection)"}
     arms = [arm for arm in ("injected", "random") if arm in set(ends["arm"])]
-    axes = panels(len(measures) * len(arms), width=2.6, height=1.7, columns=len(arms), same_scale=False)
+    axes = panels(len(measures) * len(arms), width=2.6, height=1.6, columns=len(arms), same_scale=False)
     for ax, (name, arm) in zip(axes, [(name, arm) for name in measures for arm in arms], strict=True):
         part = ends[(ends["arm"] == arm) & (ends["strength"] == ends["strength"].max())]
-        for colour, (loop, line) in _coloured(part.groupby("loop")):
-            ax.plot(line["at_loop"] + 1, line[name], color=colour, marker=".", label=f"injected in loop {loop}")
+        for colour, label_, line in _coloured(part, "loop"):
+            ax.plot(line["at_loop"] + 1, line[name], color=colour, marker=".", label=label_ and f"injected in {label_}")
             _band(ax, line["at_loop"] + 1, line, name, colour)
         ax.axvline(ends["n_loops"].max(), color="#999999", linewidth=0.6, linestyle=":")
-        ax.set(title=f"{measures[name]}: {ARM_LABELS[arm]}", xlabel="loops run")
+        ax.set(title=ARM_LABELS[arm], xlabel="loops run" if name == "projection" else "")
         if name == "relative":
-            ax.set(yscale="log")
+            _logarithmic(ax)
+        ax.set(ylabel=measures[name] if arm == arms[0] else "")
     legend(axes)
     said = f"injected at layer {ends['layer'].min()}, strength {ends['strength'].max():g}; dotted: loops as trained"
     caption(axes, f"{said}; bands: 95% intervals over n = {span_of(ends['n'])} concepts")
     return axes
 
 
-def drawn(axes: list[Axes]) -> Figure:
-    """Keep the labels of outer panels, and give the figure."""
-    if len({ax.get_title() for ax in axes}) == 1:
-        label_outer(axes)
-    return figure_of(axes)
+def _coloured(table: pd.DataFrame, by: str) -> Iterator[tuple[Colour, str | None, pd.DataFrame]]:
+    """Give colour, label and rows of each line; of many lines only some are labelled."""
+    numbers = sorted(table[by].unique())
+    shades = colormaps["viridis"](np.linspace(0, 0.88, len(numbers)))
+    step = -(-len(numbers) // MOST_LABELS)
+    for place, (shade, number) in enumerate(zip(shades, numbers, strict=True)):
+        named = place % step == 0 or number == numbers[-1]
+        yield tuple(shade), f"{by} {number}" if named else None, table[table[by] == number]
 
 
-def _coloured(groups: "pd.api.typing.DataFrameGroupBy[int]") -> list[tuple[tuple[float, ...], tuple[int, pd.DataFrame]]]:
-    found = [(key, part) for key, part in groups]
-    shades = colormaps["viridis"](np.linspace(0, 0.88, len(found)))
-    return [(tuple(shade), each) for shade, each in zip(shades, found, strict=True)]
+def _logarithmic(ax: Axes) -> None:
+    ax.set(yscale="log")
+    low, high = ax.get_ylim()
+    if high < 10 * low:
+        ax.set(ylim=(high / 20, high))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _band(ax: Axes, x: pd.Series, line: pd.DataFrame, name: str, colour: object) -> None:
