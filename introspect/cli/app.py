@@ -13,6 +13,7 @@ from introspect.cli.monitoring import monitor
 from introspect.cli.planning import best, power
 from introspect.cli.reading import plot, show, table
 from introspect.cli.reporting import report
+from introspect.cli.settling import dynamics
 from introspect.cli.sweeping import calibrate, sweep
 from introspect.cli.trajectory import trajectory
 from introspect.errors import InputError, InterruptionError
@@ -54,6 +55,6 @@ app = typer.Typer(
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
 READERS = (table, plot, show, report, label, agree, best)
-ANALYSES = (monitor, trajectory)
+ANALYSES = (monitor, dynamics, trajectory)
 for command in (sweep, calibrate, grade, *READERS, *ANALYSES, power, models, concepts, protocols, prompts):
     app.command()(command)

@@ -1,0 +1,53 @@
+"""What `dynamics` takes, before it is run. Goes in: what is opened. Comes out: forwards and bytes."""
+
+from dataclasses import dataclass
+
+from introspect.analyses.dynamics.dynamics import Opened
+from introspect.analyses.dynamics.stages import MOST_BYTES, attention_bytes
+from introspect.analyses.walking import alike
+from introspect.injection.engine import prompt_key
+
+COPIES = 12
+"""Copies of the residual stream in float32 that one block and what is measured behind it hold at once."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it takes, without a baseline."""
+
+    texts: int
+    trials: int
+    forwards: int
+    block_forwards: int
+    """Of one token through one block; padding included."""
+    bytes: int
+    """The most that is held beside the weights, estimated from above."""
+
+
+def cost(opened: Opened) -> Cost:
+    """Count the forwards over texts, twice all recurrences and once the attention, and behind injections."""
+    looped, settings = opened.looped, opened.settings
+    batches = opened.rows()
+    deep, watched = (len(looped.sites(n)) for n in (settings.recurrences, settings.attention_loops))
+    tokens = sum(rows.ids.numel() for rows in batches)
+    largest = max(rows.ids.numel() for rows in batches)
+    trials = opened.subject.trials(["injected", "random"])
+    walks = [batch[:1] + batch for batch in alike(trials, opened.batch_size)]  # each with a row without
+    length = max(rows.ids.shape[1] for rows in batches)
+    prompts = [len(opened.subject.engine.prompts[prompt_key(batch[0])].token_ids) for batch in walks]
+    followed = sum(
+        len(batch) * prompt * len(looped.sites(max(settings.follow, batch[0].n_loops)))
+        for batch, prompt in zip(walks, prompts, strict=True)
+    )
+    behind = max((len(batch) * prompt for batch, prompt in zip(walks, prompts, strict=True)), default=0)
+    state = looped.d_model * 4
+    one = attention_bytes(looped, length, watched)
+    matrices = max(one, min(MOST_BYTES, opened.batch_size * one))
+    held = largest * (state * (2 * looped.n_layers + COPIES) + settings.recurrences * 4)
+    return Cost(
+        len(opened.texts),
+        len(trials),
+        forwards=3 * len(batches) + 1 + len(walks),
+        block_forwards=tokens * (2 * deep + watched) + length * deep + followed,
+        bytes=max(held, 3 * matrices, behind * state * COPIES),
+    )

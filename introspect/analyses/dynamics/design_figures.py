@@ -1,0 +1,31 @@
+"""The figure of the design study. In goes a tidy table, out come axes."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from introspect.results.panels import STYLE, caption, legend, panels
+
+
+@matplotlib.rc_context(STYLE)
+def designs(paths: pd.DataFrame) -> list[Axes]:
+    """Draw the angle from the loop before at the last block, a panel per design, a line per stack."""
+    groups = list(paths.groupby(["refeed", "norm"], sort=False))
+    axes = panels(len(groups), width=2.0, height=1.6, columns=3)
+    sizes = sorted(paths["blocks"].unique())
+    shades = dict(zip(sizes, colormaps["viridis"](np.linspace(0, 0.8, len(sizes))), strict=True))
+    for ax, ((refeed, norm), part) in zip(axes, groups, strict=True):
+        for (blocks, _), line in part.groupby(["blocks", "seed"]):
+            angle = np.sqrt(2 * (1 - line["change_cosine"]).clip(lower=1e-13))
+            ax.plot(line["loop"] + 1, angle, color=shades[blocks], linewidth=0.8, label=f"{blocks} blocks")
+        ax.set(xscale="log", yscale="log", ylim=(1e-4, 4), title=f"{norm}, {'' if refeed else 'no '}re-feed")
+        ax.set(xlabel="loops run", ylabel="angle from the loop before (radians)")
+    for place, ax in enumerate(axes):
+        ax.set(xlabel="loops run" if place >= len(axes) - 3 else "")
+        ax.set(ylabel="angle (radians)" if place % 3 == 0 else "")
+    legend(axes)
+    seeds = paths["seed"].nunique()
+    caption(axes, f"a line per stack with random weights, n = {seeds} seeds a size; mean over tokens of the last block")
+    return axes

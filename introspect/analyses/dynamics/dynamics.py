@@ -1,0 +1,206 @@
+"""`dynamics`: one call from the options of a sweep, or its run, to everything that is measured of the loops.
+
+Goes in: options, texts, how many loops. Comes out: an Analysis with tables, figures and what they say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from introspect.analyses.dynamics import figures
+from introspect.analyses.dynamics.fates import fates, left_by_site, returning
+from introspect.analyses.dynamics.path import path
+from introspect.analyses.dynamics.returning import endings, followed
+from introspect.analyses.dynamics.saying import said
+from introspect.analyses.dynamics.settling import LEAST, Settled, Settling
+from introspect.analyses.dynamics.stages import Stages, stages
+from introspect.analyses.dynamics.texts import prompts_of, read_texts
+from introspect.analyses.subject import Subject, open_subject
+from introspect.analyses.walking import Look, Rows, batches, walk
+from introspect.errors import InputError
+from introspect.models.loading import load_model, peek
+from introspect.models.looped import LoopedModel
+from introspect.models.tap import Tap
+from introspect.options import Options
+from introspect.records import Site
+from introspect.results.analysed import Analysis
+from introspect.results.panels import figure_of
+
+BATCH_SIZE = 32
+Table = tuple[str, pd.DataFrame]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is asked beside the options of a sweep."""
+
+    texts: Path | None = None
+    """A .txt, one text a line, or a .csv with a column `text`; the prompts of the concept vectors when None."""
+    recurrences: int = 128
+    """Loops after which a state counts as its own fixed point."""
+    attention_loops: int = 8
+    """Loops over which attention, entropy and norms are measured."""
+    follow: int = 16
+    """Loops run behind injected prompts, at least; more than trained, so that a rate can be seen."""
+    max_tokens: int = 128
+    """Texts are cut after so many."""
+    baseline: str | None = None
+    """A feed-forward model that the stages are drawn beside."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what cannot be measured."""
+        if self.recurrences < LEAST:
+            raise InputError(f"recurrences {self.recurrences}: must be at least {LEAST}")
+        for name, least in (("attention_loops", 1), ("follow", 1), ("max_tokens", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All that is needed, ready."""
+
+    subject: Subject
+    texts: list[str]
+    settings: Settings
+
+    @property
+    def looped(self) -> LoopedModel:
+        """Give the model."""
+        return self.subject.tap.looped
+
+    @property
+    def batch_size(self) -> int:
+        """Give the rows of a batch."""
+        return self.subject.laboratory.options.batch_size or BATCH_SIZE
+
+    def rows(self, looped: LoopedModel | None = None) -> list[Rows]:
+        """Give the texts in batches, in the tokens of this model or another."""
+        most = self.settings.max_tokens
+        return list(batches(looped or self.looped, self.texts, size=self.batch_size, most_tokens=most))
+
+
+def dynamics(options: Options, settings: Settings | None = None, *, run: Path | None = None) -> Analysis:
+    """Measure how a model settles and where its injections go. Raises InputError for bad input."""
+    return analysed(open_dynamics(options, settings or Settings(), run))
+
+
+def analysed(opened: Opened) -> Analysis:
+    """Measure everything."""
+    settled, stage = settle(opened), stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops)
+    baseline = None if opened.settings.baseline is None else beside(opened, opened.settings.baseline)
+    tables = _tables(settled, stage, baseline)
+    tables["path"] = (
+        "Path of one text's last token on its principal axes",
+        path(opened.subject.tap, opened.rows()[0], n_loops=opened.settings.recurrences),
+    )
+    tables |= injections(opened)
+    return Analysis(
+        name="dynamics",
+        title="Do the loops settle, and where does an injection go?",
+        made_with=_made_with(opened),
+        sentences=said(settled, {name: table for name, (_, table) in tables.items()}),
+        tables=tables,
+        figures=_figures({name: table for name, (_, table) in tables.items()}),
+    )
+
+
+def open_dynamics(options: Options, settings: Settings, run: Path | None) -> Opened:
+    """Load what is needed, after checking what can be checked without it."""
+    texts = None if settings.texts is None else read_texts(settings.texts)
+    wanted = (settings.recurrences, settings.attention_loops, settings.follow)
+    if run is None:
+        outline = peek(options.model, revision=options.revision)
+        for n_loops in wanted:
+            outline.check_loops(n_loops)
+    subject = open_subject(options, run)
+    for n_loops in wanted:
+        subject.tap.looped.forward_arguments(n_loops)
+    return Opened(subject, prompts_of(subject) if texts is None else texts, settings)
+
+
+def settle(opened: Opened) -> Settled:
+    """Run the texts for all recurrences, twice a batch."""
+    loops = opened.settings.recurrences
+    settling = Settling(opened.looped.n_layers, loops)
+    for rows in opened.rows():
+        show = partial(_show, opened.subject.tap, rows, loops)
+        settling.add(show, rows.mask)
+    return settling.settled()
+
+
+def beside(opened: Opened, name: str) -> Stages:
+    """Measure the stages of a feed-forward model on the same texts."""
+    options = opened.subject.laboratory.options
+    looped = load_model(name, device=options.device, dtype=options.dtype)
+    if looped.n_loops != 1:
+        raise InputError(f"baseline {name!r} runs {looped.n_loops} loops; it should be a feed-forward model")
+    return stages(Tap(looped), opened.rows(looped), n_loops=1)
+
+
+def injections(opened: Opened) -> dict[str, Table]:
+    """Follow the injected trials and their random controls; with a run, say what became of the thoughts."""
+    subject = opened.subject
+    trials = subject.trials(["injected", "random"])
+    if not trials:
+        return {}
+    steps = followed(subject.engine, trials, n_loops=opened.settings.follow, batch_size=opened.batch_size)
+    ends, left = endings(steps), left_by_site(steps)
+    tables = {
+        "left": ("What is left of injections at each later (loop, layer), mean over concepts", left),
+        "returning": ("How fast injected paths come back to the path without an injection", returning(ends)),
+        "arms": ("The same, all sites and strengths together", returning(ends, ["arm"])),
+    }
+    if subject.run is None:
+        return tables
+    became = fates(left, subject.run.trials)
+    return tables if became.empty else {**tables, "fates": ("What became of the thoughts of each site", became)}
+
+
+def _show(tap: Tap, rows: Rows, n_loops: int, look: Look, sites: Sequence[Site]) -> None:
+    walk(tap, rows, look, n_loops=n_loops, sites=sites)
+
+
+def _tables(settled: Settled, stage: Stages, baseline: Stages | None) -> dict[str, Table]:
+    verdict = pd.DataFrame(
+        [{"verdict": settled.verdict, "away": settled.away, "turn": settled.turn, "lowest_cosine": settled.lowest}]
+    )
+    tables = {
+        "verdict": ("Whether the loops settle", verdict.assign(texts=int(settled.distinct["n"].iloc[0]))),
+        "settling": ("Change from loop to loop, and distance from the last loop, of each layer", settled.layers),
+        "distinct": ("Cosine of each layer's fixed point with that of layer 0", settled.distinct),
+        "tokens": ("How the paths of tokens end", settled.tokens),
+        "stages": ("Norm, entropy and attention at each (loop, layer)", stage.sites),
+        "attention": ("Distance between the attention matrices of all pairs of sites", stage.pairs),
+    }
+    return tables if baseline is None else {**tables, "baseline": ("The same of a feed-forward model", baseline.sites)}
+
+
+def _figures(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, Figure]]:
+    found = {
+        "settling": ("Change, distance and cosine by layer", figures.settling(tables["settling"])),
+        "attention": ("Attention matrices of all pairs of sites", figures.attention(tables["attention"])),
+        "stages": ("Stages of inference in each loop", figures.stages(tables["stages"], tables.get("baseline"))),
+        "path": ("The path of one token", figures.paths(tables["path"])),
+    }
+    if "left" in tables:
+        found["left"] = "What is left of an injection", figures.left(tables["left"])
+    return {name: (title, figure_of(axes)) for name, (title, axes) in found.items()}
+
+
+def _made_with(opened: Opened) -> dict[str, Any]:  # Any: plain JSON
+    settings = opened.settings
+    return {
+        **opened.subject.made_with,
+        "texts": str(settings.texts or "prompts of the concept vectors"),
+        "recurrences": settings.recurrences,
+        "attention_loops": settings.attention_loops,
+        "follow": settings.follow,
+        "max_tokens": settings.max_tokens,
+        "baseline": settings.baseline,
+    }

@@ -1,0 +1,89 @@
+"""The command `dynamics`: do the loops settle, and where does an injection go?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from introspect.options import DEFAULT_MODEL, Options
+
+if TYPE_CHECKING:
+    from introspect.results.analysed import Analysis
+
+Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
+Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw the stages of each loop beside.")]
+Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size, random weights.")]
+
+
+def dynamics(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, or organism:NAME.")] = DEFAULT_MODEL,
+    run: Annotated[Path | None, typer.Option(help="Run of a sweep: its model, concepts, sites, strengths.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="A .txt, one a line, or a .csv with a column text.")] = None,
+    recurrences: Annotated[int, typer.Option(help="Loops after which a state counts as its fixed point.")] = 128,
+    attention_loops: Annotated[int, typer.Option(help="Loops over which attention is measured.")] = 8,
+    follow: Annotated[int, typer.Option(help="Loops run with an injection, at least.")] = 16,
+    max_tokens: Annotated[int, typer.Option(help="Texts are cut after so many tokens.")] = 128,
+    baseline: Baseline = None,
+    grid: Grid = False,
+    blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
+    concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
+    loops: Place = "all",
+    layers: Place = "all",
+    strengths: Annotated[str, typer.Option(help="In units of the vector, such as 1,2.")] = "2",
+    total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; 32 when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/dynamics or runs/MODEL-dynamics.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
+) -> None:
+    """Measure whether the loops settle, and where injections go: washed out, changed, or there and unnoticed.
+
+    Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
+    """
+    if grid:
+        _grid(blocks, recurrences, out)
+        return
+    where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
+    how = {"seed": seed, "revision": revision, "device": device, "dtype": dtype, "batch_size": batch_size}
+    options = Options(model=model, concepts=concepts, questions="detect", **where, **how)  # type: ignore[arg-type]
+    from introspect.analyses.dynamics.cost import cost
+    from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
+    from introspect.analyses.subject import folder_of
+
+    settings = Settings(
+        texts=texts,
+        recurrences=recurrences,
+        attention_loops=attention_loops,
+        follow=follow,
+        max_tokens=max_tokens,
+        baseline=baseline,
+    )
+    opened = open_dynamics(options, settings, run)
+    if dry_run:
+        taken = cost(opened)
+        typer.echo(f"{taken.texts} texts, {taken.trials} injected trials and controls")
+        typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
+        typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")
+        return
+    _print(analysed(opened), folder_of("dynamics", options, run, out))
+
+
+def _grid(blocks: str, recurrences: int, out: Path | None) -> None:
+    from introspect.selection import counts
+
+    sizes = counts(blocks, option="blocks")
+    from introspect.analyses.dynamics.grid import design_study
+
+    _print(design_study(sizes, recurrences=recurrences), out or Path("runs/dynamics-grid"))
+
+
+def _print(analysis: "Analysis", folder: Path) -> None:
+    from introspect.cli.printing import OUT, print_written
+
+    paths = analysis.write(folder)
+    for sentence in analysis.sentences:
+        OUT.print(sentence, markup=False)
+    print_written("tables and figures", paths)
