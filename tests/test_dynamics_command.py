@@ -45,7 +45,7 @@ def test_a_model_is_measured_into_a_folder(model: str, texts: Path, tmp_path: Pa
 def test_with_a_run_thoughts_have_fates(texts: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     sites = {"concepts": "snow,bread,river,trust,desert", "layers": "0", "loops": "0,3", "strengths": "3"}
-    run_sweep(Options(**sites, questions="detect", max_new_tokens=4, out=run, device="cpu"))
+    run_sweep(Options(**sites, questions="detect", max_new_tokens=24, out=run, device="cpu"))
     code, said, err = introspect("dynamics", "--run", run, *FEW, "--texts", texts)
     assert (code, err) == (0, "")
     (found,) = analyses_of(run)

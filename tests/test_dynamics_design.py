@@ -14,8 +14,8 @@ def test_a_design_does_what_is_published(refeed: bool, norm: str) -> None:
 
 
 @pytest.mark.slow
-def test_all_designs_do_in_every_size_and_with_every_seed() -> None:
-    table = verdicts(design_study([4, 12, 16]).tables["designs"][1])
+def test_they_do_so_in_another_size_and_with_other_seeds() -> None:
+    table = verdicts(design_study([12], seeds=2).tables["designs"][1])
     assert (table["k"] == table["n"]).all(), table
 
 

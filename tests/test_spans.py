@@ -13,6 +13,7 @@ from introspect.errors import InputError
 from introspect.prompts import Encoded, Template, encode, render, template_named, template_names
 
 VALUES = {
+    "answer": "bread",
     "word": "dust",
     "text": "What is dust?",
     "question": "Is ice cold?",

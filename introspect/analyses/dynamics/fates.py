@@ -68,7 +68,7 @@ def fates(left: pd.DataFrame, trials: pd.DataFrame, *, grader: str = "rules") ->
     found = found[found["measure"] == "detected"]
     bars = found[found["arm"] == "none"].set_index("n_loops")["high"]
     answers = found[[*CELL, "k", "n", "rate", "low", "high"]]
-    joined = last.rename(columns={"n": "concepts"}).merge(answers, on=CELL)
+    joined: pd.DataFrame = last.rename(columns={"n": "concepts"}).merge(answers, on=CELL)
     joined = joined.assign(none_high=joined["n_loops"].map(bars).astype("float64"))
     joined["fate"] = [_fate(row) for _, row in joined.iterrows()]
     return joined.drop(columns=["at_loop", "at_layer"])
