@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from introspect.results.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
 
@@ -39,7 +39,9 @@ def settling(layers: pd.DataFrame) -> list[Axes]:
             line = line[line[name].notna() & ((line[name] > 0) | (name == "distance_cosine"))]
             ax.plot(line["loop"] + 1, line[name], color=colour, label=label_)
             _band(ax, line["loop"] + 1, line, name, colour)
-        ax.set(xscale="log", xlabel="loops run", title=label)
+        ax.set(xlabel="loops run", title=label)
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter(ScalarFormatter())
         if name != "distance_cosine":
             _logarithmic(ax)
     axes[0].set_ylabel("relative to the norm")
