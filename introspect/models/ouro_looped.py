@@ -21,7 +21,7 @@ class OuroLooped(LoopedModel):
         name="Ouro (LoopLM)",
         loops="the whole stack, with a norm after every pass; an exit gate",
         source="arXiv 2510.25741",
-        verified="plain reference on random weights; three trained organisms",
+        verified="plain reference on random weights; trained organisms",
         checkpoints=tuple(f"ByteDance/Ouro-{size}" for size in ("1.4B", "2.6B", "1.4B-Thinking", "2.6B-Thinking")),
         licence="Apache-2.0",
     )
