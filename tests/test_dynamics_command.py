@@ -78,10 +78,11 @@ def test_a_baseline_is_measured_beside(texts: Path, tmp_path: Path) -> None:
 
 
 def test_the_grid_needs_no_model(tmp_path: Path) -> None:
-    code, said, err = introspect("dynamics", "--grid", "--blocks", 2, "--recurrences", 5, "--out", tmp_path / "grid")
+    few = ("--blocks", 2, "--recurrences", 5, "--train-steps", 1)
+    code, said, err = introspect("dynamics", "--grid", *few, "--out", tmp_path / "grid")
     assert (code, err) == (0, "")
-    assert said.count("published") == 6
-    assert len(Analysed.open(tmp_path / "grid").table("verdicts")) == 6
+    assert (said.count("(published: "), said.count("Trained")) == (6 + 3, 6)
+    assert len(Analysed.open(tmp_path / "grid").table("verdicts")) == 12
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
@@ -98,6 +99,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     assert "text" in said("--texts", column)
     assert "there is no file" in said("--texts", tmp_path / "none.txt")
     assert "blocks: cannot read 'x'" in said("--grid", "--blocks", "x")
+    assert "train_steps -1: must be at least 0" in said("--grid", "--train-steps", -1)
 
 
 def test_a_baseline_that_loops_and_a_model_that_does_not_are_refused(texts: Path, tmp_path: Path) -> None:

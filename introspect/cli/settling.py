@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
 Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw the stages of each loop beside.")]
-Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size, random weights.")]
+Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
 def dynamics(
@@ -26,6 +26,7 @@ def dynamics(
     baseline: Baseline = None,
     grid: Grid = False,
     blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
+    train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 500,
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
     loops: Place = "all",
     layers: Place = "all",
@@ -44,7 +45,7 @@ def dynamics(
     Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
     """
     if grid:
-        _grid(blocks, recurrences, out)
+        _grid(blocks, recurrences, train_steps, out)
         return
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
     how = {"seed": seed, "revision": revision, "device": device, "dtype": dtype, "batch_size": batch_size}
@@ -71,13 +72,13 @@ def dynamics(
     _print(analysed(opened), folder_of("dynamics", options, run, out))
 
 
-def _grid(blocks: str, recurrences: int, out: Path | None) -> None:
+def _grid(blocks: str, recurrences: int, steps: int, out: Path | None) -> None:
     from introspect.selection import counts
 
     sizes = counts(blocks, option="blocks")
     from introspect.analyses.dynamics.grid import design_study
 
-    _print(design_study(sizes, recurrences=recurrences), out or Path("runs/dynamics-grid"))
+    _print(design_study(sizes, recurrences=recurrences, steps=steps), out or Path("runs/dynamics-grid"))
 
 
 def _print(analysis: "Analysis", folder: Path) -> None:

@@ -1,18 +1,18 @@
-"""Small stacks with random weights, run over and over: which designs come to rest before anything is trained?
+"""Small stacks, run over and over: which designs come to rest, with random weights or trained ones?
 
 Goes in: whether the input is fed anew in every loop, where the norms stand, how many blocks there are, a seed. Comes
-out: what shows the states of the stack in as many recurrences as wanted. The designs are those of Blayney et al.
-(2026), section 5; the weights begin as Huginn's do (arXiv 2502.05171, section 3.2): variance 2 / 5d, and 1 / 5dl in the
-matrices that write to the residual stream, where l is the number of blocks that are run in training.
+out: the states of the stack in as many recurrences as wanted. The designs are those of Blayney et al. (2026), section
+5; the weights begin as Huginn's do (arXiv 2502.05171, section 3.2): variance 2 / 5d, and 1 / 5dl in the matrices that
+write to the residual stream, where l is the number of blocks that are run in training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention, silu
 
 from introspect.analyses.walking import Look
 from introspect.records import Site
@@ -43,15 +43,16 @@ class Block(nn.Module):
     def __init__(self, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
+        self.before, self.after = nn.ModuleList([_norm(), _norm()]), nn.ModuleList([_norm(), _norm()])
         self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
         self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH, bias=False), nn.Linear(2 * WIDTH, WIDTH, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:
         """Give the residual stream after the block, `(row, position, d_model)`."""
-        for part in (self.attend, self.transform):
-            added = part(normed(h))
-            h = h + (normed(added) if self.norm == "Ouro's" else added)
-            h = normed(h) if self.norm == "Huginn's" else h
+        for part, before, after in zip((self.attend, self.transform), self.before, self.after, strict=True):
+            added = part(before(h))
+            h = h + (after(added) if self.norm == "Ouro's" else added)
+            h = after(h) if self.norm == "Huginn's" else h
         return h
 
     def attend(self, h: Tensor) -> Tensor:
@@ -76,32 +77,43 @@ class Stack(nn.Module):
         self.embedding = nn.Embedding(VOCABULARY, WIDTH)
         self.adapter = nn.Linear(2 * WIDTH, WIDTH, bias=False)
         self.blocks = nn.ModuleList([Block(design.norm) for _ in range(design.blocks)])
+        self.first, self.last = _norm(), _norm()
         self.source = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for name, weight in self.named_parameters():
-                smaller = 2 * design.blocks * TRAINED_LOOPS if name.endswith(("out.weight", "down.weight")) else 1
-                weight.copy_(torch.randn(weight.shape, generator=self.source) * (2 / (5 * WIDTH) / smaller) ** 0.5)
+            for name, matrix in self.named_parameters():
+                if matrix.ndim == 2:
+                    smaller = 2 * design.blocks * TRAINED_LOOPS if name.endswith(("out.weight", "down.weight")) else 1
+                    matrix.copy_(torch.randn(matrix.shape, generator=self.source) * (2 / (5 * WIDTH) / smaller) ** 0.5)
 
-    def tokens(self, rows: int, positions: int) -> Tensor:
-        """Draw texts, `(row, position)`."""
-        return torch.randint(VOCABULARY, (rows, positions), generator=self.source)
+    def noise(self, ids: Tensor, source: torch.Generator) -> Tensor:
+        """Draw where a stack with re-feed begins, `(row, position, d_model)`."""
+        return torch.randn((*ids.shape, WIDTH), generator=source)
 
     @torch.inference_mode()
     def show(self, ids: Tensor, recurrences: int, look: Look, sites: Sequence[Site]) -> None:
-        """Run so many recurrences and show the states at these sites, `(row, position, d_model)`."""
-        shown = set(sites)
-        embedded = normed(self.embedding(ids))
-        noise = torch.randn(embedded.shape, generator=torch.Generator().manual_seed(0))
+        """Run so many recurrences from the same noise every time and show the states at these sites."""
+        shown, noise = set(sites), self.noise(ids, torch.Generator().manual_seed(0))
+        for site, h in self.states(ids, recurrences, noise):
+            if site in shown:
+                look(site, h)
+
+    def logits(self, ids: Tensor, recurrences: int, noise: Tensor) -> Tensor:
+        """Give what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
+        *_, (_, h) = self.states(ids, recurrences, noise)
+        logits: Tensor = self.last(h) @ self.embedding.weight.T
+        return logits
+
+    def states(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[tuple[Site, Tensor]]:
+        """Give the residual stream after every block, `(row, position, d_model)`, as it is computed."""
+        embedded = self.first(self.embedding(ids))
         h = noise if self.design.refeed else embedded
         for loop in range(recurrences):
             h = self.adapter(torch.cat((h, embedded), -1)) if self.design.refeed else h
             for layer, block in enumerate(self.blocks):
                 h = block(h)
-                if Site(loop, layer) in shown:
-                    look(Site(loop, layer), h)
-            h = normed(h) if self.design.norm == "Ouro's" else h
+                yield Site(loop, layer), h
+            h = self.last(h) if self.design.norm == "Ouro's" else h
 
 
-def normed(h: Tensor) -> Tensor:
-    """Scale the last axis to unit root mean square."""
-    return rms_norm(h, (h.shape[-1],), eps=EPS)
+def _norm() -> nn.RMSNorm:
+    return nn.RMSNorm(WIDTH, eps=EPS)

@@ -20,12 +20,15 @@ def designs(paths: pd.DataFrame) -> list[Axes]:
         for (blocks, _), line in part.groupby(["blocks", "seed"]):
             angle = np.sqrt(2 * (1 - line["change_cosine"]).clip(lower=1e-13))
             ax.plot(line["loop"] + 1, angle, color=shades[blocks], linewidth=0.8, label=f"{blocks} blocks")
-        ax.set(xscale="log", yscale="log", ylim=(1e-4, 4), title=f"{norm}, {'' if refeed else 'no '}re-feed")
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set(yscale="log", ylim=(1e-4, 4), title=f"{norm}, {'' if refeed else 'no '}re-feed")
         ax.set(xlabel="loops run", ylabel="angle from the loop before (radians)")
     for place, ax in enumerate(axes):
         ax.set(xlabel="loops run" if place >= len(axes) - 3 else "")
         ax.set(ylabel="angle (radians)" if place % 3 == 0 else "")
     legend(axes)
-    seeds = paths["seed"].nunique()
-    caption(axes, f"a line per stack with random weights, n = {seeds} seeds a size; mean over tokens of the last block")
+    seeds, steps = paths["seed"].nunique(), paths["steps"].iloc[0]
+    weights = f"trained for {steps} steps" if steps else "with random weights"
+    caption(axes, f"a line per stack {weights}, seeds a size: n = {seeds}; mean over tokens of the last block")
     return axes

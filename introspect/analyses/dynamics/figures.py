@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter
 
 from introspect.results.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
 
@@ -41,7 +41,7 @@ def settling(layers: pd.DataFrame) -> list[Axes]:
             _band(ax, line["loop"] + 1, line, name, colour)
         ax.set(xlabel="loops run", title=label)
         ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_major_formatter("{x:g}")
         if name != "distance_cosine":
             _logarithmic(ax)
     axes[0].set_ylabel("relative to the norm")
