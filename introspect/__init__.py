@@ -7,19 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from introspect.analyses.dynamics.dynamics import dynamics
+    from introspect.analyses.monitor import monitor
+    from introspect.analyses.trajectory.making import trajectory
     from introspect.models.loading import load_model
     from introspect.options import Options
     from introspect.run import Run
     from introspect.sweep import run_sweep
 
 __version__ = "0.1.0"
-__all__ = ["Options", "Run", "load_model", "run_sweep"]
+__all__ = ["Options", "Run", "dynamics", "load_model", "monitor", "run_sweep", "trajectory"]
 
 _HOMES = {
     "Options": "introspect.options",
     "Run": "introspect.run",
+    "dynamics": "introspect.analyses.dynamics.dynamics",
     "load_model": "introspect.models.loading",
+    "monitor": "introspect.analyses.monitor",
     "run_sweep": "introspect.sweep",
+    "trajectory": "introspect.analyses.trajectory.making",
 }
 
 

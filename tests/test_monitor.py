@@ -1,5 +1,6 @@
 """The monitors on a shipped organism, alone and through the command, and how injected trials are split."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from introspect.analyses.monitor.curves import Probing, curves
 from introspect.analyses.monitor.injected import Seen, injected_trials, see
 from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.noticing import Cell, notice
+from introspect.analyses.monitor.saying import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
@@ -128,6 +130,14 @@ def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
 def test_trials_of_one_wording_leave_clean_rows_out(seen: Seen) -> None:
     one = seen.trials[seen.trials["wording"] == seen.trials["wording"].iloc[0]].reset_index(drop=True)
     assert "none" not in set(Cell.of(one, 1, 0).rows["arm"])
+
+
+def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen) -> None:
+    one = replace(seen, trials=seen.trials.assign(wording=seen.trials["wording"].iloc[0]))
+    detection, naming = said_of_injected(notice(one, kind="means", seed=0).monitors)
+    assert "by a probe of its states an unknown share; by a probe of shuffled labels none, which takes two" in naming
+    assert "unknown" not in detection
+    assert "nan" not in naming
 
 
 def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:

@@ -55,7 +55,7 @@ class Subject:
         return {"model": options.model, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
 
 
-def open_subject(options: Options, run: Path | None = None) -> Subject:
+def open_subject(options: Options, run: str | Path | None = None) -> Subject:
     """Load the model of the options, or that of a run with the run's options. Raises InputError for bad input."""
     if run is None:
         return Subject(open_laboratory(options, for_run=False), None)
@@ -63,7 +63,7 @@ def open_subject(options: Options, run: Path | None = None) -> Subject:
     manifest = opened.manifest
     made = {each.name: manifest[each.name] for each in fields(Options) if each.name in manifest}
     listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
-    elsewhere = {"device": options.device, "batch_size": options.batch_size, "out": run}
+    elsewhere = {"device": options.device, "batch_size": options.batch_size, "out": opened.folder}
     laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:

@@ -39,8 +39,9 @@ class Analysis:
     pages: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By the name of its file: what the page shows, and its HTML, which needs nothing else."""
 
-    def write(self, folder: Path) -> list[Path]:
+    def write(self, folder: str | Path) -> list[Path]:
         """Write everything into a folder, `tables/*.csv` and `figures/*.png` and `.pdf`; give the files."""
+        folder = Path(folder)
         paths = [write_table(folder, name, table) for name, (_, table) in self.tables.items()]
         for name, (_, figure) in self.figures.items():
             paths += write_figure(folder, name, figure)

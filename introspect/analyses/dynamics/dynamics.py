@@ -85,7 +85,7 @@ class Opened:
         return list(batches(looped or self.looped, self.texts, size=self.batch_size, most_tokens=most))
 
 
-def dynamics(options: Options, settings: Settings | None = None, *, run: Path | None = None) -> Analysis:
+def dynamics(options: Options, settings: Settings | None = None, *, run: str | Path | None = None) -> Analysis:
     """Measure how a model settles and where its injections go. Raises InputError for bad input."""
     return analysed(open_dynamics(options, settings or Settings(), run))
 
@@ -110,7 +110,7 @@ def analysed(opened: Opened) -> Analysis:
     )
 
 
-def open_dynamics(options: Options, settings: Settings, run: Path | None) -> Opened:
+def open_dynamics(options: Options, settings: Settings, run: str | Path | None) -> Opened:
     """Load what is needed, after checking what can be checked without it."""
     texts = None if settings.texts is None else read_texts(settings.texts)
     wanted = (settings.recurrences, settings.attention_loops, settings.follow)

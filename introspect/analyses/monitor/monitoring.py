@@ -45,7 +45,7 @@ def monitor(
     probe: Kind = "logistic",
     part: str | None = None,
     injected: bool = False,
-    run: Path | None = None,
+    run: str | Path | None = None,
 ) -> Analysis:
     """Compare what a model says with what a probe reads, on tasks, on injected trials, or both.
 

@@ -43,15 +43,17 @@ def said_of_injected(monitors: pd.DataFrame) -> Iterator[str]:
     what = {"detection": "told from random directions (chance 50%)", "naming": "named"}
     for measure, done in what.items():
         cells = at[at["measure"] == measure]
-        control = cells[cells["by"] == "shuffled"]["value"]
+        control = cells[cells["by"] == "shuffled"]["value"].dropna()
+        shuffled = f"at most {control.max():.1%}" if len(control) else "none, which takes two wordings or strengths"
         yield (
             f"At strength {cells['strength'].iloc[0]:g}, injected concepts are {done}: {'; '.join(_loops(cells))}; "
-            f"by a probe of shuffled labels at most {control.max():.1%} (n = {span_of(cells['n'])} trials a loop, "
+            f"by a probe of shuffled labels {shuffled} (n = {span_of(cells['n'])} trials a loop, "
             f"95% intervals over {span_of(cells['concepts'])} concepts)."
         )
 
 
 def _loops(cells: pd.DataFrame) -> Iterator[str]:
     for by, name in (("words", "by its words"), ("logits", "by its logits"), ("probe", "by a probe of its states")):
-        rows = [row for _, row in cells[cells["by"] == by].iterrows()]
-        yield f"{name} " + ", ".join(f"{shown(row)} in loop {row['loop']}" for row in rows)
+        rows = cells[cells["by"] == by]
+        each = [f"{shown(row)} in loop {row['loop']}" for _, row in rows.iterrows()]
+        yield f"{name} " + ("an unknown share" if rows["value"].isna().all() else ", ".join(each))

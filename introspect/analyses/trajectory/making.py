@@ -42,7 +42,7 @@ MAKERS = {
 
 
 def trajectory(
-    options: Options, *, run: Path | None = None, probe: str = "means", total_loops: int | None = None
+    options: Options, *, run: str | Path | None = None, probe: str = "means", total_loops: int | None = None
 ) -> Analysis:
     """Follow the paths of injected trials and of their controls, and probe the cache.
 

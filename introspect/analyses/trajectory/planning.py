@@ -154,7 +154,7 @@ class Plan:
 
 
 def planning(
-    options: Options, *, run: Path | None = None, probe: str = "means", total_loops: int | None = None
+    options: Options, *, run: str | Path | None = None, probe: str = "means", total_loops: int | None = None
 ) -> Plan:
     """Load the model and plan. Raises InputError for bad input, before that where it can be seen."""
     chosen = one_of(probe, tuple(PROBES), kind="probe")
