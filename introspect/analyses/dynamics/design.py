@@ -99,8 +99,9 @@ class Stack(nn.Module):
 
     def logits(self, ids: Tensor, recurrences: int, noise: Tensor) -> Tensor:
         """Give what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
-        *_, (_, h) = self.states(ids, recurrences, noise)
-        logits: Tensor = self.last(h) @ self.embedding.weight.T
+        for _, h in self.states(ids, recurrences, noise):
+            last = h
+        logits: Tensor = self.last(last) @ self.embedding.weight.T
         return logits
 
     def states(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[tuple[Site, Tensor]]:
