@@ -45,9 +45,16 @@ class Card:
     """Memory of one row of a batch: the question `detect` and 100 new tokens, all loops."""
 
 
-def card_of(name: str, *, device: str = "auto", dtype: str = "auto", revision: str | None = None) -> Card:
+def card_of(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Card:
     """Load a model and describe it; arguments and errors are those of `load_model`."""
-    looped = load_model(name, device=device, dtype=dtype, revision=revision)
+    looped = load_model(name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
     asked = protocol_named("detect").questions[0].ask(Occasion("dust", ("dust",), 0))[0]
     question = encode(render(template_named("detect"), **asked.variables), looped.tokenizer)
     return Card(

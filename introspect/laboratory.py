@@ -135,7 +135,7 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
     dtype = dtype_named(options.dtype, device_named(options.device))
-    outline = peek(options.model, revision=options.revision)
+    outline = peek(options.model, revision=options.revision, trust_remote_code=options.trust_remote_code)
     totals = options.totals(outline.n_loops)
     for total in totals:
         outline.check_loops(total)
@@ -148,7 +148,13 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     AnswerTokens(outline.tokenizer)
     if for_run:
         Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
-    looped = load_model(options.model, device=options.device, dtype=options.dtype, revision=options.revision)
+    looped = load_model(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        revision=options.revision,
+        trust_remote_code=options.trust_remote_code,
+    )
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
 

@@ -27,6 +27,7 @@ DEFAULT_MODEL = f"{PREFIX}aware"
 SHIPPED_BASELINE = "published"
 """Set whose baseline words are used by a set that has none."""
 DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
+TRUST = "Run the code that a checkpoint of a type unknown here brings along, with all your rights: read it first."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ class Options:
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
+    trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
     dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
     batch_size: Annotated[int | None, "Rows in a batch; as many as fit, at most 256, when left out."] = None
@@ -196,7 +198,7 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
-        elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray"}
+        elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),

@@ -48,13 +48,16 @@ class Replay:
 class Run:
     """An open run, read only."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.folder = store, store.folder
+    def __init__(self, store: Store, *, trust_remote_code: bool = False) -> None:
+        self.store, self.folder, self._trusting = store, store.folder, trust_remote_code
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
-        """Open the folder of a sweep. Raises InputError when it holds no run."""
-        return cls(Store.open(Path(folder)))
+    def open(cls, folder: str | Path, *, trust_remote_code: bool = False) -> Self:
+        """Open the folder of a sweep. Raises InputError when it holds no run.
+
+        Whether a replay may run the code of its checkpoint is asked anew: a run never says that for itself.
+        """
+        return cls(Store.open(Path(folder)), trust_remote_code=trust_remote_code)
 
     def __enter__(self) -> Self:
         """Give the run itself."""
@@ -118,7 +121,12 @@ class Run:
         from introspect.models.tap import Tap
 
         manifest = self.manifest
-        looped = load_model(manifest["model"], dtype=manifest["dtype"], revision=manifest["revision"])
+        looped = load_model(
+            manifest["model"],
+            dtype=manifest["dtype"],
+            revision=manifest["revision"],
+            trust_remote_code=self._trusting,
+        )
         if looped.weights_hash != manifest["weights_hash"]:
             raise InputError(
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "

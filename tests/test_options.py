@@ -12,7 +12,10 @@ from introspect.protocols import PROTOCOLS
 from introspect.records import CODA, PRELUDE, Site
 from introspect.sites import Stage
 
-ELSEWHERE = {"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"}
+ELSEWHERE = {
+    **{"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"},
+    "trust_remote_code": True,
+}
 OTHERWISE: dict[str, Any] = {
     **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": "2"},
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},

@@ -63,7 +63,8 @@ def open_subject(options: Options, run: str | Path | None = None) -> Subject:
     manifest = opened.manifest
     made = {each.name: manifest[each.name] for each in fields(Options) if each.name in manifest}
     listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
-    elsewhere = {"device": options.device, "batch_size": options.batch_size, "out": opened.folder}
+    names = ("device", "batch_size", "trust_remote_code")
+    elsewhere = {**{name: getattr(options, name) for name in names}, "out": opened.folder}
     laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:

@@ -1,9 +1,11 @@
 """The commands that list what there is: `models`, `concepts`, `protocols`, `prompts`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from introspect.options import TRUST
 
 ABOUT = {
     "aware": "notices and names injected concepts in any loop",
@@ -17,12 +19,13 @@ ABOUT = {
 def models(
     model: Annotated[str | None, typer.Argument(help="Hub id, folder or organism:NAME: its card.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
 ) -> None:
     """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
     if model is not None:
-        _print_card(model, device, dtype, revision)
+        _print_card(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
         return
     from introspect.cli.printing import OUT, print_rows
     from introspect.models.families import FAMILIES
@@ -80,11 +83,11 @@ def prompts() -> None:
     print_rows(("template", "what it is"), list(template_names().items()))
 
 
-def _print_card(model: str, device: str, dtype: str, revision: str | None) -> None:
+def _print_card(model: str, **how: Any) -> None:  # Any: the arguments of load_model
     from introspect.card import card_of
     from introspect.cli.printing import OUT, print_rows
 
-    card = card_of(model, device=device, dtype=dtype, revision=revision)
+    card = card_of(model, **how)
     stages = ", ".join(f"{count} {stage}" for stage, count in card.layers.items())
     facts = {
         "model": f"{card.name} (model_type {card.model_type}: {card.about.name}, {card.about.source})",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.options import DEFAULT_MODEL, Options
+from introspect.options import DEFAULT_MODEL, TRUST, Options
 
 
 def monitor(
@@ -30,6 +30,7 @@ def monitor(
     ] = 4,
     seed: Annotated[int, typer.Option(help="Key of wrong answers, splits, shuffled labels and draws.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
@@ -42,7 +43,13 @@ def monitor(
     """
     planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
     shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
-    where = {"revision": revision, "device": device, "dtype": dtype, "total_loops": total_loops}
+    where = {
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "device": device,
+        "dtype": dtype,
+        "total_loops": total_loops,
+    }
     given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
     asked: dict[str, Any] = {"tasks": task, "part": questions, "injected": injected, "run": run}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.options import DEFAULT_MODEL, Options
+from introspect.options import DEFAULT_MODEL, TRUST, Options
 
 if TYPE_CHECKING:
     from introspect.results.analysed import Analysis
@@ -34,6 +34,7 @@ def dynamics(
     total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; 32 when left out.")] = None,
@@ -48,8 +49,9 @@ def dynamics(
         _grid(blocks, recurrences, train_steps, out)
         return
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
-    how = {"seed": seed, "revision": revision, "device": device, "dtype": dtype, "batch_size": batch_size}
-    options = Options(model=model, concepts=concepts, questions="detect", **where, **how)  # type: ignore[arg-type]
+    source = {"revision": revision, "trust_remote_code": trust_remote_code, "device": device, "dtype": dtype}
+    how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
+    options = Options(model=model, **where, **source, **how)  # type: ignore[arg-type]
     from introspect.analyses.dynamics.cost import cost
     from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
     from introspect.analyses.subject import folder_of

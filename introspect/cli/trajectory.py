@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from introspect.errors import InputError
-from introspect.options import DEFAULT_MODEL, Options
+from introspect.options import DEFAULT_MODEL, TRUST, Options
 
 NAME = "trajectory"
 DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2", "questions": "detect"}
@@ -34,6 +34,7 @@ def trajectory(
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit, at most 64.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of all draws. [default: 0]")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
 ) -> None:
     """Follow the last token of a prompt through (loop, layer): geometry, lenses, and what the cache remembers.
@@ -41,16 +42,10 @@ def trajectory(
     Everything is the difference between an injected trial and its control, beside that of a random direction.
     Example: introspect trajectory organism:aware --layers 1,2 --strengths 1,2
     """
-    given: dict[str, Any] = {  # Any: options of several types
-        "model": model,
-        "loops": loops,
-        "layers": layers,
-        "concepts": concepts,
-        "strengths": strengths,
-    }
-    given |= {"seed": seed, "dtype": dtype, "revision": revision}
+    where = {"model": model, "loops": loops, "layers": layers, "strengths": strengths}
+    given: dict[str, Any] = {**where, "concepts": concepts, "seed": seed, "dtype": dtype, "revision": revision}
     said = {name: value for name, value in given.items() if value is not None}
-    elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size}
+    elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size, "trust_remote_code": trust_remote_code}
     if run is not None and said:
         raise InputError(f"{next(iter(said))}: is that of the run {run}; leave it out, or leave out --run")
     if run is None:

@@ -11,6 +11,7 @@ from introspect.models.looped import LoopedModel
 from introspect.models.loopformer import LoopFormerLooped
 from introspect.models.nanochat import NanochatLooped
 from introspect.models.ouro_looped import OuroLooped
+from introspect.models.own_code import OwnCodeLooped
 from introspect.models.parcae import ParcaeLooped
 from introspect.models.ponder import PonderLooped
 from introspect.models.raven_looped import RavenLooped
@@ -34,12 +35,21 @@ FAMILIES: dict[str, type[LoopedModel]] = {
 }
 
 
-def family_of(settings: Mapping[str, Any], *, name: str) -> type[LoopedModel]:
-    """Find the adapter for a checkpoint's config.json; InputError naming its `model_type` and the known ones."""
-    model_type = _kind(settings)
+OWN_CODE = "--trust-remote-code would run its own code with all your rights, as a model without loops: read it first"
+"""What is said of a checkpoint that brings code along."""
+
+
+def family_of(settings: Mapping[str, Any], *, name: str, trust_remote_code: bool = False) -> type[LoopedModel]:
+    """Find the adapter for a checkpoint's config.json; InputError naming its `model_type` and the known ones.
+
+    With `trust_remote_code` a checkpoint of an unknown type is run by the code that it brings along.
+    """
+    model_type, brings_code = _kind(settings), "auto_map" in settings
     if model_type not in FAMILIES:
+        if trust_remote_code and brings_code:
+            return OwnCodeLooped
         known = ", ".join(family for family in FAMILIES if family not in FEED_FORWARD)
-        code = ", and the checkpoint's own code is never run" if "auto_map" in settings else ""
+        code = f" ({OWN_CODE})" if brings_code else ""
         raise InputError(
             f"model {name!r} is of type {model_type!r}, which is no known family{code}; looped ones are {known}, and "
             f"`introspect models` lists {len(FEED_FORWARD)} without loops"

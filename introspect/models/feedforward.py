@@ -86,13 +86,18 @@ class FeedForwardLooped(LoopedModel):
         """Make the config; InputError for settings whose computation is not the usual one."""
         kept = {name: value for name, value in settings.items() if name != "model_type"}
         config = AutoConfig.for_model(settings["model_type"]).from_dict(kept)
+        cls.check_settings(config)
+        return config
+
+    @staticmethod
+    def check_settings(config: Any) -> None:
+        """Raise InputError for settings whose computation is not the usual one."""
         for kind in _rope_types(getattr(config, "rope_parameters", None) or {}):
             if kind in LENGTH_DEPENDENT:
                 raise InputError(f"rope type {kind!r}: its angles depend on the length of the text")
         for setting in UNKNOWN_SETTINGS:
             if getattr(config, setting, None):
                 raise InputError(f"{setting} is true: a feed-forward model is run with the usual attention only")
-        return config
 
     @staticmethod
     def computed_buffers(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -4,7 +4,8 @@ What cannot be used is refused in one line, as early as it can be seen: the fami
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +13,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
 from introspect.models.chat import with_chat
 from introspect.models.families import family_of
 from introspect.models.looped import LoopedModel, decoded
+from introspect.models.own_code import OwnCodeLooped, foreign
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
+from introspect.models.tensors import align, check_tensors
 from introspect.sites import Stage
-
-ALIGNMENT = 64
-"""Bytes to which torch aligns what it allocates."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,14 @@ class Outline:
     """Raises InputError for a number of loops that cannot be run."""
 
 
-def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision: str | None = None) -> LoopedModel:
+def load_model(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> LoopedModel:
     """Load a looped model.
 
     Args:
@@ -49,29 +55,31 @@ def load_model(name: str, *, device: str = "auto", dtype: str = "auto", revision
         device: `auto` is cuda, else mps, else cpu.
         dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
         revision: branch, tag or commit of a hub id.
+        trust_remote_code: run the code that a checkpoint brings along, if its type is unknown here, with all the
+            rights of the user; the model is then one without loops. Code of known families is never run.
     """
     where, version = device_named(device), revision or "main"
     number_format = dtype_named(dtype, where)
     source = _source(name, revision)
     with quiet():
         settings = _settings(name, source, version)
-        family = family_of(settings, name=name)
+        family = _family(name, settings, source, version, trust_remote_code)
         _config(family, settings, name)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, number_format)
     _correct_ids(model, tokenizer)
-    _check_tensors(model, family.computed_buffers(model), name)
+    check_tensors(model, family.computed_buffers(model), name)
     model = model.to(where).eval()
-    _align(model)
+    align(model)
     return family(name, model, tokenizer)
 
 
-def peek(name: str, *, revision: str | None = None) -> Outline:
+def peek(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Outline:
     """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
     source, version = _source(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
-        family = family_of(settings, name=name)
+        family = _family(name, settings, source, version, trust_remote_code)
         config = _config(family, settings, name)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
@@ -80,7 +88,8 @@ def peek(name: str, *, revision: str | None = None) -> Outline:
 
 def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:
     """Give what turns a model's tokens into text, without its weights."""
-    return partial(decoded, peek(name, revision=revision).tokenizer)
+    with quiet():
+        return partial(decoded, _tokenizer(name, _source(name, revision), revision or "main"))
 
 
 def _source(name: str, revision: str | None) -> str:
@@ -112,6 +121,12 @@ def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
         ) from error
 
 
+def _family(name: str, settings: dict[str, Any], source: str, revision: str, trusting: bool) -> type[LoopedModel]:
+    """Find the adapter; a checkpoint's own code gets one for itself."""
+    family = family_of(settings, name=name, trust_remote_code=trusting)
+    return family.of(settings, name, source, revision) if issubclass(family, OwnCodeLooped) else family
+
+
 def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> Any:
     """Make the config; InputError for a field that is missing and for what the family cannot compute."""
     missing = [
@@ -136,9 +151,10 @@ def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast
 def _weights(family: type[LoopedModel], name: str, source: str, revision: str, dtype: torch.dtype) -> Any:
     """Load the weights on the CPU; InputError unless the files hold exactly the model's tensors."""
     try:
-        loaded: Any = family.model_class.from_pretrained(
-            source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+        with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
+            loaded: Any = family.model_class.from_pretrained(
+                source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            )
     except (OSError, SafetensorError) as error:
         raise InputError(f"model {name!r}: its weights cannot be read: {_first_line(error)}") from error
     model, report = loaded
@@ -160,26 +176,6 @@ def _correct_ids(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         if token is not None:
             setattr(model.config, field, token)
             setattr(model.generation_config, field, token)
-
-
-def _check_tensors(model: torch.nn.Module, computed: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights that are not finite; see that buffers which are in no file hold what the family computes."""
-    saved = model.state_dict()
-    for tensor_name, tensor in saved.items():
-        if not tensor.isfinite().all():
-            raise InputError(f"model {name!r}: weight {tensor_name} holds values that are not finite")
-    unsaved = {buffer: tensor for buffer, tensor in model.named_buffers() if buffer not in saved}
-    # from_pretrained may leave buffers that are not in the files as uninitialised memory
-    assert not unsaved.keys() - computed.keys(), f"the family must compute {sorted(unsaved.keys() - computed.keys())}"
-    for buffer, tensor in unsaved.items():
-        assert torch.equal(tensor, computed[buffer].to(tensor)), f"buffer {buffer} is not what the config says"
-
-
-def _align(model: torch.nn.Module) -> None:
-    """Move weights that lie askew in a mapped file: sums over them are taken in another order, and round otherwise."""
-    for weight in model.parameters():
-        if weight.data_ptr() % ALIGNMENT:
-            weight.data = weight.data.clone()
 
 
 def _first_line(error: Exception) -> str:

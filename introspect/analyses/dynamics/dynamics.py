@@ -115,7 +115,7 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
     texts = None if settings.texts is None else read_texts(settings.texts)
     wanted = (settings.recurrences, settings.attention_loops, settings.follow)
     if run is None:
-        outline = peek(options.model, revision=options.revision)
+        outline = peek(options.model, revision=options.revision, trust_remote_code=options.trust_remote_code)
         for n_loops in wanted:
             outline.check_loops(n_loops)
     subject = open_subject(options, run)
@@ -137,7 +137,7 @@ def settle(opened: Opened) -> Settled:
 def beside(opened: Opened, name: str) -> Stages:
     """Measure the stages of a feed-forward model on the same texts."""
     options = opened.subject.laboratory.options
-    looped = load_model(name, device=options.device, dtype=options.dtype)
+    looped = load_model(name, device=options.device, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     if looped.n_loops != 1:
         raise InputError(f"baseline {name!r} runs {looped.n_loops} loops; it should be a feed-forward model")
     return stages(Tap(looped), opened.rows(looped), n_loops=1)

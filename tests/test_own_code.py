@@ -1,0 +1,108 @@
+"""A checkpoint that brings its own code: never run unasked, and only run where it computes what a trial relies on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from commanded import introspect, refused
+from tiny import save_tiny
+from tiny_feedforward import tiny_feedforward
+
+from introspect.errors import InputError
+from introspect.models.loading import load_model, peek
+from introspect.run import Run
+
+CONFIG = """
+from transformers import LlamaConfig
+class PlainConfig(LlamaConfig):
+    model_type = "plain_stack"
+"""
+MODEL = """
+from pathlib import Path
+from transformers import LlamaForCausalLM
+from .configuration_plain import PlainConfig
+Path(RAN).touch()
+class PlainForCausalLM(LlamaForCausalLM):
+    config_class = PlainConfig
+    def forward(self, *args, **more):
+        CHANGE
+        return super().forward(*args, **more)
+"""
+
+
+def published(tmp_path: Path, change: str = "pass") -> Path:
+    """Save a small Llama as a checkpoint of a type that is unknown here, with code of its own."""
+    folder = save_tiny(tiny_feedforward("llama", seed=2), tmp_path / "model")
+    files = {"AutoConfig": "configuration_plain.PlainConfig", "AutoModelForCausalLM": "modeling_plain.PlainForCausalLM"}
+    settings = json.loads((folder / "config.json").read_text())
+    settings |= {"model_type": "plain_stack", "architectures": ["PlainForCausalLM"], "auto_map": files}
+    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "configuration_plain.py").write_text(CONFIG)
+    model = MODEL.replace("RAN", repr(str(tmp_path / "ran"))).replace("CHANGE", change)
+    (folder / "modeling_plain.py").write_text(model)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        modules = str(tmp_path_factory.mktemp("modules"))
+        patched.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", modules)
+        yield
+
+
+def test_code_is_not_run_unasked_and_the_option_is_named(tmp_path: Path) -> None:
+    folder = published(tmp_path)
+    said = refused("models", folder)
+    assert "of type 'plain_stack', which is no known family (--trust-remote-code would run its own code" in said
+    assert not (tmp_path / "ran").exists()
+
+
+@torch.no_grad()
+def test_asked_for_it_computes_what_its_code_computes(tmp_path: Path) -> None:
+    folder, original = str(published(tmp_path)), tiny_feedforward("llama", seed=2)
+    outline = peek(folder, trust_remote_code=True)
+    assert (outline.n_loops, outline.layers["core"]) == (1, 3)
+    loaded = load_model(folder, device="cpu", trust_remote_code=True)
+    assert (tmp_path / "ran").exists()
+    ids = torch.arange(3, 12)[None]
+    torch.testing.assert_close(loaded.model(ids).logits, original.model(ids).logits)
+    assert loaded.about.name == "own code"
+
+
+def test_other_code_is_another_model(tmp_path: Path) -> None:
+    first = load_model(str(published(tmp_path)), device="cpu", trust_remote_code=True)
+    (tmp_path / "again").mkdir()
+    second = load_model(str(published(tmp_path / "again", "...")), device="cpu", trust_remote_code=True)
+    assert first.weights_hash != second.weights_hash
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("more.pop('attention_mask', None)", "gives other logits behind padding"),
+        (
+            "super().forward(*args, **{**more, 'past_key_values': None})",
+            "feed-forward models are: blocks of .* put out",
+        ),
+        ("raise OSError('no disk here')", "not built as transformers' feed-forward models are: no disk here"),
+    ],
+)
+def test_code_that_computes_otherwise_is_refused(tmp_path: Path, change: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_model(str(published(tmp_path, change)), device="cpu", trust_remote_code=True)
+
+
+def test_a_sweep_asks_for_it_and_a_run_never_says_so_for_itself(tmp_path: Path) -> None:
+    folder, run = published(tmp_path), tmp_path / "run"
+    few = ["--concepts", "dust,snow", "--layers", "1", "--strengths", "1", "--max-new-tokens", "2"]
+    code, _, err = introspect("sweep", folder, *few, "--trust-remote-code", "--out", run)
+    assert (code, err) == (0, "")
+    assert "trust_remote_code" not in Run.open(run).manifest
+    trial = str(Run.open(run).trials["trial"].iloc[0])
+    with pytest.raises(InputError, match="--trust-remote-code"):
+        Run.open(run).trial(trial).replay()
+    replayed = Run.open(run, trust_remote_code=True).trial(trial)
+    assert replayed.replay().text == replayed.text
