@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/introspect report runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto  # a worker a core: more threads wait for one another
 
 lint: $(READY)
 	$(BIN)/ruff check .
