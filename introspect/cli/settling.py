@@ -26,7 +26,7 @@ def dynamics(
     baseline: Baseline = None,
     grid: Grid = False,
     blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
-    train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 500,
+    train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 300,
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
     loops: Place = "all",
     layers: Place = "all",

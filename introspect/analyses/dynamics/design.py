@@ -97,12 +97,11 @@ class Stack(nn.Module):
             if site in shown:
                 look(site, h)
 
-    def logits(self, ids: Tensor, recurrences: int, noise: Tensor) -> Tensor:
-        """Give what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
-        for _, h in self.states(ids, recurrences, noise):
-            last = h
-        logits: Tensor = self.last(last) @ self.embedding.weight.T
-        return logits
+    def logits(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[Tensor]:
+        """Give after each loop what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
+        for site, h in self.states(ids, recurrences, noise):
+            if site.layer == self.design.blocks - 1:
+                yield self.last(h) @ self.embedding.weight.T
 
     def states(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[tuple[Site, Tensor]]:
         """Give the residual stream after every block, `(row, position, d_model)`, as it is computed."""
