@@ -26,13 +26,16 @@ from .configuration_plain import PlainConfig
 Path(RAN).touch()
 class PlainForCausalLM(LlamaForCausalLM):
     config_class = PlainConfig
+    def __init__(self, config):
+        super().__init__(config)
+        BUILD
     def forward(self, *args, **more):
         CHANGE
         return super().forward(*args, **more)
 """
 
 
-def published(tmp_path: Path, change: str = "pass") -> Path:
+def published(tmp_path: Path, change: str = "pass", build: str = "pass") -> Path:
     """Save a small Llama as a checkpoint of a type that is unknown here, with code of its own."""
     folder = save_tiny(tiny_feedforward("llama", seed=2), tmp_path / "model")
     files = {"AutoConfig": "configuration_plain.PlainConfig", "AutoModelForCausalLM": "modeling_plain.PlainForCausalLM"}
@@ -41,7 +44,7 @@ def published(tmp_path: Path, change: str = "pass") -> Path:
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "configuration_plain.py").write_text(CONFIG)
     model = MODEL.replace("RAN", repr(str(tmp_path / "ran"))).replace("CHANGE", change)
-    (folder / "modeling_plain.py").write_text(model)
+    (folder / "modeling_plain.py").write_text(model.replace("BUILD", build))
     return folder
 
 
@@ -93,6 +96,28 @@ def test_other_code_is_another_model(tmp_path: Path) -> None:
 def test_code_that_computes_otherwise_is_refused(tmp_path: Path, change: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         load_model(str(published(tmp_path, change)), device="cpu", trust_remote_code=True)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (
+            "self.register_buffer('note', self.lm_head.weight[0] * 1, persistent=False)",
+            "keeps note, which is in no file",
+        ),
+        ("import no_such_library", "No module named 'no_such_library'|requires the following packages"),
+    ],
+)
+def test_code_that_cannot_be_checked_or_run_is_one_line(tmp_path: Path, build: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_model(str(published(tmp_path, build=build)), device="cpu", trust_remote_code=True)
+
+
+def test_a_config_that_names_no_class_is_one_line(tmp_path: Path) -> None:
+    folder = published(tmp_path)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"auto_map": {"AutoConfig": "a.B"}, "model_type": None}))
+    assert "names no class for AutoModelForCausalLM" in refused("models", folder, "--trust-remote-code")
 
 
 def test_a_sweep_asks_for_it_and_a_run_never_says_so_for_itself(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     **dict.fromkeys(FEED_FORWARD, FeedForwardLooped),
 }
 
-
 OWN_CODE = "--trust-remote-code would run its own code with all your rights, as a model without loops: read it first"
 """What is said of a checkpoint that brings code along."""
 

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ class OwnCodeLooped(FeedForwardLooped):
         verified="as it was loaded: read-out, padded rows and rows that share a beginning, on one text",
         licence="its own",
     )
+    checkpoint: ClassVar[str]
+    """What the user calls the one whose code this is."""
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         with foreign(name), torch.no_grad():
@@ -61,26 +63,29 @@ class OwnCodeLooped(FeedForwardLooped):
             raise InputError(f"model {name!r}: its config.json names no class for {KIND} under auto_map")
         with foreign(name):
             model_class = get_class_from_dynamic_module(settings["auto_map"][KIND], source, revision=revision)
-            return type(cls.__name__, (cls,), {"model_class": add_generation_mixin_to_remote_model(model_class)})
+            with_generation = add_generation_mixin_to_remote_model(model_class)
+            return type(cls.__name__, (cls,), {"model_class": with_generation, "checkpoint": name})
 
     @classmethod
     def config_of(cls, settings: dict[str, Any]) -> Any:
         """Make the config by the checkpoint's own code."""
-        with foreign(str(settings["model_type"])):
+        with foreign(cls.checkpoint):
             config = cls.model_class.config_class.from_dict(settings)  # type: ignore[attr-defined]  # its own class
             cls.check_settings(config)
             cls.counts(config)
             return config
 
-    @staticmethod
-    def computed_buffers(model: PreTrainedModel) -> dict[str, Tensor]:
+    @classmethod
+    def computed_buffers(cls, model: PreTrainedModel) -> dict[str, Tensor]:
         """Compute anew what is in no file; InputError for a buffer that cannot be."""
-        with foreign(str(model.config.name_or_path)):
+        with foreign(cls.checkpoint):
             buffers = FeedForwardLooped.computed_buffers(model)
         saved = model.state_dict()
         for buffer, _ in model.named_buffers():
             if buffer not in saved and buffer not in buffers:
-                raise InputError(f"its own code keeps {buffer}, which is in no file and cannot be checked")
+                raise InputError(
+                    f"model {cls.checkpoint!r}: its own code keeps {buffer}, which is in no file and cannot be checked"
+                )
         return buffers
 
     def described(self) -> dict[str, Any]:
