@@ -18,6 +18,7 @@ from introspect.analyses.monitor.probes import (
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.errors import InputError
 from introspect.records import Site
+from introspect.results.statistics.intervals import wilson
 
 QUESTIONS, WIDTH = 100, 24
 LABELS: Labels = np.tile([1, 0], QUESTIONS).astype(np.int64)
@@ -84,6 +85,14 @@ def test_always_yes_has_half_the_accuracy_and_two_thirds_of_f1() -> None:
     assert scoring.accuracy(yes).value == 0.5 == constant("accuracy", scoring.truth)
     assert scoring.f1(yes).value == pytest.approx(2 / 3) == constant("f1", scoring.truth)
     assert scoring.balanced(yes).value == 0.5
+
+
+def test_a_share_that_no_draw_changes_has_the_interval_of_as_many_trials_as_questions() -> None:
+    scoring = Scoring.of(LABELS.astype(float), GROUPS)
+    for said, value in ((LABELS.astype(float), 1), (1.0 - LABELS, 0), (np.ones(len(LABELS)), 0.5)):
+        bounds = tuple(float(bound) for bound in wilson(value * QUESTIONS, QUESTIONS))
+        for found in (scoring.accuracy(said), scoring.balanced(said)):
+            assert (found.value, (found.low, found.high)) == (value, bounds)
 
 
 def test_scores_agree_with_those_of_scikit_learn() -> None:

@@ -74,8 +74,10 @@ class Scoring:
         n = self.weights.shape[1]
         value, drawn = float(statistic(np.ones((1, n)))[0]), statistic(self.weights)
         drawn = drawn[~np.isnan(drawn)]
-        if len(drawn) == 0 or np.ptp(drawn) == 0:  # draws know nothing here; of a rate of 0 or 1 Wilson does
-            low, high = wilson(value * n, n) if bounded and value in (0, 1) else (np.nan, np.nan)
+        if (
+            len(drawn) == 0 or np.ptp(drawn) == 0
+        ):  # draws know nothing here; of a share Wilson does, question by question
+            low, high = wilson(value * n, n) if bounded and not np.isnan(value) else (np.nan, np.nan)
             return Estimate(value, float(low), float(high), n)
         level = expanded(0.95, n)
         low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
