@@ -6,8 +6,9 @@ far, so that attention to earlier tokens pays. The number of loops is always the
 and the loss is the mean over the loops, much as Ouro's weighs every exit (arXiv 2510.25741): by that of the last loop
 alone, Ouro's norm without re-feed learns nothing in the same steps when there are 8 blocks or more.
 
-What a trained stack does hangs on that choice: Ouro's norm with re-feed comes to rest when trained so, and does not when
-trained for 500 steps on the last loop alone (blocks 4, 8, 12, one seed each). Only random weights are a published table.
+What a trained stack does hangs on that choice: Ouro's norm with re-feed comes to rest when trained so, and does not
+when trained for 500 steps on the last loop alone (blocks 4, 8, 12, one seed each). Only the random weights are held
+against a published table of designs.
 """
 
 from collections import deque
