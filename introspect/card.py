@@ -12,7 +12,6 @@ from torch import Tensor
 from introspect.injection.memory import bytes_per_row
 from introspect.injection.prefix import residual_norms
 from introspect.models.about import About
-from introspect.models.loading import load_model
 from introspect.models.looped import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import encode, render, template_named
@@ -45,20 +44,12 @@ class Card:
     """Memory of one row of a batch: the question `detect` and 100 new tokens, all loops."""
 
 
-def card_of(
-    name: str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-) -> Card:
-    """Load a model and describe it; arguments and errors are those of `load_model`."""
-    looped = load_model(name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+def card_of(looped: LoopedModel) -> Card:
+    """Describe a loaded model."""
     asked = protocol_named("detect").questions[0].ask(Occasion("dust", ("dust",), 0))[0]
     question = encode(render(template_named("detect"), **asked.variables), looped.tokenizer)
     return Card(
-        name=name,
+        name=looped.name,
         model_type=looped.model.config.model_type,
         about=looped.about,
         parameters=sum(weight.numel() for weight in looped.model.parameters()),

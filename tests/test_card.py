@@ -22,7 +22,8 @@ def introspect(*words: object) -> str:
 
 
 def test_a_card_counts_what_the_model_has() -> None:
-    card, looped = card_of("organism:aware", device="cpu"), load_model("organism:aware", device="cpu")
+    looped = load_model("organism:aware", device="cpu")
+    card = card_of(looped)
     assert (card.n_loops, card.layers, card.d_model, card.chat_format) == (4, {"core": 4}, 128, "chatml")
     assert card.parameters == sum(tensor.numel() for tensor in looped.model.state_dict().values())
     assert list(card.norms) == looped.sites()

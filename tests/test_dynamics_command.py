@@ -81,7 +81,7 @@ def test_the_grid_needs_no_model(tmp_path: Path) -> None:
     few = ("--blocks", 2, "--recurrences", 5, "--train-steps", 1)
     code, said, err = introspect("dynamics", "--grid", *few, "--out", tmp_path / "grid")
     assert (code, err) == (0, "")
-    assert (said.count("(published: "), said.count("Trained")) == (6 + 3, 6)
+    assert (said.count("(published: "), said.count("(the published model"), said.count("Trained")) == (6, 3, 6)
     assert len(Analysed.open(tmp_path / "grid").table("verdicts")) == 12
 
 

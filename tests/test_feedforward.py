@@ -181,7 +181,7 @@ def test_buffers_that_are_not_what_the_config_says_do_not_pass(tmp_path: Path, m
     folder = save_tiny(tiny_feedforward(), tmp_path / "model")
     wrong = {f"model.rotary_emb.{name}inv_freq": torch.ones(4) for name in ("", "original_")}
     monkeypatch.setattr(FeedForwardLooped, "computed_buffers", staticmethod(lambda _: wrong))
-    with pytest.raises(AssertionError, match="is not what the config says"):
+    with pytest.raises(InputError, match="is not what the config says"):
         load_model(str(folder), device="cpu")
 
 

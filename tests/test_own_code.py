@@ -75,42 +75,39 @@ def test_asked_for_it_computes_what_its_code_computes(tmp_path: Path) -> None:
     assert loaded.about.name == "own code"
 
 
-def test_other_code_is_another_model(tmp_path: Path) -> None:
+def test_two_checkpoints_of_one_type_run_each_its_own_code_and_are_two_models(tmp_path: Path) -> None:
     first = load_model(str(published(tmp_path)), device="cpu", trust_remote_code=True)
     (tmp_path / "again").mkdir()
-    second = load_model(str(published(tmp_path / "again", "...")), device="cpu", trust_remote_code=True)
-    assert first.weights_hash != second.weights_hash
+    second = load_model(str(published(tmp_path / "again")), device="cpu", trust_remote_code=True)
+    assert (tmp_path / "again" / "ran").exists()
+    assert first.weights_hash != second.weights_hash, "their code names different files"
+
+
+def test_where_the_code_was_found_makes_no_other_model(tmp_path: Path) -> None:
+    loaded = load_model(str(published(tmp_path)), device="cpu", trust_remote_code=True)
+    before = loaded.described()
+    loaded.model.config.auto_map = {"AutoModelForCausalLM": "someone/model--modeling_plain.PlainForCausalLM"}
+    assert loaded.described() == before
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("where", "code", "words"),
     [
-        ("more.pop('attention_mask', None)", "gives other logits behind padding"),
+        ("change", "more.pop('attention_mask', None)", "gives other logits behind padding"),
+        ("change", "super().forward(*args, **{**more, 'past_key_values': None})", "own code .* blocks of .* put out"),
+        ("change", "raise OSError('no disk here')", "cannot be run by its own code as a feed-forward model: no disk"),
         (
-            "super().forward(*args, **{**more, 'past_key_values': None})",
-            "feed-forward models are: blocks of .* put out",
+            "build",
+            "self.register_buffer('note', __import__('torch').full((1,), 7.0), persistent=False)",
+            "buffer note is not",
         ),
-        ("raise OSError('no disk here')", "not built as transformers' feed-forward models are: no disk here"),
+        ("build", "self.model.rotary_emb.inv_freq.mul_(2)", "inv_freq is not what the config says"),
+        ("build", "import no_such_library", "No module named 'no_such_library'|requires the following packages"),
     ],
 )
-def test_code_that_computes_otherwise_is_refused(tmp_path: Path, change: str, words: str) -> None:
+def test_code_that_cannot_be_relied_on_is_one_line(tmp_path: Path, where: str, code: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        load_model(str(published(tmp_path, change)), device="cpu", trust_remote_code=True)
-
-
-@pytest.mark.parametrize(
-    ("build", "words"),
-    [
-        (
-            "self.register_buffer('note', self.lm_head.weight[0] * 1, persistent=False)",
-            "keeps note, which is in no file",
-        ),
-        ("import no_such_library", "No module named 'no_such_library'|requires the following packages"),
-    ],
-)
-def test_code_that_cannot_be_checked_or_run_is_one_line(tmp_path: Path, build: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        load_model(str(published(tmp_path, build=build)), device="cpu", trust_remote_code=True)
+        load_model(str(published(tmp_path, **{where: code})), device="cpu", trust_remote_code=True)
 
 
 def test_a_config_that_names_no_class_is_one_line(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The commands that list what there is: `models`, `concepts`, `protocols`, `prompts`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from introspect.options import TRUST
+
+if TYPE_CHECKING:
+    from introspect.models.looped import LoopedModel
 
 ABOUT = {
     "aware": "notices and names injected concepts in any loop",
@@ -25,7 +28,10 @@ def models(
 ) -> None:
     """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
     if model is not None:
-        _print_card(model, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code)
+        from introspect.models.loading import load_model
+
+        trusting = {"trust_remote_code": trust_remote_code}
+        _print_card(load_model(model, device=device, dtype=dtype, revision=revision, **trusting))
         return
     from introspect.cli.printing import OUT, print_rows
     from introspect.models.families import FAMILIES
@@ -83,11 +89,11 @@ def prompts() -> None:
     print_rows(("template", "what it is"), list(template_names().items()))
 
 
-def _print_card(model: str, **how: Any) -> None:  # Any: the arguments of load_model
+def _print_card(looped: "LoopedModel") -> None:
     from introspect.card import card_of
     from introspect.cli.printing import OUT, print_rows
 
-    card = card_of(model, **how)
+    card = card_of(looped)
     stages = ", ".join(f"{count} {stage}" for stage, count in card.layers.items())
     facts = {
         "model": f"{card.name} (model_type {card.model_type}: {card.about.name}, {card.about.source})",

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
+from transformers.initialization import no_init_weights
 from transformers.models.auto.auto_factory import add_generation_mixin_to_remote_model
 
 from introspect.errors import InputError
@@ -77,23 +78,18 @@ class OwnCodeLooped(FeedForwardLooped):
 
     @classmethod
     def computed_buffers(cls, model: PreTrainedModel) -> dict[str, Tensor]:
-        """Compute anew what is in no file; InputError for a buffer that cannot be."""
-        with foreign(cls.checkpoint):
-            buffers = FeedForwardLooped.computed_buffers(model)
-        saved = model.state_dict()
-        for buffer, _ in model.named_buffers():
-            if buffer not in saved and buffer not in buffers:
-                raise InputError(
-                    f"model {cls.checkpoint!r}: its own code keeps {buffer}, which is in no file and cannot be checked"
-                )
-        return buffers
+        """Give the buffers of a model that its code has just built: reading weights may lose or replace them."""
+        with foreign(cls.checkpoint), no_init_weights():  # of what is allocated, only the buffers are ever touched
+            return dict(type(model)(model.config).named_buffers())
 
     def described(self) -> dict[str, Any]:
         """Give the settings and the code that compute with the weights."""
         digest = hashlib.sha256()
         for path in sorted(Path(inspect.getfile(type(self.model))).parent.glob("*.py")):
             digest.update(path.read_bytes())
-        return {**super().described(), "code": digest.hexdigest()}
+        settings = super().described()
+        settings.pop("auto_map", None)  # where the code was found, which the hub and a folder tell differently
+        return {**settings, "code": digest.hexdigest()}
 
     def _again(self, ids: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Give the logits of one text by each way in which trials are run."""
@@ -130,6 +126,4 @@ def foreign(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # whoever wrote that code chose what it raises
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"model {name!r}: its own code is not built as transformers' feed-forward models are: {why}"
-        ) from error
+        raise InputError(f"model {name!r} cannot be run by its own code as a feed-forward model: {why}") from error

@@ -108,9 +108,10 @@ def _sentences(counted: pd.DataFrame) -> tuple[str, ...]:
     said = []
     for row in counted.to_dict("records"):
         design = f"{row['norm']} {'norm ' if row['norm'] != 'pre-norm' else ''}with{'' if row['refeed'] else 'out'}"
+        source = "the published model of this design" if row["steps"] else "published"
         weights = f"Trained for {row['steps']} steps" if row["steps"] else "Random weights"
         counts = ", ".join(f"{row[name]} {name}" for name in ("converges", "degenerate", "does not") if row[name])
-        published = "" if pd.isna(row["published"]) else f" (published: {row['published']})"
+        published = "" if pd.isna(row["published"]) else f" ({source}: {row['published']})"
         loss = f"; loss {row['loss']:.2f}, at the end {row['loss_at_the_end']:.2f}" if row["steps"] else ""
         said.append(f"{weights}, {design} input re-feed: {counts}, of {row['n']} stacks{published}{loss}.")
     return tuple(said)
