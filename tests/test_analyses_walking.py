@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES
+from swept import options, run_without_figures, save_quietly
+from tiny import tiny_model
 from torch import Tensor
 
 from introspect.analyses.subject import Subject, open_subject
@@ -118,3 +120,11 @@ def test_an_analysis_is_read_as_it_was_written(tmp_path: Path, subject: Subject)
     assert found.said["sentences"] == ["It does."]
     with pytest.raises(InputError, match="holds no analysis"):
         Analysed.open(tmp_path)
+
+
+def test_a_run_whose_model_is_another_by_now_is_refused_by_its_name(tmp_path: Path) -> None:
+    model = save_quietly(tiny_model(), tmp_path / "model")
+    run = run_without_figures(options(model, tmp_path / "run"))
+    save_quietly(tiny_model(seed=5), model)
+    with pytest.raises(InputError, match=f"model '{model}' has weights .*; the run was made with"):
+        open_subject(Options(), run)

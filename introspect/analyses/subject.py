@@ -69,7 +69,7 @@ def open_subject(options: Options, run: str | Path | None = None) -> Subject:
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:
         raise InputError(
-            f"model {options.model!r} has weights {found}; the run was made with {manifest['weights_hash']}"
+            f"model {manifest['model']!r} has weights {found}; the run was made with {manifest['weights_hash']}"
         )
     return Subject(laboratory, opened)
 

@@ -74,9 +74,7 @@ class Scoring:
         n = self.weights.shape[1]
         value, drawn = float(statistic(np.ones((1, n)))[0]), statistic(self.weights)
         drawn = drawn[~np.isnan(drawn)]
-        if (
-            len(drawn) == 0 or np.ptp(drawn) == 0
-        ):  # draws know nothing here; of a share Wilson does, question by question
+        if len(drawn) == 0 or np.ptp(drawn) == 0:  # draws know nothing; of a share Wilson does, a question a trial
             low, high = wilson(value * n, n) if bounded and not np.isnan(value) else (np.nan, np.nan)
             return Estimate(value, float(low), float(high), n)
         level = expanded(0.95, n)
