@@ -43,7 +43,8 @@ def grade(
 
     Example: introspect grade runs/demo --grader judge --judge-url http://localhost:8000/v1 --judge-model NAME
     """
-    from introspect.cli.printing import Progress, print_written
+    from introspect.cli.printing import print_written
+    from introspect.cli.progress import Progress
     from introspect.grading import GRADERS
     from introspect.grading.judge.settings import JudgeSettings, read_price
     from introspect.regrading import judge, regrade

@@ -1,16 +1,13 @@
 """What the commands print. Model output is shown as it is, never read as markup."""
 
 import itertools
-import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from introspect.prompts import START, STOP, Prompt
@@ -21,32 +18,6 @@ if TYPE_CHECKING:
     from introspect.sweep import Estimate
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
-
-
-class Progress:
-    """A bar with rate and time left on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar = Bar(
-            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-            *(TaskProgressColumn(show_speed=True), TimeRemainingColumn()),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("trials", total=None)
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the last state standing."""
-        self._bar.stop()
-
-    def report(self, done: int, total: int) -> None:
-        """Take note of how far it is."""
-        self._bar.update(self._task, completed=done, total=total)
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -38,7 +38,8 @@ def sweep(
     Example: introspect sweep organism:aware --loops all --strengths 0.5,1,2
     """
     options = Options(**given)
-    from introspect.cli.printing import Progress, print_estimate
+    from introspect.cli.printing import print_estimate
+    from introspect.cli.progress import Progress
     from introspect.cli.summary import print_swept
     from introspect.sweep import estimate, run_sweep
     from introspect.workers.crew import gpu_sharers
@@ -65,7 +66,8 @@ def calibrate(
     Ends with exit code 1 when a truth is not recovered: then do not believe results on real models either.
     """
     from introspect.calibration import calibrate as run_calibration
-    from introspect.cli.printing import Progress, print_calibration
+    from introspect.cli.printing import print_calibration
+    from introspect.cli.progress import Progress
 
     with Progress() as progress:
         checked = run_calibration(out, device=device, dtype=dtype, report=progress.report)

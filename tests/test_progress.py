@@ -1,0 +1,44 @@
+"""What is seen of a long command where there is no terminal: plain lines, whether something was finished or not."""
+
+import threading
+import time
+
+import pytest
+
+from introspect.cli.progress import Progress
+
+
+def lines_of(
+    capsys: pytest.CaptureFixture[str], progress: Progress, *reports: tuple[int, int, str | None]
+) -> list[str]:
+    with progress:
+        for report in reports:
+            progress.report(*report)
+        deadline, said = time.monotonic() + 10, ""
+        while "\n" not in said and time.monotonic() < deadline:
+            said += capsys.readouterr().err
+            time.sleep(0.005)
+    return said.splitlines()
+
+
+def test_without_a_terminal_a_line_comes_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
+    said = lines_of(capsys, Progress(every=0.01), (3, 10, None))
+    assert said[0] == "introspect: 3 of 10 trials, 0 min"
+
+
+def test_a_line_comes_before_anything_was_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines_of(capsys, Progress(every=0.01))[0] == "introspect: trials, 0 min"
+
+
+def test_what_is_counted_may_change(capsys: pytest.CaptureFixture[str]) -> None:
+    said = lines_of(capsys, Progress(every=0.05), (9, 9, "texts"), (1, 4, "probes"))
+    assert said[0] == "introspect: 1 of 4 probes, 0 min"
+
+
+def test_a_short_command_says_nothing_and_leaves_no_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    before = threading.active_count()
+    with Progress() as progress:
+        progress.report(1, 1)
+    assert capsys.readouterr().err == ""
+    time.sleep(0.05)
+    assert threading.active_count() == before
