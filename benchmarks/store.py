@@ -26,7 +26,7 @@ from rich.progress import track
 from benchmarks.timing import OUT, show, show_machine
 from introspect.grading import grader_named
 from introspect.injection.grid import Grid
-from introspect.injection.plan import count, plan
+from introspect.injection.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import NEUTRAL, Variant, protocol_named
 from introspect.records import Grade, Readout, Response, Site, Trial
@@ -86,7 +86,7 @@ def peak() -> float:
 
 def grid_of(trials: int) -> Grid:
     """Give the grid with as many repeats as it takes to have so many trials."""
-    return replace(GRID, repeats=-(-trials // count(GRID).total))
+    return replace(GRID, repeats=-(-trials // len(plan(GRID))))
 
 
 def made_response(trial: Trial, draws: random.Random) -> Response:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +18,7 @@ import torch
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
 from introspect.injection.guards import Failure
-from introspect.injection.plan import Counts, count, plan
+from introspect.injection.plan import Counts, plan
 from introspect.injection.stream import run_all
 from introspect.injection.work import Work
 from introspect.laboratory import Laboratory, open_laboratory
@@ -86,9 +85,10 @@ def estimate(options: Options) -> Estimate:
     laboratory = open_laboratory(options)
     vectors, size = laboratory.vectors(), laboratory.batch_size(crew.sharing(options))
     grid = laboratory.grid(vectors)
-    counts = count(grid)
+    trials = plan(grid)
+    counts = trials.counts
     rows = min(size, counts.total)
-    sample = islice(plan(grid), counts.total - rows, None)
+    sample = trials.between(counts.total - rows, counts.total)
     begin = time.perf_counter()
     ran = sum(len(batch) for batch in run_all(laboratory.engine(vectors), sample, size))
     seconds = (time.perf_counter() - begin) * counts.total / ran
@@ -101,8 +101,9 @@ def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, re
     With workers the model of the laboratory is let go first, since theirs need the memory.
     """
     grid, rows = laboratory.grid(vectors), laboratory.batch_size(crew.sharing(laboratory.options))
-    blocks = cut(plan(grid), rows, store.done_ids())
-    work, finished, total = Work(), 0, count(grid).total
+    trials = plan(grid)
+    blocks = cut(trials, rows, store.done_ids())
+    work, finished, total = Work(), 0, len(trials)
     report(finished, total)
     with stop_after_block() as stopping:
         with closing(_run(laboratory, vectors, blocks, rows, stopping)) as outcomes:

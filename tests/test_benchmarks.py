@@ -13,7 +13,7 @@ from benchmarks.floors import step_bytes
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
-from introspect.injection.plan import count
+from introspect.injection.plan import plan
 from introspect.records import Response, Trial
 from introspect.results.store import Store
 
@@ -154,9 +154,9 @@ def test_the_store_is_measured_on_a_plan_of_both_questions_and_with_all_that_a_s
     with Store.open(tmp_path / "run") as filled:
         assert filled.count() == 120
         assert all(len(filled.grades(trial.id)) == 1 for trial in filled.trials())
-    counts = count(store.GRID)
-    assert {cell.variant.question.name for cell in counts.cells} == {"detect", "unrelated"}
-    assert count(store.grid_of(10**6)).total >= 10**6 > count(store.grid_of(10**6)).total - counts.total
+    counts = plan(store.GRID).counts
+    assert {variant.question.name for variant, _ in counts.tallies} == {"detect", "unrelated"}
+    assert len(plan(store.grid_of(10**6))) >= 10**6 > len(plan(store.grid_of(10**6))) - counts.total
 
 
 def test_engines_are_compared_and_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,19 +1,23 @@
 """The plan: every trial once, controls paired and shared, counts without trials, bad grids refused."""
 
+import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby, islice, pairwise
+from itertools import groupby, islice, pairwise, product
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from introspect.errors import InputError
+from introspect.injection.cells import Cell
 from introspect.injection.grid import MODES, Grid
-from introspect.injection.plan import Cell, count, plan
-from introspect.protocols import PROTOCOLS, Variant
-from introspect.records import ARMS, NOT_INJECTED, PRELUDE, Sampling, Site, Trial
+from introspect.injection.plan import Tally, plan
+from introspect.protocols import PROTOCOLS, Asked, Occasion, Variant
+from introspect.records import ARMS, NOT_INJECTED, PRELUDE, Injection, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)
@@ -55,17 +59,104 @@ GRIDS = some.builds(
     extract_loops=some.sampled_from([(None,), (0, 2), (1, 1, None)]),
     numbers=some.sampled_from([(1,), (1, 7)]),
     repeats=some.integers(1, 3),
+    split_dose=some.booleans(),
 )
 WITH_REMAINING = some.builds(replace, GRIDS, remaining=some.integers(0, 2))
+
+Said = tuple[object, ...]
+"""What the grid decides of a trial."""
+One = tuple[str, int, Asked]
+"""Concept, repeat, and how they are asked."""
+
+
+def said(trial: Trial) -> Said:
+    place = trial.template, trial.arm, trial.n_loops, trial.injection
+    return (*place, trial.concept, trial.repeat, trial.variables, trial.options)
+
+
+def walked(grid: Grid, window: int) -> Iterator[Said]:
+    """Walk a plan the plain way, loops in loops, with the prompts of so many occasions in order at once."""
+    for variant in grid.variants:
+        members = [
+            (concept, repeat, asked)
+            for concept, repeat in product(grid.concepts, range(grid.repeats))
+            for asked in variant.question.ask(
+                Occasion(concept, grid.concepts, repeat, grid.numbers[repeat % len(grid.numbers)])
+            )
+        ]
+        if not variant.question.varies and len(grid.numbers) == 1:
+            yield from crossed(grid, variant, members)
+            continue
+        for first in range(0, len(members), window):
+            for _, alike in groupby(sorted(members[first : first + window], key=prompt), key=prompt):
+                yield from crossed(grid, variant, list(alike))
+
+
+def prompt(member: One) -> list[tuple[str, str]]:
+    return sorted(member[2].variables.items())
+
+
+def crossed(grid: Grid, variant: Variant, members: list[One]) -> Iterator[Said]:
+    arms = [arm for arm in grid.arms if arm in variant.question.arms]
+    for n_loops, arm in product(grid.loops_run(), arms):
+        if arm in NOT_INJECTED:
+            for concept, repeat, asked in members:
+                written = {"written": concept} if arm == "text" else {}
+                variables = tuple(sorted({**asked.variables, **written}.items()))
+                yield variant.template, arm, n_loops, None, concept, repeat, variables, asked.options
+    doses = product(grid.injections(), grid.extract_loops, grid.strengths, variant.question.weights)
+    for ((n_loops, sites), extract, strength, weights), arm in product(doses, arms):
+        if arm not in NOT_INJECTED:
+            each = strength / len(sites) if grid.split_dose else strength
+            injection = Injection(sites, each, grid.vectors_hash, extract, grid.unit, weights)
+            for concept, repeat, asked in members:
+                yield variant.template, arm, n_loops, injection, concept, repeat, prompted(asked), asked.options
+
+
+def prompted(asked: Asked) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(asked.variables.items()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(GRIDS | WITH_REMAINING, some.sampled_from([3, 7, 4096]), some.data())
+def test_the_trial_at_any_place_is_that_of_a_plain_walk(grid: Grid, window: int, data: some.DataObject) -> None:
+    with patch("introspect.injection.sections.WINDOW", window):
+        trials, walk = plan(grid), list(walked(grid, window))
+        assert [said(trial) for trial in trials] == walk
+        places = data.draw(some.lists(some.integers(0, max(0, len(walk) - 1)), max_size=9)) if walk else []
+        assert [said(trials[place]) for place in places] == [walk[place] for place in places]
+        start, stop = sorted(data.draw(some.tuples(*[some.integers(0, len(walk))] * 2)))
+        assert [said(trial) for trial in trials.between(start, stop)] == walk[start:stop]
+
+
+def test_there_is_nothing_behind_the_last_trial() -> None:
+    assert plan(GRID)[len(plan(GRID)) - 1].arm == "random"
+    with pytest.raises(IndexError, match=r"trial 222 of 222"):
+        plan(GRID)[222]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_hundred_million_trials_are_counted_and_reached_at_once(name: str) -> None:
+    large = replace(
+        GRID, variants=(VARIANTS[name],), concepts=WORDS, arms=ARMS, repeats=10**7,
+        partners=dict(zip(WORDS, WORDS[::-1], strict=True)),
+    )  # fmt: skip
+    begin = time.process_time()
+    trials = plan(large)
+    assert len(trials) == trials.counts.total >= 10**8
+    assert len({trials[place].id for place in (7, len(trials) // 2, len(trials) - 7)}) == 3
+    assert time.process_time() - begin < 2
 
 
 @settings(max_examples=60, deadline=None)
 @given(GRIDS | WITH_REMAINING)
 def test_the_counts_are_those_of_the_real_plan(grid: Grid) -> None:
-    trials, counts = list(plan(grid)), count(grid)
-    assert counts.cells == Counter(cell_of(trial) for trial in trials)
+    trials, counts = list(plan(grid)), plan(grid).counts
+    cells = Counter(map(cell_of, trials))
+    alike = Counter((cell.variant, cell.arm, each) for cell, each in cells.items())
+    assert counts.tallies == {(variant, arm): Tally(n, each) for (variant, arm, each), n in alike.items()}
     assert counts.arms == Counter(trial.arm for trial in trials)
-    assert counts.total == len(trials) == len({trial.id for trial in trials})
+    assert counts.total == len(plan(grid)) == len(trials) == len({trial.id for trial in trials})
 
 
 def test_each_cell_has_every_concept_and_repeat() -> None:
@@ -90,9 +181,9 @@ def test_an_injected_trial_and_its_controls_have_one_seed_and_others_have_not() 
 @pytest.mark.parametrize("arm", NOT_INJECTED)
 def test_a_control_without_injection_is_planned_once_and_shared_by_all_cells(arm: Any) -> None:
     grid = replace(GRID, arms=("injected", arm))
-    assert count(grid).arms == {"injected": 6 * 3 * 6, arm: 6}
-    assert count(replace(grid, sites=SITES[:1], strengths=(1.0,))).arms == {"injected": 6, arm: 6}
-    assert count(replace(grid, extract_loops=(0, 1, 2))).arms == {"injected": 3 * 6 * 3 * 6, arm: 6}
+    assert plan(grid).counts.arms == {"injected": 6 * 3 * 6, arm: 6}
+    assert plan(replace(grid, sites=SITES[:1], strengths=(1.0,))).counts.arms == {"injected": 6, arm: 6}
+    assert plan(replace(grid, extract_loops=(0, 1, 2))).counts.arms == {"injected": 3 * 6 * 3 * 6, arm: 6}
     alone = replace(GRID, arms=(arm,), sites=(), strengths=())
     assert {trial.id for trial in plan(alone)} == {trial.id for trial in plan(grid) if trial.arm == arm}
 
@@ -101,12 +192,12 @@ def test_there_is_one_such_control_for_each_number_of_loops_and_each_wording() -
     grid = replace(GRID, totals=(1, 2, 3), arms=("none",), repeats=1)
     assert Counter(trial.n_loops for trial in plan(grid)) == {1: 3, 2: 3, 3: 3}
     two = replace(grid, variants=(DETECT, replace(DETECT, template="other", template_hash="other")))
-    assert count(two).total == 2 * count(grid).total
+    assert len(plan(two)) == 2 * len(plan(grid))
 
 
 def test_the_arms_with_an_injection_have_the_cells_of_the_injected_one() -> None:
     active = tuple(arm for arm in ARMS if arm not in NOT_INJECTED)
-    cells = count(replace(GRID, arms=active, partners=dict.fromkeys(GRID.concepts, "x"))).cells
+    cells = {cell_of(trial) for trial in plan(replace(GRID, arms=active, partners=dict.fromkeys(GRID.concepts, "x")))}
     for arm in active:
         of_arm = {cell._replace(arm="injected") for cell in cells if cell.arm == arm}
         assert of_arm == {cell for cell in cells if cell.arm == "injected"}
@@ -156,7 +247,7 @@ def test_the_plan_is_a_stream() -> None:
     for variant in (DETECT, VARIANTS["unrelated"]):
         endless = replace(GRID, variants=(variant,), repeats=10**12)
         assert len(list(islice(plan(endless), 5))) == 5
-    assert count(replace(GRID, repeats=10**12)).total == 37 * 3 * 10**12
+    assert len(plan(replace(GRID, repeats=10**12))) == 37 * 3 * 10**12
 
 
 def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +259,7 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("introspect.injection.plan.Trial", noted)
     million = replace(GRID, repeats=10_000)
-    assert count(million).total > 10**6
+    assert len(plan(million)) > 10**6
     assert len(list(islice(plan(million), 3))) == len(made) == 3
     assert {one.arm for one in islice(plan(million), 30_000, 30_002)} == {"injected"}
     assert len(made) == 3 + 30_002

@@ -176,7 +176,7 @@ def test_a_trial_that_fails_is_an_error_and_not_a_no(tiny: Path, tmp_path: Path)
 def test_a_trial_that_failed_is_tried_again(tiny: Path, tmp_path: Path) -> None:
     asked = options(tiny, tmp_path, arms="none", questions="detect")
     laboratory = open_laboratory(asked)
-    first = next(plan(laboratory.grid(laboratory.vectors())))
+    first = plan(laboratory.grid(laboratory.vectors()))[0]
     with Store.open_or_create(tmp_path, laboratory.manifest()) as store:
         store.add_errors([(first, "the lights went out")])
     run_without_figures(asked)

@@ -42,10 +42,11 @@ def print_estimate(estimate: "Estimate") -> None:
     counts = estimate.counts
     rows = []
     for arm, trials in counts.arms.items():
-        sizes = [n for cell, n in counts.cells.items() if cell.arm == arm]
-        rows.append((arm, len(sizes), sizes[0], trials))  # the cells of an arm are of one size
+        tallies = [tally for (_, of), tally in counts.tallies.items() if of == arm]
+        sizes = sorted({tally.each for tally in tallies})
+        rows.append((arm, sum(tally.cells for tally in tallies), " or ".join(map(str, sizes)), trials))
     print_rows(("arm", "cells", "trials a cell", "trials"), rows)
-    OUT.print(f"{counts.total} trials in {len(counts.cells)} cells")
+    OUT.print(f"{counts.total} trials in {sum(tally.cells for tally in counts.tallies.values())} cells")
     OUT.print(f"batches of {estimate.batch_size} rows, about {estimate.bytes / 1e6:.0f} MB beside the weights")
     OUT.print(f"about {_duration(estimate.seconds)} for the trials, from one batch that was run and thrown away")
 

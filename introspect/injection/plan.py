@@ -1,4 +1,4 @@
-"""A grid as a stream of trials, and how many there are without making them.
+"""A grid as a stream of trials: how many there are, and the k-th of them, without making the others.
 
 Trials of one prompt follow one another, and among these trials of one site, so that a batch shares as much as it can.
 Arms without an injection do not depend on the cell: they are planned once a number of loops, before all others, and
@@ -8,111 +8,98 @@ shared by all cells.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
-from typing import NamedTuple
+from itertools import accumulate
 
+from introspect.injection.cells import Cell
 from introspect.injection.grid import Grid
-from introspect.protocols import Asked, Occasion, Variant
-from introspect.records import NOT_INJECTED, Arm, Injection, Sampling, Site, Trial
-
-WINDOW = 4096
-"""Occasions whose prompts are put in order at once, where prompts differ; more of them take memory."""
+from introspect.injection.sections import Member, Section
+from introspect.protocols import Variant
+from introspect.records import Arm, Injection, Sampling, Trial
 
 
-class Cell(NamedTuple):
-    """The trials that differ only in concept and repeat; arms without an injection have nothing in it but the loops."""
+@dataclass(frozen=True)
+class Tally:
+    """How many cells there are of one kind, all of one size."""
 
-    variant: Variant
-    arm: Arm
-    n_loops: int
-    sites: tuple[Site, ...] = ()
-    extract_loop: int | None = None
-    strength: float | None = None
-    weights: tuple[float, ...] = ()
+    cells: int
+    each: int
+    """Trials in every cell."""
 
-
-class Member(NamedTuple):
-    """A concept and repeat, and how they are asked."""
-
-    concept: str
-    repeat: int
-    asked: Asked
+    @property
+    def trials(self) -> int:
+        """Multiply."""
+        return self.cells * self.each
 
 
 @dataclass(frozen=True)
 class Counts:
     """How many trials a grid has."""
 
-    cells: dict[Cell, int]
+    tallies: dict[tuple[Variant, Arm], Tally]
 
     @property
     def arms(self) -> dict[Arm, int]:
-        """Add up the cells of each arm."""
+        """Add up the trials of each arm."""
         arms: dict[Arm, int] = {}
-        for cell, n in self.cells.items():
-            arms[cell.arm] = arms.get(cell.arm, 0) + n
+        for (_, arm), tally in self.tallies.items():
+            arms[arm] = arms.get(arm, 0) + tally.trials
         return arms
 
     @property
     def total(self) -> int:
-        """Add up all cells."""
-        return sum(self.cells.values())
+        """Add up all trials."""
+        return sum(tally.trials for tally in self.tallies.values())
 
 
-def plan(grid: Grid) -> Iterator[Trial]:
-    """Give every trial of the grid once, as they are asked for."""
-    for variant in grid.variants:
-        if not variant.question.varies and len(grid.numbers) == 1:
-            for cell in cells(grid, variant):
-                yield from _trials(grid, cell, _members(grid, variant))
-            continue
-        members = _members(grid, variant)
-        while window := sorted(islice(members, WINDOW), key=_variables):
-            for _, alike in groupby(window, key=_variables):
-                together = list(alike)
-                for cell in cells(grid, variant):
-                    yield from _trials(grid, cell, iter(together))
+class Plan:
+    """Every trial of a grid once, in the order in which they are run; a trial is made when it is asked for."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid, self.sections = grid, [Section(grid, variant) for variant in grid.variants]
+        self._starts = [0, *accumulate(section.total for section in self.sections)]
+
+    def __len__(self) -> int:
+        """Count the trials."""
+        return self._starts[-1]
+
+    def __getitem__(self, place: int) -> Trial:
+        """Make the trial at a place, from 0. Raises IndexError behind the last one."""
+        assert place >= 0, f"place {place}: trials are counted from 0"
+        if place >= len(self):
+            raise IndexError(f"trial {place} of {len(self)}")
+        return next(self.between(place, place + 1))
+
+    def __iter__(self) -> Iterator[Trial]:
+        """Give them all."""
+        return self.between(0, len(self))
+
+    def between(self, start: int, stop: int) -> Iterator[Trial]:
+        """Give the trials from one place up to another."""
+        for section, begin in zip(self.sections, self._starts, strict=False):
+            for cell, members in section.between(max(start - begin, 0), min(stop - begin, section.total)):
+                yield from _trials(self.grid, cell, members)
+
+    @property
+    def counts(self) -> Counts:
+        """Count the trials by question and arm."""
+        return Counts(
+            {
+                (section.cells.variant, arm): Tally(cells, section.members.total)
+                for section in self.sections
+                for arm, cells in section.cells.arms().items()
+            }
+        )
 
 
-def count(grid: Grid) -> Counts:
-    """Count the trials of each cell without making them."""
-    counts: dict[Cell, int] = {}
-    for variant in grid.variants:
-        items = len(variant.question.ask(Occasion(grid.concepts[0], grid.concepts, 0, grid.numbers[0])))
-        each = len(grid.concepts) * grid.repeats * items
-        counts |= dict.fromkeys(cells(grid, variant), each)
-    return Counts(counts)
-
-
-def cells(grid: Grid, variant: Variant) -> Iterator[Cell]:
-    """Give the cells of the grid in which a question is asked, in the order in which they are run."""
-    arms = [arm for arm in grid.arms if arm in variant.question.arms]
-    for n_loops in grid.loops_run():
-        yield from (Cell(variant, arm, n_loops) for arm in arms if arm in NOT_INJECTED)
-    active = [arm for arm in arms if arm not in NOT_INJECTED]
-    for n_loops, sites in grid.injections() if active else ():
-        for extract_loop in grid.extract_loops:
-            for strength in grid.strengths:
-                for weights in variant.question.weights:
-                    yield from (Cell(variant, arm, n_loops, sites, extract_loop, strength, weights) for arm in active)
+def plan(grid: Grid) -> Plan:
+    """Lay out the trials of a grid."""
+    return Plan(grid)
 
 
 def trial_seed(seed: int, concept: str, repeat: int) -> int:
     """Hash to 63 bits what an injected trial and its controls have in common, so that they share their draws."""
     digest = hashlib.sha256(f"{seed}\n{concept}\n{repeat}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _members(grid: Grid, variant: Variant) -> Iterator[Member]:
-    for concept in grid.concepts:
-        for repeat in range(grid.repeats):
-            number = grid.numbers[repeat % len(grid.numbers)]
-            for asked in variant.question.ask(Occasion(concept, grid.concepts, repeat, number)):
-                yield Member(concept, repeat, asked)
-
-
-def _variables(member: Member) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(member.asked.variables.items()))
 
 
 def _trials(grid: Grid, cell: Cell, members: Iterator[Member]) -> Iterator[Trial]:

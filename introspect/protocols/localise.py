@@ -19,8 +19,8 @@ def _position(occasion: Occasion) -> int:
 
 def _lines(occasion: Occasion) -> list[Sentence]:
     """Choose lines of different length, one of them abstract, in an order of their own."""
-    usable = free_of(occasion.concept, sentences())
-    shuffled = [each for text in occasion.shuffled([s.text for s in usable]) for each in usable if each.text == text]
+    usable = {each.text: each for each in free_of(occasion.concept, sentences())}
+    shuffled = [usable[text] for text in occasion.shuffled(list(usable))]
     chosen = [each for each in shuffled if each.abstract][:1]
     for each in shuffled:
         if len(chosen) < N_LINES and not each.abstract and each.length not in {one.length for one in chosen}:
@@ -29,8 +29,7 @@ def _lines(occasion: Occasion) -> list[Sentence]:
         raise InputError(
             f"concept {occasion.concept!r} occurs in so many sentences that none are left to localise it in"
         )
-    order = occasion.shuffled([each.text for each in chosen])
-    return [each for text in order for each in chosen if each.text == text]
+    return [usable[text] for text in occasion.shuffled([each.text for each in chosen])]
 
 
 def _variables(lines: list[Sentence], occasion: Occasion, kind: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 
 
@@ -16,7 +16,7 @@ class Sentence:
     abstract: bool
     """It is about nothing that one can see or touch."""
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Count its words."""
         return len(self.text.split())
@@ -48,6 +48,7 @@ def sentences() -> tuple[Sentence, ...]:
     return tuple(Sentence(row["id"], row["sentence"], row["abstract"] == "yes") for row in _rows("sentences"))
 
 
+@lru_cache(maxsize=1024)
 def free_of(concept: str, found: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
     """Drop the sentences in which a concept occurs, in singular, plural, or as the beginning of another word."""
     word = re.escape(concept.casefold())

@@ -8,7 +8,7 @@ from typing import Any
 
 from introspect.errors import InputError
 from introspect.injection.grid import Grid
-from introspect.injection.plan import count
+from introspect.injection.plan import plan
 from introspect.options import DOSES
 from introspect.protocols import Question, Variant, protocol_named
 from introspect.records import Site
@@ -23,13 +23,13 @@ Counts = dict[tuple[str, str, str], int]
 def planned(manifest: Manifest) -> Counts | None:
     """Count the trials that were planned; None where the manifest does not say enough, or names what is not there."""
     try:
-        cells = count(_grid(manifest)).cells
+        tallies = plan(_grid(manifest)).counts.tallies
     except (KeyError, InputError):
         return None
     counts: Counts = {}
-    for cell, n in cells.items():
-        key = (cell.variant.question.name, cell.variant.template, cell.arm)
-        counts[key] = counts.get(key, 0) + n
+    for (variant, arm), tally in tallies.items():
+        key = (variant.question.name, variant.template, arm)
+        counts[key] = counts.get(key, 0) + tally.trials
     return counts
 
 
