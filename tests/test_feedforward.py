@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from injected import bench_on
 from oracle import hooked
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny, tiny_tokenizer
@@ -191,3 +192,29 @@ def test_a_base_model_is_asked_in_plain_text() -> None:
     looped = FeedForwardLooped("bare", tiny_feedforward().model, bare)
     assert looped.chat_format == "plain"
     assert looped.chat([{"role": "user", "content": "Do you?"}]) == "User: Do you?\nAssistant:"
+
+
+@every_type
+@torch.no_grad()
+def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model_type: str) -> None:
+    looped = tiny_feedforward(model_type, dtype=torch.float64)
+    tap, states = Tap(looped), dict[Site, Tensor]()
+    visits = {site: (lambda h, site=site: states.__setitem__(site, h.clone())) for site in looped.sites()}
+    whole = tap.run(visits, input_ids=IDS, use_cache=False).logits
+    ran: list[nn.Module] = []
+    for block in looped.blocks:
+        block.register_forward_pre_hook(lambda block, _: ran.append(block))
+    for site in looped.sites():
+        seen: list[Site] = []
+        later = {at: (lambda _, at=at, seen=seen: seen.append(at)) for at in looped.sites() if at > site}
+        rest = tap.run(later, after=(site, states), use_cache=False)
+        assert torch.equal(rest.logits, whole), site
+        assert seen == list(later)
+    assert ran == [*looped.blocks[1:], *looped.blocks[2:]]
+
+
+@every_type
+def test_trials_run_no_block_in_vain(model_type: str) -> None:
+    on = bench_on(tiny_feedforward(model_type), loops=(1,))
+    on.engine.run(on.mixed(seed=4, n=8))
+    assert on.engine.work.done == on.engine.work.least

@@ -14,7 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.looped import LoopedModel
+from introspect.models.looped_layers import LoopedLayers
 from introspect.models.parts import positions_of
+from introspect.models.stack import stacked
+from introspect.sites import Site
 
 FEED_FORWARD: tuple[str, ...] = (
     "arcee",
@@ -75,11 +78,20 @@ class FeedForwardLooped(LoopedModel):
         super().__init__(name, model, tokenizer)
         self.n_loops, self.n_layers = self.counts(model.config)
         self.d_model = model.config.hidden_size
-        self.blocks = tuple(_part(model, BLOCKS))  # type: ignore[arg-type]  # a ModuleList
-        self.norm, self.lm_head = _part(model, FINAL_NORMS), model.get_output_embeddings()
+        self.prelude, self.blocks, self.coda = self.stages(model)
+        self.norm, self.lm_head = part_of(model, FINAL_NORMS)[1], model.get_output_embeddings()
         assert len(self.blocks) == self.n_layers, (len(self.blocks), self.n_layers)
         model.register_forward_pre_hook(_count_positions, with_kwargs=True)
         self._check_blocks()
+
+    def stages(self, model: PreTrainedModel) -> tuple[tuple[nn.Module, ...], ...]:
+        """Find the blocks, let the forward go on behind any of them, and give those of prelude, core and coda."""
+        name, _ = part_of(model, BLOCKS)
+        return stacked(model, name, self.loop(model.config)).stages
+
+    def loop(self, config: Any) -> LoopedLayers:
+        """Say which layers are looped: all of them, once."""
+        return LoopedLayers(0, config.num_hidden_layers - 1, "plain")
 
     @classmethod
     def config_of(cls, settings: dict[str, Any]) -> Any:
@@ -129,6 +141,10 @@ class FeedForwardLooped(LoopedModel):
         self.check_loops(self.model.config, n_loops)
         return {}
 
+    def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:
+        """Give the forward arguments that go on behind a site: its state is all that is needed."""
+        return {"inputs_embeds": states[site], "after": site}
+
     def readout(self, state: Tensor, **_: Any) -> Tensor:
         """Give the logits `(..., vocabulary)` of what the last block put out, `(..., d_model)`."""
         logits: Tensor = self.lm_head(self.norm(state))
@@ -174,15 +190,15 @@ class FeedForwardLooped(LoopedModel):
         assert kept == [(1, heads, 1, size)] * slots, f"the cache of {self.name!r} holds {kept}"
 
 
-def _tells(setting: str) -> bool:
-    return setting not in WITHOUT_EFFECT and not setting.endswith("_token_id")
-
-
-def _part(model: PreTrainedModel, names: tuple[str, ...]) -> nn.Module:
+def part_of(model: PreTrainedModel, names: tuple[str, ...]) -> tuple[str, nn.Module]:
     """Find the part of a model that has one of these names."""
-    found = [part for name, part in model.base_model.named_children() if name in names]
+    found = [(name, part) for name, part in model.base_model.named_children() if name in names]
     assert len(found) == 1, f"{type(model.base_model).__name__} has {len(found)} of {names}"
     return found[0]
+
+
+def _tells(setting: str) -> bool:
+    return setting not in WITHOUT_EFFECT and not setting.endswith("_token_id")
 
 
 def _count_positions(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.cache_utils import Cache
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
@@ -21,7 +21,8 @@ from transformers.models.auto.auto_factory import add_generation_mixin_to_remote
 
 from introspect.errors import InputError
 from introspect.models.about import About
-from introspect.models.feedforward import FeedForwardLooped
+from introspect.models.feedforward import BLOCKS, FeedForwardLooped, part_of
+from introspect.models.looped import LoopedModel
 from introspect.models.rows import RowCache
 
 KIND = "AutoModelForCausalLM"
@@ -56,6 +57,12 @@ class OwnCodeLooped(FeedForwardLooped):
                     raise InputError(
                         f"model {name!r}: its own code gives other logits {what}, {apart:.2g} of the largest"
                     )
+
+    resume_arguments = LoopedModel.resume_arguments  # foreign blocks may read more than the state: always from tokens
+
+    def stages(self, model: PreTrainedModel) -> tuple[tuple[nn.Module, ...], ...]:
+        """Find the blocks, and leave them where the code that runs them has put them."""
+        return (), tuple(part_of(model, BLOCKS)[1].children()), ()
 
     @classmethod
     def of(cls, settings: dict[str, Any], name: str, source: str, revision: str) -> type[Self]:
