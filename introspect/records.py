@@ -28,8 +28,9 @@ NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 StrengthUnit = Literal["vector", "residual", "kl"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
-FinishReason = Literal["stop", "length", "decided"]
-"""`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more."""
+FinishReason = Literal["stop", "length", "decided", "turn"]
+"""`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more. `turn`: it
+began to write another speaker's turn."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,9 @@ class Response:
 
     trial_id: str
     text: str
+    """The answer alone: without its thinking, and without what it wrote beyond its own turn."""
     token_ids: tuple[int, ...]
-    """The sampled tokens, the end-of-turn token included when it was drawn."""
+    """All sampled tokens, the end-of-turn token included when it was drawn."""
     finish_reason: FinishReason
     readouts: tuple[Readout, ...]
     """One a loop, in order."""
@@ -163,6 +165,15 @@ class Response:
     residual_norm: float | None
     """Mean norm of the residual stream at the injected positions of the prompt before the addition; None without."""
     measures: tuple[Measure, ...] = ()
+    thinking: str = ""
+    """What it thought aloud before the answer; empty where it did not."""
+    cut: str = ""
+    """What it wrote beyond its own turn; empty where it stayed within."""
+    echo: int | None = None
+    """Words of the longest run that the answer shares with the prompt; None where it was not counted."""
+    clean_logprob: float | None = None
+    """Mean log-probability per drawn token, in nats, under the same model and prompt without an injection; None where
+    it was not measured."""
 
     @property
     def relative_norm(self) -> float | None:

@@ -1,6 +1,7 @@
 """The store keeps whole batches of one run, and refuses what it cannot trust."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_an_older_or_newer_schema_is_refused_by_number(tmp_path: Path, version: 
     Store.create(tmp_path, MANIFEST).close()
     _execute(tmp_path, f"UPDATE run SET schema_version = {version}")
     for opened in (Store.open, lambda folder: Store.open_or_create(folder, MANIFEST)):
-        with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 3") as refusal:
+        with pytest.raises(InputError, match=f"schema version {version}, this introspect reads version 4") as refusal:
             opened(tmp_path)
         assert "\n" not in str(refusal.value)
 
@@ -171,3 +172,34 @@ def _execute(folder: Path, sql: str) -> None:
     with connection:
         connection.execute(sql)
     connection.close()
+
+
+def test_a_run_of_the_version_before_is_read_as_it_stands_and_brought_up_to_date_by_who_writes(tmp_path: Path) -> None:
+    one = trial()
+    with new_store(tmp_path) as store:
+        fill(store, [one])
+    for column in ("thinking", "cut", "echo", "clean_logprob"):
+        _execute(tmp_path, f"ALTER TABLE responses DROP COLUMN {column}")
+    _execute(tmp_path, "UPDATE run SET schema_version = 3")
+    before = (tmp_path / RUN_FILE).read_bytes()
+    with Store.open(tmp_path) as store:
+        assert store.response(one.id) == response(one)
+        assert store.done_ids() == {one.id}
+        assert store.count() == 1
+    assert (tmp_path / RUN_FILE).read_bytes() == before
+    with Store.open(tmp_path, write=True) as store:
+        store.put_grades([grade(one, False)])
+    with Store.open(tmp_path) as store:
+        assert store.response(one.id) == response(one)
+        assert [found.detected for found in store.grades(one.id)] == [False]
+
+
+def test_what_was_cut_thought_and_measured_of_an_answer_comes_back(tmp_path: Path) -> None:
+    one = trial()
+    whole = replace(
+        response(one), finish_reason="turn", thinking="Hm.", cut="\nUser: and?", echo=3, clean_logprob=-1.25
+    )
+    with new_store(tmp_path) as store:
+        store.add([(one, whole)])
+        assert store.response(one.id) == whole
+        assert [found for _, found in store.answers()] == [whole]

@@ -79,6 +79,14 @@ def lock(folder: Path) -> sqlite3.Connection:
     return holder
 
 
+def read_through(connection: sqlite3.Connection, view: str) -> None:
+    """Make a temporary view on a connection that may not change anything else."""
+    (forsworn,) = connection.execute("PRAGMA query_only").fetchone()
+    connection.execute("PRAGMA query_only = OFF")
+    connection.execute(view)
+    connection.execute(f"PRAGMA query_only = {forsworn}")
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     """Do everything inside or nothing of it."""

@@ -14,8 +14,13 @@ from typing import Any
 from introspect.encoding import OWN, cell_to_json
 from introspect.records import Grade, Measure, Readout, Response, Trial
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a reader of the old schema could no longer read the new one."""
+BEFORE = 3
+"""The version that is still read, and brought up to date by the first who writes; it has no LATER columns."""
+LATER = {"thinking": "TEXT NOT NULL DEFAULT ''", "cut": "TEXT NOT NULL DEFAULT ''"}
+LATER |= {"echo": "INTEGER", "clean_logprob": "REAL"}
+"""Columns of `responses` that came with version 4."""
 
 Value = str | float | int | None
 Row = tuple[Value, ...]
@@ -33,9 +38,10 @@ TABLES = (
         concept TEXT NOT NULL, repeat INTEGER NOT NULL, seed TEXT NOT NULL, variables TEXT, options TEXT,
         expected TEXT, partner TEXT)""",
     "CREATE INDEX trials_by_cell ON trials(cell)",
-    """CREATE TABLE responses (
+    f"""CREATE TABLE responses (
         n INTEGER PRIMARY KEY REFERENCES trials(n), text TEXT NOT NULL, token_ids TEXT NOT NULL,
-        finish_reason TEXT NOT NULL, vector_norm REAL, residual_norm REAL)""",
+        finish_reason TEXT NOT NULL, vector_norm REAL, residual_norm REAL,
+        {", ".join(f"{name} {kind}" for name, kind in LATER.items())})""",
     """CREATE TABLE readouts (
         n INTEGER NOT NULL REFERENCES responses(n), loop INTEGER NOT NULL, logit_yes REAL NOT NULL,
         logit_no REAL NOT NULL, mass REAL NOT NULL, entropy REAL NOT NULL, options TEXT, concept_rank INTEGER,
@@ -50,12 +56,21 @@ TABLES = (
     "CREATE TABLE errors (n INTEGER PRIMARY KEY REFERENCES trials(n), message TEXT NOT NULL, at TEXT NOT NULL)",
 )
 
+UPDATE = (
+    *(f"ALTER TABLE responses ADD COLUMN {name} {kind}" for name, kind in LATER.items()),
+    f"UPDATE run SET schema_version = {SCHEMA_VERSION}",
+)
+"""What brings a run of the version BEFORE up to date."""
+VIEW = """CREATE TEMP VIEW responses AS SELECT n, text, token_ids, finish_reason, vector_norm, residual_norm,
+    '' AS thinking, '' AS cut, NULL AS echo, NULL AS clean_logprob FROM main.responses"""
+"""What lets such a run be read as it stands: a view that hides the table of the same name."""
+
 NUMBER = "(SELECT n FROM trials WHERE id = ?)"
 """The number of a trial, NULL when there is none; every table that refers to a trial refuses NULL."""
 INSERT_RUN = "INSERT INTO run VALUES (?, ?)"
 INSERT_CELL = f"INSERT INTO cells VALUES (NULL{', ?' * 21}) ON CONFLICT (json) DO NOTHING"
 INSERT_TRIAL = f"INSERT INTO trials VALUES (NULL{', ?' * 9}) ON CONFLICT (id) DO NOTHING"
-INSERT_RESPONSE = "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_RESPONSE = f"INSERT INTO responses VALUES (?{', ?' * 9})"
 INSERT_READOUT = "INSERT INTO readouts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_MEASURE = "INSERT INTO measures VALUES (?, ?, ?, ?, ?)"
 REPLACE_GRADE = f"INSERT OR REPLACE INTO grades VALUES ({NUMBER}{', ?' * 11})"
@@ -66,7 +81,7 @@ DONE = "SELECT id FROM responses CROSS JOIN trials USING (n)"
 
 TRIAL = ", ".join(f"trials.{name}" for name in OWN)
 """Columns from which `trial_of_cell` makes a trial, with its cell."""
-ANSWER = "text, token_ids, finish_reason, vector_norm, residual_norm"
+ANSWER = f"text, token_ids, finish_reason, vector_norm, residual_norm, {', '.join(LATER)}"
 """Columns from which `response_from_rows` makes a response, with its read-outs."""
 READOUT = "loop, logit_yes, logit_no, mass, entropy, options, concept_rank"
 MEASURE = "name, loop, layer, value"
@@ -102,9 +117,10 @@ def trial_of_cell(cell: dict[str, Any], row: Sequence[Any]) -> Trial:  # Any: th
 def response_row(n: int, response: Response) -> Row:
     """Flatten a response. Raises ValueError for a number that is not finite, which SQLite would take for missing."""
     norms = (response.vector_norm, response.residual_norm)
-    _refuse_not_finite(norm for norm in norms if norm is not None)
+    _refuse_not_finite(number for number in (*norms, response.clean_logprob) if number is not None)
     tokens = ",".join(map(str, response.token_ids))
-    return (n, response.text, f"[{tokens}]", response.finish_reason, *norms)
+    later = (response.thinking, response.cut, response.echo, response.clean_logprob)
+    return (n, response.text, f"[{tokens}]", response.finish_reason, *norms, *later)
 
 
 def readout_rows(n: int, response: Response) -> list[Row]:
@@ -125,10 +141,11 @@ def response_from_rows(
     trial_id: str, row: Sequence[Any], readouts: Iterable[Sequence[Any]], measures: Iterable[Sequence[Any]]
 ) -> Response:
     """Read a response from its own row and those of other tables. Any: a row's types depend on the column."""
-    text, tokens, finish_reason, vector, residual = row
+    text, tokens, finish_reason, vector, residual, *later = row
     reads = tuple(map(_readout, readouts))
     measured = tuple(Measure(*one) for one in measures)
-    return Response(trial_id, text, tuple(json.loads(tokens)), finish_reason, reads, vector, residual, measured)
+    said = (text, tuple(json.loads(tokens)), finish_reason)
+    return Response(trial_id, *said, reads, vector, residual, measured, *later)
 
 
 def _readout(row: Sequence[Any]) -> Readout:  # Any: as above

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from introspect.errors import InputError
 from introspect.records import Grade, Response, Trial, cell_from_json
 from introspect.results import reading, schema, writing
-from introspect.results.connection import RUN_FILE, StoreError, connect, explained, lock, transaction
+from introspect.results.connection import RUN_FILE, StoreError, connect, explained, lock, read_through, transaction
 from introspect.results.folder import made_ready, refuse_something_else
 from introspect.results.manifest import refuse_other
 
@@ -28,7 +28,7 @@ class Store:
     def __init__(self, folder: Path, *, write: bool) -> None:
         """Open the database of an existing folder as it is; `open`, `create` and `open_or_create` also check it."""
         self.folder = folder
-        self.path = folder / RUN_FILE
+        self.path, self._writes = folder / RUN_FILE, write
         with ExitStack() as opened:
             if write:
                 opened.callback(lock(folder).close)
@@ -191,11 +191,23 @@ class Store:
         if not self._read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'"):
             raise InputError(f"{self.path}: is not a run of introspect; choose another folder")
         ((version,),) = self._read("SELECT schema_version FROM run")
-        if version != schema.SCHEMA_VERSION:
+        if version == schema.BEFORE:
+            self._bring_up_to_date()
+        elif version != schema.SCHEMA_VERSION:
             raise InputError(
                 f"{self.path}: has schema version {version}, this introspect reads version {schema.SCHEMA_VERSION}; "
                 "use the introspect that wrote it, or choose another --out"
             )
+
+    def _bring_up_to_date(self) -> None:
+        """Add the columns that an older run lacks; who only reads looks at it through a view instead."""
+        if not self._writes:
+            with explained(self.path):
+                read_through(self._database, schema.VIEW)
+            return
+        with transaction(self._database, self.path):
+            for change in schema.UPDATE:
+                self._database.execute(change)
 
     def _create(self, manifest: dict[str, object]) -> None:
         text = json.dumps(manifest, allow_nan=False)
