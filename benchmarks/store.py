@@ -138,7 +138,7 @@ def measure(trials: int, folder: Path) -> Iterator[Measured]:
         yield timed("resume: plan less the done", trials, lambda: [one.id for one in missing])
         done.clear()
         made = {}
-        yield timed("tables, trials.csv left out", trials, lambda: made.update(summaries(store)))
+        yield timed("tables, trials.csv left out", trials, lambda: made.update(summaries(store).made))
         yield timed("figures, drawn", trials, lambda: draw_all(made))
         yield timed("tables, trials.csv included", trials, lambda: write_tables(store))
         yield timed("figures, written", trials, lambda: write_figures(store))

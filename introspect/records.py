@@ -8,6 +8,7 @@ count from 0.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -177,9 +178,11 @@ class Response:
 
     @property
     def relative_norm(self) -> float | None:
-        """Give `vector_norm / residual_norm`."""
+        """Give `vector_norm / residual_norm`; infinite where only the second is 0, None where both are."""
         if self.vector_norm is None or self.residual_norm is None:
             return None
+        if self.residual_norm == 0:
+            return math.inf if self.vector_norm > 0 else None
         return self.vector_norm / self.residual_norm
 
 

@@ -25,7 +25,7 @@ from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
 from introspect.records import Response
 from introspect.regrading import regrade
-from introspect.results.figures import write_figures
+from introspect.results.figures import draw_all, write_figures
 from introspect.results.store import Store
 from introspect.results.tables import summaries, write_tables
 from introspect.workers import crew
@@ -62,6 +62,8 @@ class Swept:
     """What running the trials took this time, on all workers."""
     tables: list[Path]
     figures: list[Path]
+    absent: dict[str, str]
+    """Tables and figures that could not be made, with what each lacks."""
 
 
 def run_sweep(options: Options, report: Report | None = None) -> Swept:
@@ -76,8 +78,9 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
         work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True, decode=laboratory.tap.looped.decode)
         made = summaries(store)
-        tables, figures = write_tables(store, made), write_figures(store, made)
-        return Swept(options.folder, store.count(), store.count("error"), work, tables, figures)
+        drawn = draw_all(made.made)
+        written = write_tables(store, made), write_figures(store, drawn)
+        return Swept(options.folder, store.count(), store.count("error"), work, *written, made.absent | drawn.absent)
 
 
 def estimate(options: Options) -> Estimate:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from made import fill, new_store, trial, trial_at
 
+from introspect.results.absence import Made
 from introspect.results.figures import FIGURES, draw_all, rates_by_loop, write_figures
 from introspect.results.maps import NO_RATE, rate_map, readout_map
 from introspect.results.panels import figure_of
@@ -103,7 +104,7 @@ def test_the_map_of_readouts_is_centred_on_0_and_has_the_control_beside() -> Non
 def test_a_factor_that_varies_gives_a_figure_each_with_its_controls(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         fill(store, [trial_at(0, 0, n_loops=2), trial_at(0, 0, n_loops=4), trial(arm="none", n_loops=2)])
-        figures = draw_all(make_tables(store))
+        figures = draw_all(make_tables(store)).made
     assert {name for name in figures if name.startswith("detection_map")} == {
         *("detection_map_n_loops=2", "detection_map_n_loops=4")
     }
@@ -139,7 +140,7 @@ def test_a_figure_that_a_run_no_longer_has_is_removed_and_what_is_not_ours_stays
         (tmp_path / "figures").mkdir()
         for there in (name, "mine", "detection_map_of_mine"):
             (tmp_path / "figures" / f"{there}.png").touch()
-        assert write_figures(store, {}) == []
+        assert write_figures(store, Made()) == []
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"mine", "detection_map_of_mine"}
 
 

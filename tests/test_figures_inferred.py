@@ -108,8 +108,8 @@ def values(ax: Axes) -> list[float]:
 def test_a_table_that_a_run_has_is_drawn_and_one_that_it_has_not_is_left_out(name: str) -> None:
     where, rows = TABLES[name]
     assert FIGURES[name][0] == where
-    assert name in draw_all({where: rows})
-    assert draw_all({where: rows.iloc[:0]}) == {}
+    assert name in draw_all({where: rows}).made
+    assert draw_all({where: rows.iloc[:0]}).made == {}
 
 
 def test_contrasts_stand_at_their_site_the_overall_one_in_the_caption_and_what_is_significant_is_bold() -> None:
@@ -164,4 +164,4 @@ def test_the_loops_run_are_an_axis_with_a_line_for_each_loop_of_the_injection() 
 
 
 def test_an_axis_with_one_value_is_no_figure() -> None:
-    assert draw_all({"loops": loops(n_loops=[4])}).keys() & {"loops_run", "extract_map"} == set()
+    assert draw_all({"loops": loops(n_loops=[4])}).made.keys() & {"loops_run", "extract_map"} == set()

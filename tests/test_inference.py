@@ -11,7 +11,7 @@ from made import grade, injection, new_store, response, trial
 
 from introspect.records import Grade, Response, Trial
 from introspect.results.inference import inferences
-from introspect.results.statistics.clusters import MIN_CONCEPTS
+from introspect.results.statistics.clusters import MIN_CONCEPTS, TOO_FEW
 
 CONCEPTS = ("ash", "dust", "oak", "rye", "sea", "tin")
 NOISE = dict(zip(CONCEPTS, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True))
@@ -126,11 +126,13 @@ def test_sensitivity_tells_what_is_apart_from_what_is_not(tmp_path: Path) -> Non
     assert d["value"] == pytest.approx(2 * 1.4652, abs=1e-3)  # 6 of 6 against 0 of 6, log-linear: z(6.5/7) - z(0.5/7)
 
 
-def test_too_few_concepts_leave_out_what_needs_a_bootstrap(tmp_path: Path) -> None:
+def test_too_few_concepts_have_every_value_without_an_interval_and_a_note(tmp_path: Path) -> None:
     few = [each for each in planted() if each[0].concept in CONCEPTS[: MIN_CONCEPTS - 1]]
     made = inferred(tmp_path, few)
-    assert "sensitivity" not in made
-    assert "ranks" not in made
+    for name in ("sensitivity", "ranks"):
+        assert made[name]["value"].notna().all()
+        assert made[name][["low", "high"]].isna().all(axis=None)
+        assert set(made[name]["note"]) == {TOO_FEW}
     assert row(made["contrasts"], effect="contrast", loop=0)["n"] == MIN_CONCEPTS - 1
 
 

@@ -29,6 +29,7 @@ from introspect.report.rated import controls
 from introspect.report.sheets import sheet
 from introspect.report.spelling import MINUS, interval, number, p_value, percent
 from introspect.report.writing import write_report
+from introspect.results.absence import Made
 from introspect.results.analysed import Analysis
 from introspect.results.store import Store
 
@@ -59,7 +60,7 @@ def asked(concept: str, arm: Arm = "injected", question: str = "detect", **chang
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take longest; the page `whole` has them."""
-    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: {part: [] for part in (*PARTS, REST)})
+    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*PARTS, REST)}))
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
-from introspect.errors import InputError
-from introspect.results.statistics.clusters import Estimate, Method, bootstrap, bootstrap_frame, expanded, rate
+from introspect.results.statistics.clusters import (
+    MIN_CONCEPTS,
+    NO_VALUE,
+    TOO_FEW,
+    Estimate,
+    Method,
+    Weights,
+    bootstrap,
+    bootstrap_frame,
+    expanded,
+    rate,
+)
 
 
 def clustered_trials(concepts: int, seed: int, mean: float = 0.2) -> pd.DataFrame:
@@ -87,7 +98,24 @@ def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
     assert first != other
 
 
-def test_too_few_concepts_are_refused_with_the_number_needed() -> None:
+@pytest.mark.parametrize("concepts", range(MIN_CONCEPTS))
+def test_too_few_concepts_have_a_value_without_an_interval_and_a_note(concepts: int) -> None:
     trials = clustered_trials(4, 0)
-    with pytest.raises(InputError, match=r"4 concepts are too few .* at least 5 are needed"):
-        rate(trials["concept"], trials["verdict"])
+    trials = trials[trials["concept"].isin([f"c{number}" for number in range(concepts)])]
+    found = rate(trials["concept"], trials["verdict"])
+    assert np.isnan([found.low, found.high]).all()
+    assert found.value == pytest.approx(trials["verdict"].mean(), nan_ok=True)
+    assert found.note == (TOO_FEW if concepts else NO_VALUE)
+
+
+def test_draws_without_a_value_are_left_out_without_a_warning() -> None:
+    ones = np.array([1.0, 1, 0, 0, 0, 0])  # a draw without the first two concepts has nothing to count
+    values = np.array([1.0, 3, 0, 0, 0, 0])
+
+    def mean(weights: Weights) -> NDArray[np.float64]:
+        counted = weights @ ones
+        return np.where(counted > 0, weights @ values, np.nan) / np.where(counted > 0, counted, 1)
+
+    found = bootstrap(mean, 6, seed=1)
+    assert (found.value, found.low, found.high) == (2, 1, 3)
+    assert bootstrap(lambda weights: np.full(len(weights), np.nan), 6).note == NO_VALUE

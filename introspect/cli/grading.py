@@ -43,13 +43,13 @@ def grade(
 
     Example: introspect grade runs/demo --grader judge --judge-url http://localhost:8000/v1 --judge-model NAME
     """
-    from introspect.cli.printing import print_written
+    from introspect.cli.printing import print_absent, print_written
     from introspect.cli.progress import Progress
     from introspect.grading import GRADERS
     from introspect.grading.judge.settings import JudgeSettings, read_price
     from introspect.regrading import judge, regrade
     from introspect.results.store import Store
-    from introspect.results.tables import write_tables
+    from introspect.results.tables import summaries, write_tables
     from introspect.selection import names
 
     chosen = names(grader, (*GRADERS, JUDGE), option="grader", kind="grader")
@@ -67,7 +67,9 @@ def grade(
                 judged = judge(store, settings, progress.report)
             graded += sum(judged.states.values())
             _print_judged(judged, settings)
-        print_written(f"{graded} grades by {grader} in {store.path}; tables", write_tables(store))
+        made = summaries(store)
+        print_written(f"{graded} grades by {grader} in {store.path}; tables", write_tables(store, made))
+        print_absent(made.absent)
 
 
 def _decode(store: "Store", chosen: list[str]) -> "Decode | None":

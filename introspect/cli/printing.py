@@ -2,7 +2,7 @@
 
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from introspect.prompts import START, STOP, Prompt
 from introspect.records import Grade, Response, Trial
+from introspect.results.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check
@@ -35,6 +36,12 @@ def print_written(what: str, paths: Sequence[Path]) -> None:
     OUT.print(f"{escape(what)}:")
     for path in paths:
         OUT.print(f"  {escape(str(path))}")
+
+
+def print_absent(absent: Mapping[str, str]) -> None:
+    """Name in one line the tables and figures that the run cannot have, and what they lack."""
+    if absent:
+        OUT.print(f"not made: {said_absent(absent)}", markup=False)
 
 
 def print_estimate(estimate: "Estimate") -> None:

@@ -10,22 +10,28 @@ RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep.")]
 
 def table(run: RunFolder) -> None:
     """Write the run's tables as CSV again."""
-    from introspect.cli.printing import print_written
+    from introspect.cli.printing import print_absent, print_written
     from introspect.results.store import Store
-    from introspect.results.tables import write_tables
+    from introspect.results.tables import summaries, write_tables
 
     with Store.open(run) as store:
-        print_written("tables", write_tables(store))
+        made = summaries(store)
+        print_written("tables", write_tables(store, made))
+        print_absent(made.absent)
 
 
 def plot(run: RunFolder) -> None:
     """Draw the run's figures again, as PNG and PDF."""
-    from introspect.cli.printing import print_written
-    from introspect.results.figures import write_figures
+    from introspect.cli.printing import print_absent, print_written
+    from introspect.results.figures import draw_all, write_figures
     from introspect.results.store import Store
+    from introspect.results.tables import summaries
 
     with Store.open(run) as store:
-        print_written("figures", write_figures(store))
+        made = summaries(store)
+        drawn = draw_all(made.made)
+        print_written("figures", write_figures(store, drawn))
+        print_absent(made.absent | drawn.absent)
 
 
 def show(run: RunFolder, trial: Annotated[str, typer.Argument(help="Id of a trial, or the beginning of it.")]) -> None:

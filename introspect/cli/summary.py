@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from rich.markup import escape
 
-from introspect.cli.printing import OUT, print_rows, print_written
+from introspect.cli.printing import OUT, print_absent, print_rows, print_written
 from introspect.results.rates import RATE
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.sweep import Swept
@@ -28,6 +28,7 @@ def print_swept(swept: Swept) -> None:
         OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
     print_written("tables", swept.tables)
     print_written("figures", [path for path in swept.figures if path.suffix == ".png"])
+    print_absent(swept.absent)
     if any(path.name == "detection_map.png" for path in swept.figures):
         OUT.print(
             "\nLook at figures/detection_map.png first: a thought was noticed where the rate of the concept vectors "
@@ -37,6 +38,8 @@ def print_swept(swept: Swept) -> None:
 
 def print_loops(loops: pd.DataFrame) -> None:
     """Print the rates by loop that the run has with their intervals, the controls below."""
+    if loops.empty:
+        return
     keys = [name for name in loops.columns if name not in ("measure", *RATE)]
     measures = [m for m in SHOWN if (loops["measure"] == m).any()]
     rows = []

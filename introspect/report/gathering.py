@@ -8,7 +8,7 @@ import pandas as pd
 
 from introspect.grading.picking import PLAIN
 from introspect.report.planned import Counts, planned
-from introspect.results.inference import infer
+from introspect.results.absence import Made
 from introspect.results.narrow import narrow_trials
 from introspect.results.rates import rates
 from introspect.results.statistics.capability import CANNOT_ANSWER
@@ -59,18 +59,14 @@ class Findings:
         return not self.is_empty and (bool(self.graders) or not (self.trials["state"] == "done").any())
 
     @cached_property
-    def summaries(self) -> dict[str, pd.DataFrame]:
-        """Give the tables that figures are drawn from; none where there are no grades."""
-        return summaries(self.store) if self.is_graded else {}
+    def summaries(self) -> Made[pd.DataFrame]:
+        """Give the tables that figures are drawn from, and what the others lack; none of an empty run."""
+        return Made() if self.is_empty else summaries(self.store)
 
-    @cached_property
+    @property
     def inferences(self) -> dict[str, pd.DataFrame]:
-        """Give the tables of the statistics that this run can have; without grades those that need none."""
-        if self.is_empty:
-            return {}
-        if not self.is_graded:
-            return infer(self.trials, [])
-        return {name: table for name, table in self.summaries.items() if name not in DRAWN_ONLY}
+        """Give the tables of the statistics that this run can have."""
+        return {name: table for name, table in self.summaries.made.items() if name not in DRAWN_ONLY}
 
     def cannot_answer(self, grader: str) -> list[int]:
         """List the numbers of loops with which the model cannot answer plain questions, by a grader."""

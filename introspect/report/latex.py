@@ -12,6 +12,7 @@ from introspect.report.headline import headline
 from introspect.report.inferred import inferred
 from introspect.report.sheets import Sheet
 from introspect.report.spelling import escaped
+from introspect.results.absence import said_absent
 
 DOCUMENT = "report"
 ROWS = 40
@@ -34,7 +35,9 @@ def latex_tables(found: Findings) -> dict[str, str]:
     sheets = [] if found.is_empty else [asked.counts(found), *rated.controls(found), rated.doses(found)]
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: tabular(each) for each in kept}
-    return {**tables, DOCUMENT: _document([asked.standing(found), *headline(found)], list(tables))}
+    lacking = said_absent(found.summaries.absent)
+    sentences = [asked.standing(found), *headline(found), *([f"Not made: {lacking}."] if lacking else [])]
+    return {**tables, DOCUMENT: _document(sentences, list(tables))}
 
 
 def tabular(sheet: Sheet) -> str:

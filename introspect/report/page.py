@@ -17,6 +17,7 @@ from introspect.report.headline import headline
 from introspect.report.inferred import OVERALL, inferred
 from introspect.report.pictures import pictures
 from introspect.report.spelling import escaped, visible
+from introspect.results.absence import said_absent
 from introspect.results.panels import ARM_LABELS
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
@@ -37,6 +38,7 @@ def page(found: Findings) -> str:
     """Make the report of a run as it stands; the same store gives the same text."""
     grader = next(iter(found.graders), PREFERRED)
     came_out = outcomes(found.store, grader)
+    drawn = pictures(found.summaries.made, found.graders)
     return ENVIRONMENT.get_template("page.html.j2").render(
         version=version(PACKAGE),
         folder=found.store.folder.resolve().name,
@@ -49,7 +51,8 @@ def page(found: Findings) -> str:
         controls=rated.controls(found),
         doses=rated.doses(found),
         strengths=rated.strengths(found),
-        pictures=pictures(found.summaries, found.graders),
+        pictures=drawn.made,
+        lacking=said_absent(found.summaries.absent | drawn.absent),
         sheets=inferred(found),
         overall=OVERALL,
         analyses=analysed(found.store.folder),

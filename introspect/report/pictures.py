@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from introspect.results.absence import Made
 from introspect.results.figures import draw_all
 
 PIXELS = 112
@@ -33,14 +34,18 @@ class Picture:
     """Whether it shows another grader than the first."""
 
 
-def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> dict[str, list[Picture]]:
-    """Draw all figures of a run, by the part of the report to which they belong; those of other graders stand aside."""
+def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> Made[list[Picture]]:
+    """Draw all figures of a run, by the part of the report to which they belong; those of other graders stand aside.
+
+    Of figures that could not be drawn it is said what they lack.
+    """
     found: dict[str, list[Picture]] = {part: [] for part in (*PARTS, REST)}
-    for name, figure in draw_all(tables).items() if tables else ():
+    drawn = draw_all(tables)
+    for name, figure in drawn.made.items():
         part = next((part for part, marks in PARTS.items() if any(mark in name for mark in marks)), REST)
         aside = any(re.search(rf"{OF_GRADER}{re.escape(grader)}(?!\w)", name) for grader in graders[1:])
         found[part].append(_picture(name, figure, aside=aside))
-    return found
+    return Made(found, drawn.absent)
 
 
 def _picture(name: str, figure: Figure, *, aside: bool) -> Picture:

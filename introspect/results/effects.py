@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from introspect.results.maps import MINUS, draw_grid, finish, map_panels, pivot
+from introspect.results.maps import MINUS, draw_grid, finish, map_panels, pivot, reach_of
 from introspect.results.panels import (
     ARM_LABELS,
     COLOURS,
@@ -62,6 +62,7 @@ def control_map(control: pd.DataFrame) -> list[Axes]:
 def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
     """Draw how often the right concept is chosen by loop, beside chance and the habit with nothing injected."""
     naming = naming.assign(x=loop_labels(naming), y=layer_labels(naming))
+    written, naming = naming[naming["strength"].isna()], naming[naming["strength"].notna()]
     strengths, xs = sorted(naming["strength"].unique()), in_order(naming["x"])
     axes = panels(len(strengths), width=2.1, height=1.9)
     for ax, strength in zip(axes, strengths, strict=True):
@@ -73,6 +74,8 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
                 line = part[part["y"] == layer].assign(x=lambda rows, shift=shift: rows["x"].map(xs.index) + shift)
                 look = {"color": COLOURS[str(arm)], "alpha": 1 - 0.6 * place / len(layers), "linestyle": "none"}
                 points(ax, line, marker="o", label=ARM_LABELS[str(arm)] if place == 0 else None, **look)
+        for _, row in written.iterrows():  # the concept in the text, at no site
+            ax.axhline(row["rate"], color=COLOURS[row["arm"]], label=ARM_LABELS[row["arm"]])
         ax.axhline(at["chance"].iloc[0], color="#555555", linestyle=":", label="chance")
         ax.axhline(at["habit"].mean(), color="#999999", linestyle="--", label="habit without injection")
         ax.set_xticks(range(len(xs)), xs)
@@ -140,7 +143,7 @@ def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
     groups = {title: part.assign(x=loop_labels(part), y=layer_labels(part)) for title, part in groups.items()}
     every = pd.concat(groups.values())
     xs, ys = in_order(every["x"]), in_order(every["y"])
-    reach = float(np.nanmax(np.abs(every["mean"]), initial=1e-9))
+    reach = reach_of(every["mean"])
     digits = 1 if reach >= 1 else 2 if reach >= 0.1 else 3
     form = f"{{:+.{digits}f}}"
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])

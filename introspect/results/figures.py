@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.results.absence import Made, make_each
 from introspect.results.curves import (
     detection_by_loop,
     dose_response,
@@ -76,20 +77,24 @@ NEEDS_SEVERAL = {"extract_map": "extract_loop", "loops_run": "n_loops"}
 """What must vary for a figure to be drawn."""
 
 
-def draw_all(tables: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
-    """Draw every figure that the tables give, several where a factor such as the template varies."""
-    figures = {}
+def draw_all(tables: Mapping[str, pd.DataFrame]) -> Made[Figure]:
+    """Draw every figure that the tables give, each by itself, several where a factor such as the template varies."""
+    makers: dict[str, Callable[[], Figure]] = {}
     for name, (table, draw) in FIGURES.items():
         shown = _shown(tables.get(table, pd.DataFrame()), name)
         for label, part in _parts(shown, name):
-            if not _there(part, name):
-                continue
-            figure = figure_of(draw(part))
-            if label:
-                title = f"{figure.get_suptitle()}\n{label}".strip()
-                figure.suptitle(title, fontsize=STYLE["font.size"], x=0.02, ha="left")
-            figures["_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])] = figure
-    return figures
+            if _there(part, name):
+                key = "_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])
+                makers[key] = partial(_titled, draw, part, label)
+    return make_each(makers)
+
+
+def _titled(draw: Callable[[pd.DataFrame], list[Axes]], part: pd.DataFrame, label: str) -> Figure:
+    figure = figure_of(draw(part))
+    if label:
+        title = f"{figure.get_suptitle()}\n{label}".strip()
+        figure.suptitle(title, fontsize=STYLE["font.size"], x=0.02, ha="left")
+    return figure
 
 
 def _remove_others(folder: Path, figures: Mapping[str, Figure]) -> None:
@@ -124,8 +129,8 @@ def _there(part: pd.DataFrame, name: str) -> bool:
     return axis is None or (axis in part and injected(part)[axis].nunique() > 1)
 
 
-def write_figures(store: Store, tables: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
-    """Draw the figures of a run and write each as PNG and PDF into its folder `figures`; `tables`, if already made."""
-    figures = draw_all(summaries(store) if tables is None else tables)
+def write_figures(store: Store, drawn: Made[Figure] | None = None) -> list[Path]:
+    """Write each figure of a run as PNG and PDF into its folder `figures`; `drawn` are they, if already drawn."""
+    figures = (draw_all(summaries(store).made) if drawn is None else drawn).made
     _remove_others(store.folder / "figures", figures)
     return [path for name, figure in figures.items() for path in write_figure(store.folder, name, figure)]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.results.absence import AbsentError
 from introspect.results.panels import (
     ARM_LABELS,
     MEASURE_LABELS,
@@ -89,7 +90,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     xs, ys = ["none"] * (not controls.empty) + in_order(cells["x"]), in_order(cells["y"])
     groups = list(cells.groupby(["strength", "arm"]))
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
-    reach = float(np.nanmax(np.abs(readouts["mean"]), initial=1e-9))
+    reach = reach_of(readouts["mean"])
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
     for ax, ((strength, arm), part) in zip(axes, groups, strict=True):
         draw_grid(ax, pivot(pd.concat([controls, part]), "mean", xs, ys), colours, "{:+.1f}")
@@ -141,6 +142,14 @@ def _annotate(ax: Axes, column: int, row: int, value: float, colours: ScalarMapp
     text = NO_RATE if empty else form.format(value).replace("-", MINUS)
     colour = "white" if dark else "black"
     ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
+
+
+def reach_of(values: pd.Series) -> float:
+    """Give the largest distance from 0, for colours around it. Raises AbsentError where no cell has a value."""
+    known = values.dropna().abs()
+    if known.empty:
+        raise AbsentError("no cell has a value")
+    return max(float(known.max()), 1e-9)
 
 
 def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:

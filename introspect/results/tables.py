@@ -1,16 +1,19 @@
 """The tables of a run, made and written. In goes a store, out come frames and CSV files.
 
 Rates are made from counts of trials that are alike, and trials.csv is written row by row, so that a run may have
-millions of trials. A table that a run cannot have, for lack of an arm or a question, is not written.
+millions of trials. A table that a run cannot have, for lack of an arm or a question, is not written, and what it lacks
+is said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from introspect.errors import InputError, unknown
+from introspect.errors import InputError
 from introspect.grading.picking import PLAIN
+from introspect.results.absence import AbsentError, Made, make_each
 from introspect.results.cosines import control_table
 from introspect.results.exits import exits_table
 from introspect.results.files import write_rows, write_table
@@ -38,39 +41,59 @@ __all__ = [
 
 def make_tables(store: Store) -> dict[str, pd.DataFrame]:
     """Make the tables of a run by name. With several graders the rates get a column `grader`."""
-    made = summaries(store)
+    made = summaries(store).made
     unknown_verdict = pd.Series(pd.NA, index=range(store.count("error")), dtype="boolean")
     added = dict.fromkeys(_added_columns(store), unknown_verdict)
     return {"trials": trials_table(store).assign(**added), **made}
 
 
-def summaries(store: Store) -> dict[str, pd.DataFrame]:
-    """Make all tables but that of the trials; no answer is read, so a million trials take a minute."""
+def summaries(store: Store) -> Made[pd.DataFrame]:
+    """Make all tables but that of the trials, and say what those lack that the run cannot have.
+
+    No answer is read, so a million trials take a minute. Raises InputError for a run without trials.
+    """
     cells, names = cells_table(store), stored_graders(store)
     if cells.empty:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
-    if not names and store.count():
-        raise unknown("grader of this run", "rules", ["none, it has not been graded"])
     inferred = infer(narrow_trials(store), names)
-    capability = inferred.get("capability", pd.DataFrame())
-    tables: dict[str, list[pd.DataFrame]] = {"rates": [], "loops": []}
-    for grader in names or ["rules"]:
-        alike = _gated(alike_table(store, cells, grader), capability, grader)
-        for name, make in {"rates": rates, "loops": loops_table}.items():
-            part = make(alike, grader=grader)
-            tables[name].append(part.assign(grader=grader) if len(names) > 1 else part)
-    pooled = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    found = {"control": control_table(store), "exits": exits_table(store, cells), "routed": routed_table(store, cells)}
+    capability = inferred.made.get("capability", pd.DataFrame())
+    counted = make_each({name: partial(_rates, store, cells, capability, make) for name, make in RATES.items()})
+    found = {
+        "readouts": readouts_of(store, cells),
+        **inferred.made,
+        **{"control": control_table(store), "exits": exits_table(store, cells), "routed": routed_table(store, cells)},
+    }
     measured = {name: table for name, table in found.items() if not table.empty}
-    return {**pooled, "readouts": readouts_of(store, cells), **inferred, **measured}
+    return Made({**counted.made, **measured}, {**counted.absent, **inferred.absent})
 
 
-def write_tables(store: Store, made: Mapping[str, pd.DataFrame] | None = None) -> list[Path]:
+def write_tables(store: Store, made: Made[pd.DataFrame] | None = None) -> list[Path]:
     """Write trials.csv and the other tables into the run's folder `tables`; `made` are the others, if already made."""
-    made, names, added = summaries(store) if made is None else made, stored_graders(store), _added_columns(store)
+    made = summaries(store) if made is None else made
+    names, added = stored_graders(store), _added_columns(store)
     rows = (row + (None,) * len(added) for row in trial_rows(store, names)) if added else trial_rows(store, names)
     trials = write_rows(store.folder, "trials", [*trial_columns(names), *added], rows)
-    return [trials, *(write_table(store.folder, name, table) for name, table in made.items())]
+    for name in made.absent:  # an earlier state of the run may have had it
+        (store.folder / "tables" / f"{name}.csv").unlink(missing_ok=True)
+    return [trials, *(write_table(store.folder, name, table) for name, table in made.made.items())]
+
+
+RATES = {"rates": rates, "loops": loops_table}
+"""What is made of counts of trials that are alike."""
+
+
+def _rates(
+    store: Store, cells: pd.DataFrame, capability: pd.DataFrame, make: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
+    """Make a table of rates by every grader; a run in which all trials failed has the errors of the rules."""
+    names = stored_graders(store)
+    if not names and store.count():
+        raise AbsentError(f"no answer is graded yet: introspect grade {store.folder}")
+    parts = []
+    for grader in names or ["rules"]:
+        part = make(_gated(alike_table(store, cells, grader), capability, grader), grader=grader)
+        parts.append(part.assign(grader=grader) if len(names) > 1 else part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _gated(alike: pd.DataFrame, capability: pd.DataFrame, grader: str) -> pd.DataFrame:

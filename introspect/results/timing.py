@@ -16,7 +16,7 @@ FIRST_YES = "first_yes"
 
 
 def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
-    """Give, for every cell in which something is noticed, when: columns of the cell, measure, grader and numbers.
+    """Give, for every cell, when something is noticed: columns of the cell, measure, grader and numbers.
 
     `tokens`: tokens of the answer when it first claims to notice, by graders that read words. `first_yes`: the read-out
     loop after which logit(yes) first is above logit(no); no grader. `n` trials have a value, in `never` it did not come
@@ -40,8 +40,11 @@ def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
 def _rows(asked: pd.DataFrame, keys: list[str], column: str) -> Iterator[dict[str, object]]:
     for place, part in asked.groupby(keys, dropna=False):
         values = part[column].astype("float64")
-        if values.notna().any():
-            mean, low, high = mean_interval(values.groupby(part["concept"]).mean().dropna().to_numpy())
-            counts = {"n": int(values.count()), "never": int(values.isna().sum())}
-            numbers = {"mean": mean, "low": low, "high": high, "median": values.median()}
-            yield {**dict(zip(keys, place, strict=True)), **counts, **numbers}
+        mean, low, high = mean_interval(values.groupby(part["concept"]).mean().dropna().to_numpy())
+        counts = {"n": int(values.count()), "never": int(values.isna().sum())}
+        numbers = {"mean": mean, "low": low, "high": high, "median": values.median()}
+        note = None if counts["n"] else NEVER
+        yield {**dict(zip(keys, place, strict=True)), **counts, **numbers, "note": note}
+
+
+NEVER = "no trial came to it"

@@ -5,6 +5,7 @@ weight of each concept, how often it was drawn, so that sums per concept are mad
 product of matrices.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,8 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-
-from introspect.errors import InputError
 
 MIN_CONCEPTS = 5
 """Fewer concepts have too few different draws for a 95% interval."""
@@ -40,6 +39,21 @@ class Estimate:
     concepts: int
     """How many concepts it rests on."""
 
+    @property
+    def note(self) -> str | None:
+        """Say why there is no value or no interval; None where there are both."""
+        if np.isnan(self.value):
+            return NO_VALUE
+        if not np.isnan(self.low):
+            return None
+        return TOO_FEW if self.concepts < MIN_CONCEPTS else ALL_AGREE
+
+
+NO_VALUE = "no value: nothing to count"
+TOO_FEW = f"no interval over concepts: fewer than {MIN_CONCEPTS}"
+ALL_AGREE = "no interval over concepts: no draw of them changes the value"
+"""What is noted where an estimate has no value, or no interval."""
+
 
 def bootstrap(
     statistic: Statistic,
@@ -53,22 +67,33 @@ def bootstrap(
     """Estimate a statistic of weights, with an interval over that many concepts.
 
     Both methods use expanded percentiles (Hesterberg 2015, section 4.4), without which few concepts give intervals
-    that are too narrow. Where no draw changes the value, as in a rate of 0, the bounds are NaN: the draws know nothing
-    then, and a Wilson interval does.
+    that are too narrow. The bounds are NaN with fewer than MIN_CONCEPTS; where no draw changes the value, as in a rate
+    of 0, since the draws know nothing then, and a Wilson interval does; and where no draw has a value. A draw without
+    one is left out; without any concept the value is NaN as well.
     """
-    _check(concepts)
+    if concepts == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
     value = float(statistic(np.ones((1, concepts)))[0])
-    found = stats.bootstrap(
-        (np.arange(concepts),),
-        lambda drawn, axis: _on_draws(statistic, drawn, axis, concepts),
-        n_resamples=resamples,
-        confidence_level=expanded(confidence, concepts),
-        method="BCa" if method == "bca" and _varies(statistic, concepts) else "percentile",
-        rng=np.random.default_rng(seed),
-    )
-    if np.ptp(found.bootstrap_distribution) == 0:
+    if concepts < MIN_CONCEPTS:
         return Estimate(value, np.nan, np.nan, concepts)
-    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high), concepts)
+    level = expanded(confidence, concepts)
+    with warnings.catch_warnings():  # draws without a value are minded below
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(concepts),),
+            lambda drawn, axis: _on_draws(statistic, drawn, axis, concepts),
+            n_resamples=resamples,
+            confidence_level=level,
+            method="BCa" if method == "bca" and _varies(statistic, concepts) else "percentile",
+            rng=np.random.default_rng(seed),
+        )
+    defined = found.bootstrap_distribution[np.isfinite(found.bootstrap_distribution)]
+    if len(defined) == 0 or np.ptp(defined) == 0:
+        return Estimate(value, np.nan, np.nan, concepts)
+    low, high = found.confidence_interval
+    if len(defined) < resamples:
+        low, high = np.quantile(defined, [0.5 - level / 2, 0.5 + level / 2])
+    return Estimate(value, float(low), float(high), concepts)
 
 
 def expanded(confidence: float, concepts: int) -> float:
@@ -147,17 +172,10 @@ def bootstrap_frame(
     return bootstrap(drawn, len(rows), method=method, confidence=confidence, resamples=resamples, seed=seed)
 
 
-def _check(concepts: int) -> None:
-    if concepts < MIN_CONCEPTS:
-        raise InputError(
-            f"{concepts} concepts are too few for a bootstrap over concepts; at least {MIN_CONCEPTS} are needed"
-        )
-
-
 def _varies(statistic: Statistic, concepts: int) -> bool:
     """Say whether leaving single concepts out changes the value, which the acceleration of BCa is made of."""
     left_out = statistic(1 - np.eye(concepts))
-    return bool(np.ptp(left_out) > 0)
+    return bool(np.isfinite(left_out).all() and np.ptp(left_out) > 0)
 
 
 def _on_draws(statistic: Statistic, drawn: NDArray[np.int64], axis: int, concepts: int) -> NDArray[np.float64]:

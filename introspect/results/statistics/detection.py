@@ -31,7 +31,7 @@ def detection_table(
     """Give dprime, criterion and auc of each cell against each control, with intervals over concepts.
 
     A control without a site serves every cell, one with a site that cell. Columns: those of the cell, control, measure,
-    n (injected trials with a value), n_control, concepts, value, low, high.
+    n (injected trials with a value), n_control, concepts, value, low, high, note (why one of these is missing).
     """
     if verdict not in trials:
         raise unknown("verdict", verdict, [name for name in trials if str(name).endswith("_detected")])
@@ -42,8 +42,8 @@ def detection_table(
             sides = [(side["concept"], side[column].to_numpy(dtype=float)) for side in (signal, noise)]
             found = _estimate(measure, *sides, method=method, resamples=resamples, seed=seed)
             counts = (len(signal), len(noise), found.concepts)
-            rows.append((*place, control, measure, *counts, found.value, found.low, found.high))
-    columns = [*cell, "control", "measure", "n", "n_control", "concepts", "value", "low", "high"]
+            rows.append((*place, control, measure, *counts, found.value, found.low, found.high, found.note))
+    columns = [*cell, "control", "measure", "n", "n_control", "concepts", "value", "low", "high", "note"]
     return pd.DataFrame(rows, columns=columns)
 
 
