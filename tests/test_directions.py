@@ -6,6 +6,7 @@ import torch
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.injection.directions import added_vector, permutation, random_direction
+from introspect.injection.guards import UnreachableError
 from introspect.records import Injection, Site, Trial
 from tests.made import trial
 
@@ -118,6 +119,6 @@ def test_in_nats_the_vector_is_multiplied_with_what_gives_the_dose(arm: str) -> 
 
 
 def test_a_zero_vector_has_no_direction_to_scale() -> None:
-    with pytest.raises(InputError, match="the vector of 'void' at site 1:0 is zero"):
+    with pytest.raises(UnreachableError, match="the vector at site 1:0 is zero"):
         added_vector(at(1.0, unit="residual", concept="void"), SITE, VECTORS, residual_norm=12.0)
     assert added_vector(at(1.0, concept="void"), SITE, VECTORS).norm() == 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.errors import InputError
+from introspect.injection.guards import UnreachableError
 from introspect.injection.sampling import uniforms
 from introspect.records import Injection, Site, Trial
 
@@ -26,7 +26,7 @@ def added_vector(
 
     Unit "vector": strength times the vector. Unit "residual": strength times `residual_norm`, the mean norm of the
     residual stream at the site over the span's prompt tokens without an injection, along the vector. Unit "kl":
-    `multiplier` times the vector.
+    `multiplier` times the vector. Raises UnreachableError for a dose along a vector that is zero.
     """
     injection = trial.injection
     assert injection is not None, f"trial {trial.id} injects nothing"
@@ -38,7 +38,7 @@ def added_vector(
         return multiplier * vector
     assert residual_norm is not None, f"trial {trial.id}: strength in units of the residual norm, which is not given"
     if vector.norm() == 0:
-        raise InputError(f"the vector of {trial.concept!r} at site {site} is zero, so it has no direction")
+        raise UnreachableError(f"trial {trial.id}: the vector at site {site} is zero, so it has no direction")
     return injection.strength * residual_norm * vector / vector.norm()
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from introspect.injection.guards import UnreachableError
 from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix
 from introspect.injection.start import Start
@@ -33,10 +34,6 @@ KEPT = 4096
 
 Pushes = Mapping[Site, Tensor]
 """What is added at each site at strength 1, `(d_model,)` in float64."""
-
-
-class UnreachableError(ValueError):
-    """No multiple of a vector gives the dose."""
 
 
 class Doses:
@@ -104,7 +101,7 @@ def _around(rungs: list[float], nats: list[float], target: float, trial: Trial) 
             return low, high
     if nats[0] >= target:
         raise UnreachableError(f"trial {trial.id}: {rungs[0]:g} times the vector already moves {nats[0]:.3g} nats")
-    most = max(number for number in nats if math.isfinite(number))
+    most = max((number for number in nats if math.isfinite(number)), default=math.nan)
     raise UnreachableError(
         f"trial {trial.id}: no multiple of the vector up to {rungs[-1]:g} moves the next token by {target:g} nats; "
         f"the most is {most:.3g}"

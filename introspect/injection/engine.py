@@ -14,8 +14,8 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answers import AnswerTokens
 from introspect.injection.directions import added_vector, unit_push
-from introspect.injection.dose import Doses, UnreachableError
-from introspect.injection.guards import Failure
+from introspect.injection.dose import Doses
+from introspect.injection.guards import Failure, UnreachableError, checked
 from introspect.injection.injector import Injector
 from introspect.injection.measuring import cosines
 from introspect.injection.pool import Decider, Pool
@@ -124,11 +124,15 @@ class Engine:
         if begun:
             injector = self._injector(list(planned.values()))
             pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows)
-            results |= dict(zip(planned, map(self._measured, begun, pool.run()), strict=True))
+            results |= dict(zip(planned, map(self._finished, begun, pool.run()), strict=True))
         return [results[index] for index in range(len(trials))]
 
     def _injector(self, planned: Sequence[dict[Site, Tensor]]) -> Injector:
         return Injector(planned, self.tap.looped.dtype, self.tap.looped.device)
+
+    def _finished(self, trial: Trial, result: Response | Failure) -> Response | Failure:
+        """Add what is measured at the sites, and let no number pass that could not be stored."""
+        return checked(trial, self._measured(trial, result))
 
     def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
         """Add what is measured at the sites where the question asks for it."""

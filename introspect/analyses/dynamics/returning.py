@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from introspect.analyses.walking import alike, walk_trials
-from introspect.injection.dose import UnreachableError
 from introspect.injection.engine import Engine, key_of, prompt_key
+from introspect.injection.guards import UnreachableError
 from introspect.records import Site, Trial
 
 ROUNDING = 32

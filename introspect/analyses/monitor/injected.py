@@ -16,8 +16,8 @@ from introspect.analyses.subject import Subject
 from introspect.analyses.walking import alike, walk_trials
 from introspect.errors import InputError
 from introspect.grading import GRADERS
-from introspect.injection.dose import UnreachableError
 from introspect.injection.engine import Engine
+from introspect.injection.guards import UnreachableError
 from introspect.records import Arm, Response, Site, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 

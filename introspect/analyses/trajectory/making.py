@@ -18,7 +18,7 @@ from introspect.analyses.trajectory.planning import Plan, planning
 from introspect.analyses.trajectory.probing import probed
 from introspect.analyses.trajectory.saying import sentences
 from introspect.errors import InputError
-from introspect.injection.dose import UnreachableError
+from introspect.injection.guards import UnreachableError
 from introspect.options import Options
 from introspect.results.analysed import Analysis
 from introspect.results.panels import figure_of
