@@ -59,7 +59,7 @@ def test_a_sweep_stores_what_did_not_overflow(tiny: Path, tmp_path: Path) -> Non
     with Store.open(run_without_figures(asked)) as store:
         strengths = [one.injection.strength for one, _ in store.answers() if one.injection is not None]
         failed = store.select("SELECT strength, message FROM errors JOIN trials USING (n) JOIN cells USING (cell)")
-        messages = {strength: message for strength, message in failed}
+        messages = dict(failed)
         assert set(strengths) == {1.0}
         assert set(messages) == {1e20}
         assert "strength 1e+20 (vector units) is too large" in messages[1e20]
