@@ -89,7 +89,8 @@ class FeedForwardLooped(LoopedModel):
         name, _ = part_of(model, BLOCKS)
         return stacked(model, name, self.loop(model.config)).stages
 
-    def loop(self, config: Any) -> LoopedLayers:
+    @classmethod
+    def loop(cls, config: Any) -> LoopedLayers:
         """Say which layers are looped: all of them, once."""
         return LoopedLayers(0, config.num_hidden_layers - 1, "plain")
 
@@ -134,7 +135,8 @@ class FeedForwardLooped(LoopedModel):
         """Raise InputError for any number of loops but one."""
         if n_loops != 1:
             kind = config.model_type
-            raise InputError(f"loops run: {n_loops}; {kind} is a feed-forward model: it runs its blocks once")
+            again = "--loop-layers runs some of them again"
+            raise InputError(f"loops run: {n_loops}; {kind} is a feed-forward model: it runs its blocks once; {again}")
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
         """Give no arguments at all; InputError as above."""
@@ -175,7 +177,7 @@ class FeedForwardLooped(LoopedModel):
         shapes: list[Any] = []
         handles = [
             block.register_forward_hook(lambda _, __, output: shapes.append(getattr(output, "shape", type(output))))
-            for block in self.blocks
+            for block in (*self.prelude, *self.blocks, *self.coda)
         ]
         cache = self.new_cache()
         try:
@@ -184,7 +186,7 @@ class FeedForwardLooped(LoopedModel):
         finally:
             for handle in handles:
                 handle.remove()
-        assert shapes == [(1, 1, self.d_model)] * self.n_layers, f"blocks of {self.name!r} put out {shapes}"
+        assert shapes == [(1, 1, self.d_model)] * len(self.sites(1)), f"blocks of {self.name!r} put out {shapes}"
         slots, heads, size = self.cache_shape(1)
         kept = [tuple(layer.keys.shape) for layer in cache.layers]  # type: ignore[union-attr]  # tensors, once used
         assert kept == [(1, heads, 1, size)] * slots, f"the cache of {self.name!r} holds {kept}"

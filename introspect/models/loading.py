@@ -19,11 +19,13 @@ from introspect.errors import InputError
 from introspect.models.chat import with_chat
 from introspect.models.families import family_of
 from introspect.models.looped import LoopedModel, decoded
+from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.own_code import OwnCodeLooped, foreign
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
 from introspect.models.tensors import align, check_tensors
+from introspect.models.training_free import looping
 from introspect.sites import Stage
 
 
@@ -47,6 +49,8 @@ def load_model(
     dtype: str = "auto",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    loop_layers: str | None = None,
+    loop_step: str = LOOP_STEPS[0],
 ) -> LoopedModel:
     """Load a looped model.
 
@@ -57,13 +61,16 @@ def load_model(
         revision: branch, tag or commit of a hub id.
         trust_remote_code: run the code that a checkpoint brings along, if its type is unknown here, with all the
             rights of the user; the model is then one without loops. Code of known families is never run.
+        loop_layers: of a model without loops, the layers that are run several times, such as `10-19`; the loops as
+            trained are then one, the model as it was.
+        loop_step: `damped`, in each of K loops a layer adds 1/K of its update, or `plain`.
     """
     where, version = device_named(device), revision or "main"
     number_format = dtype_named(dtype, where)
     source = _source(name, revision)
     with quiet():
         settings = _settings(name, source, version)
-        family = _family(name, settings, source, version, trust_remote_code)
+        family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
         _config(family, settings, name)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, number_format)
@@ -74,12 +81,19 @@ def load_model(
     return family(name, model, tokenizer)
 
 
-def peek(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Outline:
+def peek(
+    name: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    loop_layers: str | None = None,
+    loop_step: str = LOOP_STEPS[0],
+) -> Outline:
     """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
     source, version = _source(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
-        family = _family(name, settings, source, version, trust_remote_code)
+        family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
         config = _config(family, settings, name)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}

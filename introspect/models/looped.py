@@ -174,6 +174,11 @@ class LoopedModel(ABC):
         return {PRELUDE: len(self.prelude), CODA: len(self.coda)}
 
     @property
+    def closed(self) -> tuple[nn.Module, ...]:
+        """List the modules inside which nobody looks, as far as their types differ."""
+        return *self.prelude, *self.blocks, *self.coda
+
+    @property
     def layers(self) -> dict[Stage, int]:
         """Give the number of layers in each stage."""
         return {"prelude": len(self.prelude), "core": self.n_layers, "coda": len(self.coda)}

@@ -36,7 +36,7 @@ class Tap:
         self.work = 0
         """Token-block forwards run so far: one is one token of one row through one block once."""
         blocks = (*looped.prelude, *looped.blocks, *looped.coda)
-        self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in blocks})
+        self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.closed})
         paths = {module: path for path, module in looped.model.named_modules()}
         self._block = {block: self._traced.get(paths[block]) for block in blocks}
 
