@@ -78,7 +78,7 @@ class Laboratory:
     def grid(self, vectors: ConceptVectors) -> Grid:
         """Cross everything with everything; InputError for a number of loops that the model cannot run."""
         grid = Grid(
-            model=self.options.model,
+            model=self.tap.looped.name,
             weights_hash=self.tap.looped.weights_hash,
             dtype=self.dtype,
             protocol=self.options.protocol,
@@ -135,7 +135,7 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
     dtype = dtype_named(options.dtype, device_named(options.device))
-    outline = peek(options.model, revision=options.revision, trust_remote_code=options.trust_remote_code)
+    outline = peek(options.model, **options.source)
     totals = options.totals(outline.n_loops)
     for total in totals:
         outline.check_loops(total)
@@ -148,13 +148,7 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     AnswerTokens(outline.tokenizer)
     if for_run:
         Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
-    looped = load_model(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        revision=options.revision,
-        trust_remote_code=options.trust_remote_code,
-    )
+    looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
 

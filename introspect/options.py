@@ -16,6 +16,7 @@ from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
 from introspect.grading import GRADERS, Grader, decision_of, grader_named
 from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
+from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.shipped import PREFIX
 from introspect.prompts import START, Template, render, template_named
 from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
@@ -28,6 +29,11 @@ SHIPPED_BASELINE = "published"
 """Set whose baseline words are used by a set that has none."""
 DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
 TRUST = "Run the code that a checkpoint of a type unknown here brings along, with all your rights: read it first."
+
+LOOP_LAYERS = (
+    "Layers of a model without loops to run in loops, such as 10-19; see --total-loops, which is 1 if left out."
+)
+LOOP_STEP = "damped: in each of K loops a layer adds 1/K of its update. plain: all of it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +52,8 @@ class Options:
     inject: Annotated[str, "each: one site a trial. loops: a layer's chosen loops. together: all sites."] = "each"
     split_dose: Annotated[bool, "Divide the strength by the number of sites, so that the total is equal."] = False
     total_loops: Annotated[str | None, "Loops run, such as 4 or 1-8; as trained when left out."] = None
+    loop_layers: Annotated[str | None, LOOP_LAYERS] = None
+    loop_step: Annotated[str, LOOP_STEP] = LOOP_STEPS[0]
     remaining_loops: Annotated[int | None, "Loops run after the injected one, for equal remaining compute."] = None
     extract: Annotated[str, "Loops whose vectors are injected: same, all, or 0,2."] = "same"
     concepts: Annotated[str | None, "SET, SET:SPLIT or words, such as published, organisms:held-out, dust,snow."] = None
@@ -80,6 +88,7 @@ class Options:
         if self.remaining_loops is not None and self.remaining_loops < 0:
             raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
         self.totals(1)
+        one_of(self.loop_step, LOOP_STEPS, kind="loop step")
         check_sampling(self.sampling)
         self._check_ray()
         self._check_prompts(self.words())
@@ -93,7 +102,14 @@ class Options:
     @property
     def model_name(self) -> str:
         """Give the name of the model, as folders are called."""
-        return self.model.rstrip("/").rpartition("/")[2].replace(":", "-")
+        looped = "" if self.loop_layers is None else f"@{self.loop_layers}-{self.loop_step}"
+        return self.model.rstrip("/").rpartition("/")[2].replace(":", "-") + looped
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Give what finds the model, beside its name; where and how it is run not included."""
+        names = ("revision", "trust_remote_code", "loop_layers", "loop_step")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def sampling(self) -> Sampling:
@@ -199,6 +215,8 @@ class Options:
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
+        if self.loop_layers is None:  # a model as it is has no loop to describe
+            elsewhere |= {"loop_layers", "loop_step"}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),

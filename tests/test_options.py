@@ -28,6 +28,8 @@ OTHERWISE: dict[str, Any] = {
         "remaining_loops": 1,
         "stages": "coda",
         "exit": "gate",
+        "loop_layers": "1-2",
+        "loop_step": "plain",
     },
 }
 
@@ -45,6 +47,7 @@ OTHERWISE: dict[str, Any] = {
         ({"decided_by": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"strengths": "1,nan"}, "strengths: 'nan' is not a finite number"),
+        ({"loop_step": "dampened"}, "unknown loop step 'dampened'; known: damped, plain"),
         ({"stages": "coda,tail"}, "unknown stage 'tail'; known: prelude, core, coda"),
         ({"exit": "gates"}, "exit 'gates': write last, gate, gate:0.9"),
         ({"exit": "gate:2"}, "exit 'gate:2': write last, gate, gate:0.9"),
@@ -142,8 +145,16 @@ def test_each_stage_has_layers_of_its_own_and_one_that_a_model_lacks_is_refused(
 @pytest.mark.parametrize("name", [field.name for field in fields(Options) if field.name not in ("pairs", "template")])
 def test_the_identity_changes_with_all_that_decides_what_a_run_contains(name: str) -> None:
     value = {**ELSEWHERE, **OTHERWISE}[name]
-    same = Options(**{name: value}).identity() == Options().identity()
+    looped = {"loop_layers": "0-1"} if name == "loop_step" else {}  # without loops there is no step to be named
+    same = Options(**looped, **{name: value}).identity() == Options(**looped).identity()
     assert same == (name in ELSEWHERE)
+
+
+def test_a_model_as_it_is_says_nothing_of_loops() -> None:
+    """So that runs that were made before there were any go on."""
+    assert {"loop_layers", "loop_step"}.isdisjoint(Options(loop_step="plain").identity())
+    assert Options(model="a/b").folder == Path("runs/b-detect")
+    assert Options(model="a/b", loop_layers="10-19").folder == Path("runs/b@10-19-damped-detect")
 
 
 def test_two_spellings_of_the_same_choice_are_the_same_run() -> None:

@@ -51,8 +51,8 @@ class Subject:
     @property
     def made_with(self) -> dict[str, Any]:
         """Say what decides what comes out, as plain JSON."""
-        looped, options = self.tap.looped, self.laboratory.options
-        return {"model": options.model, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
+        looped = self.tap.looped
+        return {"model": looped.name, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
 
 
 def open_subject(options: Options, run: str | Path | None = None) -> Subject:

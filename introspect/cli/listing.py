@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.options import TRUST
+from introspect.models.looped_layers import LOOP_STEPS
+from introspect.options import LOOP_LAYERS, LOOP_STEP, TRUST
 
 if TYPE_CHECKING:
     from introspect.models.looped import LoopedModel
@@ -21,6 +22,8 @@ ABOUT = {
 
 def models(
     model: Annotated[str | None, typer.Argument(help="Hub id, folder or organism:NAME: its card.")] = None,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -30,19 +33,29 @@ def models(
     if model is not None:
         from introspect.models.loading import load_model
 
-        trusting = {"trust_remote_code": trust_remote_code}
-        _print_card(load_model(model, device=device, dtype=dtype, revision=revision, **trusting))
+        loaded = load_model(
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            loop_layers=loop_layers,
+            loop_step=loop_step,
+        )
+        _print_card(loaded)
         return
     from introspect.cli.printing import OUT, print_rows
     from introspect.models.families import FAMILIES
     from introspect.models.feedforward import FEED_FORWARD
     from introspect.models.shipped import PREFIX, organisms
+    from introspect.models.training_free import TrainingFreeLooped
 
     print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()])
     OUT.print("")
     kinds = {kind: family.about for kind, family in FAMILIES.items() if kind not in FEED_FORWARD}
-    baseline = FAMILIES[FEED_FORWARD[0]].about
-    rows = [(kind, a.name, a.loops, a.verified) for kind, a in {**kinds, "see below": baseline}.items()]
+    baseline, looped = FAMILIES[FEED_FORWARD[0]].about, TrainingFreeLooped.about
+    listed = {**kinds, "see below": baseline, "with --loop-layers": looped}
+    rows = [(kind, a.name, a.loops, a.verified) for kind, a in listed.items()]
     print_rows(("model_type", "family", "a loop is", "verified against"), rows)
     OUT.print("")
     known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.options import DEFAULT_MODEL, TRUST, Options
+from introspect.models.looped_layers import LOOP_STEPS
+from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
 
 def monitor(
@@ -29,6 +30,8 @@ def monitor(
         int, typer.Option(help="Trials of a concept and site, each with a trial number of its own.")
     ] = 4,
     seed: Annotated[int, typer.Option(help="Key of wrong answers, splits, shuffled labels and draws.")] = 0,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -49,6 +52,8 @@ def monitor(
         "device": device,
         "dtype": dtype,
         "total_loops": total_loops,
+        "loop_layers": loop_layers,
+        "loop_step": loop_step,
     }
     given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)

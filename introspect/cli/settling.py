@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.options import DEFAULT_MODEL, TRUST, Options
+from introspect.models.looped_layers import LOOP_STEPS
+from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
 if TYPE_CHECKING:
     from introspect.results.analysed import Analysis
@@ -33,6 +34,8 @@ def dynamics(
     strengths: Annotated[str, typer.Option(help="In units of the vector, such as 1,2.")] = "2",
     total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -51,7 +54,8 @@ def dynamics(
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
     source = {"revision": revision, "trust_remote_code": trust_remote_code, "device": device, "dtype": dtype}
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
-    options = Options(model=model, **where, **source, **how)  # type: ignore[arg-type]
+    looped = {"loop_layers": loop_layers, "loop_step": loop_step}
+    options = Options(model=model, **where, **source, **how, **looped)  # type: ignore[arg-type]
     from introspect.analyses.dynamics.cost import cost
     from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
     from introspect.analyses.subject import folder_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from introspect.errors import InputError
-from introspect.options import DEFAULT_MODEL, TRUST, Options
+from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
 NAME = "trajectory"
 DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2", "questions": "detect"}
@@ -33,6 +33,8 @@ def trajectory(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit, at most 64.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of all draws. [default: 0]")] = None,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str | None, typer.Option(help=LOOP_STEP)] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
@@ -44,6 +46,7 @@ def trajectory(
     """
     where = {"model": model, "loops": loops, "layers": layers, "strengths": strengths}
     given: dict[str, Any] = {**where, "concepts": concepts, "seed": seed, "dtype": dtype, "revision": revision}
+    given |= {"loop_layers": loop_layers, "loop_step": loop_step}
     said = {name: value for name, value in given.items() if value is not None}
     elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size, "trust_remote_code": trust_remote_code}
     if run is not None and said:

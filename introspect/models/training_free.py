@@ -3,8 +3,8 @@
     h = h + (layer(h) - h) / K     damped: in each of K loops every layer of the block adds 1/K of its update
     h = layer(h)                   plain: in each loop all of it
 
-Goes in: an adapter of feed-forward models, and which layers. Comes out: an adapter with prelude, core and coda. One loop
-is the model as it was.
+Goes in: which layers of which feed-forward model. Comes out: an adapter with prelude, core and coda, whose one loop is
+the model as it was.
 """
 
 from typing import Any, ClassVar, Self
@@ -101,11 +101,13 @@ class TrainingFreeLooped(FeedForwardLooped):
 
 
 def looping(family: type[LoopedModel], layers: str | None, step: str, name: str) -> type[LoopedModel]:
-    """Give the adapter that loops these layers of a model, its own without any. Raises InputError where that cannot be."""
+    """Give the adapter that loops these layers, the model's own without any. Raises InputError where that cannot be."""
     if layers is None:
         return family
     if issubclass(family, OwnCodeLooped):
-        raise InputError(f"loop_layers {layers!r}: model {name!r} is run by its own code, whose layers cannot be looped")
+        raise InputError(
+            f"loop_layers {layers!r}: model {name!r} is run by its own code, whose layers cannot be looped"
+        )
     if not issubclass(family, FeedForwardLooped):
         raise InputError(f"loop_layers {layers!r}: model {name!r} has loops of its own ({family.about.name})")
     return TrainingFreeLooped.of(layers, step)

@@ -115,7 +115,7 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
     texts = None if settings.texts is None else read_texts(settings.texts)
     wanted = (settings.recurrences, settings.attention_loops, settings.follow)
     if run is None:
-        outline = peek(options.model, revision=options.revision, trust_remote_code=options.trust_remote_code)
+        outline = peek(options.model, **options.source)
         for n_loops in wanted:
             outline.check_loops(n_loops)
     subject = open_subject(options, run)

@@ -63,7 +63,7 @@ def followed(plan: Plan) -> Analysis:
     tables = {name: make(found) for name, make in MAKERS.items()}
     tables["memory"] = probed(cached, plan.probe, subject.laboratory.options.seed)
     drawings = drawn(subject.engine, plan.shown)
-    title = f"Trajectories of {subject.laboratory.options.model}"
+    title = f"Trajectories of {subject.tap.looped.name}"
     return Analysis(
         "trajectory",
         title,
