@@ -108,8 +108,7 @@ class Options:
     @property
     def source(self) -> dict[str, Any]:
         """Give what finds the model, beside its name; where and how it is run not included."""
-        names = ("revision", "trust_remote_code", "loop_layers", "loop_step")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("revision", "trust_remote_code", "loop_layers", "loop_step")}
 
     @property
     def sampling(self) -> Sampling:
@@ -215,8 +214,7 @@ class Options:
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
-        if self.loop_layers is None:  # a model as it is has no loop to describe
-            elsewhere |= {"loop_layers", "loop_step"}
+        elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),
