@@ -64,6 +64,19 @@ def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
     return tuple(answer), readouts
 
 
+def clean_logprob(on: Bench, trial: Trial, tokens: Sequence[int]) -> float:
+    """Return the mean log-probability of an answer with nothing injected, each token from the whole text anew."""
+    prompt, total = list(on.prompts[prompt_key(trial)].token_ids), 0.0
+    for step, token in enumerate(tokens):
+        ids = [*prompt, *tokens[:step]]
+        arguments = on.looped.forward_arguments(trial.n_loops)
+        arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(prompt))
+        with torch.no_grad():
+            logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
+        total += logits.double().log_softmax(-1)[token].item()
+    return total / len(tokens)
+
+
 def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
     """Give what a trial of unit `vector` adds at a site where its weight is 1, in float64."""
     injection, word = trial.injection, trial.partner if trial.arm == "wrong" else trial.concept

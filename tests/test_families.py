@@ -6,7 +6,7 @@ import pytest
 import torch
 from families import FAMILIES
 from injected import ARMS, Bench, bench_on, responses
-from oracle import hooked, numbers, oracle
+from oracle import clean_logprob, hooked, numbers, oracle
 from torch import Tensor
 
 from introspect.models.families import family_of
@@ -111,6 +111,7 @@ def test_trials_in_mixed_batches_equal_plain_hooks_one_at_a_time_without_a_cache
         tokens, readouts = oracle(on, trial)
         assert answer.token_ids == tokens, trial
         torch.testing.assert_close(numbers(answer.readouts), numbers(readouts), atol=ROUNDING, rtol=0)
+        assert answer.clean_logprob == pytest.approx(clean_logprob(on, trial, tokens), abs=ROUNDING), trial
 
 
 @every_family

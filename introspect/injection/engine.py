@@ -13,6 +13,7 @@ from torch import Tensor
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answers import AnswerTokens
+from introspect.injection.clean_pass import clean_logprobs, least_for_answers
 from introspect.injection.directions import added_vector, unit_push
 from introspect.injection.dose import Doses
 from introspect.injection.guards import Failure, UnreachableError, checked
@@ -124,8 +125,19 @@ class Engine:
         if begun:
             injector = self._injector(list(planned.values()))
             pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows)
-            results |= dict(zip(planned, map(self._finished, begun, pool.run()), strict=True))
+            answered = self._with_clean(key, pool.run(), rows or len(begun))
+            results |= dict(zip(planned, map(self._finished, begun, answered), strict=True))
         return [results[index] for index in range(len(trials))]
+
+    def _with_clean(self, key: Key, results: Sequence[Response | Failure], rows: int) -> list[Response | Failure]:
+        """Add how probable each answer is with nothing injected, where it was not known as it was drawn."""
+        lacking = {r.token_ids for r in results if isinstance(r, Response) and r.clean_logprob is None}
+        found = clean_logprobs(self.tap, self.prefix(key), sorted(lacking), rows)
+        self.work.least += least_for_answers(sorted(lacking), len(self.tap.looped.sites(key[1])))
+        return [
+            replace(r, clean_logprob=found[r.token_ids]) if isinstance(r, Response) and r.clean_logprob is None else r
+            for r in results
+        ]
 
     def _injector(self, planned: Sequence[dict[Site, Tensor]]) -> Injector:
         return Injector(planned, self.tap.looped.dtype, self.tap.looped.device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from introspect.injection.answers import AnswerTokens, read
+from introspect.injection.clean_pass import logprob_of, mean_of
 from introspect.injection.guards import Failure, finite_readouts, finite_rows, not_finite, too_faint
 from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix, inputs
@@ -54,6 +55,8 @@ class Pool:
         self.tokens: list[list[int]] = [[] for _ in trials]
         self.readouts: list[list[Readout]] = [[] for _ in trials]
         self.measures: list[list[Measure]] = [[] for _ in trials]
+        self.logprobs = torch.zeros(len(trials), dtype=torch.float64)
+        """Sum of the log-probabilities of the drawn tokens, in nats."""
         self.broken: set[int] = set()
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
@@ -119,6 +122,8 @@ class Pool:
         trials = self.rows[first:]
         steps = [len(self.tokens[trial]) for trial in trials]
         drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
+        if any(self.trials[trial].injection is None for trial in trials):
+            self.logprobs[trials] += logprob_of(logits, drawn.to(logits.device)).cpu().double()
         finished = []
         for row, (token, finite) in enumerate(zip(drawn.tolist(), finite_rows(logits).tolist(), strict=True), first):
             trial = self.rows[row]
@@ -188,4 +193,6 @@ class Pool:
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
         text, readouts = self.tap.looped.decode(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
         measures = tuple(self.measures[index])
-        return Response(self.trials[index].id, text, tuple(tokens), reason, readouts, added, residual, measures)
+        said = (self.trials[index].id, text, tuple(tokens), reason)
+        clean = None if self.trials[index].injection else mean_of(self.logprobs[index].item(), tokens)
+        return Response(*said, readouts, added, residual, measures, clean_logprob=clean)
