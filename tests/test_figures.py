@@ -112,6 +112,19 @@ def test_a_factor_that_varies_gives_a_figure_each_with_its_controls(tmp_path: Pa
     assert "no injection" not in figures["detection_map_n_loops=4"].get_supxlabel()
 
 
+@pytest.mark.parametrize(("unknown", "drawn"), [(0, False), (1, False), (2, True), (10, True)])
+def test_unknown_answers_have_a_map_where_more_than_one_in_ten_is(tmp_path: Path, unknown: int, *, drawn: bool) -> None:
+    verdicts = [None] * unknown + [True] * (10 - unknown)
+    with new_store(tmp_path) as store:
+        fill(store, [trial_at(0, 0, repeat=repeat) for repeat in range(10)], verdicts)
+        fill(store, [trial_at(1, 0, repeat=repeat) for repeat in range(10)], False)
+        figures = draw_all(make_tables(store)).made
+    assert ("unknown_map" in figures) == drawn
+    if drawn:
+        assert labels(figures["unknown_map"].axes[0]) == {(0, 0): f"{unknown / 10:.2f}", (1, 0): "0.00"}
+        assert "n = 10 answers per cell" in figures["unknown_map"].get_supxlabel()
+
+
 def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     with new_store(tmp_path) as store:
@@ -119,7 +132,7 @@ def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: P
         fill(store, [trial(arm="none"), trial_at(0, 0, arm="random")], None)
         paths = write_figures(store)
     drawn = {"detection_map", "identification_map", "detection_by_loop", "identification_by_loop"}
-    drawn |= {"dose_response", "readout_map", "timing"}
+    drawn |= {"dose_response", "readout_map", "timing", "unknown_map"}
     assert {path.name for path in paths} == {f"{name}.{suffix}" for name in drawn for suffix in ("png", "pdf")}
     assert drawn < set(FIGURES)
     assert sorted(paths) == sorted((tmp_path / "figures").iterdir())

@@ -116,12 +116,14 @@ def _print_best(table: "pd.DataFrame") -> None:
         (
             *(row["question"], row["measure"], row["cells"], *(_shown(row[name]) for name in place)),
             *(between(row, name, f"{name}_low", f"{name}_high") for name in ("chosen", "value", *controls)),
-            row["concepts"],
+            *(row["concepts"], f"{row['unknown']:.0%}"),
         )
         for _, row in table.iterrows()
     ]
     there = [f"{control} there" for control in controls]
-    print_rows(("question", "best by", "of", *place, "half that chose", "held-out half", *there, "concepts"), rows)
+    print_rows(
+        ("question", "best by", "of", *place, "half that chose", "held-out half", *there, "concepts", "unknown"), rows
+    )
 
 
 def _shown(value: object) -> str:

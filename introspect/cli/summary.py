@@ -8,16 +8,16 @@ from rich.markup import escape
 from introspect.cli.printing import OUT, print_absent, print_rows, print_written
 from introspect.results.rates import RATE
 from introspect.results.statistics.capability import CANNOT_ANSWER
+from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
 from introspect.sweep import Swept
 
-BESIDE = {"unknown": "unknown", "errors": "failed"}
-"""What a rate does not count, and how it is said."""
 SHOWN = ("detected", "identified", "correct")
 
 
 def print_swept(swept: Swept) -> None:
     """Print the rates by loop, where everything is, and what to look at."""
-    print_loops(_read(swept.folder, "loops"))
+    print_loops(loops := _read(swept.folder, "loops"))
+    _print_unknown(loops)
     OUT.print("")
     _print_capability(_read(swept.folder, "capability"))
     _print_contrast(_read(swept.folder, "contrasts"))
@@ -53,6 +53,20 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
     """Read a table of a run; one that it does not have is empty."""
     path = folder / "tables" / f"{name}.csv"
     return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()
+
+
+def _print_unknown(loops: pd.DataFrame) -> None:
+    """Say of which measures many answers are unknown, and what holds all the same."""
+    if loops.empty:
+        return
+    counts = loops.groupby("measure", sort=False)[["n", "unknown"]].sum().reindex(SHOWN).dropna()
+    shares = pd.Series(unknown_share(counts["n"], counts["unknown"]), index=counts.index)
+    if (shares > MUCH_UNKNOWN).any():
+        said = ", ".join(f"{share:.0%} ({measure})" for measure, share in shares.items() if share > MUCH_UNKNOWN)
+        OUT.print(
+            f"unknown answers: {said}; they are in no rate. Whatever they say, the rate of all answers lies between "
+            "if_no and if_yes of rates.csv; where they are, figures/unknown_map.png shows"
+        )
 
 
 def _print_contrast(contrasts: pd.DataFrame) -> None:
@@ -96,9 +110,11 @@ def _rate(by: pd.DataFrame, measure: str) -> str:
     if measure not in by.index:
         return ""
     row = by.loc[measure]
-    if isinstance(row["note"], str):
-        return row["note"]
-    beside = "".join(f", {row[state]:.0f} {said}" for state, said in BESIDE.items() if row[state])
+    share = f"{row['unknown']:.0f} unknown ({float(unknown_share(row['n'], row['unknown'])):.0%})"
+    beside = f", {share}" if row["unknown"] else ""
+    beside += f", {row['errors']:.0f} failed" if row["errors"] else ""
+    if row["note"] == CANNOT_ANSWER:
+        return f"{CANNOT_ANSWER}{beside}"
     if not row["n"]:
         return f"no verdict{beside}"
     return f"{row['rate']:.2f} [{row['low']:.2f}, {row['high']:.2f}] of {row['n']:.0f}{beside}"

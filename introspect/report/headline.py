@@ -10,12 +10,12 @@ import pandas as pd
 
 from introspect.grading.picking import DETECTION, REPEATING
 from introspect.protocols import SILENT
+from introspect.report.bounds import Verdicts, against_chance, between_two
 from introspect.report.differences import Difference, against, between_arms, over_concepts
 from introspect.report.gathering import Findings
 from introspect.report.spelling import counted, interval, number, p_said, percent
 from introspect.results.cosines import cosines
 from introspect.results.panels import ARM_LABELS
-from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 
 ESTIMATE = ("mean", "low", "high", "p", "n")
@@ -43,7 +43,8 @@ def _incapable(found: Findings) -> Iterator[str]:
     table = found.inferences.get("capability", pd.DataFrame(columns=["grader", "verdict"]))
     mine = table["grader"] == "".join(found.graders[:1])
     for _, row in table[mine & (table["verdict"] == CANNOT_ANSWER)].iterrows():
-        answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)})"
+        unknown = f", {row['unknown']} unknown" if row["unknown"] else ""
+        answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)}){unknown}"
         mass = f"{percent(float(row['mass']))} of its probability on the answers (floor {percent(MASS_FLOOR)})"
         yield (
             f"Run for {counted(int(row['n_loops']), 'loop')} the model cannot answer: on plain questions it has {mass} "
@@ -57,7 +58,7 @@ def _contrasts(found: Findings) -> Iterator[str]:
     whole = table[table["strength"].isna()]
     for template, part in whole.groupby("template", sort=False):
         name, against_what = ("contrast", "than random directions of the same norm did")
-        if not part.loc[part["effect"] == "contrast", "n"].any():
+        if not part.loc[part["effect"].isin(["contrast", "random"]), "n"].any():
             name, against_what = "injected", "than nothing did (there are no random directions to compare with)"
         row = {key: float(value) for key, value in part[part["effect"] == name].iloc[0].items() if key in ESTIMATE}
         difference = Difference(row["mean"], row["low"], row["high"], row["p"], int(row["n"]))
@@ -96,8 +97,11 @@ def _noticed(found: Findings) -> Iterator[str]:
             continue
         arms = [arm for arm in ARM_LABELS if arm in set(asked["arm"])]
         column = f"{found.graders[0]}_detected"
-        said = [f"{ARM_LABELS[arm]} {_rate_in(asked[asked['arm'] == arm], column)}" for arm in arms]
-        yield f"On “{question}” ({template}), a thought was said to be noticed with: {'; '.join(said)}."
+        counts = {arm: Verdicts.of(asked.loc[asked["arm"] == arm, column]) for arm in arms}
+        said = "; ".join(f"{ARM_LABELS[arm]} {each.said}" for arm, each in counts.items())
+        control = next((arm for arm in ("none", "random", "wrong") if arm in counts), "injected")
+        left_open = between_two(counts["injected"], counts[control], (ARM_LABELS["injected"], ARM_LABELS[control]))
+        yield f"On “{question}” ({template}), a thought was said to be noticed with: {said}. {left_open}".strip()
 
 
 def _choices(found: Findings) -> Iterator[str]:
@@ -112,12 +116,13 @@ def _choices(found: Findings) -> Iterator[str]:
             yield f"On “{question}”, none of {counted(len(injected), 'answer')} under the concept's vector can be read."
             continue
         test = against(known, column, chance)
-        rate = _rate(int(known[column].sum()), len(known), len(injected) - len(known))
-        none = _rate_in(asked[asked["arm"] == "none"], column)
-        yield (
-            f"On “{question}”, the right answer was given in {rate} under the concept's vector; chance is "
-            f"{percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: {none}."
+        right, none = (Verdicts.of(part[column]) for part in (injected, asked[asked["arm"] == "none"]))
+        said = (
+            f"On “{question}”, the right answer was given in {right.said} under the concept's vector; chance is "
+            f"{percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: "
+            f"{none.said}. {against_chance(right, chance)}"
         )
+        yield said.strip()
 
 
 def _undecided(found: Findings) -> Iterator[str]:
@@ -132,10 +137,11 @@ def _undecided(found: Findings) -> Iterator[str]:
             continue
         known = known.assign(first=(known[answer] == option).astype(float))
         said = _said(between_arms(known, "first", "injected", "none"))
-        shares = [_rate_in(known[known["arm"] == arm], "first") for arm in ("injected", "none")]
+        first = (asked[answer] == option).astype("Float64").where(asked[answer].notna())
+        shares = [Verdicts.of(first[asked["arm"] == arm]) for arm in ("injected", "none")]
         yield (
-            f"On “{question}”, “{option}” was answered in {shares[0]} under the concept's vector and in {shares[1]} "
-            f"with nothing injected; the share differs by {said}."
+            f"On “{question}”, “{option}” was answered in {shares[0].said} under the concept's vector and in "
+            f"{shares[1].said} with nothing injected; the share differs by {said}."
         )
 
 
@@ -164,19 +170,6 @@ def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tup
 
 def _options(asked: pd.DataFrame) -> int:
     return int(asked["options"].str.count('", "').iloc[0]) + 1
-
-
-def _rate_in(trials: pd.DataFrame, column: str) -> str:
-    known = trials[column].dropna().astype(float)
-    return _rate(int(known.sum()), len(known), len(trials) - len(known))
-
-
-def _rate(k: int, n: int, unknown: int) -> str:
-    beside = f", {unknown} unknown" if unknown else ""
-    if not n:
-        return f"no answer that can be read{beside}"
-    low, high = wilson(k, n)
-    return f"{k} of {n} ({percent(k / n)}; 95% interval {interval(float(low), float(high), share=True)}{beside})"
 
 
 def _said(found: Difference) -> str:

@@ -26,9 +26,10 @@ CONTROLS = ("none", "random", "wrong")
 def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFrame:
     """Choose the best cell by every measure that the run has, on half of the concepts, and report it on the others.
 
-    `trials` are narrow ones. Columns: question, measure, cells (how many it is the best of), those of a cell, chosen
-    with its bounds (an optimist), then from the held-out half: concepts, value, and the rate of each control there,
-    with bounds over concepts. Raises InputError where there are too few concepts.
+    `trials` are narrow ones. Columns: question, measure, cells (how many it is the best of), those of a cell, concepts
+    of the held-out half, unknown (share without a value, over all cells), chosen with its bounds (an optimist), then
+    from the held-out half: value, and the rate of each control there, with bounds over concepts. Raises InputError
+    where there are too few concepts.
     """
     done = trials[trials["state"] == "done"]
     rows: list[dict[str, object]] = []
@@ -40,7 +41,7 @@ def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFr
             sides = {name: _bounded(side) for name, side in sides.items()}
             asked = done[done["question"] == question]
             sides |= _controls(asked.assign(value=asked[f"{grader}_{measure}"]), found)
-        row["concepts"] = found.held_out.concepts
+        row |= {"concepts": found.held_out.concepts, "unknown": float(values["value"].isna().mean())}
         rows.append(row | {key: value for name, side in sides.items() for key, value in _columns(name, side).items()})
     if not rows:
         raise InputError(f"nothing to choose a cell by: {grader} has no verdict on an injected trial")

@@ -30,7 +30,15 @@ from introspect.results.effects import (
 )
 from introspect.results.exits import exit_by_loop
 from introspect.results.files import write_figure
-from introspect.results.maps import detection_map, extract_map, identification_map, rate_map, readout_map
+from introspect.results.maps import (
+    detection_map,
+    extract_map,
+    identification_map,
+    much_unknown,
+    rate_map,
+    readout_map,
+    unknown_map,
+)
 from introspect.results.panels import (
     STYLE,
     figure_of,
@@ -48,6 +56,8 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "dose_response": ("loops", dose_response),
     "correct_map": ("rates", partial(rate_map, measure="correct")),
     "correct_by_loop": ("loops", partial(rates_by_loop, measure="correct")),
+    "unknown_map": ("rates", partial(unknown_map, measure="detected")),
+    "unknown_answers_map": ("rates", partial(unknown_map, measure="correct")),
     "readout_map": ("readouts", readout_map),
     "extract_map": ("loops", extract_map),
     "loops_run": ("loops", loops_run),
@@ -63,9 +73,9 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
 
 
 MEASURES_OF = {
-    **dict.fromkeys(("detection_map", "detection_by_loop", "extract_map", "loops_run"), ("detected",)),
+    **dict.fromkeys(("detection_map", "detection_by_loop", "extract_map", "loops_run", "unknown_map"), ("detected",)),
     **dict.fromkeys(("identification_map", "identification_by_loop"), ("identified",)),
-    **dict.fromkeys(("correct_map", "correct_by_loop"), ("correct",)),
+    **dict.fromkeys(("correct_map", "correct_by_loop", "unknown_answers_map"), ("correct",)),
     "dose_response": ("detected", "identified"),
 }
 """The measures of a figure, without which it is not drawn."""
@@ -75,6 +85,8 @@ SHOWN_TOGETHER = {"timing": ["grader"], "extract_map": ["extract_loop"], "loops_
 """Factors that vary within a figure."""
 NEEDS_SEVERAL = {"extract_map": "extract_loop", "loops_run": "n_loops"}
 """What must vary for a figure to be drawn."""
+OF_UNKNOWN = {"unknown_map", "unknown_answers_map"}
+"""Figures that are drawn only where many answers are unknown."""
 
 
 def draw_all(tables: Mapping[str, pd.DataFrame]) -> Made[Figure]:
@@ -124,6 +136,8 @@ def _parts(shown: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]
 def _there(part: pd.DataFrame, name: str) -> bool:
     """Tell whether there is anything to draw: something injected, and for views along an axis more than one value."""
     if "arm" in part and injected(part).empty:
+        return False
+    if name in OF_UNKNOWN and not much_unknown(part):
         return False
     axis = NEEDS_SEVERAL.get(name)
     return axis is None or (axis in part and injected(part)[axis].nunique() > 1)

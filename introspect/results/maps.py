@@ -26,11 +26,14 @@ from introspect.results.panels import (
     panels,
     span_of,
 )
+from introspect.results.statistics.capability import CANNOT_ANSWER
+from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
 
 CELL_WIDTH, CELL_HEIGHT, LOW_CELL_HEIGHT, MANY_ROWS = 0.36, 0.3, 0.155, 8
 """Inches of a cell, lower where there are many rows."""
 MINUS = "\N{MINUS SIGN}"
 NO_RATE = "\N{EN DASH}"
+UNKNOWN = "share of unknown answers"
 
 
 def detection_map(rates: pd.DataFrame) -> list[Axes]:
@@ -53,6 +56,27 @@ def rate_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     figure_of(axes).suptitle(MEASURE_LABELS.get(measure, measure).capitalize())
     caption(axes, _rate_caption(rates, cells))
     return axes
+
+
+@matplotlib.rc_context(STYLE)
+def unknown_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
+    """Draw the share of unknown answers over loop and layer, one panel per strength; the caption has the controls."""
+    rates = rates[rates["measure"] == measure].assign(rate=lambda rows: unknown_share(rows["n"], rows["unknown"]))
+    cells = injected(rates)
+    axes = rates_over(cells.assign(x=loop_labels(cells), y=layer_labels(cells)), "loop", "layer", UNKNOWN)
+    figure_of(axes).suptitle(f"{UNKNOWN.capitalize()}: {MEASURE_LABELS.get(measure, measure)}")
+    said = [f"n = {span_of(cells['n'] + cells['unknown'])} answers per cell"]
+    for arm in ("none", "random"):
+        control = rates[rates["arm"] == arm]
+        if not control.empty:
+            said.append(f"{ARM_LABELS[arm]}: {control['unknown'].sum()} of {(control['n'] + control['unknown']).sum()}")
+    caption(axes, "; ".join(said))
+    return axes
+
+
+def much_unknown(rates: pd.DataFrame) -> bool:
+    """Tell whether in some cell more answers are unknown than can be passed over."""
+    return bool((unknown_share(rates["n"], rates["unknown"]) > MUCH_UNKNOWN).any())
 
 
 @matplotlib.rc_context(STYLE)
@@ -166,7 +190,7 @@ def _rate_caption(rates: pd.DataFrame, cells: pd.DataFrame) -> str:
         if not control.empty:
             said.append(f"{ARM_LABELS[arm]}: {control['k'].sum()} of {control['n'].sum()}")
     full = np.prod([cells[axis].nunique() for axis in ("x", "y", "strength")])
-    if cells["note"].notna().any():
+    if (cells["note"] == CANNOT_ANSWER).any():
         said.append("hatched: the model cannot answer plain questions, see capability.csv")
     elif (cells["n"] == 0).any() or len(cells) < full:
         said.append(f"hatched: no graded answer ({NO_RATE}) or not run")

@@ -92,9 +92,11 @@ def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataF
             asked = done[done["question"] == question]
             known = asked.assign(value=asked[f"{grader}_{measure}"]).dropna(subset="value")
             arms = {str(arm): part for arm, part in known.groupby("arm")}
+            share = 1 - len(known) / len(asked)
+            beside = f" ({share:.0%} of the answers unknown)" if share else ""
             for control in CONTROLS:
                 if "injected" in arms and control in arms:
-                    yield f"{question}: {measure}, injected against {control}", arms["injected"], arms[control]
+                    yield f"{question}: {measure}, injected against {control}{beside}", arms["injected"], arms[control]
 
 
 def _own_icc(both: pd.DataFrame, repeats: int) -> tuple[float, ...]:

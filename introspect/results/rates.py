@@ -13,6 +13,7 @@ from introspect.grading.picking import DETECTION
 from introspect.results.queries import MEASURES, VERDICTS
 from introspect.results.statistics import rates_over_concepts, unknown_bounds, wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
+from introspect.results.statistics.clusters import ALL_AGREE, MIN_CONCEPTS, TOO_FEW
 from introspect.results.trials import in_order
 
 ESTIMATES = ("rate", "low", "high", "concepts_low", "concepts_high", "if_no", "if_yes")
@@ -41,7 +42,7 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     failed. Where n is 0 the rate is NaN. `low` and `high` take trials as independent, which those of one concept are
     not quite: `concepts_low` and `concepts_high` are a bootstrap over concepts, NaN where there are too few, or where
     all of them agree. `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes. Where the column
-    `cannot_answer` says that the model cannot answer at all, there is no rate, and `note` says so.
+    `cannot_answer` says that the model cannot answer at all, there is no rate. `note` says why a number is missing.
     Columns: those of `by`, the factors that vary within a cell, measure, and those of RATE. A table with a column
     `alike` has that many trials in a row.
     """
@@ -57,7 +58,7 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
     counts["low"], counts["high"] = wilson(counts["k"], counts["n"])
     counts["if_no"], counts["if_yes"] = unknown_bounds(counts["k"], counts["n"], counts["unknown"])
-    counts["note"] = counts["cannot_answer"].map({True: CANNOT_ANSWER, False: None}).astype("str")
+    counts["note"] = _notes(counts)
     counts.loc[counts["cannot_answer"], list(ESTIMATES)] = float("nan")
     return in_order(counts, [*keys, "measure"])[[*keys, "measure", *RATE]]
 
@@ -65,6 +66,24 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
 def loops_table(table: pd.DataFrame, *, grader: str = "rules") -> pd.DataFrame:
     """Give the rates per arm, loop and strength, pooled over layers; `loops` tells sites in several loops apart."""
     return rates(table, by=LOOP_CELL, grader=grader)
+
+
+ALL_UNKNOWN, ALL_FAILED = "no rate: every answer is unknown", "no rate: every trial failed"
+
+
+def _notes(counts: pd.DataFrame) -> pd.Series:
+    """Say for each rate why it, or its interval over concepts, is missing; the first reason that holds."""
+    reasons = {
+        CANNOT_ANSWER: counts["cannot_answer"],
+        ALL_UNKNOWN: (counts["n"] == 0) & (counts["unknown"] > 0),
+        ALL_FAILED: counts["n"] == 0,
+        TOO_FEW: counts["known"] < MIN_CONCEPTS,
+        ALL_AGREE: counts["concepts_low"].isna(),
+    }
+    notes = pd.Series(None, index=counts.index, dtype="str")
+    for reason, holds in reversed(reasons.items()):
+        notes = notes.mask(holds, reason)
+    return notes
 
 
 def _asked(question: pd.Series, measure: str) -> pd.Series:
@@ -89,7 +108,7 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
     counts["unknown"] = counts.pop("all") - counts["n"] - counts["errors"]
     k, n = (by_concept[name].unstack("concept", fill_value=0).reindex(counts.index) for name in ("k", "n"))
     counts["concepts_low"], counts["concepts_high"] = rates_over_concepts(k.to_numpy(float), n.to_numpy(float))
-    counts["cannot_answer"] = cannot
+    counts["cannot_answer"], counts["known"] = cannot, (n > 0).sum(axis=1)
     return counts.reset_index().astype(dict.fromkeys(("k", "n", "unknown", "errors"), "int64")).assign(measure=measure)
 
 

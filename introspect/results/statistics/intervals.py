@@ -16,6 +16,16 @@ def wilson(k: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[NDA
     return np.where(empty, np.nan, np.clip(low, 0, 1)), np.where(empty, np.nan, np.clip(high, 0, 1))
 
 
+MUCH_UNKNOWN = 0.1
+"""A share of unknown answers above which a rate says little without its bounds."""
+
+
+def unknown_share(n: ArrayLike, unknown: ArrayLike) -> NDArray[np.float64]:
+    """Give the share of unknown verdicts among all answers; `n` does not count them. NaN without answers."""
+    n, unknown = np.asarray(n, dtype=float), np.asarray(unknown, dtype=float)
+    return np.asarray(unknown / np.where(n + unknown > 0, n + unknown, np.nan))
+
+
 def unknown_bounds(k: ArrayLike, n: ArrayLike, unknown: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the rate if every unknown verdict were no, and if every one were yes; `n` does not count the unknown.
 
