@@ -20,7 +20,7 @@ from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.shipped import PREFIX
 from introspect.prompts import START, Template, render, template_named
 from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
-from introspect.records import ARMS, LAST, Arm, Sampling, Site, StrengthUnit
+from introspect.records import ARMS, GATES, LAST, Arm, Gate, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
 from introspect.sites import LOOP_OF, STAGES, Stage
 
@@ -68,6 +68,7 @@ class Options:
     top_p: Annotated[float, "Share of the probability that is drawn from."] = 1.0
     max_new_tokens: Annotated[int, "Longest answer, in tokens."] = 100
     grader: Annotated[str, "rules, logits, or both separated by a comma."] = "rules"
+    coherence: Annotated[str, "Which answers count: rules (all that can be read), or model as well."] = "rules"
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
@@ -81,7 +82,15 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit, self.numbers):
+        for choice in (
+            self.chosen_arms,
+            self.chosen_graders,
+            self.chosen_coherence,
+            self.strength_values,
+            self.mode,
+            self.unit,
+            self.numbers,
+        ):
             choice()
         self.chosen_stages()
         check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
@@ -132,6 +141,10 @@ class Options:
     def chosen_graders(self) -> list[Grader]:
         """Read the graders."""
         return [grader_named(name) for name in names(self.grader, tuple(GRADERS), option="grader", kind="grader")]
+
+    def chosen_coherence(self) -> Gate:
+        """Read who says which answers count in tables and figures."""
+        return one_of(self.coherence, GATES, kind="coherence")
 
     def strength_values(self) -> tuple[float, ...]:
         """Read the strengths."""
@@ -213,7 +226,7 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
-        elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
+        elsewhere = {"out", "device", "batch_size", "grader", "coherence", "workers", "ray", "trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {

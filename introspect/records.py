@@ -26,6 +26,10 @@ ARMS: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "negated", "shuf
 NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 """Arms without an injection, which no cell of a grid changes."""
 
+Gate = Literal["rules", "model"]
+GATES: tuple[Gate, ...] = ("rules", "model")
+"""Who says which answers are coherent enough to count: the rules alone, or the model without injection as well."""
+
 StrengthUnit = Literal["vector", "residual", "kl"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 

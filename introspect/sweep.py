@@ -77,7 +77,7 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
         work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True, decode=laboratory.tap.looped.decode)
-        made = summaries(store)
+        made = summaries(store, options.chosen_coherence())
         drawn = draw_all(made.made)
         written = write_tables(store, made), write_figures(store, drawn)
         return Swept(options.folder, store.count(), store.count("error"), work, *written, made.absent | drawn.absent)

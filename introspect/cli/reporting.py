@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from introspect.cli.reading import Coherence, gate
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
     out: Annotated[Path | None, typer.Option(help="File of the page; RUN/report.html when left out.")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Write RUN/tables/*.tex as well.")] = False,
+    coherence: Coherence = "rules",
 ) -> None:
     """Write the report of a run, finished or not, as one HTML page that needs nothing else.
 
@@ -21,7 +24,7 @@ def report(
     from introspect.results.store import Store
 
     with Store.open(run) as store:
-        found = Findings(store)
+        found = Findings(store, gate(coherence))
         print_written("report", [write_report(found, out)])
         if latex:
             print_written("LaTeX tables", write_latex(found))

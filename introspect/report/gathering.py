@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from introspect.grading.picking import PLAIN
+from introspect.records import Gate
 from introspect.report.planned import Counts, planned
 from introspect.results.absence import Made
 from introspect.results.narrow import narrow_trials
@@ -27,6 +28,8 @@ class Findings:
     """A run as it stands; each part is made when it is first asked for."""
 
     store: Store
+    coherence: Gate = "rules"
+    """Who says which answers count."""
 
     @cached_property
     def manifest(self) -> dict[str, Any]:  # Any: JSON
@@ -41,7 +44,7 @@ class Findings:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """Give one row a trial, without the texts."""
-        return narrow_trials(self.store)
+        return narrow_trials(self.store, self.coherence)
 
     @cached_property
     def graders(self) -> list[str]:
@@ -61,7 +64,7 @@ class Findings:
     @cached_property
     def summaries(self) -> Made[pd.DataFrame]:
         """Give the tables that figures are drawn from, and what the others lack; none of an empty run."""
-        return Made() if self.is_empty else summaries(self.store)
+        return Made() if self.is_empty else summaries(self.store, self.coherence)
 
     @property
     def inferences(self) -> dict[str, pd.DataFrame]:
@@ -82,7 +85,7 @@ class Findings:
             return pd.DataFrame()
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
-            alike = alike_table(self.store, cells, grader)
+            alike = alike_table(self.store, cells, grader, self.coherence)
             unable = alike["n_loops"].isin(self.cannot_answer(grader)) & (alike["question"] != PLAIN)
             part = rates(alike.assign(cannot_answer=unable), by=by, grader=grader)
             parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)

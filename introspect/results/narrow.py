@@ -7,7 +7,9 @@ from the read-outs `difference` (logit(yes) - logit(no)), `mass` and `concept_ra
 
 import pandas as pd
 
+from introspect.records import Gate
 from introspect.results import queries
+from introspect.results.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.queries import VERDICTS
 from introspect.results.store import Store
 from introspect.results.trials import cells_table, stored_graders
@@ -15,18 +17,25 @@ from introspect.results.trials import cells_table, stored_graders
 LAST = ("difference", "mass", "concept_rank")
 
 
-def narrow_trials(store: Store) -> pd.DataFrame:
-    """Give one row a trial, by its number; what is missing or unknown is missing."""
-    own = ("n", "cell", *queries.NARROW)
-    table = pd.DataFrame(store.select(queries.NARROW_TRIALS), columns=[*own, "state"], dtype=object).set_index("n")
-    table = table.astype({"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str"})
+def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
+    """Give one row a trial, by its number; what is missing or unknown is missing.
+
+    With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
+    """
+    cells, columns = cells_table(store), ["n", "cell", *queries.NARROW, "state", COLUMN]
+    rows = store.select(queries.NARROW_TRIALS, as_parameter(floors(store, cells)))
+    table = pd.DataFrame(rows, columns=columns, dtype=object).set_index("n").astype({COLUMN: "Int64"})
+    table = table.astype(
+        {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
+    )
     read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
     table = table.join(read.astype({"difference": "float64", "mass": "float64", "concept_rank": "Int64"}))
     first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
     table = table.join(first.astype("Int64"))
     for grader in stored_graders(store):
-        table = table.join(_grades(store, grader))
-    return table.join(cells_table(store), on="cell").reset_index(drop=True)
+        said = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
+        table = gated(table.join(_grades(store, grader)), said, coherence)
+    return table.join(cells, on="cell").reset_index(drop=True)
 
 
 _TEXT = ("concept", "expected", "options", "partner")

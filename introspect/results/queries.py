@@ -1,7 +1,7 @@
 """What the tables read from `run.sqlite`. Only trials.csv needs the answers; all else reads narrow columns."""
 
 VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
-MEASURES = ("detected", "identified", "both", "coherent", "refused", "correct")
+MEASURES = ("detected", "identified", "both", "coherent", "coherent_by_model", "refused", "correct")
 """What rates are given of; `both` is detected and identified."""
 
 CELL_COLUMNS = (
@@ -15,10 +15,18 @@ CELLS = f"SELECT cell, {', '.join(CELL_COLUMNS)} FROM cells"
 GRADERS = "SELECT DISTINCT grader FROM grades ORDER BY grader"
 VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
-ALIKE = f"""SELECT cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END,
-    {", ".join(VERDICTS)}, count(*)
-    FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ?
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+CLEAN_OF_NONE = """SELECT trials.cell, clean_logprob FROM responses JOIN trials USING (n)
+    WHERE clean_logprob IS NOT NULL AND trials.cell IN (SELECT cell FROM cells WHERE arm = 'none')"""
+FLOORS = "WITH floors AS MATERIALIZED (SELECT CAST(key AS INTEGER) AS cell, value AS floor FROM json_each(?))"
+"""The floors of cells, from a JSON object: the first parameter of a query that begins with this."""
+WITH_FLOOR = "LEFT JOIN floors ON floors.cell = trials.cell"
+COHERENT_BY_MODEL = "clean_logprob >= floor"
+"""1, 0, or NULL where either is missing."""
+
+ALIKE = f"""{FLOORS} SELECT trials.cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END,
+    {", ".join(VERDICTS)}, {COHERENT_BY_MODEL}, count(*)
+    FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ? {WITH_FLOOR}
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
 """How many trials are alike in cell, concept, state and verdicts."""
 
 UNITS = "SELECT n, cell, concept FROM trials ORDER BY id"
@@ -40,6 +48,7 @@ TRIAL_COLUMNS = (
         "cut",
         "echo",
         "clean_logprob",
+        "coherent_by_model",
         "vector_norm",
         "residual_norm",
     ),
@@ -51,6 +60,7 @@ SPELLED = {
     # SQLite has no infinity but a number too large, and gives NULL for a division by 0
     "relative_norm": "CASE WHEN residual_norm = 0 AND vector_norm > 0 THEN 9e999 ELSE vector_norm / residual_norm END",
     "error": "message",
+    "coherent_by_model": f"CASE {COHERENT_BY_MODEL} WHEN 1 THEN 'True' WHEN 0 THEN 'False' END",
 }
 """Columns that are not one of the database."""
 
@@ -65,7 +75,7 @@ def grade_columns(grader: str) -> list[str]:
 
 
 def trials_of_cells(n_graders: int) -> str:
-    """Write the query for the rows of trials.csv; it takes the names of the graders and the cells as a JSON list.
+    """Write the query for the rows of trials.csv; it takes floors, names of the graders, and cells as a JSON list.
 
     Verdicts are spelled True and False. The rows come by concept, repeat and id.
     """
@@ -75,8 +85,9 @@ def trials_of_cells(n_graders: int) -> str:
         said = {verdict: _said(f"g{rank}.{verdict}") for verdict in VERDICTS}
         columns += [said.get(column, f"g{rank}.{column}") for column in GRADE_COLUMNS]
         joins.append(f"LEFT JOIN grades AS g{rank} ON g{rank}.n = trials.n AND g{rank}.grader = ?")
-    return f"""SELECT {", ".join(columns)} FROM trials JOIN cells USING (cell) LEFT JOIN responses USING (n)
-        LEFT JOIN errors USING (n) {" ".join(joins)}
+    return f"""{FLOORS} SELECT {", ".join(columns)}
+        FROM trials JOIN cells ON cells.cell = trials.cell LEFT JOIN responses USING (n)
+        LEFT JOIN errors USING (n) {" ".join(joins)} {WITH_FLOOR}
         WHERE trials.cell IN (SELECT value FROM json_each(?)) ORDER BY concept, repeat, id"""
 
 
@@ -85,8 +96,8 @@ def _said(verdict: str) -> str:
 
 
 NARROW = ("concept", "repeat", "expected", "options", "partner")
-NARROW_TRIALS = f"""SELECT trials.n, cell, {", ".join(NARROW)}, {SPELLED["state"]}
-    FROM trials LEFT JOIN responses USING (n) ORDER BY id"""
+NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, {SPELLED["state"]}, {COHERENT_BY_MODEL}
+    FROM trials LEFT JOIN responses USING (n) {WITH_FLOOR} ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
 FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from introspect.errors import unknown
 from introspect.grading.picking import DETECTION
+from introspect.results.fluency import COLUMN
 from introspect.results.queries import MEASURES, VERDICTS
 from introspect.results.statistics import rates_over_concepts, unknown_bounds, wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
@@ -37,7 +38,8 @@ def graders(table: pd.DataFrame) -> list[str]:
 def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules") -> pd.DataFrame:
     """Give, per cell and measure, k of n, the rate and its Wilson 95% interval, from a table of trials.
 
-    A question about noticing has all measures but `correct`, any other only `correct` and `coherent`. Only verdicts
+    A question about noticing has all measures but `correct`, any other only `correct` and those of coherence; by the
+    model there is one only where it was measured. Only verdicts
     that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
     failed. Where n is 0 the rate is NaN. `low` and `high` take trials as independent, which those of one concept are
     not quite: `concepts_low` and `concepts_high` are a bootstrap over concepts, NaN where there are too few, or where
@@ -52,7 +54,10 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     keys = [*by, *varying(table, by)]
     verdicts = table.rename(columns={f"{grader}_{verdict}": verdict for verdict in VERDICTS})
     verdicts["both"] = verdicts["detected"] & verdicts["identified"]
-    asked = [(measure, verdicts[_asked(verdicts["question"], measure)]) for measure in MEASURES]
+    measures = [
+        measure for measure in MEASURES if measure != COLUMN or (COLUMN in table and table[COLUMN].notna().any())
+    ]
+    asked = [(measure, verdicts[_asked(verdicts["question"], measure)]) for measure in measures]
     parts = [_counted(part, keys, measure) for measure, part in asked if not part.empty]
     counts = pd.concat(parts, ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
@@ -88,7 +93,7 @@ def _notes(counts: pd.DataFrame) -> pd.Series:
 
 def _asked(question: pd.Series, measure: str) -> pd.Series:
     """Tell which questions a measure belongs to: whether an answer is correct is asked where noticing is not."""
-    if measure == "coherent":
+    if measure in ("coherent", COLUMN):
         return pd.Series(True, index=question.index)
     return question.isin(DETECTION) != (measure == "correct")
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.grading.picking import PLAIN
+from introspect.records import Gate
 from introspect.results.absence import AbsentError, Made, make_each
 from introspect.results.cosines import control_table
 from introspect.results.exits import exits_table
@@ -39,25 +40,28 @@ __all__ = [
 ]
 
 
-def make_tables(store: Store) -> dict[str, pd.DataFrame]:
+def make_tables(store: Store, coherence: Gate = "rules") -> dict[str, pd.DataFrame]:
     """Make the tables of a run by name. With several graders the rates get a column `grader`."""
-    made = summaries(store).made
+    made = summaries(store, coherence).made
     unknown_verdict = pd.Series(pd.NA, index=range(store.count("error")), dtype="boolean")
     added = dict.fromkeys(_added_columns(store), unknown_verdict)
     return {"trials": trials_table(store).assign(**added), **made}
 
 
-def summaries(store: Store) -> Made[pd.DataFrame]:
+def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     """Make all tables but that of the trials, and say what those lack that the run cannot have.
 
+    With coherence `model` the verdicts on answers that are not coherent by the model count as unknown.
     No answer is read, so a million trials take a minute. Raises InputError for a run without trials.
     """
     cells, names = cells_table(store), stored_graders(store)
     if cells.empty:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
-    inferred = infer(narrow_trials(store), names)
+    inferred = infer(narrow_trials(store, coherence), names)
     capability = inferred.made.get("capability", pd.DataFrame())
-    counted = make_each({name: partial(_rates, store, cells, capability, make) for name, make in RATES.items()})
+    counted = make_each(
+        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}
+    )
     found = {
         "readouts": readouts_of(store, cells),
         **inferred.made,
@@ -83,15 +87,23 @@ RATES = {"rates": rates, "loops": loops_table}
 
 
 def _rates(
-    store: Store, cells: pd.DataFrame, capability: pd.DataFrame, make: Callable[..., pd.DataFrame]
+    store: Store,
+    cells: pd.DataFrame,
+    capability: pd.DataFrame,
+    coherence: Gate,
+    make: Callable[..., pd.DataFrame],
 ) -> pd.DataFrame:
-    """Make a table of rates by every grader; a run in which all trials failed has the errors of the rules."""
+    """Make a table of rates by every grader; a run in which all trials failed has the errors of the rules.
+
+    A column `coherence` tells rates that the model has gated.
+    """
     names = stored_graders(store)
     if not names and store.count():
         raise AbsentError(f"no answer is graded yet: introspect grade {store.folder}")
     parts = []
     for grader in names or ["rules"]:
-        part = make(_gated(alike_table(store, cells, grader), capability, grader), grader=grader)
+        part = make(_gated(alike_table(store, cells, grader, coherence), capability, grader), grader=grader)
+        part = part if coherence == "rules" else part.assign(coherence=coherence)
         parts.append(part.assign(grader=grader) if len(names) > 1 else part)
     return pd.concat(parts, ignore_index=True)
 

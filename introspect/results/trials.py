@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from introspect.records import ARMS
+from introspect.records import ARMS, Gate
 from introspect.results import queries
+from introspect.results.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.queries import MEASURES, VERDICTS
 from introspect.results.store import Store
 
@@ -55,9 +56,10 @@ def trial_columns(graders: Sequence[str]) -> list[str]:
 
 def trial_rows(store: Store, graders: Sequence[str]) -> Iterator[tuple[object, ...]]:
     """Give the rows of all trials as they are written into trials.csv, verdicts spelled True and False."""
-    sql = queries.trials_of_cells(len(graders))
-    for cells in _cells_in_order(store):
-        yield from store.select(sql, *graders, "[" + ",".join(map(str, cells)) + "]")
+    sql, table = queries.trials_of_cells(len(graders)), cells_table(store)
+    least = as_parameter(floors(store, table))
+    for cells in _in_running_order(table):
+        yield from store.select(sql, least, *graders, "[" + ",".join(map(str, cells)) + "]")
 
 
 def stored_graders(store: Store) -> list[str]:
@@ -71,15 +73,20 @@ def cells_table(store: Store) -> pd.DataFrame:
     return table.astype({"cell": "int64", **{name: TYPES[name] for name in queries.CELL_COLUMNS}}).set_index("cell")
 
 
-def alike_table(store: Store, cells: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Give one row for all trials that are alike in cell, concept, state and verdicts, with their number as `alike`."""
-    verdicts = [f"{grader}_{verdict}" for verdict in VERDICTS]
+def alike_table(store: Store, cells: pd.DataFrame, grader: str, coherence: Gate = "rules") -> pd.DataFrame:
+    """Give one row for all trials that are alike in cell, concept, state and verdicts, with their number as `alike`.
+
+    With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
+    """
+    said = [f"{grader}_{verdict}" for verdict in VERDICTS]
+    verdicts = [*said, COLUMN]
     columns = ["cell", "concept", "state", *verdicts, "alike"]
-    table = pd.DataFrame(store.select(queries.ALIKE, grader), columns=columns, dtype=object)
+    rows = store.select(queries.ALIKE, as_parameter(floors(store, cells)), grader)
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
     table = table.astype(
         {"cell": "int64", "concept": "str", "state": "str", "alike": "int64", **dict.fromkeys(verdicts, "Int64")}
     )
-    return table.astype(dict.fromkeys(verdicts, "boolean")).join(cells, on="cell")
+    return gated(table.astype(dict.fromkeys(verdicts, "boolean")), said, coherence).join(cells, on="cell")
 
 
 def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -91,9 +98,9 @@ def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     )
 
 
-def _cells_in_order(store: Store) -> list[list[int]]:
+def _in_running_order(table: pd.DataFrame) -> list[list[int]]:
     """Group the cells that do not differ in what orders them."""
-    cells = in_order(cells_table(store).reset_index(), CELL_ORDER)
+    cells = in_order(table.reset_index(), CELL_ORDER)
     return [list(group) for _, group in cells.groupby(CELL_ORDER, dropna=False, sort=False)["cell"]]
 
 
@@ -103,8 +110,8 @@ def _frame(rows: list[tuple[object, ...]], columns: list[str], same: dict[Any, A
     for column in queries.CELL_COLUMNS:
         if TYPES[column] == "str":
             table[column] = [same.setdefault(text, text) for text in table[column]]
-    for column in columns[len(queries.TRIAL_COLUMNS) :]:
-        if column.endswith(VERDICTS):
+    for column in (COLUMN, *columns[len(queries.TRIAL_COLUMNS) :]):
+        if column.endswith((*VERDICTS, COLUMN)):
             table[column] = table[column].map({"True": True, "False": False}).astype("boolean")
         elif column.endswith("_tokens"):
             table[column] = table[column].astype("Int64")
