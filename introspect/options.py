@@ -82,15 +82,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        for choice in (
-            self.chosen_arms,
-            self.chosen_graders,
-            self.chosen_coherence,
-            self.strength_values,
-            self.mode,
-            self.unit,
-            self.numbers,
-        ):
+        checks = (self.chosen_arms, self.chosen_graders, self.chosen_coherence, self.strength_values)
+        for choice in (*checks, self.mode, self.unit, self.numbers):
             choice()
         self.chosen_stages()
         check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
