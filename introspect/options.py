@@ -40,7 +40,7 @@ LOOP_STEP = "damped: in each of K loops a layer adds 1/K of its update. plain: a
 class Options:
     """The options of one sweep; those that only say where and how fast it runs are not part of the run's identity."""
 
-    model: Annotated[str, "Hub id, folder, or organism:NAME."] = DEFAULT_MODEL
+    model: Annotated[str, "Hub id, folder, GGUF file, or organism:NAME."] = DEFAULT_MODEL
     protocol: Annotated[str, "What is asked: see introspect protocols."] = "detect"
     framings: Annotated[str, "Wordings of the question: neutral, all, or such as neutral,sceptical."] = NEUTRAL
     questions: Annotated[str | None, "Questions of the protocol, such as detect,unrelated; all when left out."] = None

@@ -170,13 +170,14 @@ def test_a_missing_weight_is_named(tmp_path: Path) -> None:
         load_model(str(path), device="cpu")
 
 
-def test_without_the_package_that_reads_it_what_to_install_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("package", ["gguf", "accelerate"])
+def test_without_the_packages_that_read_it_what_to_install_is_said(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_gguf(tiny_feedforward(), tmp_path / "tiny.gguf")
     found = importlib.util.find_spec
-    monkeypatch.setattr("introspect.models.gguf.find_spec", lambda name: None if name == "gguf" else found(name))
-    assert 'pip install "introspect-loops[gguf]"' in refused("models", path)
+    monkeypatch.setattr("introspect.models.gguf.find_spec", lambda name: None if name == package else found(name))
+    assert f'the package {package}; pip install "introspect-loops[gguf]"' in refused("models", path)
 
 
 def test_a_revision_of_a_file_is_refused(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_a_sweep_from_the_command_line_is_continued_and_replayed(tmp_path: Path)
     assert code == 0, err
     assert introspect(*arguments)[0] == 0
     with Run.open(tmp_path / "run") as opened:
-        stored = opened.trial(opened.trials["id"].iloc[0])
+        stored = opened.trial(opened.trials["trial"].iloc[0])
         assert stored.record.model == str(path)
         assert stored.replay().response.tokens == stored.response.tokens
     write_gguf(tiny_feedforward(seed=1), path, kind=Q8)

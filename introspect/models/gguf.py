@@ -17,17 +17,21 @@ import numpy as np
 import torch
 from tokenizers import pre_tokenizers
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
-from transformers.integrations import GGUF_CONFIG_MAPPING
-from transformers.integrations.gguf import read_gguf_metadata
+from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+from transformers.integrations.gguf.reader import read_gguf_metadata
 
 from introspect.errors import InputError
 
 SUFFIX, MAGIC = ".gguf", b"GGUF"
+PACKAGES = ("gguf", "accelerate")
+"""What transformers reads such files with."""
 ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 """Those that the tests hold against the same weights in transformers' own layout."""
 WITHOUT_EFFECT = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
 """Settings that only repeat the shapes of the weights; one that contradicts them is refused with those."""
+ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+"""Tokens that end a text or a turn, of which transformers reads the first."""
 NO_NAME = ("_model_name_or_path", "unk_token_id")
 GPT2_SPLITS = ("gpt-2", "smollm")
 """Ways to cut text that transformers takes the one of GPT-2 for."""
@@ -50,8 +54,9 @@ def check_file(name: str) -> None:
     """Raise InputError where the file is not there, is none, cannot be read, or is of a kind that cannot be run."""
     if not Path(name).is_file():
         raise InputError(f"model {name!r}: there is no such file")
-    if find_spec("gguf") is None:
-        raise InputError(f'model {name!r}: GGUF files are read by a package; pip install "introspect-loops[gguf]"')
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        why = f"GGUF files are read with the package {missing[0]}"
+        raise InputError(f'model {name!r}: {why}; pip install "introspect-loops[gguf]"')
     with Path(name).open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise InputError(f"model {name!r} is no GGUF file: it does not begin with {MAGIC.decode()}")
@@ -66,7 +71,7 @@ def settings_of(name: str) -> dict[str, Any]:
     size = metadata.get(f"{metadata['general.architecture']}.attention.key_length")
     if size is not None:
         settings["head_dim"] = size  # transformers reads it of some architectures only
-    ends = {metadata.get(f"tokenizer.ggml.{end}_token_id") for end in ("eos", "eot")} - {None}
+    ends = {int(metadata[key]) for key in ENDS if key in metadata}
     read = {key: _as_written(value) for key, value in settings.items() if key not in NO_NAME}
     return read | {"eos_token_id": sorted(ends)}
 
@@ -116,9 +121,10 @@ def _metadata(file: Stamp) -> Mapping[str, Any]:
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"model {name!r}: GGUF files of architecture {architecture!r} cannot be run; known: {known}")
-    read = {f"{architecture}.{setting}" for setting in (*GGUF_CONFIG_MAPPING[architecture], *WITHOUT_EFFECT)}
+    taken = {*GGUF_CONFIG_MAPPING[architecture], *WITHOUT_EFFECT}
     for key, value in metadata.items():
-        if key.startswith(f"{architecture}.") and key not in read:
+        whose, _, setting = key.partition(".")
+        if whose == architecture and setting not in taken:
             raise InputError(f"model {name!r}: {key} is {value!r}, which transformers' reader passes over")
     cut = metadata.get("tokenizer.ggml.pre")
     if metadata.get("tokenizer.ggml.model") == "gpt2" and cut not in (*GGUF_PRE_TOKENIZER_SPLITS, *GPT2_SPLITS):

@@ -26,7 +26,7 @@ class QuickReader(gguf.GGUFReader):
         if raw_type != GGUFValueType.ARRAY or self.byte_order != "I":
             return super()._get_field_parts(orig_offs, raw_type)
         kind, start = GGUFValueType(int(self._get(orig_offs, "u4")[0])), orig_offs + 12
-        (count,) = COUNTED.unpack_from(self.data, orig_offs + 4)
+        (count,) = COUNTED.unpack_from(self._bytes(), orig_offs + 4)
         if count < LONG or not (kind == GGUFValueType.STRING or kind in self.gguf_scalar_to_np):
             return super()._get_field_parts(orig_offs, raw_type)
         if kind == GGUFValueType.STRING:
@@ -40,19 +40,26 @@ class QuickReader(gguf.GGUFReader):
 
     def _behind_texts(self, position: int, count: int) -> int:
         """Give where so many texts end, of which each begins with its length."""
-        held = memoryview(self.data)
+        held = self._bytes()
         for _ in range(count):
             position += COUNTED.size + COUNTED.unpack_from(held, position)[0]
         return position
+
+    def _bytes(self) -> memoryview:
+        data: Any = self.data  # Any: numpy's stubs do not say that an array is a buffer
+        return memoryview(data)
 
 
 @contextmanager
 def quick_reader() -> Iterator[None]:
     """Make the reader quick and silent, and put everything back."""
-    before = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = QuickReader, cache(gguf.get_tensor_name_map)
+    quick: dict[str, Any] = {"GGUFReader": QuickReader, "get_tensor_name_map": cache(gguf.get_tensor_name_map)}
+    usual = {name: getattr(gguf, name) for name in quick}
     try:
+        for name, what in quick.items():
+            setattr(gguf, name, what)
         with redirect_stderr(StringIO()):
             yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = before
+        for name, what in usual.items():
+            setattr(gguf, name, what)
