@@ -176,7 +176,7 @@ def test_without_the_packages_that_read_it_what_to_install_is_said(
 ) -> None:
     path = write_gguf(tiny_feedforward(), tmp_path / "tiny.gguf")
     found = importlib.util.find_spec
-    monkeypatch.setattr("introspect.models.gguf.find_spec", lambda name: None if name == package else found(name))
+    monkeypatch.setattr("introspect.models.named.find_spec", lambda name: None if name == package else found(name))
     assert f'the package {package}; pip install "introspect-loops[gguf]"' in refused("models", path)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,6 @@ from transformers.integrations.gguf.reader import read_gguf_metadata
 
 from introspect.errors import InputError
 
-SUFFIX, MAGIC = ".gguf", b"GGUF"
-PACKAGES = ("gguf", "accelerate")
-"""What transformers reads such files with."""
 ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 """Those that the tests hold against the same weights in transformers' own layout."""
 WITHOUT_EFFECT = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
@@ -39,32 +35,8 @@ Stamp = tuple[str, int, int]
 """Path, bytes and time of the last change: what tells that a file is still the one that was read."""
 
 
-def is_gguf(name: str) -> bool:
-    """Say whether a name is that of a GGUF file: by its ending, or by how the file begins."""
-    path = Path(name)
-    if path.suffix == SUFFIX:
-        return not path.is_dir()
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
-def check_file(name: str) -> None:
-    """Raise InputError where the file is not there, is none, cannot be read, or is of a kind that cannot be run."""
-    if not Path(name).is_file():
-        raise InputError(f"model {name!r}: there is no such file")
-    if missing := [package for package in PACKAGES if find_spec(package) is None]:
-        why = f"GGUF files are read with the package {missing[0]}"
-        raise InputError(f'model {name!r}: {why}; pip install "introspect-loops[gguf]"')
-    with Path(name).open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise InputError(f"model {name!r} is no GGUF file: it does not begin with {MAGIC.decode()}")
-    _metadata(_stamp(name))
-
-
 def settings_of(name: str) -> dict[str, Any]:
-    """Read what config.json would hold. Raises InputError as `check_file`."""
+    """Read what config.json would hold. Raises InputError for a broken file and one that cannot be run."""
     metadata = _metadata(_stamp(name))
     with _reading(name):
         settings: dict[str, Any] = PreTrainedConfig.get_config_dict(Path(name).parent, gguf_file=Path(name).name)[0]
@@ -77,7 +49,7 @@ def settings_of(name: str) -> dict[str, Any]:
 
 
 def tokenizer_of(name: str) -> PreTrainedTokenizerFast:
-    """Make the tokenizer that the file describes. Raises InputError as `check_file`."""
+    """Make the tokenizer that the file describes. Raises InputError likewise."""
     return deepcopy(_tokenizer(_stamp(name)))
 
 

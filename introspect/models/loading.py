@@ -21,10 +21,10 @@ from introspect.models.chat import with_chat
 from introspect.models.families import family_of
 from introspect.models.looped import LoopedModel, decoded
 from introspect.models.looped_layers import LOOP_STEPS
+from introspect.models.named import is_gguf, place_of
 from introspect.models.own_code import OwnCodeLooped, foreign
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
-from introspect.models.shipped import PREFIX, organism_folder
 from introspect.models.tensors import align, check_tensors
 from introspect.models.training_free import looping
 from introspect.sites import Stage
@@ -68,7 +68,7 @@ def load_model(
     """
     where, version = device_named(device), revision or "main"
     number_format = dtype_named(dtype, where)
-    source = _source(name, revision)
+    source = place_of(name, revision)
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
@@ -80,7 +80,7 @@ def load_model(
     model = model.to(where).eval()
     align(model)
     looped = family(name, model, tokenizer)
-    if gguf.is_gguf(source):
+    if is_gguf(source):
         looped.file_hash = gguf.file_hash(source)
     return looped
 
@@ -94,7 +94,7 @@ def peek(
     loop_step: str = LOOP_STEPS[0],
 ) -> Outline:
     """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
-    source, version = _source(name, revision), revision or "main"
+    source, version = place_of(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
@@ -107,39 +107,12 @@ def peek(
 def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:
     """Give what turns a model's tokens into text, without its weights."""
     with quiet():
-        return partial(decoded, _tokenizer(name, _source(name, revision), revision or "main"))
-
-
-def _source(name: str, revision: str | None) -> str:
-    """Give what `from_pretrained` takes for a name."""
-    if name.startswith(PREFIX):
-        folder = organism_folder(name.removeprefix(PREFIX))
-    elif Path(name).is_dir():
-        folder = Path(name)
-    elif gguf.is_gguf(name):
-        return _gguf(name, revision)
-    elif name.count("/") > 1 or name.startswith((".", "~", "/")) or Path(name).exists():
-        raise InputError(f"model {name!r}: there is no such folder")
-    else:
-        return name
-    if revision is not None:
-        raise InputError(f"revision {revision!r}: only a hub id has revisions, {name!r} is a folder")
-    if not (folder / "config.json").is_file():
-        raise InputError(f"model {name!r}: the folder holds no config.json, so it is not a model")
-    return str(folder)
-
-
-def _gguf(name: str, revision: str | None) -> str:
-    """Give the path of a GGUF file that can be run."""
-    if revision is not None:
-        raise InputError(f"revision {revision!r}: only a hub id has revisions, {name!r} is a file")
-    gguf.check_file(name)
-    return name
+        return partial(decoded, _tokenizer(name, place_of(name, revision), revision or "main"))
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
     """Read config.json, from the hub where need be, or what stands for it in a GGUF file."""
-    if gguf.is_gguf(source):
+    if is_gguf(source):
         return gguf.settings_of(source)
     try:
         return PreTrainedConfig.get_config_dict(source, revision=revision)[0]
@@ -170,7 +143,7 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> A
 
 def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:
     """Read tokenizer.json exactly as it stands, whichever class the checkpoint names."""
-    if gguf.is_gguf(source):
+    if is_gguf(source):
         return with_chat(gguf.tokenizer_of(source))
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
@@ -183,7 +156,7 @@ def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast
 def _weights(family: type[LoopedModel], name: str, source: str, revision: str, config: Any, dtype: torch.dtype) -> Any:
     """Load the weights on the CPU; InputError unless the files hold exactly the model's tensors."""
     try:
-        if gguf.is_gguf(source):
+        if is_gguf(source):
             return _complete(name, *gguf.unpacked(family.model_class, source, config, dtype))
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             loaded: Any = family.model_class.from_pretrained(

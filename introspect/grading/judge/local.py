@@ -18,6 +18,7 @@ from introspect.grading.judge.settings import JudgeSettings
 from introspect.models import gguf
 from introspect.models.families import FAMILIES
 from introspect.models.loading import load_model
+from introspect.models.named import is_gguf
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
@@ -82,7 +83,7 @@ def _loaded(name: str) -> tuple[Any, Any, str]:
     folder = organism_folder(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else Path(name)
     source = str(folder) if folder.is_dir() else name
     try:
-        if gguf.is_gguf(name):
+        if is_gguf(name):
             looped = load_model(name)
             return looped.model, looped.tokenizer, gguf.file_hash(name)[:16]
         settings = PreTrainedConfig.get_config_dict(source)[0]
