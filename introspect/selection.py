@@ -1,6 +1,7 @@
 """The grammar behind --loops, --layers and --strengths: "all", "0,2", "3-6", "0.5" (a relative depth)."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -19,6 +20,12 @@ def select(text: str, count: int, *, option: str) -> list[int]:
     for part in text.split(","):
         chosen.update(_part(part.strip(), count, option))
     return sorted(chosen)
+
+
+def check_selection(text: str, *, option: str) -> None:
+    """Raise InputError naming `option` for what `select` cannot read, however many loops or layers there are."""
+    for part in text.split(","):
+        _part(part.strip(), sys.maxsize, option)
 
 
 def names(text: str, known: Sequence[str], *, option: str, kind: str) -> list[str]:
@@ -78,7 +85,9 @@ def _part(part: str, count: int, option: str) -> range:
     if not first.isdecimal() or (dash and not last.isdecimal()):
         raise InputError(f"{option}: cannot read {part!r}; write all, 2, 0,2, 3-6 or a depth such as 0.5")
     low, high = int(first), int(last) if dash else int(first)
-    if low > high or high >= count:
+    if low > high:
+        raise InputError(f"{option}: {part!r} is out of range; write the smaller number first")
+    if high >= count:
         raise InputError(f"{option}: {part!r} is out of range; the model has 0 to {count - 1}")
     return range(low, high + 1)
 

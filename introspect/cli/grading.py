@@ -25,7 +25,9 @@ Url = Annotated[
         "The key is read from INTROSPECT_JUDGE_KEY, else OPENAI_API_KEY."
     ),
 ]
-Model = Annotated[str | None, typer.Option(help="The judge: its name at the url; else hub id, folder, organism:NAME.")]
+Model = Annotated[
+    str | None, typer.Option(help="The judge: its name at the url; else hub id, folder, GGUF file, organism:NAME.")
+]
 Price = Annotated[str | None, typer.Option(help="Price of a million tokens read,written, such as 0.15,0.60.")]
 
 

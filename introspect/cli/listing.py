@@ -21,7 +21,7 @@ ABOUT = {
 
 
 def models(
-    model: Annotated[str | None, typer.Argument(help="Hub id, folder or organism:NAME: its card.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Hub id, folder, GGUF file or organism:NAME: its card.")] = None,
     loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
     loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,

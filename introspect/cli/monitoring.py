@@ -10,7 +10,7 @@ from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Opt
 
 
 def monitor(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, or organism:NAME.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
     task: Annotated[
         str | None,
         typer.Option(help="Of arithmetic, two-hop, judgement, a CSV file (question,answer,correct), hf:NAME[:SPLIT]."),

@@ -17,7 +17,7 @@ Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-fe
 
 
 def dynamics(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, or organism:NAME.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
     run: Annotated[Path | None, typer.Option(help="Run of a sweep: its model, concepts, sites, strengths.")] = None,
     texts: Annotated[Path | None, typer.Option(help="A .txt, one a line, or a .csv with a column text.")] = None,
     recurrences: Annotated[int, typer.Option(help="Loops after which a state counts as its fixed point.")] = 128,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from introspect.options import Options
+from introspect.preconditions import check_surroundings
 
 
 def _with_options(command: Any) -> Any:  # Any: typer reads the signature that is made here
@@ -38,6 +39,7 @@ def sweep(
     Example: introspect sweep organism:aware --loops all --strengths 0.5,1,2
     """
     options = Options(**given)
+    check_surroundings(options, for_run=not dry_run)
     from introspect.cli.printing import print_estimate
     from introspect.cli.progress import Progress
     from introspect.cli.summary import print_swept

@@ -15,7 +15,7 @@ DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2",
 
 def trajectory(
     model: Annotated[
-        str | None, typer.Argument(help=f"Hub id, folder, or organism:NAME. [default: {DEFAULT_MODEL}]")
+        str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:NAME. [default: {DEFAULT_MODEL}]")
     ] = None,
     loops: Annotated[str | None, typer.Option(help="Where to inject: all, 0,2, 1-3, or 0.5. [default: all]")] = None,
     layers: Annotated[str | None, typer.Option(help="Where to inject, likewise. [default: 0.5, the middle]")] = None,

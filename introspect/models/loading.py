@@ -1,4 +1,4 @@
-"""load_model: from a hub id, a folder or `organism:NAME` to a LoopedModel that is known to be complete.
+"""load_model: from a hub id, a folder, a GGUF file or `organism:NAME` to a LoopedModel that is known to be complete.
 
 What cannot be used is refused in one line, as early as it can be seen: the family before the weights are read, then
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
@@ -16,14 +16,15 @@ from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
+from introspect.models import gguf
 from introspect.models.chat import with_chat
 from introspect.models.families import family_of
 from introspect.models.looped import LoopedModel, decoded
 from introspect.models.looped_layers import LOOP_STEPS
+from introspect.models.named import is_gguf, place_of
 from introspect.models.own_code import OwnCodeLooped, foreign
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
-from introspect.models.shipped import PREFIX, organism_folder
 from introspect.models.tensors import align, check_tensors
 from introspect.models.training_free import looping
 from introspect.sites import Stage
@@ -55,7 +56,7 @@ def load_model(
     """Load a looped model.
 
     Args:
-        name: a hub id (`ByteDance/Ouro-1.4B`), a folder, or `organism:aware`.
+        name: a hub id (`ByteDance/Ouro-1.4B`), a folder, a GGUF file, or `organism:aware`.
         device: `auto` is cuda, else mps, else cpu.
         dtype: `auto` is bfloat16 on a GPU and float32 on a CPU.
         revision: branch, tag or commit of a hub id.
@@ -67,18 +68,21 @@ def load_model(
     """
     where, version = device_named(device), revision or "main"
     number_format = dtype_named(dtype, where)
-    source = _source(name, revision)
+    source = place_of(name, revision)
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
-        _config(family, settings, name)  # refuses what cannot be computed before anything large is read
+        config = _config(family, settings, name)  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
-        model = _weights(family, name, source, version, number_format)
+        model = _weights(family, name, source, version, config, number_format)
     _correct_ids(model, tokenizer)
     check_tensors(model, family.computed_buffers(model), name)
     model = model.to(where).eval()
     align(model)
-    return family(name, model, tokenizer)
+    looped = family(name, model, tokenizer)
+    if is_gguf(source):
+        looped.file_hash = gguf.file_hash(source)
+    return looped
 
 
 def peek(
@@ -90,7 +94,7 @@ def peek(
     loop_step: str = LOOP_STEPS[0],
 ) -> Outline:
     """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
-    source, version = _source(name, revision), revision or "main"
+    source, version = place_of(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
@@ -103,28 +107,13 @@ def peek(
 def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:
     """Give what turns a model's tokens into text, without its weights."""
     with quiet():
-        return partial(decoded, _tokenizer(name, _source(name, revision), revision or "main"))
-
-
-def _source(name: str, revision: str | None) -> str:
-    """Give what `from_pretrained` takes for a name."""
-    if name.startswith(PREFIX):
-        folder = organism_folder(name.removeprefix(PREFIX))
-    elif Path(name).is_dir():
-        folder = Path(name)
-    elif name.count("/") > 1 or name.startswith((".", "~", "/")) or Path(name).exists():
-        raise InputError(f"model {name!r}: there is no such folder")
-    else:
-        return name
-    if revision is not None:
-        raise InputError(f"revision {revision!r}: only a hub id has revisions, {name!r} is a folder")
-    if not (folder / "config.json").is_file():
-        raise InputError(f"model {name!r}: the folder holds no config.json, so it is not a model")
-    return str(folder)
+        return partial(decoded, _tokenizer(name, place_of(name, revision), revision or "main"))
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
-    """Read config.json, from the hub where need be."""
+    """Read config.json, from the hub where need be, or what stands for it in a GGUF file."""
+    if is_gguf(source):
+        return gguf.settings_of(source)
     try:
         return PreTrainedConfig.get_config_dict(source, revision=revision)[0]
     except OSError as error:
@@ -154,6 +143,8 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> A
 
 def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:
     """Read tokenizer.json exactly as it stands, whichever class the checkpoint names."""
+    if is_gguf(source):
+        return with_chat(gguf.tokenizer_of(source))
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
     except (OSError, ValueError) as error:
@@ -162,16 +153,22 @@ def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast
     return with_chat(tokenizer)
 
 
-def _weights(family: type[LoopedModel], name: str, source: str, revision: str, dtype: torch.dtype) -> Any:
+def _weights(family: type[LoopedModel], name: str, source: str, revision: str, config: Any, dtype: torch.dtype) -> Any:
     """Load the weights on the CPU; InputError unless the files hold exactly the model's tensors."""
     try:
+        if is_gguf(source):
+            return _complete(name, *gguf.unpacked(family.model_class, source, config, dtype))
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             loaded: Any = family.model_class.from_pretrained(
                 source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
             )
     except (OSError, SafetensorError) as error:
         raise InputError(f"model {name!r}: its weights cannot be read: {_first_line(error)}") from error
-    model, report = loaded
+    return _complete(name, *loaded)
+
+
+def _complete(name: str, model: Any, report: dict[str, Any]) -> Any:
+    """Give the model; InputError unless the files hold exactly its tensors."""
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             tensors = sorted(entry if isinstance(entry, str) else str(entry[0]) for entry in report[what])

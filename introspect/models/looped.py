@@ -61,6 +61,8 @@ class LoopedModel(ABC):
     """Blocks that run once before all loops."""
     coda: tuple[nn.Module, ...] = ()
     """Blocks that run once behind all loops."""
+    file_hash: str | None = None
+    """SHA-256 of the one file that the model was unpacked from, if it was."""
 
     def __init__(self, name: str, model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
         self.name, self.model = name, model  # Any: the family knows the model's parts
@@ -231,8 +233,12 @@ class LoopedModel(ABC):
 
     @cached_property
     def weights_hash(self) -> str:
-        """Give 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from."""
-        return hash_of(self.described(), self.tokenizer, self.model.state_dict())
+        """Give 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from.
+
+        A file of quantised weights counts itself: what it is unpacked to depends on who unpacks it.
+        """
+        file = {} if self.file_hash is None else {"file": self.file_hash}
+        return hash_of(self.described() | file, self.tokenizer, self.model.state_dict())
 
 
 def _ids(value: int | list[int] | None) -> set[int]:

@@ -15,8 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 from introspect.errors import InputError
 from introspect.grading.judge.replies import Question, Reply
 from introspect.grading.judge.settings import JudgeSettings
+from introspect.models import gguf
 from introspect.models.families import FAMILIES
 from introspect.models.loading import load_model
+from introspect.models.named import is_gguf
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
@@ -81,6 +83,9 @@ def _loaded(name: str) -> tuple[Any, Any, str]:
     folder = organism_folder(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else Path(name)
     source = str(folder) if folder.is_dir() else name
     try:
+        if is_gguf(name):
+            looped = load_model(name)
+            return looped.model, looped.tokenizer, gguf.file_hash(name)[:16]
         settings = PreTrainedConfig.get_config_dict(source)[0]
         commit = _digest(folder) if folder.is_dir() else str(settings.get("_commit_hash"))
         if settings.get("model_type") in FAMILIES:

@@ -1,0 +1,74 @@
+"""Runs commands as a user does, in a process of their own, and looks at the runs that they leave."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+INTROSPECT = Path(sys.executable).with_name("introspect")
+WORDS = ("--concepts", "Dust,Trumpets,Bread,Mirrors")
+"""Four concepts of the set `published`."""
+FRAMED = (
+    *WORDS,
+    "--framings",
+    "neutral,sceptical,open",
+    "--layers",
+    "0.5",
+    "--strengths",
+    "2",
+    "--max-new-tokens",
+    "30",
+)
+"""A sweep of `detect` in three framings, in the middle of the layers."""
+
+
+def begin(*args: object) -> "subprocess.Popen[str]":
+    """Begin a command."""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    command = [str(INTROSPECT), *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def introspect(*args: object, code: int = 0) -> str:
+    """Run a command that ends with this exit code; give its stdout."""
+    ran = begin(*args)
+    out, err = ran.communicate()
+    assert ran.returncode == code, f"{args}: ended with {ran.returncode}\n{out}\n{err}"
+    return out
+
+
+def stored(run: Path) -> tuple[int, int]:
+    """Count the trials of a run that have a response, and those that failed."""
+    with closing(sqlite3.connect(f"file:{run / 'run.sqlite'}?mode=ro", uri=True)) as connection:
+        counts = (
+            connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in ("responses", "errors")
+        )
+        return next(counts), next(counts)
+
+
+def check_complete(run: Path, out: str) -> None:
+    """Hold that every planned trial is stored with a response, and that tables and figures are there."""
+    done, failed = stored(run)
+    assert failed == 0
+    assert f"{done} trials in {run}" in out.replace("\n", ""), out
+    assert (run / "tables" / "trials.csv").is_file()
+    assert list((run / "figures").glob("*.png"))
+
+
+def wait_until(run: Path, done: int, process: "subprocess.Popen[str]") -> None:
+    """Wait until a run that another process writes holds so many responses."""
+    while process.poll() is None:
+        if (run / "run.sqlite").is_file() and _done(run) >= done:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"ended before {done} trials were stored: {process.communicate()}")
+
+
+def _done(run: Path) -> int:
+    try:
+        return stored(run)[0]
+    except sqlite3.OperationalError:  # not written yet, or being written
+        return 0

@@ -1,0 +1,57 @@
+"""The real models: SmolLM2 as it is and with a loop axis, and Gemma 3 as a base model; files that are fetched once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from commands import FRAMED, introspect
+from fetch import fetched
+
+LOOPED = ("--loop-layers", "10-19", "--total-loops", "2")
+FILES = Path(__file__).parents[2] / "build" / "real"
+"""Where `make real` keeps what it has fetched; no part of the repository."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A real model as it is named on a command line."""
+
+    path: Path
+    more: tuple[str, ...] = ()
+    """Options that make another model of the file."""
+
+    @property
+    def named(self) -> tuple[object, ...]:
+        """Give the model and its options."""
+        return self.path, *self.more
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Give the file of SmolLM2-135M-Instruct."""
+    return fetched("smollm2", FILES)
+
+
+@pytest.fixture(scope="session")
+def gemma() -> Path:
+    """Give the file of Gemma 3 270M, a base model without chat template."""
+    return fetched("gemma3", FILES)
+
+
+KINDS = [
+    pytest.param(more, id=kind, marks=pytest.mark.xdist_group(kind))  # a process of its own, with the runs of this kind
+    for kind, more in (("plain", ()), ("looped", LOOPED))
+]
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def model(request: pytest.FixtureRequest, smollm2: Path) -> Model:
+    """Give SmolLM2, as it is and looped."""
+    return Model(smollm2, request.param)
+
+
+@pytest.fixture(scope="session")
+def swept(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Give the run of a sweep of `detect` with three framings, and what the command said."""
+    folder = tmp_path_factory.mktemp("runs") / "detect"
+    return folder, introspect("sweep", *model.named, *FRAMED, "--out", folder)

@@ -1,0 +1,18 @@
+"""Every protocol is asked of a real model, a few trials each: complete, with tables, and no error."""
+
+from pathlib import Path
+
+import pytest
+from commands import WORDS, check_complete, introspect
+from conftest import Model
+
+from introspect.protocols import PROTOCOLS
+
+pytestmark = pytest.mark.real
+TINY = (*WORDS, "--layers", "0.5", "--strengths", "2", "--max-new-tokens", "16")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_protocol_is_swept_without_an_error(protocol: str, model: Model, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    check_complete(run, introspect("sweep", *model.named, *TINY, "--protocol", protocol, "--out", run))
