@@ -50,6 +50,12 @@ def keep() -> Iterator[Keeping]:
         yield kept
 
 
+@pytest.fixture
+def fresh() -> Iterator[Keeping]:
+    with keeping() as kept:
+        yield kept
+
+
 @pytest.fixture(scope="module")
 def seen(subject: Subject, keep: Keeping) -> Seen:
     return see(subject, [1, 3], size=64, keep=keep)
@@ -154,16 +160,16 @@ def test_trials_of_one_wording_leave_clean_rows_out(seen: Seen) -> None:
     assert "none" not in set(Cell.of(one, 1, 0).rows["arm"])
 
 
-def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen) -> None:
+def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen, fresh: Keeping) -> None:
     one = replace(seen, trials=seen.trials.assign(wording=seen.trials["wording"].iloc[0]))
-    detection, naming = said_of_injected(notice(one, kind="means", seed=0).monitors)
+    detection, naming = said_of_injected(notice(one, kind="means", seed=0, keep=fresh).monitors)
     assert "by a probe of its states an unknown share; by a probe of shuffled labels none, which takes two" in naming
     assert "unknown" not in detection
     assert "nan" not in naming
 
 
-def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:
-    found = notice(seen, kind="means", seed=0).monitors.set_index(["by", "measure"])["value"]
+def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen, fresh: Keeping) -> None:
+    found = notice(seen, kind="means", seed=0, keep=fresh).monitors.set_index(["by", "measure"])["value"]
     assert found["words", "detection"] > 0.8
     assert found["logits", "detection"] > 0.8
     assert found["probe", "naming"] > 0.9
@@ -171,11 +177,11 @@ def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:
     assert found["words", "false alarms, none"] == 0
 
 
-def test_a_probe_names_what_blind_does_not_notice(keep: Keeping) -> None:
+def test_a_probe_names_what_blind_does_not_notice(fresh: Keeping) -> None:
     blind = open_subject(Options(**{**OPTIONS.__dict__, "model": "organism:blind"}))
-    found = notice(see(blind, [3], size=64, keep=keep), kind="means", seed=0).monitors.set_index(["by", "measure"])[
-        "value"
-    ]
+    found = notice(see(blind, [3], size=64, keep=fresh), kind="means", seed=0, keep=fresh).monitors.set_index(
+        ["by", "measure"]
+    )["value"]
     assert found["words", "hits"] == 0
     assert found["words", "detection"] == 0.5
     assert found["probe", "naming"] > 0.9

@@ -35,8 +35,8 @@ from introspect.results.panels import figure_of
 from introspect.selection import counts, one_of, select
 
 NAME = "monitor"
-USUAL = "arithmetic,two-hop"
-"""Tasks where none are named and no injected trials are asked for."""
+USUAL, USUAL_SHIPPED = "arithmetic,judgement", "arithmetic,two-hop"
+"""Tasks where none are named and no injected trials are asked for; two-hop is in the language of shipped organisms."""
 TOTALS = "1-8"
 """Loops run in full where none are given, as far as the model can run them; those of the published curves."""
 FEW_TOTALS = "1,2,4,8"
@@ -139,7 +139,8 @@ def read_tasks(options: Options, asked: Asked) -> dict[str, Given]:
     chosen = asked.part or ("held-out" if options.model.startswith(PREFIX) else "all")
     if asked.tasks is None and asked.of_trials:
         return {}
-    wanted = [task.strip() for task in (USUAL if asked.tasks is None else asked.tasks).split(",") if task.strip()]
+    usual = USUAL_SHIPPED if options.model.startswith(PREFIX) else USUAL
+    wanted = [task.strip() for task in (usual if asked.tasks is None else asked.tasks).split(",") if task.strip()]
     if not wanted:
         raise InputError(f"task: the list is empty; write such as {USUAL}")
     return {task: _given(items_of(task, part=chosen, seed=options.seed), full=asked.full) for task in wanted}
@@ -174,7 +175,8 @@ def batch_rows(subject: Subject) -> int:
 
 def _noticed(subject: Subject, options: Options, probe: Kind, keep: Keeping) -> Noticed:
     layers = select(options.layers, subject.tap.looped.n_layers, option="layers")
-    return notice(see(subject, layers, size=batch_rows(subject), keep=keep), kind=probe, seed=options.seed)
+    seen = see(subject, layers, size=batch_rows(subject), keep=keep)
+    return notice(seen, kind=probe, seed=options.seed, keep=keep)
 
 
 def _curves(subject: Subject, options: Options, asked: Asked, task: str, items: Sequence[Item], keep: Keeping) -> Found:

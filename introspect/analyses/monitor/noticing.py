@@ -4,13 +4,15 @@ Goes in: Seen. Come out: tables by the loop of the injection. One probe is fitte
 each site at which is read, whatever the layer and strength of the injection.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from introspect.analyses.keeping import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Kind, Labels, cross_fit, shuffled
 from introspect.analyses.monitor.probing import by_best_layer
@@ -81,36 +83,47 @@ class Cell:
         return (there if strength is None else there & (self.rows["strength"] == strength)).to_numpy()
 
 
-def notice(seen: Seen, *, kind: Kind, seed: int) -> Noticed:
+def notice(seen: Seen, *, kind: Kind, seed: int, keep: Keeping) -> Noticed:
     """Fit probes for each loop of the injection and hold them beside words and logits."""
     lines: list[dict[str, object]] = []
     maps: list[dict[str, object]] = []
-    for loop in sorted(int(each) for each in seen.trials["loop"].dropna().unique()):
+    injected = sorted(int(each) for each in seen.trials["loop"].dropna().unique())
+    keep.begin("sets of probes to fit on injected prompts", len(injected))
+    for loop in injected:
         cell = Cell.of(seen.trials, loop, seed)
-        after = [each for each in seen.loops if each >= loop]
-        fitted = {
-            Site(r, layer): cell.fit(seen.states.at(Site(r, layer)), kind) for r in after for layer in seen.layers
-        }
-        maps += list(_maps(cell, fitted))
-        ends = [site for site in fitted if site.loop == after[-1]]
-        dealt = _dealt(cell, seed)
+        sites = [Site(r, layer) for r in seen.loops if r >= loop for layer in seen.layers]
+        fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), loop=loop, probe=kind, seed=seed).arrays()
+        maps += list(_maps(cell, dict(zip(sites, fitted["said"], strict=True))))
+        last, ends = sites[-1].loop, slice(-len(seen.layers), None)
         verdicts = {
             "words": cell.rows["detected"].to_numpy(dtype=float),
-            "logits": _yes(cell.rows, after[-1]),
-            "probe": by_best_layer(*_stacked([fitted[site] for site in ends]), cell.place).astype(float),
+            "logits": _yes(cell.rows, last),
+            "probe": by_best_layer(fitted["inner"][ends], fitted["said"][ends], cell.place).astype(float),
         }
-        control = cell.fit(seen.states.at(ends[-1]), kind, dealt).said.astype(float)
         named = {
             "words": cell.rows["identified"].to_numpy(dtype=float),
             "logits": cell.rows["named"].to_numpy(dtype=float),
-            "probe": _named(cell, seen.states.at(ends[-1]), None),
-            "shuffled": _named(cell, seen.states.at(ends[-1]), seed),
+            **{name: fitted[f"{name}-named"] for name in ("probe", "shuffled")},
         }
+        dealt, control = _dealt(cell, seed), fitted["control"].astype(float)
         for strength in sorted(cell.rows["strength"].dropna().unique()):
             lines += list(_detection(cell, float(strength), verdicts))
             lines.append(_of_control(cell, float(strength), control, dealt))
             lines += list(_naming(cell, float(strength), named))
     return Noticed(pd.DataFrame(lines), pd.DataFrame(maps))
+
+
+def _fitted(cell: Cell, seen: Seen, sites: Sequence[Site], kind: Kind, seed: int) -> dict[str, Array]:
+    """Fit probes at every site and give what they say, `(site, row)`; the concept is named at the last site."""
+    fitted = [cell.fit(seen.states.at(site), kind) for site in sites]
+    ends = seen.states.at(sites[-1])
+    return {
+        "said": np.stack([each.said for each in fitted]),
+        "inner": np.stack([each.inner for each in fitted]),
+        "control": cell.fit(ends, kind, _dealt(cell, seed)).said,
+        "probe-named": _named(cell, ends, None),
+        "shuffled-named": _named(cell, ends, seed),
+    }
 
 
 def _detection(cell: Cell, strength: float, verdicts: dict[str, Floats]) -> Iterator[dict[str, object]]:
@@ -139,12 +152,12 @@ def _naming(cell: Cell, strength: float, named: dict[str, Floats]) -> Iterator[d
         yield _row(cell, strength, by, "naming", estimate, right[chosen])
 
 
-def _maps(cell: Cell, fitted: dict[Site, CrossFit]) -> Iterator[dict[str, object]]:
+def _maps(cell: Cell, fitted: Mapping[Site, Labels]) -> Iterator[dict[str, object]]:
     both = cell.arms("injected", "random")
     scoring = cell.scoring(both, cell.labels)
-    for site, fit in fitted.items():
+    for site, verdicts in fitted.items():
         where = {"loop": cell.loop, "by": "probe", "read_loop": site.loop, "read_layer": site.layer}
-        said = fit.said.astype(float)[both]
+        said = verdicts.astype(float)[both]
         yield where | _numbers(scoring.balanced(said), said)
     for loop in dict.fromkeys(site.loop for site in fitted):
         where = {"loop": cell.loop, "by": "logits", "read_loop": loop, "read_layer": None}
@@ -154,10 +167,6 @@ def _maps(cell: Cell, fitted: dict[Site, CrossFit]) -> Iterator[dict[str, object
 
 def _yes(rows: pd.DataFrame, loop: int) -> Floats:
     return (rows[f"logit-{loop}"] > 0).to_numpy().astype(np.float64)
-
-
-def _stacked(fitted: list[CrossFit]) -> tuple[Floats, Labels]:
-    return np.stack([each.inner for each in fitted]), np.stack([each.said for each in fitted])
 
 
 def _dealt(cell: Cell, seed: int) -> Labels:
