@@ -9,6 +9,7 @@ from commanded import introspect, refused
 from tiny import save_tiny, tiny_model
 
 from introspect.analyses.dynamics.dynamics import Settings, open_dynamics, settle
+from introspect.analyses.keeping import keeping
 from introspect.options import Options
 from introspect.results.analysed import Analysed, analyses_of
 from introspect.sweep import run_sweep
@@ -120,7 +121,8 @@ def test_huginns_layout_settles_and_ouros_does_not(texts: Path) -> None:
     for model in ("organism:aware", "organism:huginn"):
         settings = Settings(texts=texts, recurrences=32)
         options = Options(model=model, concepts=CONCEPTS, questions="detect", device="cpu")
-        found[model] = settle(open_dynamics(options, settings, None))
+        with keeping() as keep:
+            found[model] = settle(open_dynamics(options, settings, None), keep)
     assert found["organism:huginn"].verdict == "converges"
     assert found["organism:aware"].verdict == "does not"
     rates = {model: each.tokens.set_index("class")["rate"] for model, each in found.items()}

@@ -9,6 +9,7 @@ import torch
 
 from introspect.analyses.dynamics.fates import CELL, FATES, fates, means, returning
 from introspect.analyses.dynamics.returning import endings, followed
+from introspect.analyses.keeping import keeping
 from introspect.analyses.subject import Subject, open_subject
 from introspect.injection.recording import record_residual
 from introspect.options import Options
@@ -29,7 +30,8 @@ def trials(subject: Subject) -> list[Trial]:
 
 @pytest.fixture(scope="module")
 def steps(subject: Subject, trials: list[Trial]) -> pd.DataFrame:
-    return followed(subject.engine, trials, n_loops=6, batch_size=4)
+    with keeping() as keep:
+        return followed(subject.engine, trials, n_loops=6, batch_size=4, keep=keep)
 
 
 def test_all_of_the_vector_is_there_at_its_own_site(subject: Subject, trials: list[Trial], steps: pd.DataFrame) -> None:

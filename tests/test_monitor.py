@@ -1,5 +1,6 @@
 """The monitors on a shipped organism, alone and through the command, and how injected trials are split."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import pytest
 import torch
 from commanded import introspect, refused
 
+from introspect.analyses.keeping import Keeping, keeping
 from introspect.analyses.monitor.asking import States, judge, prompts, solve
 from introspect.analyses.monitor.costing import cost
-from introspect.analyses.monitor.curves import Probing, curves
+from introspect.analyses.monitor.curves import curves
 from introspect.analyses.monitor.injected import Seen, injected_trials, see
 from introspect.analyses.monitor.items import items_of
+from introspect.analyses.monitor.loss import loss, pieces_of
+from introspect.analyses.monitor.monitoring import Asked
 from introspect.analyses.monitor.noticing import Cell, notice
+from introspect.analyses.monitor.probing import Probing
 from introspect.analyses.monitor.saying import said_of_injected
+from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item, generated
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
@@ -39,51 +45,68 @@ def subject() -> Subject:
 
 
 @pytest.fixture(scope="module")
-def seen(subject: Subject) -> Seen:
-    return see(subject, [1, 3], size=64)
+def keep() -> Iterator[Keeping]:
+    with keeping() as kept:
+        yield kept
 
 
-def test_a_judgement_is_the_same_alone_and_among_prompts_of_other_lengths(subject: Subject) -> None:
+@pytest.fixture
+def fresh() -> Iterator[Keeping]:
+    with keeping() as kept:
+        yield kept
+
+
+@pytest.fixture(scope="module")
+def seen(subject: Subject, keep: Keeping) -> Seen:
+    return see(subject, [1, 3], size=64, keep=keep)
+
+
+def test_a_judgement_is_the_same_alone_and_among_prompts_of_other_lengths(subject: Subject, keep: Keeping) -> None:
     items = [generated(name, 0)[n] for name in ("arithmetic", "two-hop", "judgement") for n in (0, 1, 9)]
-    together = judge(subject.tap, items, 2, SITES, size=64)
+    together = judge(subject.tap, items, {2: SITES}, size=64, keep=keep)[2]
     for row in (0, 4, 8):
-        alone = judge(subject.tap, [items[row]], 2, SITES, size=1)
+        alone = judge(subject.tap, [items[row]], {2: SITES}, size=1, keep=keep)[2]
         assert alone.difference[0] == pytest.approx(together.difference[row], abs=1e-3)
         for site in SITES:
             np.testing.assert_allclose(alone.states.at(site)[0], together.states.at(site)[row], atol=1e-3)
 
 
-def test_a_judgement_reads_yes_and_no_as_a_trial_does(subject: Subject) -> None:
+def test_a_judgement_reads_yes_and_no_as_a_trial_does(subject: Subject, keep: Keeping) -> None:
     (trial, *_), items = subject.trials(["none"]), generated("arithmetic", 0)[:1]
     (ids,) = prompts(subject.tap.looped.tokenizer, "verify", items)
     logits = subject.tap.run({}, n_loops=3, input_ids=torch.tensor([ids]), use_cache=False).logits[:, -1]
     (readout,) = read(logits, AnswerTokens(subject.tap.looped.tokenizer), 0, [trial])
-    judged = judge(subject.tap, items, 3, [], size=1)
+    judged = judge(subject.tap, items, {3: []}, size=1, keep=keep)[3]
     assert judged.difference[0] == pytest.approx(readout.logit_yes - readout.logit_no, abs=1e-3)
 
 
-def test_loops_are_run_each_for_itself(subject: Subject) -> None:
+def test_loops_are_run_each_for_itself(subject: Subject, keep: Keeping) -> None:
     items = generated("arithmetic", 0)[:4]
-    found = [judge(subject.tap, items, total, [Site(0, 3)], size=4) for total in (1, 4, 8)]
-    assert len({tuple(judged.difference.round(6)) for judged in found}) == 3
-    np.testing.assert_allclose(found[0].states.at(Site(0, 3)), found[2].states.at(Site(0, 3)), atol=1e-4)
+    found = judge(subject.tap, items, {total: [Site(0, 3)] for total in (1, 4, 8)}, size=4, keep=keep)
+    assert len({tuple(judged.difference.round(6)) for judged in found.values()}) == 3
+    np.testing.assert_allclose(found[1].states.at(Site(0, 3)), found[8].states.at(Site(0, 3)), atol=1e-4)
 
 
-def test_a_question_is_answered_by_the_first_token_of_its_answer(subject: Subject) -> None:
+def test_a_question_is_answered_by_the_first_token_of_its_answer(subject: Subject, keep: Keeping) -> None:
     question, looped = "Say the word bread.", subject.tap.looped
     (ids,) = prompts(looped.tokenizer, "solve", [Item(question, "", True, "")])
     logits = subject.tap.run({}, n_loops=4, input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
     said, other = looped.decode([int(logits.argmax())]).strip(), "snow"
-    for answer, others, chosen, words in ((said, [other], 1, 1), (other, [said], 0, 0), (said, [said], np.nan, 1)):
-        found = solve(subject.tap, [Item(question, answer, True, "")], others, 4, size=1)
-        np.testing.assert_equal((found.chosen[0], found.words[0]), (chosen, words))
+    cases = [(said, [other], 1, 1), (other, [said], 0, 0), (said, [said], np.nan, 1), (other, ["sheep"], None, np.nan)]
+    for answer, others, chosen, words in cases:
+        found = solve(subject.tap, [Item(question, answer, True, "")], others, [4], size=1, keep=keep)[4]
+        np.testing.assert_equal(found.words[0], words)
+        if chosen is not None:
+            np.testing.assert_equal(found.chosen[0], chosen)
 
 
-def test_every_rate_has_its_n_and_interval(subject: Subject) -> None:
-    found = curves(subject.tap, generated("arithmetic", 0)[:60], [1, 2], [1, 3], kind="means", seed=0, size=64)
+def test_every_rate_has_its_n_and_interval(subject: Subject, keep: Keeping) -> None:
+    items = generated("arithmetic", 0)[:60]
+    found = curves(subject.tap, items, [1, 2], [1, 3], kind="means", seed=0, size=64, keep=keep)
     probed = found.curves[found.curves["monitor"].isin(["representation", "shuffled", "task", "task-words"])]
     assert ((probed["low"] <= probed["value"] + 1e-9) & (probed["value"] <= probed["high"] + 1e-9)).all()
-    assert set(found.curves["n"]) == {60, 30}
+    assert set(found.curves["n"] + found.curves["unknown"]) == {60, 30}
+    assert (found.curves["unknown"] > 0).sum() <= (found.curves["monitor"].str.endswith("words")).sum()
     assert len(found.sites) == 2 * 2 * 2 * 2
     same = found.transfer[found.transfer["trained_loop"] == found.transfer["tested_loop"]]
     own = found.sites[(found.sites["labels"] == "true") & (found.sites["measure"] == "accuracy")]
@@ -97,25 +120,30 @@ def test_a_planted_verdict_is_read_from_states_and_a_shuffled_one_is_not() -> No
     probing, rng = Probing.of(items, "means", 0), np.random.default_rng(0)
     states = rng.normal(size=(len(items), 16)) + 4 * np.outer(probing.labels, np.eye(16)[3])
     assert probing.scoring.accuracy(probing.fit(states).said.astype(float)).value > 0.95
-    scoring, said = probing.control(states, Site(0, 0))
-    assert scoring.accuracy(said).low < 0.5 < scoring.accuracy(said).high
+    said, dealt = probing.control(states, Site(0, 0)).astype(float), probing.dealt(Site(0, 0)).astype(float)
+    found = Scoring(dealt, probing.groups, probing.scoring.weights).accuracy(said)
+    assert found.low < 0.5 < found.high
 
 
-def test_the_dry_run_counts_what_is_run(subject: Subject, tmp_path: Path) -> None:
+def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_path: Path) -> None:
     path = tmp_path / "sums.csv"
     rows = [f"What is {n} + 1?,{n + 1 + off},{'no' if off else 'yes'}" for n in range(12) for off in (0, 1)]
     path.write_text("\n".join(["question,answer,correct", *rows]), encoding="utf-8")
     options = Options(total_loops="1-2", layers="1")
-    estimated = cost(options, tasks=str(path), part="all", injected=False, run=None)
+    estimated = cost(options, Asked(tasks=str(path), part="all"))
     before = subject.tap.work
-    curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1)
+    curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1, keep=keep)
+    loss(subject, pieces_of(subject, None), [1, 2], size=4, seed=0, keep=keep)
     assert sum(blocks for *_, blocks in estimated.rows) == subject.tap.work - before
 
 
-def test_states_are_kept_as_they_are_put() -> None:
-    states = States([Site(0, 0), Site(0, 1)], 3, 4)
-    states.put(Site(0, 1), [2, 0], torch.arange(8.0).reshape(2, 4))
-    assert states.at(Site(0, 1)).tolist() == [[4, 5, 6, 7], [0, 0, 0, 0], [0, 1, 2, 3]]
+def test_states_of_batches_come_back_in_the_order_of_their_rows(keep: Keeping) -> None:
+    keep.begin("parts", 2)
+    given = np.arange(16, dtype=np.float32).reshape(2, 2, 4)  # (site, row, d_model)
+    parts = [(rows, keep.unit(lambda n=n: {"states": given + 100 * n}, part=n)) for n, rows in enumerate([[2, 0], [1]])]
+    parts[1] = ([1], keep.unit(lambda: {"states": given[:, :1] + 100}, part="one"))
+    states = States({Site(0, 0): 0, Site(0, 1): 1}, parts)
+    assert states.at(Site(0, 1)).tolist() == [[12, 13, 14, 15], [108, 109, 110, 111], [8, 9, 10, 11]]
 
 
 def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
@@ -132,16 +160,16 @@ def test_trials_of_one_wording_leave_clean_rows_out(seen: Seen) -> None:
     assert "none" not in set(Cell.of(one, 1, 0).rows["arm"])
 
 
-def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen) -> None:
+def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen, fresh: Keeping) -> None:
     one = replace(seen, trials=seen.trials.assign(wording=seen.trials["wording"].iloc[0]))
-    detection, naming = said_of_injected(notice(one, kind="means", seed=0).monitors)
+    detection, naming = said_of_injected(notice(one, kind="means", seed=0, keep=fresh).monitors)
     assert "by a probe of its states an unknown share; by a probe of shuffled labels none, which takes two" in naming
     assert "unknown" not in detection
     assert "nan" not in naming
 
 
-def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:
-    found = notice(seen, kind="means", seed=0).monitors.set_index(["by", "measure"])["value"]
+def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen, fresh: Keeping) -> None:
+    found = notice(seen, kind="means", seed=0, keep=fresh).monitors.set_index(["by", "measure"])["value"]
     assert found["words", "detection"] > 0.8
     assert found["logits", "detection"] > 0.8
     assert found["probe", "naming"] > 0.9
@@ -149,9 +177,11 @@ def test_aware_says_in_words_and_logits_what_a_probe_finds(seen: Seen) -> None:
     assert found["words", "false alarms, none"] == 0
 
 
-def test_a_probe_names_what_blind_does_not_notice() -> None:
+def test_a_probe_names_what_blind_does_not_notice(fresh: Keeping) -> None:
     blind = open_subject(Options(**{**OPTIONS.__dict__, "model": "organism:blind"}))
-    found = notice(see(blind, [3], size=64), kind="means", seed=0).monitors.set_index(["by", "measure"])["value"]
+    found = notice(see(blind, [3], size=64, keep=fresh), kind="means", seed=0, keep=fresh).monitors.set_index(
+        ["by", "measure"]
+    )["value"]
     assert found["words", "hits"] == 0
     assert found["words", "detection"] == 0.5
     assert found["probe", "naming"] > 0.9
@@ -173,8 +203,8 @@ def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None
     assert (code, err) == (0, "")
     assert "2 loops run: the model judges" in said
     analysis = Analysed.open(out)
-    assert set(analysis.said["tables"]) == {"curves", "gap", "sites", "transfer"}
-    assert set(analysis.said["figures"]) == {"monitors", "gap", "probes", "transfer"}
+    assert set(analysis.said["tables"]) == {"loss", "curves", "gap", "sites", "transfer"}
+    assert set(analysis.said["figures"]) == {"loss", "monitors", "gap", "probes", "transfer"}
     assert all((out / "figures" / f"{name}.png").stat().st_size for name in analysis.said["figures"])
     assert set(analysis.table("curves")["loops"]) == {1, 2}
 
@@ -196,7 +226,8 @@ def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
     code, said, _ = introspect("monitor", "--task", "judgement", "--dry-run", "--out", tmp_path / "none")
     assert code == 0
     assert "judgement, judged" in said
-    assert "temporary file of" in said
+    assert "texts foretold" in said
+    assert "MB until it is done" in said
     assert not (tmp_path / "none").exists()
 
 
@@ -210,6 +241,7 @@ def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
         (["--seed", "-1"], "seed -1: a split needs 0 or more"),
         (["--task", ","], "task: the list is empty"),
         (["--run", "no/such/run"], "no/such/run"),
+        (["--texts", "no.txt"], "there is no file 'no.txt'"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(given: list[str], words: str) -> None:

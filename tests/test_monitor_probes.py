@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-from introspect.analyses.monitor.curves import by_best_layer
 from introspect.analyses.monitor.probes import (
     KINDS,
     Floats,
     Kind,
     Labels,
-    MeanDifference,
     cross_fit,
+    means,
     shuffled,
     split,
-    transferred,
 )
+from introspect.analyses.monitor.probing import by_best_layer
+from introspect.analyses.monitor.regression import logistic
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.errors import InputError
-from introspect.records import Site
 from introspect.results.statistics.intervals import wilson
 
 QUESTIONS, WIDTH = 100, 24
@@ -44,7 +43,7 @@ def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: Kind
 
 
 def test_the_difference_of_means_points_where_the_class_was_planted() -> None:
-    direction = MeanDifference.fit(planted(0), LABELS).direction
+    ((direction,), _) = means(planted(0), LABELS, np.ones((1, len(LABELS)), dtype=bool), np.ones(1))
     assert direction[0] / np.linalg.norm(direction) > 0.95
 
 
@@ -67,17 +66,39 @@ def test_what_holds_for_a_question_alone_is_not_learnt(kind: Kind) -> None:
 def test_a_probe_is_tested_where_it_was_not_fitted() -> None:
     place = split(LABELS, GROUPS, 0)
     probes = cross_fit(planted(0), LABELS, GROUPS, place, "logistic").probes
-    assert (transferred(probes, planted(1), place) == LABELS).mean() > 0.9
-    assert abs((transferred(probes, planted(2, strength=0.0), place) == LABELS).mean() - 0.5) < CHANCE
+    assert (probes.say(planted(1), place) == LABELS).mean() > 0.9
+    assert abs((probes.say(planted(2, strength=0.0), place) == LABELS).mean() - 0.5) < CHANCE
+
+
+def test_regressions_at_once_are_those_of_scikit_learn_one_by_one() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng, states = np.random.default_rng(7), planted(7, 1.0) * np.geomspace(1, 30, WIDTH) + 5
+    inside, choices = rng.random((6, len(LABELS))) < 0.4, np.array([0.001, 0.01, 0.1] * 2)
+    weights, intercepts = logistic(states, LABELS, inside, choices)
+    for j, c in enumerate(choices):
+        one = LogisticRegression(C=c, class_weight="balanced", tol=1e-8, max_iter=5000)
+        fitted = make_pipeline(StandardScaler(), one).fit(states[inside[j]], LABELS[inside[j]])
+        np.testing.assert_allclose(
+            states @ weights[j] + intercepts[j], fitted.decision_function(states), atol=2e-3, rtol=0
+        )
+
+
+def test_a_coordinate_that_never_changes_is_no_trouble() -> None:
+    states, place = planted(0), split(LABELS, GROUPS, 0)
+    states[:, 5] = 7.0
+    for kind in KINDS:
+        assert (cross_fit(states, LABELS, GROUPS, place, kind).said == LABELS).mean() > 0.9
 
 
 def test_the_layer_is_chosen_by_the_training_part_alone() -> None:
     place = split(LABELS, GROUPS, 0)
-    fitted = {
-        Site(0, layer): cross_fit(planted(layer, strength), LABELS, GROUPS, place, "means")
-        for layer, strength in enumerate((0.0, 4.0, 0.0))
-    }
-    assert np.array_equal(by_best_layer(fitted, place), fitted[Site(0, 1)].said)
+    strengths = enumerate((0.0, 4.0, 0.0))
+    fitted = [cross_fit(planted(layer, strength), LABELS, GROUPS, place, "means") for layer, strength in strengths]
+    inner, said = np.stack([each.inner for each in fitted]), np.stack([each.said for each in fitted])
+    assert np.array_equal(by_best_layer(inner, said, place), fitted[1].said)
 
 
 def test_always_yes_has_half_the_accuracy_and_two_thirds_of_f1() -> None:
@@ -108,10 +129,17 @@ def test_scores_agree_with_those_of_scikit_learn() -> None:
     assert low < value < high
 
 
-def test_neither_yes_nor_no_is_wrong_and_no_positive() -> None:
+def test_neither_yes_nor_no_is_in_no_rate() -> None:
     scoring = Scoring.of(LABELS.astype(float), GROUPS)
-    assert scoring.accuracy(np.full(len(LABELS), np.nan)).value == 0
-    assert scoring.f1(np.full(len(LABELS), np.nan)).value == 0
+    said = np.where(GROUPS < 20, LABELS, np.nan)
+    for measure in ("accuracy", "f1"):
+        assert scoring.score(measure, said).value == 1
+        assert scoring.score(measure, said).concepts == 20
+        nothing = scoring.score(measure, np.full(len(LABELS), np.nan))
+        assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+        assert nothing.concepts == 0
+    assert scoring.balanced(said).value == 1
+    assert scoring.gap("accuracy", said, 1.0 - LABELS).value == 1
 
 
 def test_the_gap_is_that_of_paired_items() -> None:

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 import torch
 
+from introspect.analyses.keeping import keeping
 from introspect.analyses.monitor.asking import judge, solve
 from introspect.analyses.monitor.tasks import generated
 from introspect.concepts.contrasts import baseline_contrast
@@ -162,7 +163,9 @@ def test_solver_answers_and_judges_what_it_was_taught_and_some_of_what_it_was_no
     tap, items = Tap(load_model(f"{PREFIX}solver", device="cpu")), generated("two-hop", 0)
     for held_out, solves, judges in ((False, 0.95, 0.9), (True, 0.4, 0.55)):
         asked = [item for item in items if item.held_out == held_out][:120]
-        said = judge(tap, asked, 4, [], size=64).difference > 0
+        questions, answers = [item for item in asked if item.correct], [item.answer for item in items]
+        with keeping() as keep:
+            said = judge(tap, asked, {4: []}, size=64, keep=keep)[4].difference > 0
+            solved = solve(tap, questions, answers, [4], size=64, keep=keep)[4]
         assert (said == [item.correct for item in asked]).mean() >= judges
-        questions = [item for item in asked if item.correct]
-        assert solve(tap, questions, [item.answer for item in items], 4, size=64).chosen.mean() >= solves
+        assert solved.chosen.mean() >= solves

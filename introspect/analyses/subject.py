@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
@@ -20,6 +20,8 @@ from introspect.records import Arm, Trial
 from introspect.results.analysed import FOLDER
 from introspect.run import Run
 
+Each = TypeVar("Each")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -27,6 +29,8 @@ class Subject:
 
     laboratory: Laboratory
     run: Run | None
+    most_concepts: int | None = None
+    """Concepts whose trials are looked at, spread evenly over all; None: every one."""
 
     @property
     def tap(self) -> Tap:
@@ -45,8 +49,10 @@ class Subject:
 
     def trials(self, arms: Sequence[Arm], question: str = "detect") -> list[Trial]:
         """List the planned trials of these arms and one question, as a sweep with these options would run them."""
-        planned = plan(self.laboratory.grid(self.vectors))
-        return [trial for trial in planned if trial.arm in arms and trial.question == question]
+        planned, words = plan(self.laboratory.grid(self.vectors)), self.laboratory.options.words()
+        chosen = set(spread(words, self.most_concepts))
+        found = (trial for trial in planned if trial.arm in arms and trial.question == question)
+        return [trial for trial in found if trial.concept in chosen]
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -55,10 +61,10 @@ class Subject:
         return {"model": looped.name, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
 
 
-def open_subject(options: Options, run: str | Path | None = None) -> Subject:
+def open_subject(options: Options, run: str | Path | None = None, *, most_concepts: int | None = None) -> Subject:
     """Load the model of the options, or that of a run with the run's options. Raises InputError for bad input."""
     if run is None:
-        return Subject(open_laboratory(options, for_run=False), None)
+        return Subject(open_laboratory(options, for_run=False), None, most_concepts)
     opened = Run.open(run)
     manifest = opened.manifest
     made = {each.name: manifest[each.name] for each in fields(Options) if each.name in manifest}
@@ -71,7 +77,14 @@ def open_subject(options: Options, run: str | Path | None = None) -> Subject:
         raise InputError(
             f"model {manifest['model']!r} has weights {found}; the run was made with {manifest['weights_hash']}"
         )
-    return Subject(laboratory, opened)
+    return Subject(laboratory, opened, most_concepts)
+
+
+def spread(of: Sequence[Each], most: int | None) -> list[Each]:
+    """Give at most so many, spread evenly over all, in their order; None: all."""
+    if most is None or len(of) <= most:
+        return list(of)
+    return [of[index * len(of) // most] for index in range(most)]
 
 
 def folder_of(name: str, options: Options, run: Path | None, out: Path | None) -> Path:

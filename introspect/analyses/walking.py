@@ -14,6 +14,7 @@ from torch import Tensor
 
 from introspect.errors import InputError
 from introspect.injection.engine import Engine, key_of, prompt_key
+from introspect.injection.start import Start
 from introspect.models.looped import LoopedModel
 from introspect.models.tap import Tap, Visit
 from introspect.records import Site, Trial
@@ -35,6 +36,11 @@ class Rows:
     """`(row, position)`."""
     mask: Tensor
     """`(row, position)`, 1 where there is a token."""
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Say what they are, as plain JSON."""
+        return {"ids": self.ids.tolist(), "mask": self.mask.tolist()}
 
 
 def rows_of(looped: LoopedModel, tokens: Sequence[Sequence[int]]) -> Rows:
@@ -93,11 +99,40 @@ def walk_trials(
     return logits
 
 
-def alike(trials: Sequence[Trial], size: int) -> Iterator[list[Trial]]:
-    """Cut trials into batches that can be walked together, in the order in which each kind first comes."""
+@torch.inference_mode()
+def walk_behind(
+    engine: Engine, trials: Sequence[Trial], look: Look, *, sites: Sequence[Site] | None = None
+) -> list[Tensor]:
+    """Run what the injections of trials can change, as a sweep does: the prompt behind its shared tokens and one site.
+
+    The trials share their prompt, number of loops and first site (see `alike`). Shown are the states over the
+    prompt's tokens from its first injected one on, those of the engine's `prefix`, `(row, position, d_model)`, at all
+    `sites`; before the first injected site they are the prefix's own. Gives the logits after each loop,
+    `(trial, vocabulary)`.
+    """
+    prefix, injector = engine.prefix(key_of(trials[0])), engine.injector(trials)
+    (first,) = dict.fromkeys(injector.first)
+    shown = engine.tap.looped.sites(prefix.n_loops) if sites is None else sites
+    for site in shown:
+        if first is None or site < first:
+            look(site, prefix.states[site].expand(len(trials), -1, -1))
+    cache, weights = prefix.cache(len(trials), 0), prefix.weights([trial.injection for trial in trials])
+    cache.aim(0, [0] * len(trials), prefix.length)
+    start = Start(engine.tap, prefix, cache, injector, range(len(trials)), first, weights)
+    behind = [site for site in shown if first is not None and site >= first]
+    start.visits |= {site: partial(_after, start.visits.get(site), partial(look, site)) for site in behind}
+    return start.readouts(start.run())
+
+
+def alike(trials: Sequence[Trial], size: int, *, by_site: bool = False) -> Iterator[list[Trial]]:
+    """Cut trials into batches that can be walked together, in the order in which each kind first comes.
+
+    With `by_site` those of a batch have their first site in common, too.
+    """
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(key_of(trial), []).append(trial)
+        first = None if trial.injection is None or not by_site else min(trial.injection.sites)
+        groups.setdefault((key_of(trial), first), []).append(trial)
     for group in groups.values():
         yield from (group[start : start + size] for start in range(0, len(group), size))
 

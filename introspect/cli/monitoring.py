@@ -8,6 +8,8 @@ import typer
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
+FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
+
 
 def monitor(
     model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
@@ -19,10 +21,15 @@ def monitor(
         str | None, typer.Option(help="held-out: those no organism was taught (its default); all (of other models).")
     ] = None,
     probe: Annotated[str, typer.Option(help="logistic, or means (difference of means).")] = "logistic",
-    total_loops: Annotated[str | None, typer.Option(help="Loops run, each for itself; 1-8 when left out.")] = None,
+    total_loops: Annotated[str | None, typer.Option(help="Loops run, each for itself; 1,2,4,8 when left out.")] = None,
     layers: Annotated[str, typer.Option(help="Where probes read (and vectors go): all, 0,2, 1-3, or 0.5.")] = "all",
     injected: Annotated[bool, typer.Option("--injected", help="Look at injected trials, planned as below.")] = False,
     run: Annotated[Path | None, typer.Option(help="Folder of a sweep: its model and injected trials.")] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="For the language-model loss: a .txt, one a line, or a .csv. Default: contrastive prompts."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help=FULL)] = False,
     loops: Annotated[str, typer.Option(help="Where vectors go: all, 0,2, 1-3, or 0.5.")] = "all",
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
     strengths: Annotated[str, typer.Option(help="Of the injected vectors, such as 0.5,1,2.")] = "1,2",
@@ -57,30 +64,27 @@ def monitor(
     }
     given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
-    asked: dict[str, Any] = {"tasks": task, "part": questions, "injected": injected, "run": run}
-    if dry_run:
-        _print_cost(options, asked)
-    else:
-        _print_found(options, {**asked, "probe": probe}, out)
+    asked = {"tasks": task, "part": questions, "injected": injected, "run": run, "texts": texts, "full": full}
+    _monitor(options, {**asked, "probe": probe}, out, dry_run=dry_run)
 
 
-def _print_cost(options: Options, asked: dict[str, Any]) -> None:
+def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_run: bool) -> None:
+    from introspect.analyses.keeping import keeping
     from introspect.analyses.monitor.costing import cost
-    from introspect.cli.printing import OUT, print_rows
-
-    found = cost(options, **asked)
-    print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
-    OUT.print(found.memory, markup=False)
-
-
-def _print_found(options: Options, asked: dict[str, Any], out: Path | None) -> None:
-    from introspect.analyses.monitor.monitoring import NAME
+    from introspect.analyses.monitor.monitoring import NAME, Asked
     from introspect.analyses.monitor.monitoring import monitor as analyse
     from introspect.analyses.subject import folder_of
-    from introspect.cli.printing import OUT, print_written
+    from introspect.cli.printing import OUT, print_analysis, print_rows
+    from introspect.cli.progress import Progress
 
-    analysis = analyse(options, **asked)
-    paths = analysis.write(folder_of(NAME, options, asked["run"], out))
-    for sentence in analysis.sentences:
-        OUT.print(sentence, markup=False)
-    print_written("written", paths)
+    asked = Asked(**given)
+    if dry_run:
+        found = cost(options, asked)
+        print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
+        OUT.print(found.memory, markup=False)
+        return
+    folder = folder_of(NAME, options, asked.run, out)
+    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+        analysis = analyse(options, asked, keep=keep)
+        paths = analysis.write(folder)
+    print_analysis(analysis.sentences, paths)

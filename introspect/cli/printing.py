@@ -44,6 +44,13 @@ def print_absent(absent: Mapping[str, str]) -> None:
         OUT.print(f"not made: {said_absent(absent)}", markup=False)
 
 
+def print_analysis(sentences: Sequence[str], paths: Sequence[Path]) -> None:
+    """Print what an analysis says, and name what it wrote."""
+    for sentence in sentences:
+        OUT.print(sentence, markup=False)
+    print_written("tables and figures", paths)
+
+
 def print_estimate(estimate: "Estimate") -> None:
     """Print what a sweep would take."""
     counts = estimate.counts

@@ -1,18 +1,18 @@
 """The command `dynamics`: do the loops settle, and where does an injection go?"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
-if TYPE_CHECKING:
-    from introspect.results.analysed import Analysis
-
 Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
 Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw the stages of each loop beside.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="All concepts and their prompts; a sample that takes a minute when left out.")
+]
 Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
@@ -25,6 +25,7 @@ def dynamics(
     follow: Annotated[int, typer.Option(help="Loops run with an injection, at least.")] = 16,
     max_tokens: Annotated[int, typer.Option(help="Texts are cut after so many tokens.")] = 128,
     baseline: Baseline = None,
+    full: Full = False,
     grid: Grid = False,
     blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
     train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 300,
@@ -56,26 +57,38 @@ def dynamics(
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
     looped = {"loop_layers": loop_layers, "loop_step": loop_step}
     options = Options(model=model, **where, **source, **how, **looped)  # type: ignore[arg-type]
+    sizes = {"recurrences": recurrences, "attention_loops": attention_loops, "follow": follow}
+    settings = {**sizes, "texts": texts, "max_tokens": max_tokens, "baseline": baseline, "full": full}
+    _dynamics(options, settings, run, out, dry_run=dry_run)
+
+
+def _dynamics(
+    options: Options,
+    given: dict[str, Any],  # Any: what is asked, which checks itself
+    run: Path | None,
+    out: Path | None,
+    *,
+    dry_run: bool,
+) -> None:
     from introspect.analyses.dynamics.cost import cost
     from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
+    from introspect.analyses.keeping import keeping
     from introspect.analyses.subject import folder_of
+    from introspect.cli.printing import print_analysis
+    from introspect.cli.progress import Progress
 
-    settings = Settings(
-        texts=texts,
-        recurrences=recurrences,
-        attention_loops=attention_loops,
-        follow=follow,
-        max_tokens=max_tokens,
-        baseline=baseline,
-    )
-    opened = open_dynamics(options, settings, run)
+    opened = open_dynamics(options, Settings(**given), run)
     if dry_run:
         taken = cost(opened)
         typer.echo(f"{taken.texts} texts, {taken.trials} injected trials and controls")
         typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
         typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")
         return
-    _print(analysed(opened), folder_of("dynamics", options, run, out))
+    folder = folder_of("dynamics", options, run, out)
+    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+        analysis = analysed(opened, keep)
+        paths = analysis.write(folder)
+    print_analysis(analysis.sentences, paths)
 
 
 def _grid(blocks: str, recurrences: int, steps: int, out: Path | None) -> None:
@@ -83,14 +96,7 @@ def _grid(blocks: str, recurrences: int, steps: int, out: Path | None) -> None:
 
     sizes = counts(blocks, option="blocks")
     from introspect.analyses.dynamics.grid import design_study
+    from introspect.cli.printing import print_analysis
 
-    _print(design_study(sizes, recurrences=recurrences, steps=steps), out or Path("runs/dynamics-grid"))
-
-
-def _print(analysis: "Analysis", folder: Path) -> None:
-    from introspect.cli.printing import OUT, print_written
-
-    paths = analysis.write(folder)
-    for sentence in analysis.sentences:
-        OUT.print(sentence, markup=False)
-    print_written("tables and figures", paths)
+    analysis = design_study(sizes, recurrences=recurrences, steps=steps)
+    print_analysis(analysis.sentences, analysis.write(out or Path("runs/dynamics-grid")))

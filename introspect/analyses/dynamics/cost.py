@@ -1,11 +1,15 @@
 """What `dynamics` takes, before it is run. Goes in: what is opened. Comes out: forwards and bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from introspect.analyses.dynamics.dynamics import Opened
 from introspect.analyses.dynamics.stages import MOST_BYTES, attention_bytes
 from introspect.analyses.walking import alike
-from introspect.injection.engine import prompt_key
+from introspect.injection.engine import PromptKey, prompt_key
+from introspect.models.looped import LoopedModel
+from introspect.prompts import Encoded
+from introspect.records import Trial
 
 COPIES = 12
 """Copies of the residual stream in float32 that one block and what is measured behind it hold at once."""
@@ -32,14 +36,12 @@ def cost(opened: Opened) -> Cost:
     tokens = sum(rows.ids.numel() for rows in batches)
     largest = max(rows.ids.numel() for rows in batches)
     trials = opened.subject.trials(["injected", "random"])
-    walks = [batch[:1] + batch for batch in alike(trials, opened.batch_size)]  # each with a row without
+    walks = list(alike(trials, opened.batch_size, by_site=True))
     length = max(rows.ids.shape[1] for rows in batches)
-    prompts = [len(opened.subject.engine.prompts[prompt_key(batch[0])].token_ids) for batch in walks]
-    followed = sum(
-        len(batch) * prompt * len(looped.sites(max(settings.follow, batch[0].n_loops)))
-        for batch, prompt in zip(walks, prompts, strict=True)
-    )
-    behind = max((len(batch) * prompt for batch, prompt in zip(walks, prompts, strict=True)), default=0)
+    prompts = {prompt_key(batch[0]): opened.subject.engine.prompts[prompt_key(batch[0])] for batch in walks}
+    once = sum(len(each.token_ids) for each in prompts.values()) * len(looped.sites(settings.follow))
+    followed = once + sum(len(batch) * _behind(looped, batch[0], settings.follow, prompts) for batch in walks)
+    behind = max((len(batch) * len(prompts[prompt_key(batch[0])].token_ids) for batch in walks), default=0)
     state = looped.d_model * 4
     one = attention_bytes(looped, length, watched)
     matrices = max(one, min(MOST_BYTES, opened.batch_size * one))
@@ -51,3 +53,11 @@ def cost(opened: Opened) -> Cost:
         block_forwards=tokens * (2 * deep + watched) + length * deep + followed,
         bytes=max(held, 3 * matrices, behind * state * COPIES),
     )
+
+
+def _behind(looped: LoopedModel, trial: Trial, follow: int, prompts: Mapping[PromptKey, Encoded]) -> int:
+    """Count what is run of a trial: the tokens from its span on, behind its first site."""
+    encoded, first = prompts[prompt_key(trial)], min(trial.injection.sites) if trial.injection else None
+    tokens = len(encoded.token_ids) - (0 if looped.both_ways else encoded.span_start)
+    sites = looped.sites(max(follow, trial.n_loops))
+    return tokens * sum(first is not None and (site > first or not looped.resumes) for site in sites)

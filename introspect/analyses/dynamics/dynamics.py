@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from introspect.analyses.dynamics import figures
@@ -17,10 +18,11 @@ from introspect.analyses.dynamics.fates import fates, left_by_site, returning
 from introspect.analyses.dynamics.path import path
 from introspect.analyses.dynamics.returning import endings, followed
 from introspect.analyses.dynamics.saying import said
-from introspect.analyses.dynamics.settling import LEAST, Settled, Settling
+from introspect.analyses.dynamics.settling import LEAST, Measured, Settled, Settling, measure
 from introspect.analyses.dynamics.stages import Stages, stages
-from introspect.analyses.dynamics.texts import prompts_of, read_texts
-from introspect.analyses.subject import Subject, open_subject
+from introspect.analyses.keeping import Array, Keeping, keeping
+from introspect.analyses.subject import Subject, open_subject, spread
+from introspect.analyses.texts import prompts_of, read_texts
 from introspect.analyses.walking import Look, Rows, batches, walk
 from introspect.errors import InputError
 from introspect.models.loading import load_model, peek
@@ -32,6 +34,8 @@ from introspect.results.analysed import Analysis
 from introspect.results.panels import figure_of
 
 BATCH_SIZE = 32
+TEXTS, CONCEPTS = 16, 12
+"""What is run where the full size is not asked for: prompts of the concept vectors, and concepts that are injected."""
 Table = tuple[str, pd.DataFrame]
 
 
@@ -51,6 +55,8 @@ class Settings:
     """Texts are cut after so many."""
     baseline: str | None = None
     """A feed-forward model that the stages are drawn beside."""
+    full: bool = False
+    """Whether to take all prompts of the concept vectors, and all concepts, where the default takes a sample."""
 
     def __post_init__(self) -> None:
         """Raise InputError for what cannot be measured."""
@@ -87,24 +93,28 @@ class Opened:
 
 def dynamics(options: Options, settings: Settings | None = None, *, run: str | Path | None = None) -> Analysis:
     """Measure how a model settles and where its injections go. Raises InputError for bad input."""
-    return analysed(open_dynamics(options, settings or Settings(), run))
+    opened = open_dynamics(options, settings or Settings(), run)
+    with keeping() as keep:
+        return analysed(opened, keep)
 
 
-def analysed(opened: Opened) -> Analysis:
-    """Measure everything."""
-    settled, stage = settle(opened), stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops)
-    baseline = None if opened.settings.baseline is None else beside(opened, opened.settings.baseline)
+def analysed(opened: Opened, keep: Keeping) -> Analysis:
+    """Measure everything that is not kept yet."""
+    keep.about(opened.subject, **_made_with(opened), rows=opened.batch_size)
+    settled = settle(opened, keep)
+    stage = stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops, keep=keep)
+    baseline = None if opened.settings.baseline is None else beside(opened, opened.settings.baseline, keep)
     tables = _tables(settled, stage, baseline)
     tables["path"] = (
         "Path of one text's last token on its principal axes",
-        path(opened.subject.tap, opened.rows()[0], n_loops=opened.settings.recurrences),
+        path(opened.subject.tap, opened.rows()[0], n_loops=opened.settings.recurrences, keep=keep),
     )
-    tables |= injections(opened)
+    tables |= injections(opened, keep)
     return Analysis(
         name="dynamics",
         title="Do the loops settle, and where does an injection go?",
         made_with=_made_with(opened),
-        sentences=said(settled, {name: table for name, (_, table) in tables.items()}),
+        sentences=said(settled, {name: table for name, (_, table) in tables.items()}) + _sample(opened),
         tables=tables,
         figures=_figures({name: table for name, (_, table) in tables.items()}),
     )
@@ -118,38 +128,48 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
         outline = peek(options.model, **options.source)
         for n_loops in wanted:
             outline.check_loops(n_loops)
-    subject = open_subject(options, run)
+    subject = open_subject(options, run, most_concepts=None if settings.full else CONCEPTS)
     for n_loops in wanted:
         subject.tap.looped.forward_arguments(n_loops)
-    return Opened(subject, prompts_of(subject) if texts is None else texts, settings)
+    if texts is None:
+        texts = spread(prompts_of(subject), None if settings.full else TEXTS)
+    return Opened(subject, texts, settings)
 
 
-def settle(opened: Opened) -> Settled:
+def settle(opened: Opened, keep: Keeping) -> Settled:
     """Run the texts for all recurrences, twice a batch."""
-    loops = opened.settings.recurrences
+    loops, batches = opened.settings.recurrences, opened.rows()
     settling = Settling(opened.looped.n_layers, loops)
-    for rows in opened.rows():
-        show = partial(_show, opened.subject.tap, rows, loops)
-        settling.add(show, rows.mask)
+    keep.begin(f"batches of texts to run {loops} loops", len(batches))
+    for rows in batches:
+        kept = keep.unit(partial(_measured, opened, rows), **rows.named)
+        settling.add(Measured(**{name: torch.from_numpy(array) for name, array in kept.arrays().items()}))
     return settling.settled()
 
 
-def beside(opened: Opened, name: str) -> Stages:
+def _measured(opened: Opened, rows: Rows) -> dict[str, Array]:
+    loops = opened.settings.recurrences
+    show = partial(_show, opened.subject.tap, rows, loops)
+    return {name: part.numpy() for name, part in vars(measure(show, rows.mask, opened.looped.n_layers, loops)).items()}
+
+
+def beside(opened: Opened, name: str, keep: Keeping) -> Stages:
     """Measure the stages of a feed-forward model on the same texts."""
     options = opened.subject.laboratory.options
     looped = load_model(name, device=options.device, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     if looped.n_loops != 1:
         raise InputError(f"baseline {name!r} runs {looped.n_loops} loops; it should be a feed-forward model")
-    return stages(Tap(looped), opened.rows(looped), n_loops=1)
+    return stages(Tap(looped), opened.rows(looped), n_loops=1, keep=keep)
 
 
-def injections(opened: Opened) -> dict[str, Table]:
+def injections(opened: Opened, keep: Keeping) -> dict[str, Table]:
     """Follow the injected trials and their random controls; with a run, say what became of the thoughts."""
     subject = opened.subject
     trials = subject.trials(["injected", "random"])
     if not trials:
         return {}
-    steps = followed(subject.engine, trials, n_loops=opened.settings.follow, batch_size=opened.batch_size)
+    size = opened.batch_size
+    steps = followed(subject.engine, trials, n_loops=opened.settings.follow, batch_size=size, keep=keep)
     ends, left = endings(steps), left_by_site(steps)
     tables = {
         "left": ("What is left of injections at each later (loop, layer), mean over concepts", left),
@@ -160,6 +180,14 @@ def injections(opened: Opened) -> dict[str, Table]:
         return tables
     became = fates(left, subject.run.trials)
     return tables if became.empty else {**tables, "fates": ("What became of the thoughts of each site", became)}
+
+
+def _sample(opened: Opened) -> tuple[str, ...]:
+    """Say that not everything was run, where that is so."""
+    if opened.settings.full:
+        return ()
+    texts = f"{len(opened.texts)} texts" if opened.settings.texts is None else "all texts"
+    return (f"This is a sample: {texts} and at most {CONCEPTS} concepts; --full runs everything.",)
 
 
 def _show(tap: Tap, rows: Rows, n_loops: int, look: Look, sites: Sequence[Site]) -> None:
@@ -203,4 +231,5 @@ def _made_with(opened: Opened) -> dict[str, Any]:  # Any: plain JSON
         "follow": settings.follow,
         "max_tokens": settings.max_tokens,
         "baseline": settings.baseline,
+        "full": settings.full,
     }

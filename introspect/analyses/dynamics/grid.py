@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, Design, Norm, Stack
 from introspect.analyses.dynamics.design_figures import designs
 from introspect.analyses.dynamics.design_training import STEPS, held_out, texts, train
-from introspect.analyses.dynamics.settling import Settled, Settling, Verdict
+from introspect.analyses.dynamics.settling import Settled, Settling, Verdict, measure
 from introspect.errors import InputError
 from introspect.results.analysed import Analysis
 from introspect.results.panels import figure_of
@@ -80,7 +80,8 @@ def _measured(stack: Stack, steps: int, recurrences: int) -> tuple[dict[str, obj
 def settled(stack: Stack, recurrences: int) -> Settled:
     """Run one stack over a few texts."""
     ids, settling = texts(ROWS, stack.source), Settling(stack.design.blocks, recurrences)
-    settling.add(partial(stack.show, ids, recurrences), torch.ones_like(ids))
+    show = partial(stack.show, ids, recurrences)
+    settling.add(measure(show, torch.ones_like(ids), stack.design.blocks, recurrences))
     return settling.settled()
 
 

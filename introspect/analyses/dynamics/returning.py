@@ -1,20 +1,22 @@
 """Where an injection goes: how far the path of an injected trial is from that of the same prompt without one.
 
 Goes in: trials with an injection. Comes out: for each trial and each (loop, layer) from the injection on, the distance
-between the two paths, and how much of what was injected is left; and how fast the paths come together. Each batch has
-the prompt without an injection as its first row, so that no state is kept.
+between the two paths, and how much of what was injected is left; and how fast the paths come together. What an
+injection cannot change, the tokens before it and the sites before it, is run once per prompt.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from introspect.analyses.walking import alike, walk_trials
-from introspect.injection.engine import Engine, key_of, prompt_key
+from introspect.analyses.keeping import Array, Keeping
+from introspect.analyses.walking import alike, walk_behind
+from introspect.injection.engine import Engine, key_of
 from introspect.injection.guards import UnreachableError
 from introspect.records import Site, Trial
 
@@ -38,7 +40,7 @@ class Injected:
     """What is added there, strength included, `(d_model,)` in float64."""
 
 
-def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int) -> pd.DataFrame:
+def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int, keep: Keeping) -> pd.DataFrame:
     """Give a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run at least.
 
     With D = state of the trial - state without injection, at each injected position, and v what was added there:
@@ -48,7 +50,9 @@ def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_siz
     """
     reached = [trial for trial in trials if _reached(engine, trial)]
     longer = {trial.id: replace(trial, n_loops=max(n_loops, trial.n_loops)) for trial in reached}
-    parts = [_batch(engine, batch) for batch in alike(list(longer.values()), batch_size)]
+    batches = list(alike(list(longer.values()), batch_size, by_site=True))
+    keep.begin("batches of injected trials to follow", len(batches))
+    parts = [_batch(engine, batch, keep) for batch in batches]
     steps = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     own = {longer[trial.id].id: trial.n_loops for trial in reached}
     return steps.assign(n_loops=steps["trial"].map(own))
@@ -82,30 +86,35 @@ def endings(steps: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*ABOUT, "n_loops", "trial", "factor", "start", "end"])
 
 
-def _batch(engine: Engine, trials: list[Trial]) -> pd.DataFrame:
-    """Walk trials behind the same prompt without an injection, and measure each against it."""
+def _batch(engine: Engine, trials: list[Trial], keep: Keeping) -> pd.DataFrame:
+    """Walk trials that share prompt and first site, and measure each against the prompt without an injection."""
     injected = [_injected(engine, trial) for trial in trials]
-    control = replace(trials[0], arm="none", injection=None, partner=None)
-    encoded = engine.prompts[prompt_key(control)]
-    span = slice(encoded.span_start, encoded.span_stop)
-    weights = engine.prefix(key_of(control)).weights([control.injection, *(trial.injection for trial in trials)])
-    inside = None if weights is None else (weights[1:] != 0).to(engine.tap.looped.device)
-    pushes = torch.stack([each.vector for each in injected]).to(engine.tap.looped.device)
-    sites = [site for site in engine.tap.looped.sites(control.n_loops) if site.stage == "core"]
-    measured: dict[Site, Tensor] = {}
-
-    def look(site: Site, h: Tensor) -> None:
-        measured[site] = _measured(h[1:, span], h[:1, span], pushes, inside).cpu()
-
-    walk_trials(engine, [control, *trials], look, sites=sites)
-    floor = ROUNDING * torch.finfo(engine.tap.looped.dtype).eps
+    sites = [site for site in engine.tap.looped.sites(trials[0].n_loops) if site.stage == "core"]
+    kept = keep.unit(partial(_walked, engine, injected, sites), trials=[trial.id for trial in trials])
+    measured, floor = kept["measured"].astype(np.float64), ROUNDING * torch.finfo(engine.tap.looped.dtype).eps
     rows = [
-        (*_about(each), each.trial.id, floor, site.loop, site.layer, *measured[site][row].tolist())
-        for row, each in enumerate(injected)
-        for site in sites
+        (*_about(each), each.trial.id, floor, site.loop, site.layer, *values)
+        for each, of_sites in zip(injected, measured, strict=True)
+        for site, values in zip(sites, of_sites, strict=True)
         if site >= each.site
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _walked(engine: Engine, injected: Sequence[Injected], sites: Sequence[Site]) -> dict[str, Array]:
+    """Give MEASURES at every site, `(trial, site, measure)`."""
+    trials = [each.trial for each in injected]
+    prefix = engine.prefix(key_of(trials[0]))
+    weights, span = prefix.weights([trial.injection for trial in trials]), prefix.columns
+    inside = None if weights is None else (weights != 0).to(engine.tap.looped.device)
+    pushes = torch.stack([each.vector for each in injected]).to(engine.tap.looped.device)
+    measured: dict[Site, Tensor] = {}
+
+    def look(site: Site, h: Tensor) -> None:
+        measured[site] = _measured(h[:, span], prefix.states[site][:, span], pushes, inside).cpu()
+
+    walk_behind(engine, trials, look, sites=sites)
+    return {"measured": torch.stack([measured[site] for site in sites], 1).numpy()}
 
 
 def _reached(engine: Engine, trial: Trial) -> bool:

@@ -84,8 +84,42 @@ def verdict(away: float, turn: float, lowest: float) -> Verdict:
     return "degenerate" if lowest >= DEGENERATE else "converges"
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one batch."""
+
+    layers: Tensor
+    """`(row, layer, recurrence, measure)`, of MEASURES; the first recurrence has no change."""
+    distinct: Tensor
+    """`(row, layer + 1)`: see `Settled.distinct`."""
+    classes: Tensor
+    """`(row, class)`: tokens of each class."""
+
+
+def measure(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> Measured:
+    """Measure one batch, which is run twice; `mask` is `(row, position)`, 1 where there is a token."""
+    ends: dict[int, Tensor] = {}
+    last = [Site(recurrences - 1, layer) for layer in range(n_layers)]
+    show(lambda site, h: ends.update({site.layer: _exact(h)}), last)
+    before: dict[int, Tensor] = {}
+    measured = torch.full((len(mask), n_layers, recurrences, len(MEASURES)), torch.nan)
+    cosines = torch.empty(*mask.shape, recurrences)
+
+    def look(site: Site, h: Tensor) -> None:
+        h = _exact(h)
+        values = [*_apart(h, before.get(site.layer)), *_apart(h, ends[site.layer]), h.norm(dim=-1)]
+        measured[:, site.layer, site.loop] = torch.stack([over_tokens(each, mask) for each in values], -1).cpu()
+        if site.layer == n_layers - 1:
+            cosines[..., site.loop] = values[MEASURES.index("distance_cosine")].cpu()
+        before[site.layer] = h
+
+    show(look, [Site(loop, layer) for loop in range(recurrences) for layer in range(n_layers)])
+    distinct = _likeness([ends[layer] for layer in range(n_layers)], mask).cpu()
+    return Measured(measured, distinct, _classes(cosines, mask.bool().cpu()))
+
+
 class Settling:
-    """Measures batch after batch. InputError for fewer than LEAST recurrences."""
+    """Gathers batch after batch. InputError for fewer than LEAST recurrences."""
 
     def __init__(self, n_layers: int, recurrences: int) -> None:
         if recurrences < LEAST:
@@ -96,27 +130,12 @@ class Settling:
         self._shares = Moments(len(CLASSES))
         self._counts = np.zeros(len(CLASSES), dtype=int)
 
-    def add(self, show: Show, mask: Tensor) -> None:
-        """Measure one batch; `mask` is `(row, position)`, 1 where there is a token."""
-        ends: dict[int, Tensor] = {}
-        last = [Site(self.recurrences - 1, layer) for layer in range(self.n_layers)]
-        show(lambda site, h: ends.update({site.layer: _exact(h)}), last)
-        before: dict[int, Tensor] = {}
-        measured = torch.full((len(mask), self.n_layers, self.recurrences, len(MEASURES)), torch.nan)
-        cosines = torch.empty(*mask.shape, self.recurrences)
-
-        def look(site: Site, h: Tensor) -> None:
-            h = _exact(h)
-            values = [*_apart(h, before.get(site.layer)), *_apart(h, ends[site.layer]), h.norm(dim=-1)]
-            measured[:, site.layer, site.loop] = torch.stack([over_tokens(each, mask) for each in values], -1).cpu()
-            if site.layer == self.n_layers - 1:
-                cosines[..., site.loop] = values[MEASURES.index("distance_cosine")].cpu()
-            before[site.layer] = h
-
-        show(look, [Site(loop, layer) for loop in range(self.recurrences) for layer in range(self.n_layers)])
-        self._layers.add(measured)
-        self._distinct.add(_likeness([ends[layer] for layer in range(self.n_layers)], mask))
-        self._classify(cosines, mask.bool().cpu())
+    def add(self, measured: Measured) -> None:
+        """Take one batch in."""
+        self._layers.add(measured.layers)
+        self._distinct.add(measured.distinct)
+        self._counts += measured.classes.sum(0).numpy()
+        self._shares.add(measured.classes / measured.classes.sum(1, keepdim=True))
 
     def settled(self) -> Settled:
         """Give what was measured so far."""
@@ -131,11 +150,11 @@ class Settling:
             layers.join(self._layers.table(MEASURES)), distinct, tokens.assign(**shares, texts=self._shares.n)
         )
 
-    def _classify(self, cosines: Tensor, kept: Tensor) -> None:
-        classes = classify(cosines)
-        each = torch.stack([(classes == number) & kept for number in range(len(CLASSES))], -1).sum(1)
-        self._counts += each.sum(0).numpy()
-        self._shares.add(each / kept.sum(1, keepdim=True))
+
+def _classes(cosines: Tensor, kept: Tensor) -> Tensor:
+    """Count the tokens of each class, `(row, class)`, padding left out."""
+    classes = classify(cosines)
+    return torch.stack([(classes == number) & kept for number in range(len(CLASSES))], -1).sum(1)
 
 
 def _exact(h: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ all pairs of sites. The matrices of one slice of a batch are there at a time.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from introspect.analyses.dynamics.attention import cleared, concentration, frobenius, mixing, sink_rate
 from introspect.analyses.dynamics.entropy import matrix_entropy
 from introspect.analyses.dynamics.moments import Moments, over_tokens
+from introspect.analyses.keeping import Array, Keeping
 from introspect.analyses.walking import Rows, walk
 from introspect.analyses.watching import watched
 from introspect.models.looped import LoopedModel
@@ -36,15 +38,16 @@ class Stages:
     """A row per pair of sites: Frobenius distance of their attention matrices, with its interval over `n` texts."""
 
 
-def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int) -> Stages:
+def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Keeping) -> Stages:
     """Measure every (loop, layer) of the loops on texts."""
     sites = [site for site in tap.looped.sites(n_loops) if site.stage == "core"]
     measured, apart = Moments(len(sites), len(MEASURES)), Moments(len(sites), len(sites))
-    for batch in batches:
-        for rows in _slices(tap.looped, batch, len(sites)):
-            values, matrices = _walked(tap, rows, sites, n_loops)
-            measured.add(values)
-            apart.add(frobenius(matrices))
+    slices = [rows for batch in batches for rows in _slices(tap.looped, batch, len(sites))]
+    keep.begin("batches of texts to watch the attention on", len(slices))
+    for rows in slices:
+        kept = keep.unit(partial(_walked, tap, rows, sites, n_loops), model=tap.looped.weights_hash, **rows.named)
+        measured.add(torch.from_numpy(kept["values"]))
+        apart.add(torch.from_numpy(kept["apart"]))
     places = pd.DataFrame([(site.loop, site.layer) for site in sites], columns=["loop", "layer"])
     pairs = places.merge(places, how="cross", suffixes=("", "_other"))
     return Stages(places.join(measured.table(MEASURES)), pairs.assign(**apart.columns("distance"), n=apart.n))
@@ -63,8 +66,8 @@ def _slices(looped: LoopedModel, rows: Rows, n_sites: int) -> Iterator[Rows]:
         yield Rows(rows.ids[start : start + size], rows.mask[start : start + size])
 
 
-def _walked(tap: Tap, rows: Rows, sites: list[Site], n_loops: int) -> tuple[Tensor, list[Tensor]]:
-    """Give the measures of each text, `(row, site, measure)`, and the attention weights of each site."""
+def _walked(tap: Tap, rows: Rows, sites: list[Site], n_loops: int) -> dict[str, Array]:
+    """Give `values`, measures of each text `(row, site, measure)`, and `apart` of its matrices `(row, site, site)`."""
     weights: dict[Site, Tensor] = {}
     states: dict[Site, list[Tensor]] = {}
 
@@ -82,4 +85,5 @@ def _walked(tap: Tap, rows: Rows, sites: list[Site], n_loops: int) -> tuple[Tens
         for site in sites
     ]
     stacked = torch.stack([torch.stack([each.double() for each in site], -1) for site in values], 1)
-    return stacked, [weights[site] for site in sites]
+    apart = frobenius([weights[site] for site in sites])
+    return {"values": stacked.cpu().numpy(), "apart": apart.cpu().numpy()}

@@ -5,15 +5,16 @@ Nothing is stored; the model is loaded, since its size decides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from introspect.analyses.monitor.asking import SOLVE, VERIFY, prompts
 from introspect.analyses.monitor.injected import injected_trials
-from introspect.analyses.monitor.monitoring import batch_rows, read_tasks, totals_of
+from introspect.analyses.monitor.loss import pieces_of
+from introspect.analyses.monitor.monitoring import Asked, batch_rows, read_tasks, totals_of
 from introspect.analyses.monitor.tasks import Item
-from introspect.analyses.subject import Subject, open_subject
+from introspect.analyses.subject import Subject
 from introspect.injection.engine import prompt_key
 from introspect.options import Options
+from introspect.records import Trial
 from introspect.selection import select
 
 FLOAT = 4
@@ -29,27 +30,25 @@ class Cost:
     memory: str
 
 
-def cost(options: Options, *, tasks: str | None, part: str | None, injected: bool, run: Path | None) -> Cost:
+def cost(options: Options, asked: Asked) -> Cost:
     """Count what a call of `monitor` with these arguments would run, and what it would keep."""
-    given = read_tasks(options, tasks, part, injected=injected or run is not None)
-    subject = open_subject(options, run)
+    given, subject = read_tasks(options, asked), asked.open(options)
     looped = subject.tap.looped
-    totals = totals_of(options, looped)
-    rows, kept = [], [0]
-    for task, items in given.items():
-        rows += _asked(task, items, subject, totals)
+    totals = totals_of(options, looped, full=asked.full)
+    rows, kept = [_foretold(subject, asked, totals)], [0]
+    for task, each in given.items():
+        rows += _asked(task, each.items, subject, totals)
         sites = max(totals) * len(select(options.layers, looped.n_layers, option="layers"))
-        kept.append(len(items) * sites * looped.d_model * FLOAT)
-    if injected or run is not None:
+        kept.append(len(each.items) * sites * looped.d_model * FLOAT)
+    if asked.of_trials:
         trials = injected_trials(subject)
-        lengths = [len(subject.laboratory.prompts[prompt_key(trial)].token_ids) for trial in trials]
-        blocks = sum(n * len(looped.sites(trial.n_loops)) for n, trial in zip(lengths, trials, strict=True))
-        rows.append(("injected trials, prompts alone", len(trials), len(trials), blocks))
+        sizes = [_behind(subject, trial) for trial in trials]
+        rows.append(("injected trials, prompts alone", len(trials), len(trials), sum(sizes)))
         kept.append(len(trials) * looped.n_loops * looped.n_layers * looped.d_model * FLOAT)
     batch = batch_rows(subject)
     memory = (
         f"batches of {batch} rows, about {batch * subject.laboratory.row_bytes() / 1e6:.0f} MB beside the weights; "
-        f"states in a temporary file of {max(kept) / 1e6:.1f} MB, one site of it in memory at a time"
+        f"states in files of {max(kept) / 1e6:.1f} MB until it is done, one site of them in memory at a time"
     )
     return Cost(tuple(rows), memory)
 
@@ -64,3 +63,20 @@ def _asked(
         blocks = sum(tokens * len(looped.sites(total)) for total in totals)
         rows.append((f"{task}, {what}", len(asked), len(asked) * len(totals), blocks))
     return rows
+
+
+def _foretold(subject: Subject, asked: Asked, totals: Sequence[int]) -> tuple[str, int, int, int]:
+    pieces = pieces_of(subject, asked.texts)
+    tokens = sum(len(tokens) for _, tokens in pieces)
+    blocks = sum(tokens * len(subject.tap.looped.sites(total)) for total in totals)
+    return "texts foretold", len(pieces), len(pieces) * len(totals), blocks
+
+
+def _behind(subject: Subject, trial: Trial) -> int:
+    """Count the token-block forwards of what an injection can change of its prompt, without what is shared."""
+    looped, encoded = subject.tap.looped, subject.laboratory.prompts[prompt_key(trial)]
+    if trial.injection is None:
+        return 0
+    first = min(trial.injection.sites)
+    tokens = len(encoded.token_ids) - (0 if looped.both_ways else encoded.span_start)
+    return tokens * sum(site > first or not looped.resumes for site in looped.sites(trial.n_loops))

@@ -5,12 +5,15 @@ Goes in: a Tap, items, numbers of loops. Come out: tables of curves, gaps, the m
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from introspect.analyses.monitor.asking import Floats, Judged, judge, solve
-from introspect.analyses.monitor.probes import CrossFit, Groups, Kind, Labels, cross_fit, shuffled, split, transferred
+from introspect.analyses.keeping import Array, Keeping
+from introspect.analyses.monitor.asking import Floats, judge, solve
+from introspect.analyses.monitor.probes import Kind
+from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.analyses.monitor.tasks import Item
 from introspect.models.tap import Tap
@@ -34,43 +37,13 @@ class Found:
     """What was found on one task; a table each, with n, questions and interval."""
 
     curves: pd.DataFrame
-    """By loops run, monitor and measure."""
+    """By loops run, monitor and measure: of `n` items that were answered, and `unknown` that were not."""
     gap: pd.DataFrame
     """Representation monitor less language monitor, by loops run and measure."""
     sites: pd.DataFrame
     """Probes at each (loop, layer) of the largest number of loops, and of shuffled labels."""
     transfer: pd.DataFrame
     """Accuracy of probes fitted after one loop and tested after another, at the same layer."""
-
-
-@dataclass(frozen=True)
-class Probing:
-    """How probes are fitted on the items of a task, and scored."""
-
-    labels: Labels
-    groups: Groups
-    place: Labels
-    kind: Kind
-    seed: int
-    scoring: Scoring
-
-    @classmethod
-    def of(cls, items: Sequence[Item], kind: Kind, seed: int) -> "Probing":
-        """Number the questions and split them. Raises InputError where they cannot be."""
-        labels = np.array([item.correct for item in items], dtype=np.int64)
-        groups = pd.factorize(pd.Series([item.group for item in items]))[0].astype(np.int64)
-        scoring = Scoring.of(labels.astype(float), groups, seed)
-        return cls(labels, groups, split(labels, groups, seed), kind, seed, scoring)
-
-    def fit(self, states: Floats) -> CrossFit:
-        """Fit probes on the labels."""
-        return cross_fit(states, self.labels, self.groups, self.place, self.kind)
-
-    def control(self, states: Floats, site: Site) -> tuple[Scoring, Floats]:
-        """Fit probes on labels that are dealt out anew; give what to score them with, and what they say."""
-        dealt = shuffled(self.labels, [self.seed, site.loop, site.layer])
-        said = cross_fit(states, dealt, self.groups, split(dealt, self.groups, self.seed), self.kind).said
-        return Scoring(dealt.astype(float), self.groups, self.scoring.weights), said.astype(float)
 
 
 def curves(
@@ -82,90 +55,97 @@ def curves(
     kind: Kind,
     seed: int,
     size: int,
+    keep: Keeping,
+    task: str = "",
 ) -> Found:
-    """Run the items with each number of loops, and probe the last loop of each, of the most loops all of them."""
+    """Run the items with each number of loops, and probe the last loop of each, of the most loops all of them.
+
+    `task` is what the items are called; `size` the rows of a batch.
+    """
     probing, most = Probing.of(items, kind, seed), max(totals)
-    lines, gaps = [], []
+    loops = {total: range(total) if total == most else range(total - 1, total) for total in totals}
+    sites = {total: [Site(loop, layer) for loop in loops[total] for layer in layers] for total in totals}
+    judged = judge(tap, items, sites, size=size, keep=keep, task=task)
+    lines, gaps = list(_solved(tap, items, totals, size=size, seed=seed, keep=keep, task=task)), []
+    keep.begin(f"sets of probes to fit {task}".rstrip(), len(totals) - 1 + len(layers))
+    asked = {"items": [(item.question, item.answer, item.correct) for item in items], "probe": kind, "seed": seed}
+    states = {total: each.states for total, each in judged.items()}
+    read = {
+        layer: keep.unit(partial(everywhere, probing, states[most], range(most), layer), layer=layer, **asked).arrays()
+        for layer in layers
+    }
     for total in totals:
-        loops = range(total) if total == most else range(total - 1, total)
-        sites = [Site(loop, layer) for loop in loops for layer in layers]
-        judged = judge(tap, items, total, sites, size=size)
-        ends = [Site(total - 1, layer) for layer in layers]
-        fitted = {site: probing.fit(judged.states.at(site)) for site in ends}
-        probed = by_best_layer(fitted, probing.place).astype(float)
-        language = {"language": (judged.difference > 0).astype(float), "language-words": judged.words}
-        said = {**language, "representation": probed}
-        lines += list(_lines(total, said, probing, judged, ends))
-        lines += list(_solved(tap, items, total, size=size, seed=seed))
-        gaps += [
-            _row(probing.scoring.gap(measure, probed, language["language"]), len(items), loops=total, measure=measure)
-            for measure in MEASURES
-        ]
         if total == most:
-            maps, across = _of_sites(probing, judged, sites, fitted)
-    return Found(pd.DataFrame(lines), pd.DataFrame(gaps), maps, across)
+            last = {name: np.stack([read[layer][name][-1] for layer in layers]) for name in ("said", "inner")}
+            control = read[layers[-1]]["control"][-1]
+        else:
+            kept = keep.unit(partial(ends, probing, states[total], total, layers), loops=total, **asked)
+            last, control = kept.arrays(), kept["control"]
+        probed = by_best_layer(last["inner"], last["said"], probing.place).astype(float)
+        language = {"language": (judged[total].difference > 0).astype(float), "language-words": judged[total].words}
+        said = {**language, "representation": probed}
+        lines += list(_lines(total, said, probing, control.astype(float), Site(total - 1, layers[-1])))
+        for measure in MEASURES:
+            gap = probing.scoring.gap(measure, probed, language["language"])
+            gaps.append(_row(gap, probed, loops=total, measure=measure))
+    maps, across = _of_sites(probing, read, range(most), layers)
+    return Found(_in_order(lines, totals), pd.DataFrame(gaps), maps, across)
 
 
-def by_best_layer(fitted: Mapping[Site, CrossFit], place: Labels) -> Labels:
-    """Take for each fold the layer whose probes did best within the training part, and what that one says in it."""
-    sites = list(fitted)
-    best = np.argmax([fitted[site].inner for site in sites], axis=0)
-    said = np.zeros(len(place), dtype=np.int64)
-    for fold, choice in enumerate(best):
-        said[place == fold] = fitted[sites[choice]].said[place == fold]
-    return said
+def _solved(
+    tap: Tap, items: Sequence[Item], totals: Sequence[int], *, size: int, seed: int, keep: Keeping, task: str
+) -> Iterator[dict[str, object]]:
+    questions = list({item.question: item for item in items if item.correct}.values())
+    groups = pd.factorize(pd.Series([item.group for item in questions]))[0].astype(np.int64)
+    scoring = Scoring.of(np.ones(len(questions)), groups, seed)
+    answers = [item.answer for item in items]
+    for total, solved in solve(tap, questions, answers, totals, size=size, keep=keep, task=task).items():
+        for monitor, right in (("task", solved.chosen), ("task-words", solved.words)):
+            yield _row(scoring.accuracy(right), right, loops=total, monitor=monitor, measure="accuracy")
 
 
 def _lines(
-    total: int, said: Mapping[str, Floats], probing: Probing, judged: Judged, ends: Sequence[Site]
+    total: int, said: Mapping[str, Floats], probing: Probing, control: Floats, site: Site
 ) -> Iterator[dict[str, object]]:
-    n = len(probing.labels)
-    control, dealt = probing.control(judged.states.at(ends[-1]), ends[-1])
+    shuffled_scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
     for measure in MEASURES:
-        score = {"accuracy": probing.scoring.accuracy, "f1": probing.scoring.f1}[measure]
         for monitor, verdicts in said.items():
-            yield _row(score(verdicts), n, loops=total, monitor=monitor, measure=measure)
-        score = {"accuracy": control.accuracy, "f1": control.f1}[measure]
-        yield _row(score(dealt), n, loops=total, monitor="shuffled", measure=measure)
+            yield _row(
+                probing.scoring.score(measure, verdicts), verdicts, loops=total, monitor=monitor, measure=measure
+            )
+        yield _row(shuffled_scoring.score(measure, control), control, loops=total, monitor="shuffled", measure=measure)
         always = Estimate(constant(measure, probing.scoring.truth), np.nan, np.nan, probing.scoring.weights.shape[1])
-        yield _row(always, n, loops=total, monitor="constant", measure=measure)
-
-
-def _solved(tap: Tap, items: Sequence[Item], total: int, *, size: int, seed: int) -> Iterator[dict[str, object]]:
-    questions = list({item.question: item for item in items if item.correct}.values())
-    solved = solve(tap, questions, [item.answer for item in items], total, size=size)
-    groups = pd.factorize(pd.Series([item.group for item in questions]))[0].astype(np.int64)
-    scoring = Scoring.of(np.ones(len(questions)), groups, seed)
-    for monitor, right in (("task", solved.chosen), ("task-words", solved.words)):
-        estimate = scoring.accuracy(right)
-        if np.isnan(right).all():
-            estimate = Estimate(np.nan, np.nan, np.nan, estimate.concepts)
-        yield _row(estimate, len(questions), loops=total, monitor=monitor, measure="accuracy")
+        yield _row(always, control, loops=total, monitor="constant", measure=measure)
 
 
 def _of_sites(
-    probing: Probing, judged: Judged, sites: Sequence[Site], known: Mapping[Site, CrossFit]
+    probing: Probing, read: Mapping[int, Mapping[str, Array]], loops: Sequence[int], layers: Sequence[int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Probe every site, and test the probes of each loop after all others."""
-    fitted = {site: known[site] if site in known else probing.fit(judged.states.at(site)) for site in sites}
-    rows, across, n = [], [], len(probing.labels)
-    for site in sites:
-        states, where = judged.states.at(site), {"loop": site.loop, "layer": site.layer}
-        said = fitted[site].said.astype(float)
-        control, dealt = probing.control(states, site)
-        for measure in MEASURES:
-            scores = {"accuracy": (probing.scoring.accuracy, control.accuracy)}
-            scores["f1"] = probing.scoring.f1, control.f1
-            score, score_control = scores[measure]
-            rows.append(_row(score(said), n, **where, labels="true", measure=measure))
-            rows.append(_row(score_control(dealt), n, **where, labels="shuffled", measure=measure))
-        for other in (each for each in sites if each.layer == site.layer):
-            tested = transferred(fitted[other].probes, states, probing.place).astype(float)
-            estimate = probing.scoring.accuracy(tested)
-            across.append(_row(estimate, n, layer=site.layer, trained_loop=other.loop, tested_loop=site.loop))
+    """Score the probes of every site, and those of each loop after all others."""
+    rows, across = [], []
+    for loop in loops:
+        for layer in layers:
+            site, where = Site(loop, layer), {"loop": loop, "layer": layer}
+            said, control = (read[layer][name][loop].astype(float) for name in ("said", "control"))
+            scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
+            for measure in MEASURES:
+                true, dealt = probing.scoring.score(measure, said), scoring.score(measure, control)
+                rows.append(_row(true, said, **where, labels="true", measure=measure))
+                rows.append(_row(dealt, control, **where, labels="shuffled", measure=measure))
+            for other in loops:
+                tested = read[layer]["transfer"][other, loop].astype(float)
+                scored = probing.scoring.accuracy(tested)
+                across.append(_row(scored, tested, layer=layer, trained_loop=other, tested_loop=loop))
     return pd.DataFrame(rows), pd.DataFrame(across)
 
 
-def _row(estimate: Estimate, n: int, **where: object) -> dict[str, object]:
+def _in_order(lines: Sequence[Mapping[str, object]], totals: Sequence[int]) -> pd.DataFrame:
+    """Put the lines of each number of loops together."""
+    table = pd.DataFrame(lines)
+    return pd.concat([table[table["loops"] == total] for total in totals], ignore_index=True)
+
+
+def _row(estimate: Estimate, said: Floats, **where: object) -> dict[str, object]:
+    neither = int(np.isnan(said).sum())
     found = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {**where, "n": n, "questions": estimate.concepts, **found}
+    return {**where, "n": len(said) - neither, "unknown": neither, "questions": estimate.concepts, **found}

@@ -53,6 +53,26 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
 
 
 @matplotlib.rc_context(STYLE)
+def loss_by_loops(table: pd.DataFrame, trained: int, of: str) -> list[Axes]:
+    """Draw the language-model loss against the loops run, and how far each is above that of the fewest."""
+    axes = panels(2, width=2.4, height=2.0, same_scale=False)
+    for ax, (value, low, high), title in zip(
+        axes, (("nats", "low", "high"), ("more", "more_low", "more_high")), ("loss", "beside the fewest"), strict=True
+    ):
+        line = table.rename(columns={low: "below", high: "above"})
+        bounds = {name: line[each].fillna(line[value]) for name, each in (("low", "below"), ("high", "above"))}
+        points(ax, line.assign(x=line["loops"], rate=line[value], **bounds), color="#0072B2", marker="o")
+        _loops_axis(ax, table["loops"], trained)
+        ax.set(title=title, ylabel="nats a token")
+    axes[1].axhline(0, color="black", linewidth=0.8)
+    counts = f"n = {table['texts'].iloc[0]} texts, {table['tokens'].iloc[0]} tokens, of {of}"
+    caption(
+        axes, f"mean negative log-likelihood; bars: 95% intervals over texts (bootstrap); {counts}; dotted: trained"
+    )
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
 def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw the representation monitor less the language monitor against the loops run, a line per task."""
     axes = panels(len(MEASURES), width=2.4, height=2.0)

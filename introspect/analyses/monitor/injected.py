@@ -5,15 +5,17 @@ Goes in: the trials of a run, or those that a sweep with the same options would 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from introspect.analyses.keeping import Array, Keeping
 from introspect.analyses.monitor.asking import States
 from introspect.analyses.subject import Subject
-from introspect.analyses.walking import alike, walk_trials
+from introspect.analyses.walking import alike, walk_behind
 from introspect.errors import InputError
 from introspect.grading import GRADERS
 from introspect.injection.engine import Engine
@@ -53,31 +55,37 @@ def injected_trials(subject: Subject) -> list[Trial]:
     return [trial for trial in found if trial.n_loops == most and _reachable(subject.engine, trial)]
 
 
-def see(subject: Subject, layers: Sequence[int], *, size: int) -> Seen:
+def see(subject: Subject, layers: Sequence[int], *, size: int, keep: Keeping) -> Seen:
     """Run the prompts of the trials, and take the words of the run, or have them said."""
     trials, looped = injected_trials(subject), subject.tap.looped
     n_loops, last = trials[0].n_loops, looped.n_layers - 1
     sites = [Site(loop, layer) for loop in range(n_loops) for layer in sorted({*layers, last})]
-    states = States(sites, len(trials), looped.d_model)
     place = {trial.id: row for row, trial in enumerate(trials)}
-    differences, named = np.zeros((n_loops, len(trials))), np.zeros(len(trials))
-    for batch in alike(trials, size):
-        rows, ends = [place[trial.id] for trial in batch], dict[int, Tensor]()
-
-        def look(site: Site, h: Tensor, rows: Sequence[int] = rows, ends: dict[int, Tensor] = ends) -> None:
-            states.put(site, rows, h[:, -1])
-            if site.layer == last:
-                ends[site.loop] = (h if looped.coda else h[:, -1:]).clone()
-
-        final = walk_trials(subject.engine, batch, look, sites=sites)
-        with torch.inference_mode():
-            said = [looped.readout(ends[loop], loop=loop, n_loops=n_loops)[:, -1] for loop in range(n_loops - 1)]
-        for loop, logits in enumerate([*said, final]):
-            differences[loop, rows] = _difference(subject.engine, logits)
-        named[rows] = _named(subject, final, batch)
+    differences, named, parts = np.zeros((n_loops, len(trials))), np.zeros(len(trials)), []
+    batches = list(alike(trials, size, by_site=True))
+    keep.begin("batches of injected prompts", len(batches))
+    for batch in batches:
+        rows, ids = [place[trial.id] for trial in batch], [trial.id for trial in batch]
+        kept = keep.unit(partial(_read, subject, batch, sites), trials=ids, sites=list(map(str, sites)))
+        differences[:, rows], named[rows] = kept["differences"], kept["named"]
+        parts.append((rows, kept))
     frame = pd.DataFrame(map(_about, trials)).assign(named=named)
     frame = frame.assign(**{f"logit-{loop}": differences[loop] for loop in range(n_loops)})
-    return Seen(frame.join(_words(subject, trials)), states, range(n_loops), tuple(layers))
+    states = States({site: index for index, site in enumerate(sites)}, parts)
+    return Seen(frame.join(_words(subject, trials, keep)), states, range(n_loops), tuple(layers))
+
+
+def _read(subject: Subject, trials: list[Trial], sites: Sequence[Site]) -> dict[str, Array]:
+    """Give the states behind the prompts, `(site, trial, d_model)`, and what is read out there."""
+    states: dict[Site, Array] = {}
+    said = walk_behind(
+        subject.engine, trials, lambda site, h: states.update({site: h[:, -1].float().cpu().numpy()}), sites=sites
+    )
+    return {
+        "states": np.stack([states[site] for site in sites]),
+        "differences": np.stack([_difference(subject.engine, logits) for logits in said]),
+        "named": np.array(_named(subject, said[-1], trials), dtype=np.float64),
+    }
 
 
 def _about(trial: Trial) -> dict[str, object]:
@@ -91,17 +99,29 @@ def _about(trial: Trial) -> dict[str, object]:
     }
 
 
-def _words(subject: Subject, trials: Sequence[Trial]) -> pd.DataFrame:
+def _words(subject: Subject, trials: Sequence[Trial], keep: Keeping) -> pd.DataFrame:
     """Give the rules grader's verdicts, 1, 0 or NaN: those of the run, or on answers that are drawn now."""
+    columns = ["detected", "identified"]
     if subject.run is not None:
         graded = subject.run.trials.set_index("trial").reindex([trial.id for trial in trials])
-        chosen = graded[["rules_detected", "rules_identified"]].astype("float64").to_numpy()
-        return pd.DataFrame(chosen, columns=["detected", "identified"])
+        chosen = graded[[f"rules_{column}" for column in columns]].astype("float64").to_numpy()
+        return pd.DataFrame(chosen, columns=columns)
+    size = subject.laboratory.batch_size()
+    blocks = [trials[start : start + size] for start in range(0, len(trials), size)]
+    keep.begin("batches of injected trials to answer", len(blocks))
+    answer = [
+        keep.unit(partial(_answered, subject, block), trials=[trial.id for trial in block])["verdicts"]
+        for block in blocks
+    ]
+    return pd.DataFrame(np.concatenate(answer), columns=columns)
+
+
+def _answered(subject: Subject, trials: Sequence[Trial]) -> dict[str, Array]:
     verdicts = []
-    for trial, response in zip(trials, subject.engine.run(trials, subject.laboratory.batch_size()), strict=True):
+    for trial, response in zip(trials, subject.engine.run(trials), strict=True):
         grade = GRADERS["rules"](trial, response) if isinstance(response, Response) else None
         verdicts.append((None, None) if grade is None else (grade.detected, grade.identified))
-    return pd.DataFrame(verdicts, columns=["detected", "identified"]).astype("float64")
+    return {"verdicts": np.array(verdicts, dtype=np.float64)}
 
 
 def _difference(engine: Engine, logits: Tensor) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

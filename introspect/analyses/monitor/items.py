@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from introspect.analyses.monitor.tasks import Item, generated
+from introspect.analyses.subject import spread
 from introspect.concepts.rows import SUFFIX, read_table
 from introspect.errors import InputError
 from introspect.selection import one_of
@@ -33,17 +34,28 @@ def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
     return chosen
 
 
-def check(task: str, items: Sequence[Item]) -> None:
-    """Raise InputError for items of which too few are there to be split, or which are all of one class."""
+def sampled(items: Sequence[Item], most: int | None) -> list[Item]:
+    """Give the items of at most so many questions, spread evenly; all where a part of them could not be split."""
+    chosen = set(spread(list(dict.fromkeys(item.group for item in items)), most))
+    found = [item for item in items if item.group in chosen]
+    return list(items) if too_few(found) else found
+
+
+def too_few(items: Sequence[Item]) -> str | None:
+    """Say what there is too little of to be split, if anything."""
     right = sum(item.correct for item in items)
     counted = {
         "questions": len({item.group for item in items}),
         "items that are correct": right,
         "items that are not": len(items) - right,
     }
-    for what, n in counted.items():
-        if n < FEWEST:
-            raise InputError(f"task {task!r}: {n} {what}; monitors need at least {FEWEST} of each, to be split")
+    return next((f"{n} {what}" for what, n in counted.items() if n < FEWEST), None)
+
+
+def check(task: str, items: Sequence[Item]) -> None:
+    """Raise InputError for items of which too few are there to be split, or which are all of one class."""
+    if few := too_few(items):
+        raise InputError(f"task {task!r}: {few}; monitors need at least {FEWEST} of each, to be split")
 
 
 def _found(task: str, seed: int) -> list[Item]:

@@ -4,15 +4,19 @@ Goes in: Seen. Come out: tables by the loop of the injection. One probe is fitte
 each site at which is read, whatever the layer and strength of the injection.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from introspect.analyses.keeping import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
-from introspect.analyses.monitor.probes import FOLDS, CrossFit, Floats, Kind, Labels, cross_fit, shuffled
+from introspect.analyses.monitor.probes import FOLDS, CrossFit, Kind, Labels, cross_fit, shuffled
+from introspect.analyses.monitor.probing import by_best_layer
+from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import RESAMPLES, Scoring
 from introspect.records import Site
 from introspect.results.statistics.clusters import Estimate, Weights
@@ -79,31 +83,29 @@ class Cell:
         return (there if strength is None else there & (self.rows["strength"] == strength)).to_numpy()
 
 
-def notice(seen: Seen, *, kind: Kind, seed: int) -> Noticed:
+def notice(seen: Seen, *, kind: Kind, seed: int, keep: Keeping) -> Noticed:
     """Fit probes for each loop of the injection and hold them beside words and logits."""
     lines: list[dict[str, object]] = []
     maps: list[dict[str, object]] = []
-    for loop in sorted(int(each) for each in seen.trials["loop"].dropna().unique()):
+    injected = sorted(int(each) for each in seen.trials["loop"].dropna().unique())
+    keep.begin("sets of probes to fit on injected prompts", len(injected))
+    for loop in injected:
         cell = Cell.of(seen.trials, loop, seed)
-        after = [each for each in seen.loops if each >= loop]
-        fitted = {
-            Site(r, layer): cell.fit(seen.states.at(Site(r, layer)), kind) for r in after for layer in seen.layers
-        }
-        maps += list(_maps(cell, fitted))
-        ends = [site for site in fitted if site.loop == after[-1]]
-        dealt = _dealt(cell, seed)
+        sites = [Site(r, layer) for r in seen.loops if r >= loop for layer in seen.layers]
+        fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), loop=loop, probe=kind, seed=seed).arrays()
+        maps += list(_maps(cell, dict(zip(sites, fitted["said"], strict=True))))
+        last, ends = sites[-1].loop, slice(-len(seen.layers), None)
         verdicts = {
             "words": cell.rows["detected"].to_numpy(dtype=float),
-            "logits": _yes(cell.rows, after[-1]),
-            "probe": _by_best_layer([fitted[site] for site in ends], cell.place),
+            "logits": _yes(cell.rows, last),
+            "probe": by_best_layer(fitted["inner"][ends], fitted["said"][ends], cell.place).astype(float),
         }
-        control = cell.fit(seen.states.at(ends[-1]), kind, dealt).said.astype(float)
         named = {
             "words": cell.rows["identified"].to_numpy(dtype=float),
             "logits": cell.rows["named"].to_numpy(dtype=float),
-            "probe": _named(cell, seen.states.at(ends[-1]), None),
-            "shuffled": _named(cell, seen.states.at(ends[-1]), seed),
+            **{name: fitted[f"{name}-named"] for name in ("probe", "shuffled")},
         }
+        dealt, control = _dealt(cell, seed), fitted["control"].astype(float)
         for strength in sorted(cell.rows["strength"].dropna().unique()):
             lines += list(_detection(cell, float(strength), verdicts))
             lines.append(_of_control(cell, float(strength), control, dealt))
@@ -111,52 +113,60 @@ def notice(seen: Seen, *, kind: Kind, seed: int) -> Noticed:
     return Noticed(pd.DataFrame(lines), pd.DataFrame(maps))
 
 
+def _fitted(cell: Cell, seen: Seen, sites: Sequence[Site], kind: Kind, seed: int) -> dict[str, Array]:
+    """Fit probes at every site and give what they say, `(site, row)`; the concept is named at the last site."""
+    fitted = [cell.fit(seen.states.at(site), kind) for site in sites]
+    ends = seen.states.at(sites[-1])
+    return {
+        "said": np.stack([each.said for each in fitted]),
+        "inner": np.stack([each.inner for each in fitted]),
+        "control": cell.fit(ends, kind, _dealt(cell, seed)).said,
+        "probe-named": _named(cell, ends, None),
+        "shuffled-named": _named(cell, ends, seed),
+    }
+
+
 def _detection(cell: Cell, strength: float, verdicts: dict[str, Floats]) -> Iterator[dict[str, object]]:
     """Give hits, false alarms of each control, and the mean of hits and of random rows rightly refused."""
     for by, said in verdicts.items():
-        known = ~np.isnan(said)
-        injected, random = (known & cell.arms(arm, strength=strength) for arm in ("injected", "random"))
-        for measure, chosen in (("hits", injected), ("false alarms, random", random), ("false alarms, none", None)):
-            there = known & cell.arms("none") if chosen is None else chosen
+        arms = {name: cell.arms(name, strength=strength) for name in ("injected", "random")} | {
+            "none": cell.arms("none")
+        }
+        for measure, arm in (("hits", "injected"), ("false alarms, random", "random"), ("false alarms, none", "none")):
+            there = arms[arm]
             estimate = cell.scoring(there, np.ones(len(said), dtype=np.int64)).accuracy(said[there])
-            yield _row(cell, strength, by, measure, estimate, there)
-        both = injected | random
-        yield _row(cell, strength, by, "detection", cell.scoring(both, cell.labels).balanced(said[both]), both)
+            yield _row(cell, strength, by, measure, estimate, said[there])
+        both = arms["injected"] | arms["random"]
+        yield _row(cell, strength, by, "detection", cell.scoring(both, cell.labels).balanced(said[both]), said[both])
 
 
 def _of_control(cell: Cell, strength: float, said: Floats, dealt: Labels) -> dict[str, object]:
     both = cell.arms("injected", "random", strength=strength)
-    return _row(cell, strength, "shuffled", "detection", cell.scoring(both, dealt).balanced(said[both]), both)
+    return _row(cell, strength, "shuffled", "detection", cell.scoring(both, dealt).balanced(said[both]), said[both])
 
 
 def _naming(cell: Cell, strength: float, named: dict[str, Floats]) -> Iterator[dict[str, object]]:
     for by, right in named.items():
-        chosen = cell.arms("injected", strength=strength) & ~np.isnan(right)
+        chosen = cell.arms("injected", strength=strength)
         estimate = cell.scoring(chosen, np.ones(len(right), dtype=np.int64)).accuracy(right[chosen])
-        yield _row(cell, strength, by, "naming", estimate, chosen)
+        yield _row(cell, strength, by, "naming", estimate, right[chosen])
 
 
-def _maps(cell: Cell, fitted: dict[Site, CrossFit]) -> Iterator[dict[str, object]]:
+def _maps(cell: Cell, fitted: Mapping[Site, Labels]) -> Iterator[dict[str, object]]:
     both = cell.arms("injected", "random")
     scoring = cell.scoring(both, cell.labels)
-    for site, fit in fitted.items():
+    for site, verdicts in fitted.items():
         where = {"loop": cell.loop, "by": "probe", "read_loop": site.loop, "read_layer": site.layer}
-        yield where | _numbers(scoring.balanced(fit.said.astype(float)[both]), both)
+        said = verdicts.astype(float)[both]
+        yield where | _numbers(scoring.balanced(said), said)
     for loop in dict.fromkeys(site.loop for site in fitted):
         where = {"loop": cell.loop, "by": "logits", "read_loop": loop, "read_layer": None}
-        yield where | _numbers(scoring.balanced(_yes(cell.rows, loop)[both]), both)
+        said = _yes(cell.rows, loop)[both]
+        yield where | _numbers(scoring.balanced(said), said)
 
 
 def _yes(rows: pd.DataFrame, loop: int) -> Floats:
     return (rows[f"logit-{loop}"] > 0).to_numpy().astype(np.float64)
-
-
-def _by_best_layer(fitted: list[CrossFit], place: Labels) -> Floats:
-    """Take for each fold the layer that did best within its training part."""
-    best = np.argmax([each.inner for each in fitted], axis=0)
-    said: Floats = np.stack([each.said for each in fitted]).astype(np.float64)
-    chosen: Floats = said[best[place], np.arange(len(place))]
-    return chosen
 
 
 def _dealt(cell: Cell, seed: int) -> Labels:
@@ -194,13 +204,13 @@ def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:
     return nearest
 
 
-def _row(
-    cell: Cell, strength: float, by: str, measure: str, estimate: Estimate, chosen: NDArray[np.bool_]
-) -> dict[str, object]:
+def _row(cell: Cell, strength: float, by: str, measure: str, estimate: Estimate, said: Floats) -> dict[str, object]:
     where = {"loop": cell.loop, "strength": strength, "by": by, "measure": measure}
-    return where | _numbers(estimate, chosen)
+    return where | _numbers(estimate, said)
 
 
-def _numbers(estimate: Estimate, chosen: NDArray[np.bool_]) -> dict[str, object]:
+def _numbers(estimate: Estimate, said: Floats) -> dict[str, object]:
+    """Give the columns of an estimate: n of trials with a verdict, and those that are unknown, which are in no rate."""
+    neither = int(np.isnan(said).sum())
     found = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {"n": int(chosen.sum()), "concepts": estimate.concepts, **found}
+    return {"n": len(said) - neither, "unknown": neither, "concepts": estimate.concepts, **found}

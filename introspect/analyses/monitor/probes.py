@@ -3,20 +3,18 @@
 Goes in: states, labels and groups. Come out: for each item the answer of a probe fitted without any item of its group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from introspect.analyses.monitor.regression import Floats, logistic
 from introspect.errors import InputError
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Groups = NDArray[np.int64]
 Kind = Literal["logistic", "means"]
@@ -27,39 +25,29 @@ FOLDS, INNER = 5, 3
 MOST_FITTED = 1000
 """Items on which one probe is fitted; more take time and change little."""
 REGULARISATIONS = (0.001, 0.01, 0.1)
-"""Choices of scikit-learn's C: the larger, the weaker."""
-
-
-class Fitted(Protocol):
-    """A probe that was fitted."""
-
-    def predict(self, states: Floats, /) -> Labels:
-        """Give the class of each row, 0 or 1."""
+"""Choices of C: the larger, the weaker the penalty."""
 
 
 @dataclass(frozen=True)
-class MeanDifference:
-    """Class 1 where the state lies on its mean's side of the middle between both means."""
+class Probes:
+    """Probes of one site, one for each fold that was left out; each a linear rule."""
 
-    direction: Floats
-    middle: float
+    weights: Floats
+    """`(fold, d_model)`."""
+    intercepts: Floats
+    """`(fold,)`; class 1 where the state times the weights is above minus this."""
 
-    @classmethod
-    def fit(cls, states: Floats, labels: Labels) -> "MeanDifference":
-        """Take the difference of the means of both classes, and the middle between them along it."""
-        ones, zeros = states[labels == 1].mean(0), states[labels == 0].mean(0)
-        return cls(ones - zeros, float((ones - zeros) @ (ones + zeros) / 2))
-
-    def predict(self, states: Floats, /) -> Labels:
-        """Give the class of each row, 0 or 1."""
-        return (states @ self.direction > self.middle).astype(np.int64)
+    def say(self, states: Floats, place: Labels) -> Labels:
+        """Give the class of each item, `(item,)`, by the probe that was fitted without the item's fold."""
+        said: Floats = (states * self.weights[place]).sum(1) + self.intercepts[place]
+        return (said > 0).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Probes of one site, one for each fold that was left out."""
+    """What was fitted at one site."""
 
-    probes: tuple[Fitted, ...]
+    probes: Probes
     inner: Floats
     """`(fold,)`: accuracy of the probe's kind within the training part, by its own folds; no test item is in it."""
     said: Labels
@@ -83,33 +71,37 @@ def split(labels: Labels, groups: Groups, seed: int, *, folds: int = FOLDS) -> N
     return place
 
 
-def cross_fit(states: Floats, labels: Labels, groups: Groups, place: NDArray[np.int64], kind: Kind) -> CrossFit:
-    """Fit a probe for each fold on the others, at most MOST_FITTED items, and let it say the class of those in it."""
-    said, probes, inner, rng = np.zeros(len(labels), dtype=np.int64), [], [], np.random.default_rng(0)
-    for fold in range(place.max() + 1):
-        inside, tested = rng.permutation(np.flatnonzero(place != fold))[:MOST_FITTED], place == fold
-        probe, score = fit(states[inside], labels[inside], groups[inside], kind)
-        said[tested] = probe.predict(states[tested])
-        probes.append(probe)
-        inner.append(score)
-    return CrossFit(tuple(probes), np.array(inner), said)
+def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kind: Kind) -> CrossFit:
+    """Fit a probe for each fold on the others, at most MOST_FITTED items, and let it say the class of those in it.
+
+    The penalty of each is chosen by folds within the items it is fitted on. All fits are made at once.
+    """
+    nested, choices = _nested(labels.tobytes(), groups.tobytes(), place.tobytes()), CHOICES[kind]
+    folds = np.arange(len(nested))
+    trained = np.stack([nested >= 0, *((nested >= 0) & (nested != part) for part in range(INNER))], 1)
+    problems = np.repeat(trained[:, :, None], len(choices), 2)  # (fold, all or all but a part, choice, item)
+    c = np.broadcast_to(np.array(choices), problems.shape[:3]).ravel()
+    weights, intercepts = FITS[kind](states, labels, problems.reshape(-1, len(labels)), c)
+    said = (weights @ states.T + intercepts[:, None] > 0).reshape(problems.shape)
+    right = said[:, 1:] == labels
+    tested = np.stack([nested == part for part in range(INNER)], 1)[:, :, None]
+    scores = (right & tested).sum((1, 3)) / (nested >= 0).sum(1)[:, None]  # (fold, choice)
+    best = scores.argmax(1)
+    chosen = np.arange(len(c)).reshape(problems.shape[:3])[folds, 0, best]
+    probes = Probes(weights[chosen], intercepts[chosen])
+    return CrossFit(probes, scores[folds, best], probes.say(states, place))
 
 
-def transferred(probes: Sequence[Fitted], states: Floats, place: NDArray[np.int64]) -> Labels:
-    """Let the probes of another site say the class of each item, again none that was fitted on its fold."""
-    said = np.zeros(len(states), dtype=np.int64)
-    for fold, probe in enumerate(probes):
-        said[place == fold] = probe.predict(states[place == fold])
-    return said
+def means(states: Floats, labels: Labels, inside: NDArray[np.bool_], _: Floats) -> tuple[Floats, Floats]:
+    """Give the difference of the means of both classes, and minus the middle between them along it, of each problem."""
+    ones, zeros = ((inside & (labels == value)).astype(np.float64) for value in (1, 0))
+    one, zero = (each @ states / each.sum(1, keepdims=True) for each in (ones, zeros))
+    return one - zero, -((one - zero) * (one + zero)).sum(1) / 2
 
 
-def fit(states: Floats, labels: Labels, groups: Groups, kind: Kind) -> tuple[Fitted, float]:
-    """Fit a probe, its regularisation chosen by folds within these items; give the accuracy in these folds too."""
-    place = split(labels, groups, 0, folds=INNER)
-    choices = REGULARISATIONS if kind == "logistic" else (1.0,)
-    scores = [_inner(states, labels, place, kind, choice) for choice in choices]
-    best = int(np.argmax(scores))
-    return _fitted(states, labels, kind, choices[best]), scores[best]
+FITS: dict[Kind, Callable[..., tuple[Floats, Floats]]] = {"logistic": logistic, "means": means}
+"""From states, labels, the items each problem is fitted on and its C to weights and intercepts."""
+CHOICES: dict[Kind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
 
 
 def shuffled(labels: Labels, seed: Sequence[int]) -> Labels:
@@ -117,18 +109,15 @@ def shuffled(labels: Labels, seed: Sequence[int]) -> Labels:
     return np.random.default_rng(seed).permutation(labels)
 
 
-def _inner(states: Floats, labels: Labels, place: NDArray[np.int64], kind: Kind, choice: float) -> float:
-    right = 0
-    for fold in range(place.max() + 1):
-        inside = place != fold
-        said = _fitted(states[inside], labels[inside], kind, choice).predict(states[~inside])
-        right += int((said == labels[~inside]).sum())
-    return right / len(labels)
+@lru_cache(maxsize=8)
+def _nested(labels: bytes, groups: bytes, place: bytes) -> Labels:
+    """Split the items that each fold is fitted on again, `(fold, item)`, -1 for those it is not; the same at all sites.
 
-
-def _fitted(states: Floats, labels: Labels, kind: Kind, choice: float) -> Fitted:
-    if kind == "means":
-        return MeanDifference.fit(states, labels)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=5000, class_weight="balanced"))
-    fitted: Fitted = probe.fit(states, labels)
-    return fitted
+    Raises InputError where they cannot be split.
+    """
+    y, group, fold = (np.frombuffer(each, dtype=np.int64) for each in (labels, groups, place))
+    rng, parts = np.random.default_rng(0), np.full((fold.max() + 1, len(y)), -1)
+    for number, row in enumerate(parts):
+        inside = rng.permutation(np.flatnonzero(fold != number))[:MOST_FITTED]
+        row[inside] = split(y[inside], group[inside], 0, folds=INNER)
+    return parts

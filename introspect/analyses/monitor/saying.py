@@ -1,6 +1,6 @@
 """What the tables of the monitors say, a plain sentence each. Goes in: tables. Come out: sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
         f"a probe of its states {shown(representation)} (of shuffled labels {shown(control)}, always the same "
         f"{at.loc['constant', 'value']:.1%}); it answers {shown(asked)} of {asked['n']} questions rightly itself."
     )
+    yield _undecided(task, at.loc["language-words"], at.loc["task-words"])
     gaps = gap[gap["measure"] == "accuracy"]
     widest = gaps.iloc[int(gaps["value"].argmax())]
     yield (
@@ -26,6 +27,47 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
         f"by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, {100 * widest['high']:.1f}] "
         f"(n = {widest['n']} answers, 95% interval over {widest['questions']} questions, none for the choice)."
     )
+
+
+def _undecided(task: str, judged: "pd.Series[float]", asked: "pd.Series[float]") -> str:
+    """Say how often the words decide at all; what is said else is unknown, and in no rate."""
+    parts = [
+        f"{row['unknown']} of {row['n'] + row['unknown']} {what} unknown, {shown(row)} of the others right"
+        for row, what in ((judged, "judgements are"), (asked, "answers are"))
+    ]
+    return f"{task}, by its most probable next word, which may be neither yes nor no nor an answer: {'; '.join(parts)}."
+
+
+def said_of_loss(table: pd.DataFrame) -> list[str]:
+    """Say the loss with each number of loops, and what each costs beside the fewest."""
+    each = [f"{_between(row, 'nats', 'low', 'high')} with {_loops_run(row)}" for _, row in table.iterrows()]
+    more = [f"{row['more']:+.2f} with {_loops_run(row)}{_bounds(row)}" for _, row in table.iloc[1:].iterrows()]
+    first = table.iloc[0]
+    said = (
+        f"Language-model loss in nats a token: {', '.join(each)} (n = {first['texts']} texts, {first['tokens']} tokens"
+    )
+    return [f"{said}, 95% intervals over texts)." + (f" Beside the fewest: {', '.join(more)}." if more else "")]
+
+
+def said_of_sample(counted: Mapping[str, tuple[int, int]], *, full: bool) -> list[str]:
+    """Say what was left out, where anything was."""
+    parts = [f"{n} of {of} questions of {task}" for task, (n, of) in counted.items() if n < of]
+    if full:
+        return []
+    return [f"This is a sample{', of ' if parts else ''}{', '.join(parts)}; --full runs everything."]
+
+
+def _between(row: "pd.Series[float]", value: str, low: str, high: str) -> str:
+    bounds = "" if pd.isna(row[low]) else f" [{row[low]:.2f}, {row[high]:.2f}]"
+    return f"{row[value]:.2f}{bounds}"
+
+
+def _bounds(row: "pd.Series[float]") -> str:
+    return "" if pd.isna(row["more_low"]) else f" [{row['more_low']:+.2f}, {row['more_high']:+.2f}]"
+
+
+def _loops_run(row: "pd.Series[float]") -> str:
+    return f"{row['loops']:.0f} loop{'s' if row['loops'] > 1 else ''} run"
 
 
 def shown(row: "pd.Series[float]") -> str:
@@ -55,5 +97,8 @@ def said_of_injected(monitors: pd.DataFrame) -> Iterator[str]:
 def _loops(cells: pd.DataFrame) -> Iterator[str]:
     for by, name in (("words", "by its words"), ("logits", "by its logits"), ("probe", "by a probe of its states")):
         rows = cells[cells["by"] == by]
-        each = [f"{shown(row)} in loop {row['loop']}" for _, row in rows.iterrows()]
+        each = [
+            f"{shown(row)} in loop {row['loop']}" + (f" ({row['unknown']} unknown)" if row["unknown"] else "")
+            for _, row in rows.iterrows()
+        ]
         yield f"{name} " + ("an unknown share" if rows["value"].isna().all() else ", ".join(each))

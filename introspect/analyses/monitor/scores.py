@@ -35,46 +35,55 @@ class Scoring:
         return cls(truth, groups, weights.astype(np.float64))
 
     def accuracy(self, said: Floats) -> Estimate:
-        """Estimate the share of items of which the truth is said; neither yes nor no (NaN) is wrong."""
-        return self._estimate(self._accuracy(said), bounded=True)
+        """Estimate the share of items of which the truth is said; what says neither yes nor no (NaN) is left out."""
+        return self._estimate(self._accuracy(said), ~np.isnan(said), bounded=True)
 
     def f1(self, said: Floats) -> Estimate:
-        """Estimate 2 TP / (2 TP + FP + FN), right answers being the positive class; NaN says neither yes nor no."""
-        return self._estimate(self._f1(said))
+        """Estimate 2 TP / (2 TP + FP + FN), right answers being the positive class; what says neither is left out."""
+        return self._estimate(self._f1(said), ~np.isnan(said))
+
+    def score(self, measure: str, said: Floats) -> Estimate:
+        """Estimate accuracy or f1, as the measure says."""
+        return {"accuracy": self.accuracy, "f1": self.f1}[measure](said)
 
     def gap(self, measure: str, said: Floats, less: Floats) -> Estimate:
         """Estimate by how much one measure, accuracy or f1, of what is said is above that of something else."""
         of = {"accuracy": self._accuracy, "f1": self._f1}[measure]
-        first, second = of(said), of(less)
-        return self._estimate(lambda weights: first(weights) - second(weights))
+        neither = np.isnan(said) | np.isnan(less)
+        first, second = (of(np.where(neither, np.nan, each)) for each in (said, less))
+        return self._estimate(lambda weights: first(weights) - second(weights), ~neither)
 
     def balanced(self, said: Floats) -> Estimate:
         """Estimate the mean of the shares said rightly of both classes: one half for who says the same of all."""
         shares = [self._within(said, truth) for truth in (0.0, 1.0)]
-        return self._estimate(lambda weights: (shares[0](weights) + shares[1](weights)) / 2, bounded=True)
+        return self._estimate(
+            lambda weights: (shares[0](weights) + shares[1](weights)) / 2, ~np.isnan(said), bounded=True
+        )
 
     def _within(self, said: Floats, truth: float) -> Statistic:
-        inside = self.truth == truth
+        inside = (self.truth == truth) & ~np.isnan(said)
         return _ratio(self._sums((inside & (said == truth)).astype(float)), self._sums(inside.astype(float)))
 
     def _accuracy(self, said: Floats) -> Statistic:
-        right, n = self._sums((said == self.truth).astype(float)), self._sums(np.ones(len(said)))
+        right, n = self._sums((said == self.truth).astype(float)), self._sums((~np.isnan(said)).astype(float))
         return _ratio(right, n)
 
     def _f1(self, said: Floats) -> Statistic:
-        positive, yes = self.truth == 1, said == 1
+        positive, yes, no = self.truth == 1, said == 1, said == 0
         hits = self._sums((positive & yes).astype(float))
-        misses = self._sums((positive & ~yes).astype(float) + (~positive & yes))
+        misses = self._sums((positive & no).astype(float) + (~positive & yes))
         return _ratio(2 * hits, 2 * hits + misses)
 
     def _sums(self, values: Floats) -> Floats:
         return np.bincount(self.groups, values, minlength=self.weights.shape[1]).astype(np.float64)
 
-    def _estimate(self, statistic: Statistic, *, bounded: bool = False) -> Estimate:
-        n = self.weights.shape[1]
-        value, drawn = float(statistic(np.ones((1, n)))[0]), statistic(self.weights)
+    def _estimate(self, statistic: Statistic, known: NDArray[np.bool_], *, bounded: bool = False) -> Estimate:
+        n = len(set(self.groups[known].tolist()))  # questions of which something is known
+        if n == 0:
+            return Estimate(np.nan, np.nan, np.nan, 0)
+        value, drawn = float(statistic(np.ones((1, self.weights.shape[1])))[0]), statistic(self.weights)
         drawn = drawn[~np.isnan(drawn)]
-        if len(drawn) == 0 or np.ptp(drawn) == 0:  # draws know nothing; of a share Wilson does, a question a trial
+        if n == 1 or len(drawn) == 0 or np.ptp(drawn) == 0:  # draws know nothing; of a share Wilson does
             low, high = wilson(value * n, n) if bounded and not np.isnan(value) else (np.nan, np.nan)
             return Estimate(value, float(low), float(high), n)
         level = expanded(0.95, n)

@@ -1,0 +1,78 @@
+"""Probes of the items of a task: at the ends of a number of loops, at all loops of a layer, and of shuffled labels.
+
+Goes in: items, and the states of what was judged. Come out: what each probe says of each item.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from introspect.analyses.keeping import Array
+from introspect.analyses.monitor.asking import Floats, States
+from introspect.analyses.monitor.probes import CrossFit, Groups, Kind, Labels, cross_fit, shuffled, split
+from introspect.analyses.monitor.scores import Scoring
+from introspect.analyses.monitor.tasks import Item
+from introspect.records import Site
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How probes are fitted on the items of a task, and scored."""
+
+    labels: Labels
+    groups: Groups
+    place: Labels
+    kind: Kind
+    seed: int
+    scoring: Scoring
+
+    @classmethod
+    def of(cls, items: Sequence[Item], kind: Kind, seed: int) -> "Probing":
+        """Number the questions and split them. Raises InputError where they cannot be."""
+        labels = np.array([item.correct for item in items], dtype=np.int64)
+        groups = pd.factorize(pd.Series([item.group for item in items]))[0].astype(np.int64)
+        scoring = Scoring.of(labels.astype(float), groups, seed)
+        return cls(labels, groups, split(labels, groups, seed), kind, seed, scoring)
+
+    def fit(self, states: Floats) -> CrossFit:
+        """Fit probes on the labels."""
+        return cross_fit(states, self.labels, self.groups, self.place, self.kind)
+
+    def control(self, states: Floats, site: Site) -> Labels:
+        """Fit probes on labels that are dealt out anew, and give what they say."""
+        dealt = self.dealt(site)
+        return cross_fit(states, dealt, self.groups, split(dealt, self.groups, self.seed), self.kind).said
+
+    def dealt(self, site: Site) -> Labels:
+        """Deal the labels out anew, for each site in another way."""
+        return shuffled(self.labels, [self.seed, site.loop, site.layer])
+
+
+def ends(probing: Probing, states: States, total: int, layers: Sequence[int]) -> dict[str, Array]:
+    """Probe the ends of a number of loops: `said` `(layer, item)`, `inner` `(layer, fold)`, `control` `(item,)`."""
+    sites = [Site(total - 1, layer) for layer in layers]
+    fitted = [probing.fit(states.at(site)) for site in sites]
+    control = probing.control(states.at(sites[-1]), sites[-1])
+    said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
+    return {"said": np.stack(said), "inner": np.stack(inner), "control": control}
+
+
+def everywhere(probing: Probing, states: States, loops: Sequence[int], layer: int) -> dict[str, Array]:
+    """Probe all loops of a layer, `(loop, item or fold)`; `transfer` is what the probes of a loop say after each."""
+    there = [states.at(Site(loop, layer)) for loop in loops]
+    fitted = [probing.fit(each) for each in there]
+    said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
+    controls = [probing.control(each, Site(loop, layer)) for loop, each in zip(loops, there, strict=True)]
+    transfer = [[each.probes.say(other, probing.place) for other in there] for each in fitted]
+    arrays = {"said": said, "inner": inner, "control": controls, "transfer": transfer}
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def by_best_layer(inner: Floats, said: Labels, place: Labels) -> Labels:
+    """Take for each fold the layer whose probes did best within the training part, and what that one says in it.
+
+    `inner` is `(layer, fold)`, `said` `(layer, item)`, `place` the fold of each item.
+    """
+    return np.asarray(said[inner.argmax(0)[place], np.arange(len(place))])
