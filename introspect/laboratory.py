@@ -3,7 +3,7 @@
 Goes in: the options of a sweep. Come out: the grid they span on this model, and what runs its trials.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
 from introspect.grading import deciders
 from introspect.injection.answers import AnswerTokens
 from introspect.injection.engine import Engine
@@ -22,7 +23,9 @@ from introspect.models.loading import load_model, peek
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
 from introspect.options import Options
-from introspect.prompts import Encoded, Prompts
+from introspect.prompts import Encoded, Prompts, encode
+from introspect.prompts.dates import fix_day, today
+from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
 from introspect.records import Site
 from introspect.results.store import Store
@@ -57,6 +60,12 @@ class Laboratory:
     def vectors_manifest(self) -> dict[str, Any]:
         """Say what makes the concept vectors, as plain JSON."""
         return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
+
+    @property
+    def dates(self) -> dict[str, str]:
+        """Give the day that the chat format writes into the prompts of each template, by its hash."""
+        first_prompts(self.options, self.prompts)
+        return {template: encoded.date for (template, _), encoded in self.prompts.items() if encoded.date is not None}
 
     def manifest(self) -> dict[str, Any]:
         """Say all that decides what the run contains, as plain JSON."""
@@ -101,6 +110,7 @@ class Laboratory:
             repeats=self.options.repeats,
             seed=self.options.seed,
             sampling=self.options.sampling,
+            dates=self.dates,
         )
         for n_loops in grid.loops_run():
             self.tap.looped.forward_arguments(n_loops)
@@ -143,12 +153,16 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     options.sites(n_loops, outline.layers)
     options.extract_loops(n_loops)
     contrast = options.chosen_contrast()
+    stored = Store.manifest_in(options.folder) if for_run else {}
+    day = options.date or stored.get("date") or today()
+    fix_day(outline.tokenizer, day)
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
-    first_prompts(options, prompts)
+    options = _dated(options, prompts, contrast, outline.tokenizer)
     AnswerTokens(outline.tokenizer)
     if for_run:
         Store.refuse_other(options.folder, {**options.identity(), "dtype": _name(dtype)})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
+    fix_day(looped.tokenizer, day)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
 
@@ -162,6 +176,15 @@ def first_prompts(options: Options, prompts: Prompts) -> list[Encoded]:
         for variant, _ in options.variants()
         for asked in variant.question.ask(occasion)
     ]
+
+
+def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
+    """Give the options with the day that some prompt of the run hangs on, or none where none does."""
+    made = [*first_prompts(options, prompts), encode(contrast.prompts[0], tokenizer, need_span=False)]
+    written = {encoded.date for encoded in made if encoded.date is not None}
+    if options.date is not None and not written:
+        raise InputError(f"date {options.date!r}: the chat template of model {options.model!r} writes no date")
+    return replace(options, date=next(iter(written), None))
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -19,6 +19,7 @@ from introspect.injection.grid import MODES, Mode, check_counts, check_sampling
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.shipped import PREFIX
 from introspect.prompts import START, Template, render, template_named
+from introspect.prompts.dates import checked_day
 from introspect.protocols import NEUTRAL, Occasion, Protocol, Variant, protocol_named
 from introspect.records import ARMS, LAST, Arm, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
@@ -71,6 +72,7 @@ class Options:
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
+    date: Annotated[str | None, "Day told to a chat template that writes one; when left out, that of the run."] = None
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
     dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
@@ -89,6 +91,8 @@ class Options:
             raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
         self.totals(1)
         one_of(self.loop_step, LOOP_STEPS, kind="loop step")
+        if self.date is not None:
+            checked_day(self.date)
         check_sampling(self.sampling)
         self._check_ray()
         self._check_prompts(self.words())
@@ -215,6 +219,7 @@ class Options:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
+        elsewhere |= {"date"} if self.date is None else set()
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),

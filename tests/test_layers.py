@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("errors", "encoding", "sites"),
     ("records", "selection"),
-    ("models", "prompts"),
+    ("prompts",),
+    ("models",),
     ("protocols",),
     ("concepts",),
     ("injection",),
