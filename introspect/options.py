@@ -83,18 +83,16 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
-        for choice in (self.chosen_arms, self.chosen_graders, self.strength_values, self.mode, self.unit, self.numbers):
+        larger = (self.chosen_arms, self.chosen_graders, self.chosen_stages, self._check_ray)
+        for choice in (self.strength_values, self.mode, self.unit, self.numbers, *larger):
             choice()
-        self.chosen_stages()
         check_counts(batch_size=self.batch_size, repeats=self.repeats, workers=self.workers)
         if self.remaining_loops is not None and self.remaining_loops < 0:
             raise InputError(f"remaining_loops {self.remaining_loops}: must be 0 or more")
         self.totals(1)
         one_of(self.loop_step, LOOP_STEPS, kind="loop step")
-        if self.date is not None:
-            checked_day(self.date)
+        checked_day(self.date)
         check_sampling(self.sampling)
-        self._check_ray()
         self._check_prompts(self.words())
         self.chosen_contrast()
 
@@ -195,9 +193,8 @@ class Options:
 
     def chosen_concepts(self) -> tuple[ConceptSet, ConceptSet]:
         """Read the concept set, and what is chosen of it."""
-        organism = self.model.startswith(PREFIX)
-        default = "organisms" if organism else "published"
-        return read_choice(self.concepts or ("held-out" if organism else "published"), default=default)
+        split, default = ("held-out", "organisms") if self.model.startswith(PREFIX) else ("published", "published")
+        return read_choice(self.concepts or split, default=default)
 
     def words(self) -> tuple[str, ...]:
         """Read the concepts that trials are about."""
@@ -212,14 +209,12 @@ class Options:
         if self.contrast == "pairs":
             return pair_contrast(self.words(), load_pairs(self.pairs))
         baseline = self.chosen_concepts()[0].baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
-        others = baseline if self.chosen_protocol().silent else ()
-        return baseline_contrast((*self.words(), *others), baseline)
+        return baseline_contrast((*self.words(), *(baseline if self.chosen_protocol().silent else ())), baseline)
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "workers", "ray", "trust_remote_code"}
-        elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
-        elsewhere |= {"date"} if self.date is None else set()
+        elsewhere |= {*("loop_layers", "loop_step") * (self.loop_layers is None), *("date",) * (self.date is None)}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),
@@ -228,15 +223,15 @@ class Options:
             "questions": list(dict.fromkeys(variant.question.name for variant, _ in self.variants())),
             "templates": {template.hash: [template.name, template.source] for _, template in self.variants()},
         }
-        return {**given, **read}
+        return given | read
 
     def _framed(self, templates: dict[str, str], *, first: bool) -> list[Template]:
         if first and self.template is not None:
             return [template_named(self.template)]
         known = self.chosen_protocol().framings
         wanted = known if self.framings == "all" else names(self.framings, known, option="framings", kind="framing")
-        plain = len(templates) == 1  # a question that has one wording only is asked in it, whatever the framing
-        return [template_named(name) for framing, name in templates.items() if plain or framing in wanted]
+        one = len(templates) == 1  # which then stands for any framing
+        return [template_named(name) for framing, name in templates.items() if one or framing in wanted]
 
     def _check_prompts(self, words: tuple[str, ...]) -> None:
         for variant, template in self.variants():

@@ -28,10 +28,10 @@ def today() -> str:
     return date.today().isoformat()
 
 
-def checked_day(text: str) -> str:
-    """Return the day as it is kept. Raises InputError for what is no day."""
+def checked_day(text: str | None) -> str | None:
+    """Return the day as it is kept, None where none is given. Raises InputError for what is no day."""
     try:
-        return date.fromisoformat(text).isoformat()
+        return None if text is None else date.fromisoformat(text).isoformat()
     except ValueError:
         raise InputError(f"date {text!r}: must be a day, such as {today()}") from None
 
