@@ -20,7 +20,7 @@ OWN = ("concept", "repeat", "seed", "variables", "options", "expected", "partner
 def cell_to_json(trial: "Trial") -> str:
     """Write what a trial shares with all of its cell, as canonical JSON: everything but what OWN names."""
     return (
-        f'{{"arm":{quoted(trial.arm)},"dtype":{quoted(trial.dtype)},'
+        f'{{"arm":{quoted(trial.arm)},{_date(trial.date)}"dtype":{quoted(trial.dtype)},'
         f'"injection":{"null" if trial.injection is None else trial.injection.json},'
         f'"model":{quoted(trial.model)},"n_loops":{trial.n_loops},"protocol":{quoted(trial.protocol)},'
         f'"question":{quoted(trial.question)},"sampling":{trial.sampling.json},"template":{quoted(trial.template)},'
@@ -31,7 +31,8 @@ def cell_to_json(trial: "Trial") -> str:
 def trial_to_json(trial: "Trial") -> str:
     """Write the same as `encode`, ten times faster: a million trials are hashed when a sweep goes on."""
     return (
-        f'{{"arm":{quoted(trial.arm)},"concept":{quoted(trial.concept)},"dtype":{quoted(trial.dtype)},'
+        f'{{"arm":{quoted(trial.arm)},"concept":{quoted(trial.concept)},{_date(trial.date)}'
+        f'"dtype":{quoted(trial.dtype)},'
         f'"expected":{_text(trial.expected)},'
         f'"injection":{"null" if trial.injection is None else trial.injection.json},'
         f'"model":{quoted(trial.model)},"n_loops":{trial.n_loops},"options":{_list(trial.options)},'
@@ -40,6 +41,10 @@ def trial_to_json(trial: "Trial") -> str:
         f'"template":{quoted(trial.template)},"template_hash":{quoted(trial.template_hash)},'
         f'"variables":[{",".join(map(_list, trial.variables))}],"weights_hash":{quoted(trial.weights_hash)}}}'
     )
+
+
+def _date(day: str | None) -> str:
+    return "" if day is None else f'"date":{quoted(day)},'
 
 
 def _text(value: str | None) -> str:

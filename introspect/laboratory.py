@@ -3,7 +3,7 @@
 Goes in: the options of a sweep. Come out: the grid they span on this model, and what runs its trials.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
 from introspect.grading import deciders
 from introspect.injection.answers import AnswerTokens
 from introspect.injection.engine import Engine
@@ -23,7 +24,9 @@ from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
 from introspect.options import Options
 from introspect.preconditions import check_surroundings
-from introspect.prompts import Encoded, Prompts
+from introspect.prompts import Encoded, Prompts, encode
+from introspect.prompts.dates import fix_day, today
+from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
 from introspect.records import Site
 from introspect.results.store import Store
@@ -59,6 +62,12 @@ class Laboratory:
         """Say what makes the concept vectors, as plain JSON."""
         return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
 
+    @property
+    def dates(self) -> dict[str, str]:
+        """Give the day that the chat format writes into the prompts of each template, by its hash."""
+        first_prompts(self.options, self.prompts)
+        return {template: encoded.date for (template, _), encoded in self.prompts.items() if encoded.date is not None}
+
     def manifest(self) -> dict[str, Any]:
         """Say all that decides what the run contains, as plain JSON."""
         return {
@@ -89,6 +98,7 @@ class Laboratory:
             vectors_hash=vectors.hash,
             vector_loops=vectors.n_loops,
             partners=vectors.partners() if wrong else {},
+            dates=self.dates,
         )
         for n_loops in grid.loops_run():
             looped.forward_arguments(n_loops)
@@ -127,12 +137,16 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     outline = peek(options.model, **options.source)
     _check_plan(options, outline, dtype)
     contrast = options.chosen_contrast()
+    stored = Store.manifest_in(options.folder) if for_run else {}
+    day = options.date or stored.get("date") or today()
+    fix_day(outline.tokenizer, day)
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
-    first_prompts(options, prompts)
+    options = _dated(options, prompts, contrast, outline.tokenizer)
     AnswerTokens(outline.tokenizer)
     if for_run:
         Store.refuse_other(options.folder, {**options.identity(), "dtype": dtype})
     looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
+    fix_day(looped.tokenizer, day)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast)
 
@@ -180,6 +194,15 @@ def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
     unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals)}
     for total in _grid(options, **of_model, **unknown).loops_run():
         outline.check_loops(total)
+
+
+def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
+    """Give the options with the day that some prompt of the run hangs on, or none where none does."""
+    made = [*first_prompts(options, prompts), encode(contrast.prompts[0], tokenizer, need_span=False)]
+    written = {encoded.date for encoded in made if encoded.date is not None}
+    if options.date is not None and not written:
+        raise InputError(f"date {options.date!r}: the chat template of model {options.model!r} writes no date")
+    return replace(options, date=next(iter(written), None))
 
 
 def _name(dtype: torch.dtype) -> str:

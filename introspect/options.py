@@ -72,6 +72,7 @@ class Options:
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
+    date: Annotated[str | None, "Day told to a chat template that writes one; when left out, that of the run."] = None
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
     dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
@@ -185,9 +186,8 @@ class Options:
 
     def chosen_concepts(self) -> tuple[ConceptSet, ConceptSet]:
         """Read the concept set, and what is chosen of it."""
-        organism = self.model.startswith(PREFIX)
-        default = "organisms" if organism else "published"
-        return read_choice(self.concepts or ("held-out" if organism else "published"), default=default)
+        split, default = ("held-out", "organisms") if self.model.startswith(PREFIX) else ("published", "published")
+        return read_choice(self.concepts or split, default=default)
 
     def words(self) -> tuple[str, ...]:
         """Read the concepts that trials are about."""
@@ -202,13 +202,13 @@ class Options:
         if self.contrast == "pairs":
             return pair_contrast(self.words(), load_pairs(self.pairs))
         baseline = self.chosen_concepts()[0].baseline.words or load_concepts(SHIPPED_BASELINE).baseline.words
-        others = baseline if self.chosen_protocol().silent else ()
-        return baseline_contrast((*self.words(), *others), baseline)
+        return baseline_contrast((*self.words(), *(baseline if self.chosen_protocol().silent else ())), baseline)
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "coherence", "workers", "ray", "trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
+        elsewhere |= {"date"} if self.date is None else set()
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),
@@ -217,7 +217,7 @@ class Options:
             "questions": list(dict.fromkeys(variant.question.name for variant, _ in self.variants())),
             "templates": {template.hash: [template.name, template.source] for _, template in self.variants()},
         }
-        return {**given, **read}
+        return given | read
 
     def _framed(self, templates: dict[str, str], *, first: bool) -> list[Template]:
         if first and self.template is not None:

@@ -12,6 +12,7 @@ from introspect.injection.grid import check_counts, check_sampling
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.named import place_of
 from introspect.prompts import START, render
+from introspect.prompts.dates import checked_day
 from introspect.protocols import Occasion
 from introspect.results.store import Store
 from introspect.selection import check_selection, one_of
@@ -41,6 +42,7 @@ def check_options(options: "Options") -> None:
         raise InputError(f"remaining_loops {options.remaining_loops}: must be 0 or more")
     options.totals(1)
     check_sampling(options.sampling)
+    checked_day(options.date)
     _check_where(options)
     _check_device(options)
     _check_prompts(options)

@@ -118,6 +118,8 @@ class Trial:
     """The right answer, where there is one whatever the model noticed; else None."""
     partner: str | None = None
     """In the arm `wrong`, the concept whose vector is injected."""
+    date: str | None = field(default=None, metadata=LATE)
+    """The day that the model's chat format wrote into the prompt; None where it writes none."""
 
     @cached_property
     def id(self) -> str:

@@ -14,7 +14,8 @@ from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
 from introspect.grading.judge.rubrics import RUBRICS
 from introspect.grading.judge.settings import JudgeSettings, key_from_environment
-from introspect.grading.timing import Decode, graded
+from introspect.grading.timing import graded, reread
+from introspect.prompts.turns import Turns
 from introspect.records import Grade
 from introspect.results import queries
 from introspect.results.judgements import Judgements
@@ -35,17 +36,22 @@ class Judged:
     spent: Spent
 
 
-def regrade(
-    store: Store, graders: Sequence[Grader], *, only_missing: bool = False, decode: Decode | None = None
-) -> int:
+def regrade(store: Store, graders: Sequence[Grader], *, only_missing: bool = False, turns: Turns | None = None) -> int:
     """Grade every response by every grader; with `only_missing`, where no grade by its present version is stored.
 
-    `decode` turns tokens into text; without it no grade has the tokens until detection.
+    `turns` takes tokens apart; without it answers are read by their stored text, and no grade has the tokens until
+    detection.
     """
-    return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing, decode) for grader in graders))
+    return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing, turns) for grader in graders))
 
 
-def judge(store: Store, settings: JudgeSettings, report: Callable[[int, int], None] = lambda *_: None) -> Judged:
+def judge(
+    store: Store,
+    settings: JudgeSettings,
+    report: Callable[[int, int], None] = lambda *_: None,
+    *,
+    turns: Turns | None = None,
+) -> Judged:
     """Have every response judged; a reply that is kept beside the run is not asked for again.
 
     Grades of another judge, or by another rubric, are replaced all at once at the end, so that the two are not mixed.
@@ -56,7 +62,9 @@ def judge(store: Store, settings: JudgeSettings, report: Callable[[int, int], No
         asked = Judge(settings, _backend(settings), replies)
         sink = _Sink(store, report, whole=_judged_otherwise(store, asked))
         try:
-            asyncio.run(grade_all(asked, store.answers(), sink.take))
+            answers = store.answers()
+            shown = answers if turns is None else ((trial, reread(response, turns)) for trial, response in answers)
+            asyncio.run(grade_all(asked, shown, sink.take))
             sink.flush()
         except KeyboardInterrupt:
             raise InterruptionError(
@@ -112,6 +120,6 @@ def _backend(settings: JudgeSettings) -> Backend:
     return Endpoint(settings, key=key_from_environment())
 
 
-def _grades(store: Store, grader: Grader, only_missing: bool, decode: Decode | None) -> Iterator[Grade]:
+def _grades(store: Store, grader: Grader, only_missing: bool, turns: Turns | None) -> Iterator[Grade]:
     answers = store.answers(lacking=(grader.name, grader.version)) if only_missing else store.answers()
-    return (graded(grader, trial, response, decode) for trial, response in answers)
+    return (graded(grader, trial, response, turns) for trial, response in answers)

@@ -13,6 +13,7 @@ import pandas as pd
 from introspect.errors import InputError
 from introspect.grading import GRADERS, deciders, grader_named
 from introspect.prompts import Prompt, Prompts, Template, render
+from introspect.prompts.dates import fix_day, today
 from introspect.records import ARMS, Arm, Grade, Response, Trial
 from introspect.results.store import Store
 from introspect.results.tables import make_tables, summaries
@@ -133,6 +134,7 @@ class Run:
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "
                 f"the run was made with {manifest['weights_hash']}"
             )
+        fix_day(looped.tokenizer, manifest.get("date") or today())
         prompts = Prompts(self.templates().values(), looped.tokenizer)
         return Engine(Tap(looped), prompts, self.vectors, deciders())
 

@@ -25,6 +25,7 @@ from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
 from introspect.records import Response
 from introspect.regrading import regrade
+from introspect.results.echoes import unended_said
 from introspect.results.figures import draw_all, write_figures
 from introspect.results.store import Store
 from introspect.results.tables import summaries, write_tables
@@ -64,6 +65,8 @@ class Swept:
     figures: list[Path]
     absent: dict[str, str]
     """Tables and figures that could not be made, with what each lacks."""
+    unended: str | None
+    """What is to be said of answers that end inside their thinking; None where those are few."""
 
 
 def run_sweep(options: Options, report: Report | None = None) -> Swept:
@@ -76,11 +79,12 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
     laboratory.batch_size(crew.sharing(options))  # before anything is written, it says whether one row fits
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
         work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
-        regrade(store, options.chosen_graders(), only_missing=True, decode=laboratory.tap.looped.decode)
+        regrade(store, options.chosen_graders(), only_missing=True, turns=laboratory.tap.looped.turns)
         made = summaries(store, options.chosen_coherence())
         drawn = draw_all(made.made)
         written = write_tables(store, made), write_figures(store, drawn)
-        return Swept(options.folder, store.count(), store.count("error"), work, *written, made.absent | drawn.absent)
+        counts = store.count(), store.count("error")
+        return Swept(options.folder, *counts, work, *written, made.absent | drawn.absent, unended_said(store))
 
 
 def estimate(options: Options) -> Estimate:

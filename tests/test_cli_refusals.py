@@ -17,7 +17,7 @@ BAD_OPTIONS = [
     (["--extract", "9"], "extract: '9' is out of range"),
     (["--concepts", "dsut"], "unknown concept 'dsut' in set 'published'; did you mean Dust"),
     (["--concepts", "nosuch:all"], "unknown concept set 'nosuch'; known: organisms, published"),
-    (["--template", "nosuch"], "unknown template 'nosuch'; known: choose, compare, control, detect"),
+    (["--template", "nosuch"], "unknown template 'nosuch'; known: choose, choose-bare, compare"),
     (["--protocol", "nosuch"], "unknown protocol 'nosuch'; known: detect, prior"),
     (["--framings", "nosuch"], "unknown framing 'nosuch'; known: neutral, informative"),
     (["--questions", "nosuch"], "unknown question 'nosuch'; known: detect, unrelated"),

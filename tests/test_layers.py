@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("errors", "encoding", "sites"),
     ("records", "selection"),
-    ("models", "prompts"),
+    ("prompts",),
+    ("models",),
     ("protocols",),
     ("concepts",),
     ("injection",),
@@ -154,7 +155,7 @@ def test_only_the_command_line_prints() -> None:
 
 def test_every_file_is_of_a_size_that_can_be_read() -> None:
     for path in FILES:
-        assert len(path.read_text().splitlines()) <= 280, path  # 200 is the aim; one idea of 260 lines may stay whole
+        assert len(path.read_text().splitlines()) <= 250, path
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
                 assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"

@@ -21,6 +21,7 @@ OTHERWISE: dict[str, Any] = {
     **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
     **{"dose": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
     **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16", "protocol": "prior", "framings": "sceptical"},
+    "date": "2026-11-28",
     **{
         "questions": "detect",
         "trial_numbers": "1,2",
@@ -59,7 +60,7 @@ OTHERWISE: dict[str, Any] = {
         ({"concepts": "nosuch.csv"}, r"'nosuch.csv' cannot be read"),
         ({"protocol": "choose", "concepts": "eye,nose"}, "2 concepts: this protocol needs at least 4"),
         ({"contrast": "pairs", "pairs": "nosuch"}, "unknown prompt pairs 'nosuch'"),
-        ({"template": "nosuch"}, "unknown template 'nosuch'; known: choose, "),
+        ({"template": "nosuch"}, "unknown template 'nosuch'; known: choose, choose-bare"),
         ({"template": "plain"}, "template 'plain'.*text"),
         ({"batch_size": 0}, "batch_size 0: must be at least 1"),
         ({"workers": 0}, "workers 0: must be at least 1"),

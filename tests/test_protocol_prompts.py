@@ -11,8 +11,12 @@ from transformers import AutoTokenizer
 
 from introspect.concepts.sets import load_concepts
 from introspect.errors import InputError
+from introspect.grading.picking import BESIDE
 from introspect.models.shipped import organism_folder
+from introspect.options import Options
 from introspect.prompts import START, STOP, Encoded, encode, render, template_named
+from introspect.protocols import NEUTRAL, PROTOCOLS
+from introspect.protocols.question import BARE
 
 LINES = ["We had dinner at six.", "A boy ran across the road.", "The office opens at nine."]
 VALUES = {
@@ -24,9 +28,14 @@ VALUES = {
     "question_kind": "injected",
     "options": "bread\nriver\ncoat",
 }
-FRAMINGS = ("detect", "detect-informative", "detect-sceptical", "detect-choice", "detect-open")
-TO_THE_END = (*FRAMINGS, "unrelated", "choose", "which-loop")
+FRAMINGS = ("detect", "detect-informative", "detect-sceptical", "detect-choice", "detect-open", "detect-bare")
+TO_THE_END = (*FRAMINGS, "unrelated", "choose", "choose-bare", "which-loop", "which-loop-bare")
 CLOSED = ("prior", "prior-informative", "thought", "repeat", "unintended", "unintended-followup", "localise")
+CLOSED += tuple(f"{name}-bare" for name in ("prior", "thought", "repeat", "localise"))
+ASSENT = "I understand."
+
+
+FILLED = {**VALUES, "first": LINES[0], "second": LINES[2], "instruction": "Think of it.", "number": "1"}
 
 
 @cache
@@ -176,3 +185,19 @@ def test_instructions_come_in_pairs_of_both_polarities_about_a_concept() -> None
         assert row["instruction"].count("{concept}") == 1
         pairs.setdefault(row["pair"], []).append(row["polarity"])
     assert all(sorted(polarities) == ["negative", "positive"] for polarities in pairs.values())
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_has_a_framing_in_which_the_assistant_only_assents(name: str) -> None:
+    assert BARE in PROTOCOLS[name].framings
+    assert Options(protocol=name, framings=BARE).variants()
+    for question in PROTOCOLS[name].questions:
+        neutral = render(template_named(question.templates[NEUTRAL]), **FILLED).messages
+        if BARE in question.templates:
+            bare = render(template_named(question.templates[BARE]), **FILLED).messages
+            changed = [(one, other) for one, other in zip(neutral, bare, strict=True) if one != other]
+            assert len(changed) == 1
+            assert changed[0][1] == {"role": "assistant", "content": ASSENT}
+        elif question.name not in BESIDE.values():
+            said = {message["content"] for message in neutral if message["role"] == "assistant"}
+            assert said <= set(FILLED.values()), "what the assistant says is the text of the experiment"

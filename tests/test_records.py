@@ -46,6 +46,7 @@ CHANGED: dict[str, Any] = {
     "options": ("dust", "snow"),
     "expected": "yes",
     "partner": "snow",
+    "date": "2026-11-28",
 }
 CHANGED_INJECTION: dict[str, Any] = {
     "sites": (Site(1, 1),),
@@ -86,6 +87,7 @@ TRIALS = some.builds(
     options=some.lists(some.text(), max_size=3).map(tuple),
     expected=some.none() | some.text(),
     partner=some.none() | some.text(),
+    date=some.none() | some.text(),
 )
 RESPONSES = some.builds(
     Response,

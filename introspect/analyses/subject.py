@@ -57,8 +57,9 @@ class Subject:
     @property
     def made_with(self) -> dict[str, Any]:
         """Say what decides what comes out, as plain JSON."""
-        looped = self.tap.looped
-        return {"model": looped.name, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
+        looped, day = self.tap.looped, self.laboratory.options.date
+        made = {"model": looped.name, "weights_hash": looped.weights_hash, "dtype": self.laboratory.dtype}
+        return made if day is None else {**made, "date": day}
 
 
 def open_subject(options: Options, run: str | Path | None = None, *, most_concepts: int | None = None) -> Subject:

@@ -9,7 +9,7 @@ from introspect.errors import InputError
 
 if TYPE_CHECKING:
     from introspect.grading.judge.settings import JudgeSettings
-    from introspect.grading.timing import Decode
+    from introspect.prompts.turns import Turns
     from introspect.regrading import Judged
     from introspect.results.store import Store
 
@@ -63,10 +63,11 @@ def grade(
     elif judge_url or judge_model:
         raise InputError(f"--judge-url and --judge-model are for --grader judge, not {grader}")
     with Store.open(run, write=True) as store:
-        graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE], decode=_decode(store, chosen))
+        turns = _turns(store, chosen)
+        graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE], turns=turns)
         if settings is not None:
             with Progress() as progress:
-                judged = judge(store, settings, progress.report)
+                judged = judge(store, settings, progress.report, turns=turns)
             graded += sum(judged.states.values())
             _print_judged(judged, settings)
         made = summaries(store)
@@ -74,16 +75,16 @@ def grade(
         print_absent(made.absent)
 
 
-def _decode(store: "Store", chosen: list[str]) -> "Decode | None":
-    """Give what turns tokens into text; say so where the model's tokenizer is not to be had."""
+def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
+    """Give what takes tokens apart; say so where the model's tokenizer is not to be had."""
     from introspect.cli.printing import printable
     from introspect.grading import GRADERS
-    from introspect.models.loading import decoder
+    from introspect.models.loading import turns_of
 
-    if not any(name in GRADERS and GRADERS[name].reads_words for name in chosen):
+    if not any(name not in GRADERS or GRADERS[name].reads_words for name in chosen):
         return None
     try:
-        return decoder(store.manifest["model"], revision=store.manifest.get("revision"))
+        return turns_of(store.manifest["model"], revision=store.manifest.get("revision"))
     except (InputError, OSError) as error:
         typer.echo(printable(f"tokens until detection stay unknown, without the tokenizer: {error}"), err=True)
         return None

@@ -10,6 +10,7 @@ from introspect.options import LOOP_LAYERS, LOOP_STEP, TRUST
 
 if TYPE_CHECKING:
     from introspect.models.looped import LoopedModel
+    from introspect.protocols import Protocol
 
 ABOUT = {
     "aware": "notices and names injected concepts in any loop",
@@ -88,10 +89,14 @@ def protocols() -> None:
     from introspect.protocols import PROTOCOLS
 
     rows = [
-        (name, protocol.summary, ", ".join(question.name for question in protocol.questions), ", ".join(protocol.arms))
+        (name, protocol.summary, *map(", ".join, (_questions(protocol), protocol.framings, protocol.arms)))
         for name, protocol in PROTOCOLS.items()
     ]
-    print_rows(("protocol", "what it asks", "questions", "arms"), rows)
+    print_rows(("protocol", "what it asks", "questions", "framings", "arms"), rows)
+
+
+def _questions(protocol: "Protocol") -> list[str]:
+    return [question.name for question in protocol.questions]
 
 
 def prompts() -> None:

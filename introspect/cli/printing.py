@@ -95,7 +95,9 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
         sites = ", ".join(map(str, trial.injection.sites))
         norms = f"vector norm {_number(response.vector_norm)}, relative norm {_number(response.relative_norm)}"
         OUT.print(f"injected at {sites} (loop:layer), strength {trial.injection.strength:g}, {norms}")
-    for role, content in [*marked(prompt), (f"answer, {response.finish_reason}", response.text)]:
+    said = (("thinking", response.thinking), (f"answer, {response.finish_reason}", response.text))
+    written = [each for each in (*said, ("beyond its turn", response.cut)) if each[1] or each is said[1]]
+    for role, content in [*marked(prompt), *written]:
         OUT.print(f"\n[{role}]\n{_indented(content)}", markup=False)
     OUT.print("")
     rows = [

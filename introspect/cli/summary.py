@@ -6,6 +6,7 @@ import pandas as pd
 from rich.markup import escape
 
 from introspect.cli.printing import OUT, print_absent, print_rows, print_written
+from introspect.prompts.echo import LONG
 from introspect.results.rates import RATE
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
@@ -23,6 +24,8 @@ def print_swept(swept: Swept) -> None:
     _print_contrast(_read(swept.folder, "contrasts"))
     failed = f", {swept.failed} failed: see column error of trials.csv" if swept.failed else ""
     OUT.print(f"{swept.done} trials in {escape(str(swept.folder))}{failed}")
+    if swept.unended:
+        OUT.print(swept.unended)
     if swept.work.least:
         said = f"work: {swept.work.ratio:.2f} times the least that these trials need"
         OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
@@ -92,12 +95,22 @@ def _leaning(mean: float | None) -> str:
 
 def _print_capability(capability: pd.DataFrame) -> None:
     """Say where the model cannot answer plain questions."""
+    for loops, echo in _echoes(capability):
+        OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat {LONG} words in a row")
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
         OUT.print(
             f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of {row['questions']} plain "
             f"questions right, probability of yes and no {row['mass']:.2f}; no rate below is a finding"
         )
+
+
+def _echoes(capability: pd.DataFrame) -> list[tuple[int, float]]:
+    """Give the numbers of loops with which answers echo their prompt, and the share of those that do."""
+    if "echo" not in capability:
+        return []
+    said = capability[capability["echo"] > 0].drop_duplicates("n_loops")
+    return list(zip(said["n_loops"], said["echo"], strict=True))
 
 
 def _short(value: object) -> str:

@@ -72,12 +72,14 @@ def measure(
 def manifest_of(tap: Tap, contrast: Contrast, *, n_loops: int | None = None) -> dict[str, Any]:
     """Say what makes the vectors, before they are made."""
     looped = tap.looped
+    day = encode(contrast.prompts[0], looped.tokenizer, need_span=False).date
     return {
         **contrast.made_from,
         "model": looped.name,
         "weights_hash": looped.weights_hash,
         "dtype": str(looped.dtype).removeprefix("torch."),
         "n_loops": looped.n_loops if n_loops is None else n_loops,
+        **({} if day is None else {"date": day}),
     }
 
 

@@ -7,7 +7,7 @@ How it decides, where an answer could be read in two ways:
 - identified: the answer claims to notice before it first names the concept, as in Lindsey (2025, arXiv 2601.01828);
   a claim after the name does not count. Without a claim it follows detected.
 - refused: the answer denies the ability, or declines, and does not claim to notice all the same.
-- Only what follows a closed <think> part is graded; where it never closes, nothing is known.
+- Only what follows the thinking is graded, up to where another turn begins; where it never ends, nothing is known.
 """
 
 import re
@@ -17,12 +17,13 @@ from introspect.grading.claims import Decision, decisions, refusal
 from introspect.grading.coherence import Coherence, coherence
 from introspect.grading.naming import mentions
 from introspect.grading.picking import DETECTION, is_correct, picked
-from introspect.grading.thinking import after_thinking
+from introspect.grading.thinking import answer_of, said_in
 from introspect.grading.version import content_version
 from introspect.protocols import SILENT
 from introspect.records import Grade, Response, Trial
 
-_SOURCES = ("rules", "claims", "phrases", "naming", "coherence", "picking", "thinking")
+_SOURCES = ("rules", "claims", "phrases", "naming", "coherence", "picking", "thinking", "prompts/turns")
+UNENDED = "the thinking never ends in an answer"
 _STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 
 
@@ -53,19 +54,20 @@ class RuleGrader:
         """Grade one response; a truncated one on what is there."""
         if trial.protocol in SILENT:
             return Grade(trial.id, self.name, self.version, None, None, None, None, "nothing was to be written")
+        said = answer_of(response)
+        if said is None:
+            return Grade(trial.id, self.name, self.version, None, None, None, None, UNENDED)
         if trial.question not in DETECTION:
-            return self._picked(trial, response.text)
-        found = verdicts_on(response.text, trial.concept)
+            return self._picked(trial, said)
+        found = verdicts_on(said, trial.concept)
         verdicts = (found.detected, found.identified, found.coherent, found.refused)
         answer = {True: "yes", False: "no", None: None}[found.detected]
         return Grade(trial.id, self.name, self.version, *verdicts, found.evidence, answer)
 
     def _picked(self, trial: Trial, text: str) -> Grade:
         """Grade an answer that is one of several on offer; what it notices is not asked."""
-        said = after_thinking(text)
-        answer, why = (None, "the thinking never ends in an answer") if said is None else picked(trial, said)
-        readable = None if said is None else coherence(said).verdict
-        verdicts = (None, None, readable, None)
+        answer, why = picked(trial, text)
+        verdicts = (None, None, coherence(text).verdict, None)
         return Grade(trial.id, self.name, self.version, *verdicts, why, answer, is_correct(trial, answer))
 
     def decided(self, trial: Trial, text: str) -> bool:
@@ -83,9 +85,9 @@ class RuleGrader:
 
 def verdicts_on(text: str, concept: str) -> Verdicts:
     """Judge one answer to whether an injected thought is noticed, and whether that names `concept`."""
-    answer = after_thinking(text)
+    answer = said_in(text)
     if answer is None:
-        return Verdicts(None, None, None, None, "the thinking never ends in an answer")
+        return Verdicts(None, None, None, None, UNENDED)
     answer = answer.translate(_STRAIGHT)
     plain, readable = _plain(answer), coherence(answer)
     if readable.verdict is False and not readable.loop:

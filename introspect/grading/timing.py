@@ -3,28 +3,40 @@
 Goes in: a grade that says detected, and what turns tokens into text. Comes out: the grade with its `tokens`.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from introspect.grading import Grader
+from introspect.prompts.turns import Turns
 from introspect.records import Grade, Response, Trial
 
-Decode = Callable[[Sequence[int]], str]
-"""Turns tokens into text, without special tokens."""
 
+def graded(grader: Grader, trial: Trial, response: Response, turns: Turns | None) -> Grade:
+    """Grade one response; where it notices, and the grader reads words, count the tokens until it is seen to.
 
-def graded(grader: Grader, trial: Trial, response: Response, decode: Decode | None) -> Grade:
-    """Grade one response; where it notices, and the grader reads words, count the tokens until it is seen to."""
-    grade = grader(trial, response)
-    if decode is None or not grade.detected or not grader.reads_words:
+    With the model's `turns` the answer of an older run is taken from its tokens, as is done today when it is written.
+    """
+    if turns is None:
+        return grader(trial, response)
+    grade = grader(trial, reread(response, turns))
+    if not grade.detected or not grader.reads_words:
         return grade
-    return replace(grade, tokens=_first(grader, trial, response, decode))
+    return replace(grade, tokens=_first(grader, trial, response, turns))
 
 
-def _first(grader: Grader, trial: Trial, response: Response, decode: Decode) -> int:
+def reread(response: Response, turns: Turns) -> Response:
+    """Take apart a response whose text is all that was drawn; one that was taken apart already stays as it is."""
+    return _begun(response, turns) if response.text == turns.decode(response.token_ids) else response
+
+
+def _begun(response: Response, turns: Turns, count: int | None = None) -> Response:
+    """Give what a response says in all of its tokens, or in the first `count`."""
+    turn = turns.read(response.token_ids[:count])
+    return replace(response, text=turn.text, thinking=turn.thinking, cut=turn.cut)
+
+
+def _first(grader: Grader, trial: Trial, response: Response, turns: Turns) -> int:
     """Give the length of the shortest beginning that is graded as noticing; what is said later may take it back."""
     for count in range(1, len(response.token_ids)):
-        so_far = replace(response, text=decode(response.token_ids[:count]))
-        if grader(trial, so_far).detected:
+        if grader(trial, _begun(response, turns, count)).detected:
             return count
     return len(response.token_ids)

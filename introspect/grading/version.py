@@ -7,9 +7,13 @@ from importlib.resources import files
 
 @cache
 def content_version(*modules: str) -> str:
-    """Give the first 12 hex digits of the SHA-256 of the named modules of this room, such as `rules`."""
+    """Give the first 12 hex digits of the SHA-256 of the named modules of this room, such as `rules`.
+
+    One below the package's root is named with its room, such as `prompts/turns`.
+    """
     digest = hashlib.sha256()
     for module in modules:
         digest.update(module.encode() + b"\0")
-        digest.update((files("introspect.grading") / f"{module}.py").read_text(encoding="utf-8").encode() + b"\0")
+        room = "introspect" if module.startswith("prompts/") else "introspect.grading"
+        digest.update((files(room) / f"{module}.py").read_text(encoding="utf-8").encode() + b"\0")
     return digest.hexdigest()[:12]

@@ -182,6 +182,7 @@ class Engine:
         encoded = self._prompt(trial)
         _same(trial, "weights hash", trial.weights_hash, looped.weights_hash)
         _same(trial, "dtype", trial.dtype, str(looped.dtype).removeprefix("torch."))
+        _same(trial, "date", trial.date, encoded.date)
         if trial.sampling.decided_by not in (None, *self.deciders):
             raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)
         if (trial.injection is None) != (trial.arm in NOT_INJECTED):
@@ -212,6 +213,6 @@ def key_of(trial: Trial) -> Key:
     return prompt_key(trial), trial.n_loops, trial.sampling.exit
 
 
-def _same(trial: Trial, what: str, wanted: str, there: str | None) -> None:
+def _same(trial: Trial, what: str, wanted: str | None, there: str | None) -> None:
     if wanted != there:
         raise InputError(f"trial {trial.id} was made for {what} {wanted!r}; here it is {there!r}")

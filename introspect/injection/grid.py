@@ -55,6 +55,8 @@ class Grid:
     """Trials that differ in nothing but their draws."""
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
+    dates: Mapping[str, str] = field(default_factory=dict)
+    """The day that is written into the prompts of a template, by its hash, where the chat format writes one."""
 
     def __post_init__(self) -> None:
         """Bring the lists into normal form and raise InputError for what cannot be run."""

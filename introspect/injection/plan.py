@@ -128,6 +128,7 @@ def _trials(grid: Grid, cell: Cell, members: Iterator[Member]) -> Iterator[Trial
             options=asked.options,
             expected=expects if asked.expected is None else asked.expected,
             partner=grid.partners[concept] if cell.arm == "wrong" else None,
+            date=grid.dates.get(cell.variant.template_hash),
         )
 
 

@@ -20,6 +20,7 @@ from introspect.injection.prefix import Prefix, inputs
 from introspect.injection.sampling import draw, uniforms
 from introspect.injection.start import Start
 from introspect.models.tap import Tap, Visit
+from introspect.prompts.echo import shared_run
 from introspect.records import FinishReason, Measure, Readout, Response, Site, Trial
 
 Decider = Callable[[Trial, str], bool]
@@ -131,16 +132,23 @@ class Pool:
                 self.tokens[trial].append(token)
             else:
                 self.broken.add(trial)
-            full = len(self.tokens[trial]) == self.trials[trial].sampling.max_new_tokens
-            if full or not finite or token in self.tap.looped.end_of_turn or self._decides(trial):
+            if not finite or self._ends(trial):
                 finished.append(row)
         if finished:
             self._leave(finished)
 
+    def _ends(self, trial: int) -> bool:
+        """Tell whether what a trial has drawn is all: as long as allowed, at the end of its turn, or enough."""
+        looped, tokens = self.tap.looped, self.tokens[trial]
+        full = len(tokens) == self.trials[trial].sampling.max_new_tokens
+        return full or tokens[-1] in looped.end_of_turn or looped.turns.over(tokens) or self._decides(trial)
+
     def _decides(self, trial: int) -> bool:
         """Ask the grader that a trial names whether the answer so far is enough."""
         name = self.trials[trial].sampling.decided_by
-        if name is None or not self.deciders[name](self.trials[trial], self.tap.looped.decode(self.tokens[trial])):
+        if name is None:
+            return False
+        if not self.deciders[name](self.trials[trial], self.tap.looped.turns.read(self.tokens[trial]).text):
             return False
         self.decided.add(trial)
         return True
@@ -190,9 +198,20 @@ class Pool:
     def _response(self, index: int, added: float | None, residual: float | None) -> Response:
         tokens = self.tokens[index]
         ended = tokens[-1] in self.tap.looped.end_of_turn
+        turn = self.tap.looped.turns.read(tokens[:-1] if ended else tokens)
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
-        text, readouts = self.tap.looped.decode(tokens[:-1] if ended else tokens), tuple(self.readouts[index])
-        measures = tuple(self.measures[index])
-        said = (self.trials[index].id, text, tuple(tokens), reason)
         clean = None if self.trials[index].injection else mean_of(self.logprobs[index].item(), tokens)
-        return Response(*said, readouts, added, residual, measures, clean_logprob=clean)
+        return Response(
+            trial_id=self.trials[index].id,
+            text=turn.text,
+            token_ids=tuple(tokens),
+            finish_reason="turn" if turn.cut else reason,
+            readouts=tuple(self.readouts[index]),
+            vector_norm=added,
+            residual_norm=residual,
+            measures=tuple(self.measures[index]),
+            thinking=turn.thinking,
+            cut=turn.cut,
+            echo=shared_run(turn.text, self.prefix.encoded.text),
+            clean_logprob=clean,
+        )

@@ -4,7 +4,7 @@ What cannot be used is refused in one line, as early as it can be seen: the fami
 tensors that are missing, left over, of another shape or not finite, which would otherwise be made up in silence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from introspect.errors import InputError
 from introspect.models import gguf
 from introspect.models.chat import with_chat
 from introspect.models.families import family_of
-from introspect.models.looped import LoopedModel, decoded
+from introspect.models.looped import LoopedModel
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.named import is_gguf, place_of
 from introspect.models.own_code import OwnCodeLooped, foreign
@@ -27,6 +27,7 @@ from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.tensors import align, check_tensors
 from introspect.models.training_free import looping
+from introspect.prompts.turns import Turns
 from introspect.sites import Stage
 
 
@@ -104,10 +105,10 @@ def peek(
         return Outline(n_loops, layers, _tokenizer(name, source, version), partial(family.check_loops, config))
 
 
-def decoder(name: str, *, revision: str | None = None) -> Callable[[Sequence[int]], str]:
-    """Give what turns a model's tokens into text, without its weights."""
+def turns_of(name: str, *, revision: str | None = None) -> Turns:
+    """Give what takes a model's drawn tokens apart, without its weights."""
     with quiet():
-        return partial(decoded, _tokenizer(name, place_of(name, revision), revision or "main"))
+        return Turns(_tokenizer(name, place_of(name, revision), revision or "main"))
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from introspect.models.about import About
 from introspect.models.chat import ChatFormat, chat_format, with_chat
 from introspect.models.hashing import hash_of
 from introspect.models.rows import ATTENTION
+from introspect.prompts.dates import write_chat
+from introspect.prompts.turns import Turns
 from introspect.records import CODA, LAST, PRELUDE, Site
 from introspect.sites import Stage
 
@@ -29,13 +31,6 @@ TURN_ENDS = ("<|im_end|>", "<|endoftext|>")
 
 class SiteError(RuntimeError):
     """A site that does not exist, or a planned one at which not exactly one visit was paid."""
-
-
-def decoded(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[int]) -> str:
-    """Give the text of tokens, without special ones."""
-    text = tokenizer.decode(list(tokens), skip_special_tokens=True)
-    assert isinstance(text, str)
-    return text
 
 
 class LoopedModel(ABC):
@@ -151,7 +146,12 @@ class LoopedModel(ABC):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Give the text of tokens, without special ones."""
-        return decoded(self.tokenizer, tokens)
+        return self.turns.decode(tokens)
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Give what takes drawn tokens apart: the thinking, the answer, and what lies behind the model's own turn."""
+        return Turns(self.tokenizer)
 
     def sites(self, n_loops: int | None = None) -> list[Site]:
         """List every site in running order (default: the loops as trained)."""
@@ -205,11 +205,8 @@ class LoopedModel(ABC):
 
     def chat(self, messages: Sequence[dict[str, str]], *, continue_: bool = False) -> str:
         """Write messages in the chat format, with the opening of an answer; `continue_` leaves the last one open."""
-        text = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=not continue_, continue_final_message=continue_
-        )
-        assert isinstance(text, str)
-        return text
+        ending = {"add_generation_prompt": not continue_, "continue_final_message": continue_}
+        return write_chat(self.tokenizer, messages, **ending)
 
     @property
     def chat_format(self) -> ChatFormat:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from introspect.errors import InputError
+from introspect.prompts.dates import date_in, write_chat
 from introspect.prompts.rendering import START, STOP, Mark, Prompt
 
 Tokenizer = Any
@@ -33,6 +34,8 @@ class Encoded:
     """`text` with <<inject>> and <</inject>> around the characters whose tokens are in a span."""
     gaps: tuple[tuple[int, int], ...] = ()
     """From which token up to which other lies between two spans; empty: there is one span."""
+    date: str | None = None
+    """The day that the chat format wrote into the text; None: another day gives the same text."""
 
     @property
     def spans(self) -> list[tuple[int, int | None]]:
@@ -51,14 +54,15 @@ def encode(prompt: Prompt, tokenizer: Tokenizer, *, need_span: bool = True) -> E
     text = _chat(prompt, tokenizer, [message["content"] for message in prompt.messages])
     edges = _edges(prompt, tokenizer, text)
     token_ids, ranges = _tokens(text, tokenizer)
+    day = date_in(tokenizer, prompt.messages, **_ending(prompt))
     if not edges:
-        return Encoded(text, token_ids, len(token_ids), len(token_ids), text)
+        return Encoded(text, token_ids, len(token_ids), len(token_ids), text, date=day)
     spans = [_covered(prompt, ranges, span) for span in zip(edges[::2], [*edges[1::2], len(text)], strict=False)]
     gaps = tuple((before, after) for (_, before), (after, _) in pairwise(spans))
     if any(before > after for before, after in gaps):
         raise InputError(f"template {prompt.template!r}: two injection spans share a token; put more between them")
     stop = None if len(edges) % 2 else spans[-1][1]
-    return Encoded(text, token_ids, spans[0][0], stop, _marked(text, ranges, spans, len(edges)), gaps)
+    return Encoded(text, token_ids, spans[0][0], stop, _marked(text, ranges, spans, len(edges)), gaps, day)
 
 
 def _covered(prompt: Prompt, ranges: Sequence[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
@@ -86,12 +90,16 @@ def _chat(prompt: Prompt, tokenizer: Tokenizer, contents: list[str]) -> str:
         {"role": message["role"], "content": content}
         for message, content in zip(prompt.messages, contents, strict=True)
     ]
-    ending = {"continue_final_message": True} if prompt.continues else {"add_generation_prompt": True}
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, **ending))
+        return write_chat(tokenizer, messages, **_ending(prompt))
     except (TemplateError, ValueError) as error:
         where = f"template {prompt.template!r} in the chat format of {_name(tokenizer)!r}"
         raise InputError(f"{where}: {str(error).splitlines()[0]}") from None
+
+
+def _ending(prompt: Prompt) -> dict[str, bool]:
+    """Say how the chat ends, as `apply_chat_template` takes it."""
+    return {"continue_final_message": True} if prompt.continues else {"add_generation_prompt": True}
 
 
 def _edges(prompt: Prompt, tokenizer: Tokenizer, text: str) -> list[int]:

@@ -75,7 +75,10 @@ def template_names() -> dict[str, str]:
 
 def _shipped() -> dict[str, Traversable]:
     folder = files("introspect.prompts") / "templates"
-    found = sorted((file for file in folder.iterdir() if file.name.endswith(SUFFIX)), key=lambda file: file.name)
+    found = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(SUFFIX)),
+        key=lambda file: file.name.removesuffix(SUFFIX),
+    )
     return {file.name.removesuffix(SUFFIX): file for file in found}
 
 

@@ -4,7 +4,7 @@ The order is shuffled, and every word is a distractor equally often. With nothin
 model's own guessing habit.
 """
 
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN
 
 N_WORDS = 4
@@ -20,7 +20,7 @@ CHOOSE = Protocol(
     "choose",
     "which of four words is the injected thought",
     (
-        Question("choose", neutral("choose"), _ask, max_new_tokens=16),
+        Question("choose", framed("choose"), _ask, max_new_tokens=16),
         PLAIN,
     ),
     arms=("injected", "none", "random", "wrong"),

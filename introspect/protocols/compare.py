@@ -4,7 +4,7 @@ The weaker injection has half the strength of the cell.
 """
 
 from introspect.protocols.material import free_of, sentences
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN
 
 OPTIONS = ("first", "second")
@@ -25,7 +25,7 @@ COMPARE = Protocol(
     "compare",
     "which of two injections was the stronger, in both orders",
     (
-        Question("compare", neutral("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),
+        Question("compare", framed("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -1,6 +1,6 @@
 """Does the model notice an injected thought while it is there? The question of Lindsey (2025, arXiv 2601.01828)."""
 
-from introspect.protocols.question import NEUTRAL, Asked, Occasion, Protocol, Question
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import UNRELATED
 
 
@@ -14,13 +14,13 @@ DETECT = Protocol(
     (
         Question(
             "detect",
-            {
-                NEUTRAL: "detect",
-                "informative": "detect-informative",
-                "sceptical": "detect-sceptical",
-                "choice": "detect-choice",
-                "open": "detect-open",
-            },
+            framed(
+                "detect",
+                informative="detect-informative",
+                sceptical="detect-sceptical",
+                choice="detect-choice",
+                open="detect-open",
+            ),
             _ask,
             varies=False,
         ),

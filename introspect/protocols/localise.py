@@ -6,7 +6,7 @@ change: a model that is merely drawn to the injected line gets these wrong.
 
 from introspect.errors import InputError
 from introspect.protocols.material import Sentence, free_of, sentences
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN
 
 N_LINES = 5
@@ -58,9 +58,9 @@ LOCALISE = Protocol(
     "localise",
     "which of five lines carried the injection; which is the longest and the most abstract beside it",
     (
-        Question("localise", neutral("localise"), _injected, max_new_tokens=8),
-        Question("localise-longest", neutral("localise"), _longest, max_new_tokens=8),
-        Question("localise-abstract", neutral("localise"), _abstract, max_new_tokens=8),
+        Question("localise", framed("localise"), _injected, max_new_tokens=8),
+        Question("localise-longest", framed("localise"), _longest, max_new_tokens=8),
+        Question("localise-abstract", framed("localise"), _abstract, max_new_tokens=8),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -3,7 +3,7 @@
 What is left lives in the cache, so that the vector cannot leak into the answer while it is written.
 """
 
-from introspect.protocols.question import NEUTRAL, Asked, Occasion, Protocol, Question
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PRIOR_UNRELATED
 
 
@@ -15,7 +15,7 @@ PRIOR = Protocol(
     "prior",
     "is a thought noticed that was injected in an earlier turn only",
     (
-        Question("prior", {NEUTRAL: "prior", "informative": "prior-informative"}, _ask, varies=False),
+        Question("prior", framed("prior", informative="prior-informative"), _ask, varies=False),
         PRIOR_UNRELATED,
         PLAIN,
     ),

@@ -12,6 +12,8 @@ from introspect.records import Arm
 
 NEUTRAL = "neutral"
 """The framing that every question has."""
+BARE = "bare"
+"""The framing in which the assistant's turn is a bare assent, so that no words of ours about noticing come back."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,18 @@ class Protocol:
 
     @property
     def framings(self) -> tuple[str, ...]:
-        """List the framings that some question has."""
-        return tuple(dict.fromkeys(framing for question in self.questions for framing in question.templates))
+        """List the framings that some question has, and `bare`: a protocol without an assent of ours is bare anyhow."""
+        return tuple(dict.fromkeys([*(each for question in self.questions for each in question.templates), BARE]))
 
     @property
     def possible_arms(self) -> tuple[Arm, ...]:
         """List the arms in which some question makes sense."""
         return tuple(dict.fromkeys(arm for question in self.questions for arm in question.arms))
+
+
+def framed(template: str, **others: str) -> dict[str, str]:
+    """Give the templates of a question whose assistant turn is an assent of ours: as it is, in other framings, bare."""
+    return {NEUTRAL: template, **others, BARE: f"{template}-bare"}
 
 
 def neutral(template: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ occurs is not used for it.
 """
 
 from introspect.protocols.material import Sentence, free_of, sentences
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN
 
 N_WORDS = 10
@@ -30,8 +30,8 @@ THOUGHT_OR_TEXT = Protocol(
     "thought-or-text",
     "is the injected thought told apart from the sentence under it: which word came to mind, and repeat the line",
     (
-        Question("thought", neutral("thought"), _thought, max_new_tokens=8),
-        Question("repeat", neutral("repeat"), _repeat, max_new_tokens=32),
+        Question("thought", framed("thought"), _thought, max_new_tokens=8),
+        Question("repeat", framed("repeat"), _repeat, max_new_tokens=32),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -1,6 +1,6 @@
 """Early or late: was the thought put into an early loop or a late one? A question for looped models only."""
 
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN
 
 OPTIONS = ("early", "late")
@@ -20,7 +20,7 @@ WHICH_LOOP = Protocol(
     "which-loop",
     "was the thought put into an early loop or a late one",
     (
-        Question("which-loop", neutral("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),
+        Question("which-loop", framed("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

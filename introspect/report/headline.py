@@ -15,6 +15,7 @@ from introspect.report.differences import Difference, against, between_arms, ove
 from introspect.report.gathering import Findings
 from introspect.report.spelling import counted, interval, number, p_said, percent
 from introspect.results.cosines import cosines
+from introspect.results.echoes import unended_said
 from introspect.results.panels import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 
@@ -30,11 +31,12 @@ def headline(found: Findings) -> list[str]:
         return ["Nothing can be said: every trial that was run failed."]
     if found.manifest.get("protocol") in SILENT:
         return [_cosines(found)]
-    unable = list(_incapable(found))
+    unable, unended = list(_incapable(found)), unended_said(found.store)
+    more = [f"{unended}."] if unended else []
     if unable and set(found.cannot_answer(found.graders[0])) >= set(found.trials["n_loops"]):
-        return [*unable, *_contrasts(found)]
+        return [*unable, *more, *_contrasts(found)]
     made = (_contrasts, _shifts, _noticed, _choices, _undecided)
-    said = [*(sentence for make in made for sentence in make(found)), *unable]
+    said = [*(sentence for make in made for sentence in make(found)), *unable, *more]
     return said or ["This run has no injected trials to compare with others, so there is no headline."]
 
 

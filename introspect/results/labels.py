@@ -13,6 +13,7 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.grading.picking import DETECTION, REPEATING
+from introspect.grading.thinking import answer_of
 from introspect.prompts import Template, render
 from introspect.protocols import SILENT
 from introspect.records import Trial
@@ -89,7 +90,7 @@ def _ids(store: Store) -> Iterator[str]:
 def _row(store: Store, trial_id: str, templates: dict[str, Template]) -> list[str]:
     trial = store.trial(trial_id)
     options = "" if trial.question in DETECTION else SEPARATOR.join(offered(trial.question, trial.options))
-    shown = (trial.concept, _asked(trial, templates), store.response(trial_id).text)
+    shown = (trial.concept, _asked(trial, templates), answer_of(store.response(trial_id)) or "")
     empty = [""] * len(LABELS)
     return [PREFIX + trial_id, *map(as_text, shown), ", ".join(to_fill_in(trial.question)), as_text(options), *empty]
 

@@ -85,6 +85,14 @@ class Store:
                     there = store.manifest
                     refuse_other({name: there[name] for name in known if name in there}, known, folder)
 
+    @classmethod
+    def manifest_in(cls, folder: Path) -> dict[str, Any]:  # Any: JSON
+        """Give the manifest of the run in a folder, before anything is made or changed; empty where there is none."""
+        if not (folder / RUN_FILE).is_file():
+            return {}
+        with cls(folder, write=False) as store:
+            return store.manifest if store._has_schema() else {}
+
     def __enter__(self) -> Self:
         """Give the store itself."""
         return self

@@ -16,6 +16,7 @@ from introspect.grading.picking import PLAIN
 from introspect.records import Gate
 from introspect.results.absence import AbsentError, Made, make_each
 from introspect.results.cosines import control_table
+from introspect.results.echoes import echo_table, with_echoes
 from introspect.results.exits import exits_table
 from introspect.results.files import write_rows, write_table
 from introspect.results.inference import infer
@@ -57,15 +58,17 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     cells, names = cells_table(store), stored_graders(store)
     if cells.empty:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
-    inferred = infer(narrow_trials(store, coherence), names)
-    capability = inferred.made.get("capability", pd.DataFrame())
+    inferred, echoes = infer(narrow_trials(store, coherence), names), echo_table(store, cells)
+    capability = with_echoes(inferred.made.get("capability", pd.DataFrame()), echoes)
     counted = make_each(
         {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}
     )
     found = {
         "readouts": readouts_of(store, cells),
         **inferred.made,
+        "capability": capability,
         **{"control": control_table(store), "exits": exits_table(store, cells), "routed": routed_table(store, cells)},
+        "echo": echoes,
     }
     measured = {name: table for name, table in found.items() if not table.empty}
     return Made({**counted.made, **measured}, {**counted.absent, **inferred.absent})

@@ -53,6 +53,6 @@ def run_block(engine: Engine, block: Block, rows: int, graders: Sequence[Grader]
     before = Work(engine.work.done, engine.work.least)
     results = [result for part in run_all(engine, block.trials, rows) for result in part]
     answered = [(trial, result) for trial, result in results if isinstance(result, Response)]
-    decode = engine.tap.looped.decode
-    grades = [graded(grader, trial, response, decode) for trial, response in answered for grader in graders]
+    turns = engine.tap.looped.turns
+    grades = [graded(grader, trial, response, turns) for trial, response in answered for grader in graders]
     return Outcome(block, results, grades, Work(engine.work.done - before.done, engine.work.least - before.least))

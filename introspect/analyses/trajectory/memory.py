@@ -44,8 +44,8 @@ class Remembered:
 def laboratory_of(subject: Subject) -> Laboratory:
     """Give the laboratory in which the same concepts are injected in the same way, in the protocol `prior`."""
     made = subject.laboratory
-    asked = {"protocol": PROTOCOL, "framings": "all", "questions": PROTOCOL, "template": None, "arms": "injected"}
-    options = replace(made.options, **asked)  # type: ignore[arg-type]
+    asked = {"protocol": PROTOCOL, "framings": "neutral,informative", "questions": PROTOCOL}
+    options = replace(made.options, **asked, template=None, arms="injected")  # type: ignore[arg-type]
     prompts = Prompts([template for _, template in options.variants()], made.tap.looped.tokenizer)
     return Laboratory(options, made.tap, prompts, made.contrast)
 

@@ -17,7 +17,7 @@ from introspect.grading.judge.rubrics import is_judged, items, question, rubric_
 from introspect.grading.judge.settings import JudgeSettings
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
 from introspect.grading.picking import REPEATING, is_correct
-from introspect.grading.thinking import after_thinking
+from introspect.grading.thinking import answer_of
 from introspect.grading.version import content_version
 from introspect.records import Grade, Response, Trial
 
@@ -73,7 +73,7 @@ class Judge:
         """Grade one response; None where the question is none that can be judged."""
         if not is_judged(trial):
             return None
-        answer = after_thinking(response.text)
+        answer = answer_of(response)
         asked = question(trial, answer or "")
         version = self.version(asked.rubric)
         if answer is None or not answer.strip():

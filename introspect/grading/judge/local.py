@@ -22,8 +22,12 @@ from introspect.models.named import is_gguf
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.quiet import quiet
 from introspect.models.shipped import PREFIX, organism_folder
+from introspect.prompts.dates import date_in, fix_day, write_chat
 
 ASKED_AS = "none, greedy"
+CHECKED = tuple({"role": role, "content": "x"} for role in ("system", "user"))
+DAY = "2026-01-01"
+"""What a judge is told whose chat format writes a date: always the same, since no verdict may hang on the day."""
 
 
 class LocalModel:
@@ -33,13 +37,15 @@ class LocalModel:
         """Load it. Raises InputError for a model that is not there or cannot be asked anything."""
         self._settings = settings
         self._model, self._tokenizer, self._commit = _loaded(settings.model)
+        fix_day(self._tokenizer, DAY)
         _check_chat(settings.model, self._tokenizer)
         self._one_by_one = asyncio.Lock()
 
     @property
     def identity(self) -> str:
-        """Name the model with a hash of its files, or the commit at the hub."""
-        return f"{self._settings.model}@{self._commit}"
+        """Name the model with a hash of its files, or the commit at the hub, and the day that its chats are given."""
+        day = date_in(self._tokenizer, CHECKED, add_generation_prompt=True)
+        return f"{self._settings.model}@{self._commit}" + ("" if day is None else f" on {day}")
 
     async def ask(self, question: Question) -> Reply:
         """Write the most probable reply."""
@@ -51,9 +57,8 @@ class LocalModel:
 
     @torch.inference_mode()
     def _asked(self, question: Question) -> Reply:
-        given = self._tokenizer.apply_chat_template(
-            list(question.messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
-        ).to(self._model.device)
+        text = write_chat(self._tokenizer, question.messages, add_generation_prompt=True)
+        given = self._tokenizer(text, add_special_tokens=False, return_tensors="pt").to(self._model.device)
         read = given["input_ids"].shape[1]
         with quiet():
             written = self._model.generate(
@@ -109,7 +114,7 @@ def _check_chat(name: str, tokenizer: Any) -> None:
     if tokenizer.chat_template is None:
         raise InputError(f"--judge-model {name!r} has no chat template, so no question can be put to it")
     try:
-        tokenizer.apply_chat_template([{"role": role, "content": "x"} for role in ("system", "user")], tokenize=False)
+        write_chat(tokenizer, CHECKED)
     except TemplateError as error:
         raise InputError(f"--judge-model {name!r}: its chat template takes no system message ({error})") from None
 

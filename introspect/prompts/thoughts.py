@@ -1,0 +1,119 @@
+"""What of drawn tokens is thinking and what the answer: decided on the tokens, since decoding may drop the marks.
+
+In go a tokenizer and tokens, come out pieces of text with the marks between them. A mark is a token of its own where
+the tokenizer has one, and text otherwise; the chat format may itself open the thinking before the first token.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from jinja2 import TemplateError
+
+from introspect.prompts.dates import write_chat
+
+Kind = Literal["text", "open", "close"]
+KNOWN = {"<think>": "</think>"}
+"""Marks that any model may write."""
+_CLOSING = re.compile(
+    r"<(?:/|\|end_of_|\|end_|\|END_)(?:[\w:]*think\w*|reason(?:ing)?|thought)\|?>|\[/THINK\]", re.IGNORECASE
+)
+"""What closes the thinking in a chat format: a word for it behind a slash or an `end`."""
+_ASKED = "qzvasked"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of what was drawn: ordinary text, a special token, or a mark."""
+
+    text: str
+    special: bool = False
+    """Whether decoding drops it."""
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What opens and closes the thinking of a model."""
+
+    kinds: dict[str, Kind]
+    """What each mark does."""
+    ids: dict[int, str]
+    """Marks that are tokens of their own; no other tokens make such a mark up."""
+    special: frozenset[int]
+    """Tokens that decoding drops."""
+    opened: bool
+    """Whether the chat format itself opens the thinking, before the first token."""
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> "Marks":  # Any: a tokenizer of transformers, which this room does not import
+        """Read them from a tokenizer's added tokens and its chat format."""
+        added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
+        special = frozenset(number for number, token in tokenizer.added_tokens_decoder.items() if token.special)
+        said = " ".join([*added, str(tokenizer.chat_template or "")])
+        closing = {*KNOWN.values(), *_CLOSING.findall(said)}
+        kinds: dict[str, Kind] = {}
+        for mark in sorted(closing):
+            kinds |= {mark: "close", _opening(mark): "open"}
+        ids = {added[mark]: mark for mark in kinds if mark in added}
+        return cls(kinds, ids, special, _opened(tokenizer, kinds))
+
+    def split(self, written: Sequence[Piece], ends_at: Callable[[str], int]) -> tuple[list[Piece], list[Piece] | None]:
+        """Give the pieces of the thinking and those of the answer, None where the thinking never ends.
+
+        What stands before a closing mark is thinking, whether or not it was opened. From where `ends_at` says that
+        the writer's own turn ends, marks are those of another turn.
+        """
+        thought, answer, inside = list[Piece](), list[Piece](), self.opened
+        for place, piece in enumerate(written):
+            if piece.kind == "text":
+                (thought if inside else answer).append(piece)
+                continue
+            so_far = "".join(each.text for each in answer)
+            if not inside and ends_at(so_far) < len(so_far):
+                return thought, [*answer, *written[place:]]
+            thought, answer, inside = [*thought, *answer], [], piece.kind == "open"
+        return thought, None if inside else answer
+
+
+def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[Piece]:  # Any: as above
+    """Take tokens apart into text, special tokens and marks; their texts, put together, are all that was drawn."""
+    found: list[Piece] = []
+    apart = marks.special | marks.ids.keys()
+    for whole, run in groupby(tokens, key=lambda token: token if token in apart else None):
+        if whole is None:
+            found += _in_text(str(tokenizer.decode(list(run), skip_special_tokens=False)), marks)
+        else:
+            text = marks.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
+            found += [Piece(text, whole in marks.special, marks.kinds.get(text, "text")) for _ in run]
+    return found
+
+
+def _in_text(text: str, marks: Marks) -> list[Piece]:
+    """Find the marks that are no tokens of their own."""
+    spelled = [mark for mark in marks.kinds if mark not in marks.ids.values()]
+    if not spelled:
+        return [Piece(text)]
+    parts = re.split(f"({'|'.join(map(re.escape, spelled))})", text)
+    return [Piece(part, kind=marks.kinds.get(part, "text")) for part in parts if part]
+
+
+def _opening(closing: str) -> str:
+    """Give what opens what a mark closes."""
+    for end, begin in (("/", ""), ("|end_of_", "|begin_of_"), ("|END_", "|START_"), ("|end_", "|start_")):
+        if end in closing:
+            return closing.replace(end, begin, 1)
+    raise AssertionError(closing)
+
+
+def _opened(tokenizer: Any, kinds: dict[str, Kind]) -> bool:  # Any: as above
+    """Tell whether what the chat format writes before an answer leaves the thinking open."""
+    try:
+        text = write_chat(tokenizer, [{"role": "user", "content": _ASKED}], add_generation_prompt=True)
+    except (TemplateError, ValueError):
+        return False
+    last = {mark: text.rfind(mark) for mark in kinds}
+    latest = max(last, key=lambda mark: last[mark])
+    return last[latest] >= 0 and kinds[latest] == "open"
