@@ -103,17 +103,19 @@ def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, re
 
     With workers the model of the laboratory is let go first, since theirs need the memory.
     """
-    grid, rows = laboratory.grid(vectors), laboratory.batch_size(crew.sharing(laboratory.options))
-    trials = plan(grid)
-    blocks = cut(trials, rows, store.done_ids())
-    work, finished, total = Work(), 0, len(trials)
+    sharing, trials, done = crew.sharing(laboratory.options), plan(laboratory.grid(vectors)), store.done_ids()
+    rows = laboratory.batch_size(sharing)
+    pace = laboratory.pace(rows, sharing)
+    blocks = cut(trials, pace, done)
+    work, finished, total = Work(), len(done), len(trials)
     report(finished, total)
     with stop_after_block() as stopping:
         with closing(_run(laboratory, vectors, blocks, rows, stopping)) as outcomes:
             for outcome in outcomes:
                 _store(store, outcome)
+                pace.note(len(outcome.results), outcome.seconds)
                 work = Work(work.done + outcome.work.done, work.least + outcome.work.least)
-                finished += outcome.block.planned
+                finished += len(outcome.results)
                 report(finished, total)
         if stopping() and finished < total:
             raise InterruptionError(f"stopped after {finished} of {total} trials; the same command continues")
