@@ -27,8 +27,12 @@ def test_a_block_of_a_slower_model_has_fewer_trials_and_never_none(monkeypatch: 
     assert sizes == sorted(set(sizes), reverse=True)
     assert sizes[0] < BLOCK * 16
     assert sizes[-1] == FEWEST
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    assert size(n_loops=60, sharing=8) < size(n_loops=60, sharing=2) < size(n_loops=60)
+
+
+def test_workers_that_share_the_processor_have_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("introspect.injection.pace.SPEED", {"cpu": 2e5})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
+    assert size(sharing=8) < size(sharing=2) < size(sharing=1)
 
 
 def test_a_block_takes_the_seconds_that_were_aimed_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ FEWEST = 4
 """Trials of the smallest block: a slow model runs a few rows in nearly the time of one."""
 CALL = 1e-3
 """Seconds that a block of the model takes beside its arithmetic."""
-SPEED = {"cpu": 2e10, "cuda": 5e13, "mps": 2e12}
+SPEED = {"cpu": 3e10, "cuda": 5e13, "mps": 2e12}
 """Operations a second: of one thread, of one GPU."""
 
 
