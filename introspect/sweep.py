@@ -6,7 +6,6 @@ cut from the whole plan, so that a continued run, and one by many workers, runs 
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ import torch
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
 from introspect.injection.guards import Failure
-from introspect.injection.plan import Counts, plan
-from introspect.injection.stream import run_all
+from introspect.injection.plan import plan
 from introspect.injection.work import Work
 from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
@@ -36,18 +34,6 @@ Report = Callable[[int, int], None]
 """Called with the trials done and the trials planned, at the beginning and after every block."""
 Stopping = Callable[[], bool]
 """Tells whether to begin no more blocks."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a sweep would take."""
-
-    counts: Counts
-    batch_size: int
-    bytes: int
-    """Memory of one batch, beside the weights."""
-    seconds: float
-    """For the trials alone on one worker, from one batch that was run and thrown away."""
 
 
 @dataclass(frozen=True)
@@ -81,21 +67,6 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
         drawn = draw_all(made.made)
         written = write_tables(store, made), write_figures(store, drawn)
         return Swept(options.folder, store.count(), store.count("error"), work, *written, made.absent | drawn.absent)
-
-
-def estimate(options: Options) -> Estimate:
-    """Say what a sweep would take, after running its last batch; nothing is stored."""
-    laboratory = open_laboratory(options)
-    vectors, size = laboratory.vectors(), laboratory.batch_size(crew.sharing(options))
-    grid = laboratory.grid(vectors)
-    trials = plan(grid)
-    counts = trials.counts
-    rows = min(size, counts.total)
-    sample = trials.between(counts.total - rows, counts.total)
-    begin = time.perf_counter()
-    ran = sum(len(batch) for batch in run_all(laboratory.engine(vectors), sample, size))
-    seconds = (time.perf_counter() - begin) * counts.total / ran
-    return Estimate(counts, size, rows * laboratory.row_bytes(), seconds)
 
 
 def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> Work:

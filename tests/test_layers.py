@@ -24,7 +24,7 @@ LAYERS = (
     ("report",),
     ("laboratory", "card"),
     ("workers",),
-    ("sweep", "run"),
+    ("estimate", "sweep", "run"),
     ("analyses",),
     ("calibration",),
     ("cli",),
