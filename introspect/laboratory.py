@@ -19,6 +19,8 @@ from introspect.injection.answers import AnswerTokens
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
+from introspect.injection.pace import Pace, block_size
+from introspect.injection.stream import BLOCK
 from introspect.models.loading import Outline, load_model, peek
 from introspect.models.placement import device_named, dtype_named
 from introspect.models.tap import Tap
@@ -110,11 +112,9 @@ class Laboratory:
 
     def row_bytes(self) -> int:
         """Estimate the memory of one row of a batch, in bytes: the most that one of the questions takes."""
-        most = max(self.totals) + (self.options.remaining_loops or 0)
-        tokens = self.options.max_new_tokens
         sizes = (
-            bytes_per_row(self.tap.looped, encoded, n_loops=most, max_new_tokens=tokens)
-            for encoded in first_prompts(self.options, self.prompts)
+            bytes_per_row(self.tap.looped, encoded, n_loops=self._most_loops, max_new_tokens=longest)
+            for encoded, longest in first_prompts(self.options, self.prompts)
         )
         return max(sizes)
 
@@ -125,6 +125,21 @@ class Laboratory:
         """
         fitting = rows_that_fit(self.tap.looped, self.row_bytes(), most=sharing * MOST_ROWS)
         return self.options.batch_size or max(1, fitting // sharing)
+
+    def pace(self, rows: int, sharing: int = 1) -> Pace:
+        """Say how many trials make a block, so that the slowest question's takes seconds on this machine.
+
+        With Ray nothing is known of the machines that will run them: then it is as many as a block may have.
+        """
+        if self.options.ray is not None:
+            return Pace(BLOCK * rows)
+        how = {"n_loops": self._most_loops, "rows": rows, "sharing": sharing}
+        asked = first_prompts(self.options, self.prompts)
+        return Pace(min(block_size(self.tap.looped, each, max_new_tokens=longest, **how) for each, longest in asked))
+
+    @property
+    def _most_loops(self) -> int:
+        return max(self.totals) + (self.options.remaining_loops or 0)
 
 
 def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
@@ -151,12 +166,15 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     return Laboratory(options, Tap(looped), prompts, contrast)
 
 
-def first_prompts(options: Options, prompts: Prompts) -> list[Encoded]:
-    """Give the prompt of every question for the first concept, each made and checked."""
-    words = options.words()
+def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:
+    """Give the prompt of every question for the first concept, made and checked, and the tokens of a longest answer."""
+    words, most = options.words(), options.max_new_tokens
     occasion = Occasion(words[0], words, 0, options.numbers()[0])
     return [
-        prompts[variant.template_hash, tuple(sorted(asked.variables.items()))]
+        (
+            prompts[variant.template_hash, tuple(sorted(asked.variables.items()))],
+            min(most, variant.question.max_new_tokens or most),
+        )
         for variant, _ in options.variants()
         for asked in variant.question.ask(occasion)
     ]

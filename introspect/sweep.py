@@ -6,7 +6,6 @@ cut from the whole plan, so that a continued run, and one by many workers, runs 
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ import torch
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
 from introspect.injection.guards import Failure
-from introspect.injection.plan import Counts, plan
-from introspect.injection.stream import run_all
+from introspect.injection.plan import plan
 from introspect.injection.work import Work
 from introspect.laboratory import Laboratory, open_laboratory
 from introspect.options import Options
@@ -37,18 +35,6 @@ Report = Callable[[int, int], None]
 """Called with the trials done and the trials planned, at the beginning and after every block."""
 Stopping = Callable[[], bool]
 """Tells whether to begin no more blocks."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a sweep would take."""
-
-    counts: Counts
-    batch_size: int
-    bytes: int
-    """Memory of one batch, beside the weights."""
-    seconds: float
-    """For the trials alone on one worker, from one batch that was run and thrown away."""
 
 
 @dataclass(frozen=True)
@@ -87,37 +73,24 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
         return Swept(options.folder, *counts, work, *written, made.absent | drawn.absent, unended_said(store))
 
 
-def estimate(options: Options) -> Estimate:
-    """Say what a sweep would take, after running its last batch; nothing is stored."""
-    laboratory = open_laboratory(options)
-    vectors, size = laboratory.vectors(), laboratory.batch_size(crew.sharing(options))
-    grid = laboratory.grid(vectors)
-    trials = plan(grid)
-    counts = trials.counts
-    rows = min(size, counts.total)
-    sample = trials.between(counts.total - rows, counts.total)
-    begin = time.perf_counter()
-    ran = sum(len(batch) for batch in run_all(laboratory.engine(vectors), sample, size))
-    seconds = (time.perf_counter() - begin) * counts.total / ran
-    return Estimate(counts, size, rows * laboratory.row_bytes(), seconds)
-
-
 def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> Work:
     """Run the trials that the store lacks, a transaction a block, and say what it took.
 
     With workers the model of the laboratory is let go first, since theirs need the memory.
     """
-    grid, rows = laboratory.grid(vectors), laboratory.batch_size(crew.sharing(laboratory.options))
-    trials = plan(grid)
-    blocks = cut(trials, rows, store.done_ids())
-    work, finished, total = Work(), 0, len(trials)
+    sharing, trials, done = crew.sharing(laboratory.options), plan(laboratory.grid(vectors)), store.done_ids()
+    rows = laboratory.batch_size(sharing)
+    pace = laboratory.pace(rows, sharing)
+    blocks = cut(trials, pace, done)
+    work, finished, total = Work(), len(done), len(trials)
     report(finished, total)
     with stop_after_block() as stopping:
         with closing(_run(laboratory, vectors, blocks, rows, stopping)) as outcomes:
             for outcome in outcomes:
                 _store(store, outcome)
+                pace.note(len(outcome.results), outcome.seconds)
                 work = Work(work.done + outcome.work.done, work.least + outcome.work.least)
-                finished += outcome.block.planned
+                finished += len(outcome.results)
                 report(finished, total)
         if stopping() and finished < total:
             raise InterruptionError(f"stopped after {finished} of {total} trials; the same command continues")

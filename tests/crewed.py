@@ -44,7 +44,7 @@ class Staff:
 
 def done(block: Block) -> Done:
     """Tell that a block is done, with nothing in it."""
-    return Done(block.name, [], [], Work(1, 1))
+    return Done(block.name, [], [], Work(1, 1), 0.0)
 
 
 def dead(_: Block) -> Died:
@@ -55,4 +55,4 @@ def dead(_: Block) -> Died:
 def blocks(n: int, size: int = 2) -> Iterator[Block]:
     """Make blocks of trials that differ in their repeats."""
     for number in range(n):
-        yield Block(tuple(trial(repeat=number * size + row) for row in range(size)), size)
+        yield Block(tuple(trial(repeat=number * size + row) for row in range(size)))

@@ -13,6 +13,7 @@ from made import trial
 
 from introspect.errors import InputError
 from introspect.injection.guards import Failure
+from introspect.injection.pace import LONGEST, Pace
 from introspect.workers.blocks import Block, cut
 from introspect.workers.driver import TRIES, hand_out
 from introspect.workers.events import Died, Event, Refused
@@ -32,8 +33,9 @@ def test_every_block_is_run_once_by_as_many_workers_as_find_something_to_do() ->
 
 def test_nothing_is_started_for_a_plan_that_is_done() -> None:
     staff = Staff(4, lambda _, block: [done(block)])
-    covered = [outcome.block.planned for outcome in hand_out(staff, iter([Block((), 5), Block((), 2)]), never)]
-    assert (covered, staff.started) == ([5, 2], 0)
+    trials = [trial(repeat=repeat) for repeat in range(10)]
+    blocks_left = cut(trials, Pace(4), {each.id for each in trials})
+    assert (list(hand_out(staff, blocks_left, never)), staff.started) == ([], 0)
 
 
 def test_a_block_whose_worker_died_goes_to_another() -> None:
@@ -132,12 +134,22 @@ def test_a_long_plan_is_fetched_as_it_is_run() -> None:
 
 def test_blocks_are_cut_from_the_whole_plan_and_leave_out_what_is_done() -> None:
     trials = [trial(repeat=repeat) for repeat in range(10)]
-    fresh = list(cut(trials, 1, set()))
+    fresh = list(cut(trials, Pace(4), set()))
     assert [each for block in fresh for each in block.trials] == trials
-    assert [block.planned for block in fresh] == [4, 4, 2]
-    again = list(cut(trials, 1, {trials[5].id}))
+    assert [len(block.trials) for block in fresh] == [4, 4, 2]
+    again = list(cut(trials, Pace(4), {trials[5].id}))
     assert [len(block.trials) for block in again] == [4, 3, 2]
-    assert [block.planned for block in again] == [4, 4, 2]
     names = [[block.name for block in each] for each in (fresh, again)]
     assert names[0][0] == names[1][0]
     assert names[0][1] != names[1][1]
+    assert next(cut(trials, Pace(4), {each.id for each in trials[:4]})).trials == tuple(trials[4:8])
+
+
+def test_blocks_that_took_too_long_are_followed_by_smaller_ones() -> None:
+    pace, seconds = Pace(16), iter([LONGEST + 1, LONGEST - 1, LONGEST + 1, LONGEST + 1, 0.0])
+    sizes = []
+    for block in cut([trial(repeat=repeat) for repeat in range(40)], pace, set()):
+        sizes.append(len(block.trials))
+        pace.note(len(block.trials), next(seconds))
+    assert sizes == [16, 8, 8, 4, 4]
+    assert Pace(16).trials == 16

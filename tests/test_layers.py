@@ -25,7 +25,7 @@ LAYERS = (
     ("report",),
     ("laboratory", "card"),
     ("workers",),
-    ("sweep", "run"),
+    ("estimate", "sweep", "run"),
     ("analyses",),
     ("calibration",),
     ("cli",),

@@ -1,13 +1,15 @@
 """A sweep gives the same run however often it is cut off, never mixes two, and loses nothing that was stored."""
 
 import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from introspect.sweep import estimate, run_sweep, run_trials
 
 DRIVER = """
 import sys
+import time
 from pathlib import Path
 from introspect.options import Options
 from introspect.sweep import run_sweep
@@ -38,14 +41,17 @@ def test_a_killed_sweep_goes_on_to_the_very_run_of_an_undisturbed_one(
     tiny: Path, finished: Path, tmp_path: Path
 ) -> None:
     driver = [sys.executable, "-c", DRIVER.format(small=SMALL), str(tiny), str(tmp_path / "run")]
+    whole = random.randrange(1, 8)
     with subprocess.Popen(driver, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        said = list(islice(child.stdout, 3))
+        said = list(islice(child.stdout, 1 + whole))
+        time.sleep(random.uniform(0, 0.2))
         child.kill()
-    assert said == ["0\n", "8\n", "16\n"]
+    assert said == [f"{8 * block}\n" for block in range(1 + whole)]
     assert child.returncode == -signal.SIGKILL
     with Store.open(tmp_path / "run") as store:
-        assert 16 <= store.count() < TOTAL
+        assert 8 * whole <= store.count() < TOTAL
+        assert store.count() % 8 == 0
     run_without_figures(options(tiny, tmp_path / "run"))
     assert tables(tmp_path / "run") == tables(finished)
 
@@ -73,6 +79,18 @@ def test_a_second_interruption_stops_at_once_and_keeps_whole_blocks(tiny: Path, 
         run_without_figures(options(tiny, tmp_path), insist)
     with Store.open(tmp_path) as store:
         assert store.count() == 8
+
+
+def test_blocks_that_take_too_long_get_smaller_and_the_answers_stay(
+    tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = count(step=60)
+    monkeypatch.setattr("introspect.workers.blocks.time.monotonic", lambda: next(minutes))
+    reported: list[int] = []
+    folder = run_without_figures(options(tiny, tmp_path), lambda done, _: reported.append(done))
+    assert reported == [0, *range(8, TOTAL, 4), TOTAL]
+    answers = [pd.read_csv(run / "tables" / "trials.csv")[["trial", "text"]] for run in (folder, finished)]
+    pd.testing.assert_frame_equal(*answers)
 
 
 def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from introspect.results.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check
-    from introspect.sweep import Estimate
+    from introspect.estimate import Estimate, Timing
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -51,8 +51,8 @@ def print_analysis(sentences: Sequence[str], paths: Sequence[Path]) -> None:
     print_written("tables and figures", paths)
 
 
-def print_estimate(estimate: "Estimate") -> None:
-    """Print what a sweep would take."""
+def print_counts(estimate: "Estimate") -> None:
+    """Print how large a sweep would be."""
     counts = estimate.counts
     rows = []
     for arm, trials in counts.arms.items():
@@ -61,8 +61,16 @@ def print_estimate(estimate: "Estimate") -> None:
         rows.append((arm, sum(tally.cells for tally in tallies), " or ".join(map(str, sizes)), trials))
     print_rows(("arm", "cells", "trials a cell", "trials"), rows)
     OUT.print(f"{counts.total} trials in {sum(tally.cells for tally in counts.tallies.values())} cells")
-    OUT.print(f"batches of {estimate.batch_size} rows, about {estimate.bytes / 1e6:.0f} MB beside the weights")
-    OUT.print(f"about {_duration(estimate.seconds)} for the trials, from one batch that was run and thrown away")
+    width = min(estimate.batch_size, estimate.block)
+    OUT.print(f"batches of {width} rows, about {estimate.bytes / 1e6:.0f} MB beside the weights")
+    OUT.print(f"blocks of {estimate.block} trials, each stored at once")
+
+
+def print_timing(timing: "Timing") -> None:
+    """Print how long a sweep would take."""
+    sampled = f"from {timing.sampled} trials drawn over the plan, run and thrown away"
+    prompts = f"{_duration(timing.prompts)} of them for prompts"
+    OUT.print(f"about {_duration(timing.seconds)} for the trials on one worker, {prompts}; {sampled}")
 
 
 def print_calibration(checks: Sequence["Check"], out: Path) -> None:

@@ -40,22 +40,35 @@ def sweep(
     """
     options = Options(**given)
     check_surroundings(options, for_run=not dry_run)
-    from introspect.cli.printing import print_estimate
     from introspect.cli.progress import Progress
     from introspect.cli.summary import print_swept
-    from introspect.sweep import estimate, run_sweep
+    from introspect.sweep import run_sweep
     from introspect.workers.crew import gpu_sharers
 
     if (sharers := gpu_sharers(options)) > 1:
         typer.echo(f"{options.workers} workers: up to {sharers} share a GPU", err=True)
     if dry_run:
-        print_estimate(estimate(options))
+        _dry_run(options)
         return
     with Progress() as progress:
         swept = run_sweep(options, progress.report)
     print_swept(swept)
     if swept.failed:
         raise typer.Exit(1)
+
+
+def _dry_run(options: Options) -> None:
+    """Print what a sweep would take: what is counted at once, and its time when a sample was run."""
+    from introspect.cli.printing import print_counts, print_timing
+    from introspect.cli.progress import Progress
+    from introspect.estimate import BUDGET, estimate
+
+    estimated = estimate(options)
+    print_counts(estimated)
+    typer.echo(f"timing a sample of the trials, about {BUDGET:.0f} seconds", err=True)
+    with Progress("questions timed") as progress:
+        timing = estimated.timing(progress.report)
+    print_timing(timing)
 
 
 def calibrate(

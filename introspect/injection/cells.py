@@ -60,6 +60,11 @@ class Cells:
         """Give them all."""
         return (self[place] for place in range(len(self)))
 
+    @property
+    def at_one_site(self) -> int:
+        """Count the cells that follow one another at one site."""
+        return max(1, len(self._doses) * len(self._active))
+
     def arms(self) -> dict[Arm, int]:
         """Count the cells of each arm that has any."""
         counts = {arm: len(self._injections) * len(self._doses) for arm in self._active if self._injections}

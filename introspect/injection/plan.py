@@ -56,11 +56,12 @@ class Plan:
 
     def __init__(self, grid: Grid) -> None:
         self.grid, self.sections = grid, [Section(grid, variant) for variant in grid.variants]
-        self._starts = [0, *accumulate(section.total for section in self.sections)]
+        self.starts = [0, *accumulate(section.total for section in self.sections)]
+        """Where each section begins, and the end."""
 
     def __len__(self) -> int:
         """Count the trials."""
-        return self._starts[-1]
+        return self.starts[-1]
 
     def __getitem__(self, place: int) -> Trial:
         """Make the trial at a place, from 0. Raises IndexError behind the last one."""
@@ -75,7 +76,7 @@ class Plan:
 
     def between(self, start: int, stop: int) -> Iterator[Trial]:
         """Give the trials from one place up to another."""
-        for section, begin in zip(self.sections, self._starts, strict=False):
+        for section, begin in zip(self.sections, self.starts, strict=False):
             for cell, members in section.between(max(start - begin, 0), min(stop - begin, section.total)):
                 yield from _trials(self.grid, cell, members)
 

@@ -73,6 +73,20 @@ class Section:
             yield self.cells[cell], self._members(stretch, member, last)
             start += last - member
 
+    def around(self, place: int) -> range:
+        """Give the places of the trials that have one prompt, but for what the arm `text` writes into it."""
+        stretch = self._stretch(place)
+        return range(stretch.start, stretch.start + stretch.total * len(self.cells))
+
+    @property
+    def prompts(self) -> int:
+        """Give how many prompts are run, one a number of loops; where many differ, judged by the first window."""
+        loops = len(self.grid.loops_run())
+        if not self.varies:
+            return loops
+        first = min(WINDOW, self.members.total)
+        return round(len(list(self._stretches(0))) / first * self.members.total) * loops
+
     def _stretch(self, place: int) -> Stretch:
         """Find the stretch that a place is in."""
         if not self.varies:

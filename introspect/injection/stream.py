@@ -13,14 +13,7 @@ from introspect.records import Response, Trial
 Result = tuple[Trial, Response | Failure]
 
 BLOCK = 4
-"""Batches in a block: trials of one block take one another's rows, and a block is what is stored at once."""
-
-
-def blocks(trials: Iterable[Trial], batch_size: int) -> Iterator[list[Trial]]:
-    """Cut a stream into lists of BLOCK batches, the last one shorter."""
-    stream = iter(trials)
-    while block := list(islice(stream, BLOCK * batch_size)):
-        yield block
+"""Batches in a block: trials of one block take one another's rows."""
 
 
 def run_all(engine: Engine, trials: Iterable[Trial], batch_size: int) -> Iterator[list[Result]]:
@@ -31,8 +24,8 @@ def run_all(engine: Engine, trials: Iterable[Trial], batch_size: int) -> Iterato
     """
     if batch_size < 1:
         raise InputError(f"batch size {batch_size}: must be at least 1")
-    rows = batch_size
-    for block in blocks(trials, batch_size):
+    rows, stream = batch_size, iter(trials)
+    while block := list(islice(stream, BLOCK * batch_size)):
         while (results := _run(engine, block, rows)) is None:
             rows = _halved(min(rows, len(block)))
         yield list(zip(block, results, strict=True))

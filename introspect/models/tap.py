@@ -35,6 +35,8 @@ class Tap:
         self.looped = looped
         self.work = 0
         """Token-block forwards run so far: one is one token of one row through one block once."""
+        self.calls = 0
+        """Calls of a block so far, whatever number of tokens and rows each was for."""
         blocks = (*looped.prelude, *looped.blocks, *looped.coda)
         self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.closed})
         paths = {module: path for path, module in looped.model.named_modules()}
@@ -68,6 +70,7 @@ class Tap:
             assert behind is not None, f"{type(self.looped).__name__} cannot go on behind a site"
             inputs, tokens = inputs | behind, states[site].shape[:-1].numel()
         self.work += tokens * (len(sites) - len(passed))
+        self.calls += len(sites) - len(passed)
         before = Counter(self.looped.locate(site, loops)[0] for site in passed)
         plan = [(site, *self._call(site, loops, before), visits[site]) for site in sorted(visits)]
         if not plan:

@@ -28,7 +28,7 @@ def hand_out(crew: Crew, blocks: Iterator[Block], stopping: Callable[[], bool]) 
         if stopping():
             desk.waiting.clear()
         else:
-            yield from desk.fetch(blocks)
+            desk.fetch(blocks)
         desk.assign()
         if not desk.under_way and not desk.waiting:
             return
@@ -54,14 +54,11 @@ class _Desk:
         self._unready = self._failed = 0
         """Workers that died loading since one got ready, blocks that failed since one was done."""
 
-    def fetch(self, blocks: Iterator[Block]) -> Iterator[Outcome]:
-        """Have a block waiting for every worker; one in which all is done needs none."""
+    def fetch(self, blocks: Iterator[Block]) -> None:
+        """Have a block waiting for every worker."""
         while len(self.waiting) < self.crew.size and (block := next(blocks, None)) is not None:
-            if block.trials:
-                self._open[block.name] = block
-                self.waiting.append(block)
-            else:
-                yield Outcome(block, [])
+            self._open[block.name] = block
+            self.waiting.append(block)
 
     def assign(self) -> None:
         """Give waiting blocks to idle workers, and start as many workers as find something to do."""
@@ -82,13 +79,13 @@ class _Desk:
                 self._loading.discard(worker)
                 self._idle.append(worker)
                 self._unready = 0
-            case Done(name, results, grades, work):
+            case Done(name, results, grades, work, seconds):
                 if worker in self.under_way and self.under_way[worker].name == name:
                     del self.under_way[worker]
                     self._idle.append(worker)
                 self._failed = 0
                 block = self._closed(name)
-                return None if block is None else Outcome(block, results, grades, work)
+                return None if block is None else Outcome(block, results, grades, work, seconds)
             case Died(reason):
                 return self._buried(worker, reason)
         return None

@@ -41,6 +41,8 @@ class Done:
     results: "list[Result]"
     grades: "list[Grade]"
     work: "Work"
+    seconds: float
+    """How long it took."""
 
 
 @dataclass(frozen=True)

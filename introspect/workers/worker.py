@@ -48,7 +48,7 @@ class Worker:
     def _run(self, block: Block) -> Done:
         assert self._engine is not None, f"block {block.name} was given to a worker that is not open"
         outcome = run_block(self._engine, block, self._job.rows, self._job.options.chosen_graders())
-        return Done(block.name, outcome.results, outcome.grades, outcome.work)
+        return Done(block.name, outcome.results, outcome.grades, outcome.work, outcome.seconds)
 
     def _no_vectors(self) -> NoReturn:
         raise InputError(_unseen(self._job, f"the vectors of this model in {self._job.options.folder}"))
