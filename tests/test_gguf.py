@@ -125,7 +125,8 @@ BROKEN = {
     "empty": (lambda path: path.write_bytes(b""), "does not begin with GGUF"),
     "of another kind": (lambda path: path.write_bytes(b"PK" + b"0" * 99), "does not begin with GGUF"),
     "gone": (lambda path: path.unlink(), "there is no such file"),
-    "a mamba": (lambda path: _written(path, "mamba"), "architecture 'mamba' cannot be run; known: gemma3, llama"),
+    "a mamba": (lambda path: _bare(path, "mamba"), "architecture 'mamba' cannot be run; known: gemma3, llama"),
+    "without settings": (lambda path: _bare(path, "llama"), "it lacks llama.block_count, which no weight shows"),
     "stretched": (lambda path: _written(path, rope__scaling__factor=8.0), "llama.rope.scaling.factor is 8.0"),
     "cut into unknown words": (lambda path: _written(path, cut="klingon"), "cuts text as 'klingon'"),
     "with a tensor too many": (
@@ -139,10 +140,11 @@ BROKEN = {
 }
 
 
-def _written(path: Path, architecture: str = "llama", **changes: object) -> None:
-    if architecture in ARCHITECTURES:
-        write_gguf(tiny_feedforward(), path, architecture, **changes)
-        return
+def _written(path: Path, **changes: object) -> None:
+    write_gguf(tiny_feedforward(), path, **changes)
+
+
+def _bare(path: Path, architecture: str) -> None:
     writer = gguf.GGUFWriter(path, architecture)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

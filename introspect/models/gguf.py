@@ -26,6 +26,8 @@ ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 """Those that the tests hold against the same weights in transformers' own layout."""
 WITHOUT_EFFECT = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
 """Settings that only repeat the shapes of the weights; one that contradicts them is refused with those."""
+REQUIRED = ("block_count", "attention.head_count", "attention.layer_norm_rms_epsilon")
+"""Settings that no default may stand in for: no weight shows them."""
 ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 """Tokens that end a text or a turn, of which transformers reads the first."""
 NO_NAME = ("_model_name_or_path", "unk_token_id")
@@ -98,6 +100,9 @@ def _metadata(file: Stamp) -> Mapping[str, Any]:
         whose, _, setting = key.partition(".")
         if whose == architecture and setting not in taken:
             raise InputError(f"model {name!r}: {key} is {value!r}, which transformers' reader passes over")
+    for setting in REQUIRED:
+        if f"{architecture}.{setting}" not in metadata:
+            raise InputError(f"model {name!r}: it lacks {architecture}.{setting}, which no weight shows")
     cut = metadata.get("tokenizer.ggml.pre")
     if metadata.get("tokenizer.ggml.model") == "gpt2" and cut not in (*GGUF_PRE_TOKENIZER_SPLITS, *GPT2_SPLITS):
         raise InputError(f"model {name!r}: its tokenizer cuts text as {cut!r}, which is not known here")
