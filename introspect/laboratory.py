@@ -216,7 +216,10 @@ def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
 
 def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
     """Give the options with the day that some prompt of the run hangs on, or none where none does."""
-    made = [*first_prompts(options, prompts), encode(contrast.prompts[0], tokenizer, need_span=False)]
+    made = [
+        *(encoded for encoded, _ in first_prompts(options, prompts)),
+        encode(contrast.prompts[0], tokenizer, need_span=False),
+    ]
     written = {encoded.date for encoded in made if encoded.date is not None}
     if options.date is not None and not written:
         raise InputError(f"date {options.date!r}: the chat template of model {options.model!r} writes no date")
