@@ -15,7 +15,7 @@ from tiny_gguf import ARCHITECTURES, rounded, write_gguf
 from introspect.errors import InputError
 from introspect.models.gguf import ARCHITECTURES as KNOWN
 from introspect.models.gguf_reader import LONG, QuickReader
-from introspect.models.loading import decoder, load_model, peek
+from introspect.models.loading import load_model, peek, turns_of
 from introspect.run import Run
 
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))
@@ -81,7 +81,7 @@ def test_text_is_cut_as_the_file_says(tmp_path: Path) -> None:
     text = "<|im_start|>user\nDo you  notice\n\n12 thoughts?"
     tokenizer = load_model(path, device="cpu").tokenizer
     assert tokenizer(text).input_ids == looped.tokenizer(text).input_ids == peek(path).tokenizer(text).input_ids
-    assert decoder(path)(tokenizer(text).input_ids) == "user\nDo you  notice\n\n12 thoughts?"
+    assert turns_of(path).decode(tokenizer(text).input_ids) == "user\nDo you  notice\n\n12 thoughts?"
     digits = peek(str(write_gguf(looped, tmp_path / "digits.gguf", cut="smollm"))).tokenizer.backend_tokenizer
     pieces = [piece for piece, _ in digits.pre_tokenizer.pre_tokenize_str("a  12")]
     assert pieces == ["a", "\u0120\u0120", "1", "2"]
