@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from made import grade, new_store, response, trial
 
-from introspect.prompts.echo import LONG
+from introspect.prompts.echo import LONG, SHORT
 from introspect.records import Response
 from introspect.results.echoes import echo_table, unended_said, with_echoes
 from introspect.results.store import Store
@@ -26,10 +26,20 @@ def stored(folder: Path, *runs: int | None, **changes: object) -> Store:
 
 
 def test_an_answer_echoes_from_a_long_run_on(tmp_path: Path) -> None:
-    with stored(tmp_path / "run", 0, LONG - 1, LONG, LONG + 5) as store:
+    with stored(tmp_path / "run", 0, SHORT - 1, LONG, LONG + 5) as store:
         (row,) = echo_table(store, cells_table(store)).to_dict("records")
-    assert (row["n"], row["echoes"], row["share"], row["words"]) == (4, 2, 0.5, LONG - 1)
+    assert (row["n"], row["echoes"], row["share"], row["words"]) == (4, 2, 0.5, (SHORT - 1 + 2 * LONG + 5) / 4)
     assert 0 < row["low"] < 0.5 < row["high"] < 1
+
+
+def test_a_short_run_echoes_where_it_is_half_of_the_answer(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run") as store:
+        texts = ["I notice an injected thought.", "Yes.", "I notice an injected thought, " + "more and " * 4 + "more."]
+        trials = [trial(repeat=k) for k in range(3)]
+        runs = [5, 1, 5]
+        answers = [replace(response(one, text), echo=run) for one, text, run in zip(trials, texts, runs, strict=True)]
+        store.add(zip(trials, answers, strict=True), map(grade, trials))
+        assert list(echo_table(store, cells_table(store))["echoes"]) == [1]
 
 
 def test_what_was_not_counted_and_lines_to_be_repeated_are_left_out(tmp_path: Path) -> None:

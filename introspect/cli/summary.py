@@ -6,7 +6,6 @@ import pandas as pd
 from rich.markup import escape
 
 from introspect.cli.printing import OUT, print_absent, print_rows, print_written
-from introspect.prompts.echo import LONG
 from introspect.results.rates import RATE
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
@@ -96,7 +95,7 @@ def _leaning(mean: float | None) -> str:
 def _print_capability(capability: pd.DataFrame) -> None:
     """Say where the model cannot answer plain questions."""
     for loops, echo in _echoes(capability):
-        OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat {LONG} words in a row")
+        OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat their prompt")
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
         OUT.print(

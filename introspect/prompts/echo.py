@@ -3,9 +3,10 @@
 import re
 import unicodedata
 
-LONG = 8
-"""Words of a run from which on an answer echoes its prompt: what anyone who answers a question of ours takes from it
-("I notice an injected thought") is shorter."""
+LONG, SHORT = 8, 4
+"""Words of a run from which on an answer echoes its prompt, and from which on where the run is half of the answer: what
+anyone who answers a question of ours takes from it ("I notice an injected thought") is shorter than the first, and what
+a single word on offer takes ("yes", "the second") is shorter than the other."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 

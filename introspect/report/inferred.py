@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from introspect.prompts.echo import LONG
+from introspect.prompts.echo import LONG, SHORT
 from introspect.report.gathering import Findings
 from introspect.report.sheets import Sheet, sheet
 from introspect.results.panels import ARM_LABELS
@@ -33,12 +33,12 @@ TITLES = {
         "Can the model answer at all?",
         f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer "
         f"tokens and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding. Echo: the share of "
-        f"answers to the other questions that share {LONG} words in a row with their prompt.",
+        "answers to the other questions that repeat their prompt.",
     ),
     "echo": (
         "Do answers echo the prompt?",
-        f"Answers that share {LONG} words in a row or more with their prompt, and the mean length of the longest run: "
-        "what is said in such a run is ours. Wilson intervals.",
+        f"Answers that share {LONG} words in a row with their prompt, or {SHORT} that are half of the answer, and the "
+        "mean length of the longest run: what is said in such a run is ours. Wilson intervals.",
     ),
     "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
     "control": (

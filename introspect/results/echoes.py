@@ -1,18 +1,20 @@
 """How many answers echo their prompt, and how many are nothing but thinking. In goes a store, out come tables, a line.
 
-An answer echoes its prompt where the two share a run of LONG words or more: it then repeats what we said to it, or put
-into its mouth, and a claim in it is no report.
+An answer echoes its prompt where the two share a run of LONG words or more, or one of SHORT words that is half of the
+answer: it then repeats what we said to it, or put into its mouth, and a claim in it is no report.
 """
 
 import pandas as pd
 
 from introspect.grading.picking import PLAIN, REPEATING
-from introspect.prompts.echo import LONG
+from introspect.prompts.echo import LONG, SHORT
 from introspect.results.statistics.intervals import wilson
 from introspect.results.store import Store
 
-ECHOES = """SELECT cell, count(*), sum(echo >= ?), avg(echo) FROM responses JOIN trials USING (n)
-    WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell"""
+WORDS = "(1 + length(trim(text)) - length(replace(trim(text), ' ', '')))"
+"""How many words a text has, as far as spaces tell."""
+ECHOES = f"""SELECT cell, count(*), sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {WORDS})), avg(echo)
+    FROM responses JOIN trials USING (n) WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell"""
 UNENDED = """SELECT count(*), sum(finish_reason = 'length' AND thinking != '' AND trim(text, char(9, 10, 32)) = '')
     FROM responses"""
 KEYS = ["question", "template", "arm", "n_loops"]
@@ -26,7 +28,7 @@ def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     With a Wilson interval, which takes trials as independent; `words` is the mean length of the longest shared run.
     Questions in which a line is to be repeated are left out. Empty where it was not counted, as in older runs.
     """
-    found = pd.DataFrame(store.select(ECHOES, LONG), columns=["cell", "n", "echoes", "words"])
+    found = pd.DataFrame(store.select(ECHOES), columns=["cell", "n", "echoes", "words"])
     found = found.join(cells[[*KEYS, "protocol"]], on="cell")
     found = found[~found["question"].isin(REPEATING)]
     if found.empty:
