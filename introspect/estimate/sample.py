@@ -111,13 +111,13 @@ class Sample:
 
     def _grade(self, trials: Sequence[Trial], results: Sequence[Response | Failure]) -> float:
         """Say how many seconds grading takes; the first time, which loads word lists, is not timed."""
-        decode = self._engine.tap.looped.decode
+        turns = self._engine.tap.looped.turns
         answered = [(trial, each) for trial, each in zip(trials, results, strict=True) if isinstance(each, Response)]
         for _ in range(1 if trials[0].question in self._graded else 2):
             begin = time.perf_counter()
             for trial, response in answered:
                 for grader in self._graders:
-                    graded(grader, trial, response, decode)
+                    graded(grader, trial, response, turns)
         self._graded.add(trials[0].question)
         return time.perf_counter() - begin
 
