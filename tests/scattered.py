@@ -22,7 +22,7 @@ GRADERS_OF = (("rules",), ("logits",), ("rules", "judge"), ("rules", "logits"), 
 WORDS = ("Dust", "Snow", "Oceans", "Trumpets", "Bread", "Milk", "Silver", "Peace", "Blood", "Denim", "Trees", "Bags")
 SITES = ("prelude:0", "0:0", "0:1", "1:0", "2:1", "coda:0")
 LAYERS = {"prelude": 1, "core": 2, "coda": 1}
-MOST = 120
+MOST = 40
 """Trials of a run; more are thinned out, since more show nothing new."""
 
 
@@ -220,3 +220,55 @@ def _grade(trial: Trial, name: str, habit: Habit, made: Scattered, source: rando
     right = trial.expected if trial.expected is not None else options[-1]
     answer = None if given is None else right if given else wrong
     return Grade(trial.id, name, "1", None, None, coherent, refused, "'Yes'", answer, is_correct(trial, answer))
+
+
+_BASE = Scattered(
+    protocol="detect",
+    arms=("none", "injected", "random", "wrong", "negated"),
+    questions=2,
+    framings=2,
+    concepts=4,
+    sites=("1:0",),
+    mode="loops",
+    strengths=(1.0,),
+    totals=(3,),
+    extract=(None,),
+    repeats=1,
+    kept=1.0,
+    failed=0.2,
+    readouts="large",
+    graders=(("rules", Habit(0.05, 1.0)),),
+    reversed_in_controls=True,
+    seed=165819,
+)
+FOUND = {
+    "no contrast has a value": _BASE,
+    "the text arm of a choice has no strength": replace(
+        _BASE,
+        protocol="choose",
+        arms=("text", "injected", "wrong", "negated", "random"),
+        framings=1,
+        concepts=6,
+        sites=("prelude:0",),
+        strengths=(0.0, 2.0),
+        readouts="spread",
+        graders=(("rules", Habit(0.0, 0.05)),),
+        seed=1,
+    ),
+    "the strongest dose is of a control": replace(
+        _BASE,
+        protocol="prior",
+        arms=("random", "injected"),
+        questions=1,
+        framings=1,
+        sites=("0:1",),
+        strengths=(1.0, 16.0),
+        totals=(3, 4),
+        extract=(None, 1),
+        kept=0.05,
+        failed=0.0,
+        graders=(("logits", Habit(0.05, 0.0)),),
+        seed=36354,
+    ),
+}
+"""Runs that broke a figure once, by what was in their way."""

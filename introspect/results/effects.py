@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from introspect.results.maps import MINUS, draw_grid, finish, map_panels, pivot, reach_of
+from introspect.results.maps import MINUS, MOST_WRITTEN, draw_grid, finish, map_panels, pivot, reach_of, signed_form
 from introspect.results.panels import (
     ARM_LABELS,
     COLOURS,
     STYLE,
     caption,
     in_order,
+    injected,
     label_outer,
     layer_labels,
     legend,
@@ -40,9 +41,10 @@ def contrast_map(contrasts: pd.DataFrame) -> list[Axes]:
     overall, cells = contrasts[contrasts["strength"].isna()], contrasts[contrasts["strength"].notna()]
     groups = {f"strength {strength:g}": part for strength, part in cells.groupby("strength")}
     axes = _difference_maps(groups, "contrast (logits)")
-    said = [
-        f"over all cells {row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" for _, row in overall.iterrows()
-    ]
+    written = (
+        "over all cells {:+.2f} [{:+.2f}, {:+.2f}]" if reach_of(cells["mean"]) < MOST_WRITTEN else "over all {:+.2g}"
+    )
+    said = [written.format(row["mean"], row["low"], row["high"]) for _, row in overall.iterrows()]
     shift = f"shift of logit(yes) {MINUS} logit(no) on noticing less that on plain questions, concept less random"
     caption(axes, "; ".join([shift, *said, f"n = {span_of(cells['n'])} concepts", MARKED]))
     return axes
@@ -91,7 +93,8 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
     """Draw when the noticing shows against the loop of the injection, of the strongest dose, a panel a measure."""
-    shown = timing[(timing["arm"] == "injected") & (timing["strength"] == timing["strength"].max())]
+    shown = injected(timing)
+    shown = shown[shown["strength"] == shown["strength"].max()]
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
     measures, xs = list(dict.fromkeys(shown["measure"])), in_order(shown["x"])
     axes = panels(len(measures), width=2.6, height=2.0, same_scale=False)
@@ -144,12 +147,10 @@ def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
     every = pd.concat(groups.values())
     xs, ys = in_order(every["x"]), in_order(every["y"])
     reach = reach_of(every["mean"])
-    digits = 1 if reach >= 1 else 2 if reach >= 0.1 else 3
-    form = f"{{:+.{digits}f}}"
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
     axes = map_panels(len(groups), len(xs), len(ys))
     for ax, (title, part) in zip(axes, groups.items(), strict=True):
-        draw_grid(ax, pivot(part, "mean", xs, ys), colours, form)
+        draw_grid(ax, pivot(part, "mean", xs, ys), colours, signed_form(reach))
         strong = pivot(part.assign(strong=(part["p_map"] < SIGNIFICANT).astype(float)), "strong", xs, ys)
         for text in ax.texts:
             column, row = (int(number) for number in text.get_position())

@@ -32,6 +32,8 @@ from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
 CELL_WIDTH, CELL_HEIGHT, LOW_CELL_HEIGHT, MANY_ROWS = 0.36, 0.3, 0.155, 8
 """Inches of a cell, lower where there are many rows."""
 MINUS = "\N{MINUS SIGN}"
+MOST_WRITTEN, SMALL = 1000, 0.1
+"""Distances from 0 from which cells hold powers of ten, and below which they hold a third digit."""
 NO_RATE = "\N{EN DASH}"
 UNKNOWN = "share of unknown answers"
 
@@ -117,7 +119,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     reach = reach_of(readouts["mean"])
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
     for ax, ((strength, arm), part) in zip(axes, groups, strict=True):
-        draw_grid(ax, pivot(pd.concat([controls, part]), "mean", xs, ys), colours, "{:+.1f}")
+        draw_grid(ax, pivot(pd.concat([controls, part]), "mean", xs, ys), colours, signed_form(reach))
         if not controls.empty:
             ax.axvline(1, color="black", linewidth=1)
         ax.set(title=f"{ARM_LABELS[str(arm)]}, strength {strength:g}", xlabel="loop of the injection")
@@ -174,6 +176,13 @@ def reach_of(values: pd.Series) -> float:
     if known.empty:
         raise AbsentError("no cell has a value")
     return max(float(known.max()), 1e-9)
+
+
+def signed_form(reach: float) -> str:
+    """Give how numbers so far from 0 are written into cells: a few characters, whatever their size."""
+    if reach >= MOST_WRITTEN:
+        return "{:+.0e}"
+    return "{:+.1f}" if reach >= 1 else "{:+.2f}" if reach >= SMALL else "{:+.3f}"
 
 
 def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:

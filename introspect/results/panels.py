@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.results.absence import AbsentError
 from introspect.results.rates import FACTORS, splitting
 
 STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Literal
@@ -53,7 +54,12 @@ ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
 def panels(
     count: int, *, width: float, height: float, columns: int | None = None, same_scale: bool = True
 ) -> list[Axes]:
-    """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow."""
+    """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow.
+
+    Raises AbsentError for no axes at all: then no row has a place in the figure.
+    """
+    if not count:
+        raise AbsentError("no row has a place in it")
     columns = max(1, min(columns or count, int(PAGE_WIDTH // width)))
     rows = math.ceil(count / columns)
     size = max(LEAST_WIDTH, columns * width + 0.9), rows * height + 0.9
