@@ -81,8 +81,16 @@ class Findings:
 
     def rates(self, *by: str) -> pd.DataFrame:
         """Give the rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
-        if not self.is_graded:
-            return pd.DataFrame()
+        if by not in self._rates:
+            self._rates[by] = self._counted(by) if self.is_graded else pd.DataFrame()
+        return self._rates[by]
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        """Keep the rates, which the page and the LaTeX tables both ask for."""
+        return {}
+
+    def _counted(self, by: tuple[str, ...]) -> pd.DataFrame:
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
             alike = alike_table(self.store, cells, grader, self.coherence)
