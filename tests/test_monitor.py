@@ -104,6 +104,8 @@ def test_every_rate_has_its_n_and_interval(subject: Subject, keep: Keeping) -> N
     items = generated("arithmetic", 0)[:60]
     found = curves(subject.tap, items, [1, 2], [1, 3], kind="means", seed=0, size=64, keep=keep)
     probed = found.curves[found.curves["monitor"].isin(["representation", "shuffled", "task", "task-words"])]
+    assert (probed["value"].isna() == (probed["n"] == 0)).all()
+    probed = probed[probed["n"] > 0]
     assert ((probed["low"] <= probed["value"] + 1e-9) & (probed["value"] <= probed["high"] + 1e-9)).all()
     assert set(found.curves["n"] + found.curves["unknown"]) == {60, 30}
     assert (found.curves["unknown"] > 0).sum() <= (found.curves["monitor"].str.endswith("words")).sum()
@@ -129,7 +131,7 @@ def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_pat
     path = tmp_path / "sums.csv"
     rows = [f"What is {n} + 1?,{n + 1 + off},{'no' if off else 'yes'}" for n in range(12) for off in (0, 1)]
     path.write_text("\n".join(["question,answer,correct", *rows]), encoding="utf-8")
-    options = Options(total_loops="1-2", layers="1")
+    options = Options(total_loops="1-2", layers="1", concepts=WORDS)
     estimated = cost(options, Asked(tasks=str(path), part="all"))
     before = subject.tap.work
     curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1, keep=keep)

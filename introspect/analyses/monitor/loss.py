@@ -4,7 +4,7 @@ Goes in: texts of the user's, or the contrastive prompts. Comes out: nats a toke
 each number of loops costs beside the fewest, on the same texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,15 @@ def loss(
     for total in totals:
         for batch in split:
             ids = [tokens for _, tokens in batch]
-            nats = keep.unit(partial(_nats, subject.tap, ids, total), loops=total, ids=ids)["nats"]
+            nats = keep.unit(partial(told, subject.tap, ids, total), loops=total, ids=ids)["nats"]
             np.add.at(sums[total], [text for text, _ in batch], nats)
     np.add.at(counts, [text for text, _ in pieces], [len(tokens) - 1 for _, tokens in pieces])
     there = counts > 0
-    return _table({total: each[there] for total, each in sums.items()}, counts[there], seed)
+    return table_of({total: each[there] for total, each in sums.items()}, counts[there], seed=seed)
 
 
 @torch.inference_mode()
-def _nats(tap: Tap, ids: Sequence[Sequence[int]], n_loops: int) -> dict[str, Array]:
+def told(tap: Tap, ids: Sequence[Sequence[int]], n_loops: int) -> dict[str, Array]:
     """Give the summed negative log-likelihood of each row's tokens behind the first, `(row,)` in float64."""
     rows = rows_of(tap.looped, ids)
     logits = tap.run({}, n_loops=n_loops, input_ids=rows.ids, use_cache=False, **_arguments(tap, rows)).logits
@@ -99,14 +99,13 @@ def _arguments(tap: Tap, rows: Rows) -> dict[str, Any]:
 
 
 def _summed(logits: Tensor, ids: Tensor) -> Tensor:
-    each = [
-        cross_entropy(row[:-1].float(), of[1:], reduction="none").double().sum()
-        for row, of in zip(logits, ids, strict=True)
-    ]
-    return torch.stack(each)
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    rows = zip(logits, ids, strict=True)  # one at a time: a copy of all logits is large
+    return torch.stack([cross_entropy(row[:-1].to(exact), of[1:], reduction="none").double().sum() for row, of in rows])
 
 
-def _table(sums: dict[int, Floats], counts: Floats, seed: int) -> pd.DataFrame:
+def table_of(sums: Mapping[int, Floats], counts: Floats, *, seed: int) -> pd.DataFrame:
+    """Make the table from summed nats and counted tokens, `(text,)`, by the number of loops run."""
     n, fewest = len(counts), min(sums)
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
     rows = []

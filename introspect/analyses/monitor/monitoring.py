@@ -107,7 +107,7 @@ def monitor(options: Options, asked: Asked | None = None, *, keep: Keeping | Non
 def _monitored(options: Options, asked: Asked, given: dict[str, Given], keep: Keeping) -> Analysis:
     subject = asked.open(options)
     pieces, size = pieces_of(subject, asked.texts), batch_rows(subject)
-    keep.about(subject, rows=size, run=str(asked.run))
+    keep.about(subject, rows=size, asked={name: str(value) for name, value in vars(asked).items()})
     totals = totals_of(options, subject.tap.looped, full=asked.full)
     lost = loss(subject, pieces, totals, size=size, seed=options.seed, keep=keep)
     found = {task: _curves(subject, options, asked, task, each.items, keep) for task, each in given.items()}
@@ -220,7 +220,7 @@ def _said(tables: dict[str, tuple[str, pd.DataFrame]], tasks: Sequence[str], tra
 
 
 def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[str, tuple[str, Figure]]:
-    if not tables:
+    if "curves" not in tables:
         return {}
     drawn: dict[str, tuple[str, Callable[..., list[Axes]], str, tuple[int, ...]]] = {
         "monitors": ("Monitors and task performance by loops run", figures.monitors_by_loops, "curves", (trained,)),
