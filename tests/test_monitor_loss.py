@@ -11,6 +11,7 @@ from families import FAMILIES
 from introspect.analyses.keeping import keeping
 from introspect.analyses.monitor import loss as module
 from introspect.analyses.monitor.loss import loss, pieces_of, table_of, told
+from introspect.analyses.monitor.saying import said_of_loss
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.models.tap import Tap
@@ -48,6 +49,9 @@ def test_the_loss_of_more_loops_is_that_of_a_model_that_runs_them(subject: Subje
     assert found["texts"].tolist() == [2, 2]
     assert found.loc[3, "more"] == pytest.approx(found.loc[3, "nats"] - found.loc[1, "nats"])
     assert found.loc[1, "more"] == 0
+    (said,) = said_of_loss(found.reset_index())
+    assert "with 1 loop run, " in said
+    assert "(n = 2 texts, 7 tokens, 95% intervals over texts)" in said
 
 
 def test_what_loops_cost_is_measured_on_the_same_texts() -> None:
