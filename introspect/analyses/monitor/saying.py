@@ -43,7 +43,8 @@ def said_of_loss(table: pd.DataFrame) -> list[str]:
     each = [f"{_between(row, 'nats', 'low', 'high')} with {_loops_run(row)}" for _, row in table.iterrows()]
     more = [f"{row['more']:+.2f} with {_loops_run(row)}{_bounds(row)}" for _, row in table.iloc[1:].iterrows()]
     first = table.iloc[0]
-    said = f"Language-model loss in nats a token: {', '.join(each)} (n = {first['texts']:.0f} texts, {first['tokens']:.0f} tokens"
+    read = f"n = {first['texts']:.0f} texts, {first['tokens']:.0f} tokens"
+    said = f"Language-model loss in nats a token: {', '.join(each)} ({read}"
     return [f"{said}, 95% intervals over texts)." + (f" Beside the fewest: {', '.join(more)}." if more else "")]
 
 
