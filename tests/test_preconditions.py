@@ -132,3 +132,36 @@ def test_what_the_outline_of_a_model_shows_is_refused_before_its_weights_are_loa
     monkeypatch.setattr(laboratory, "load_model", None)
     assert said in refused("sweep", "organism:aware", "--device", "cpu", *more)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["monitor", "--injected", "--concepts", "dust,snow"],
+        ["monitor", "--probe", "nosuch"],
+        ["monitor", "--task", "nosuch"],
+        ["monitor", "--seed", "-1"],
+        ["trajectory", "--concepts", "dust"],
+        ["trajectory", "--probe", "nosuch"],
+        ["trajectory", "--total-loops", "0"],
+        ["dynamics", "--recurrences", "1"],
+        ["dynamics", "--texts", "nosuch.txt"],
+        ["dynamics", "--layers", "x"],
+        ["dynamics", "--grid", "--blocks", "x"],
+        ["monitor", "./nosuch"],
+        ["dynamics", "./nosuch"],
+        ["trajectory", "./nosuch"],
+    ],
+    ids=" ".join,
+)
+def test_an_analysis_is_refused_before_a_model_is_loaded_or_a_folder_made(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from introspect import laboratory
+    from introspect.analyses.dynamics import dynamics
+
+    monkeypatch.chdir(tmp_path)
+    for module in (laboratory, dynamics):
+        monkeypatch.setattr(module, "load_model", None)
+    refused(*command, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 INTROSPECT = Path(sys.executable).with_name("introspect")
-WORDS = ("--concepts", "Dust,Trumpets,Bread,Mirrors")
-"""Four concepts of the set `published`."""
+WORDS = ("--concepts", "Dust,Trumpets,Bread,Mirrors,Sugar")
+"""Five concepts of the set `published`, as few as intervals over concepts can have."""
 FRAMED = (
     *WORDS,
     "--framings",
@@ -53,7 +53,7 @@ def check_complete(run: Path, out: str) -> None:
     """Hold that every planned trial is stored with a response, and that tables and figures are there."""
     done, failed = stored(run)
     assert failed == 0
-    assert f"{done} trials in {run}" in out.replace("\n", ""), out
+    assert _unwrapped(f"{done} trials in {run}") in _unwrapped(out), out
     assert (run / "tables" / "trials.csv").is_file()
     assert list((run / "figures").glob("*.png"))
 
@@ -72,3 +72,7 @@ def _done(run: Path) -> int:
         return stored(run)[0]
     except sqlite3.OperationalError:  # not written yet, or being written
         return 0
+
+
+def _unwrapped(text: str) -> str:
+    return "".join(text.split())  # a long path is cut into lines

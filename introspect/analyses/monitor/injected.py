@@ -48,11 +48,15 @@ def injected_trials(subject: Subject) -> list[Trial]:
     for arm in ("injected", "random"):
         if not any(trial.arm == arm for trial in found):
             raise InputError(f"{where}: no trials of arm {arm!r} and question {QUESTION!r}; a monitor needs both")
-    concepts = len({trial.concept for trial in found})
-    if concepts < MIN_CONCEPTS:
-        raise InputError(f"{where}: {concepts} concepts; to split them, at least {MIN_CONCEPTS} are needed")
+    check_concepts(len({trial.concept for trial in found}), where)
     most = max(trial.n_loops for trial in found)
     return [trial for trial in found if trial.n_loops == most and _reachable(subject.engine, trial)]
+
+
+def check_concepts(concepts: int, where: str) -> None:
+    """Raise InputError for so few concepts that they cannot be split."""
+    if concepts < MIN_CONCEPTS:
+        raise InputError(f"{where}: {concepts} concepts; to split them, at least {MIN_CONCEPTS} are needed")
 
 
 def see(subject: Subject, layers: Sequence[int], *, size: int, keep: Keeping) -> Seen:

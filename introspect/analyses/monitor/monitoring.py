@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from introspect.analyses.keeping import Keeping, keeping
 from introspect.analyses.monitor import figures
 from introspect.analyses.monitor.curves import Found, curves
-from introspect.analyses.monitor.injected import see
+from introspect.analyses.monitor.injected import check_concepts, see
 from introspect.analyses.monitor.items import items_of, sampled
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.noticing import Noticed, notice
@@ -97,6 +97,8 @@ def monitor(options: Options, asked: Asked | None = None, *, keep: Keeping | Non
     asked = asked or Asked()
     if options.seed < 0:
         raise InputError(f"seed {options.seed}: a split needs 0 or more")
+    if asked.injected and asked.run is None:
+        check_concepts(len(options.words()), "the options")
     given = read_tasks(options, asked)
     if keep is not None:
         return _monitored(options, asked, given, keep)
