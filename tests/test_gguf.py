@@ -38,6 +38,23 @@ def test_a_file_gives_the_logits_of_the_model_it_was_made_from(architecture: str
     assert (outline.n_loops, outline.layers["core"]) == (1, 3)
 
 
+@pytest.mark.parametrize("factor", [8.0, 32.0])
+@torch.no_grad()
+def test_the_angles_of_llama_3_are_divided_as_its_file_says(factor: float, tmp_path: Path) -> None:
+    scaled = {"factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    rope = {"rope_type": "llama3", "rope_theta": 5e5, "original_max_position_embeddings": 8192, **scaled}
+    looped = tiny_feedforward(rope_parameters=rope)
+    plain = tiny_feedforward(rope_parameters={"rope_type": "default", "rope_theta": 5e5})
+    frequencies = [each.model.model.rotary_emb.inv_freq.numpy() for each in (plain, looped)]
+    divisors = frequencies[0] / frequencies[1]
+    assert 1 < divisors[2] < factor == pytest.approx(divisors[3])
+    path = write_gguf(looped, tmp_path / "tiny.gguf", tensors={"rope_freqs.weight": divisors})
+    loaded = load_model(str(path), device="cpu")
+    assert loaded.model.config.rope_parameters == pytest.approx(rope)
+    torch.testing.assert_close(loaded.model(IDS).logits, looped.model(IDS).logits, rtol=0, atol=2e-6)
+    assert not torch.allclose(loaded.model(IDS).logits, plain.model(IDS).logits)
+
+
 @torch.no_grad()
 def test_quantised_weights_are_unpacked_into_the_chosen_format(tmp_path: Path) -> None:
     looped = tiny_feedforward(tie_word_embeddings=True)
@@ -130,8 +147,12 @@ BROKEN = {
     "stretched": (lambda path: _written(path, rope__scaling__factor=8.0), "llama.rope.scaling.factor is 8.0"),
     "cut into unknown words": (lambda path: _written(path, cut="klingon"), "cuts text as 'klingon'"),
     "with a tensor too many": (
-        lambda path: _written(path, tensors={"rope_freqs.weight": np.ones(4, np.float32)}),
-        "unexpected weights: rope_freqs.weight",
+        lambda path: _written(path, tensors={"blk.7.attn_norm.weight": np.ones(4, np.float32)}),
+        "unexpected weights: blk.7.attn_norm.weight",
+    ),
+    "with angles of its own": (
+        lambda path: _written(path, tensors={"rope_freqs.weight": np.array([1, 2, 3, 5], np.float32)}),
+        "rope_freqs.weight divides its rotary angles in a way that is not known here",
     ),
     "with a number that is none": (
         lambda path: _written(path, tensors={"output_norm.weight": np.full(32, np.nan, np.float32)}),

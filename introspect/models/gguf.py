@@ -21,6 +21,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKEN
 from transformers.integrations.gguf.reader import read_gguf_metadata
 
 from introspect.errors import InputError
+from introspect.models.gguf_rope import TENSOR, rope_of
 
 ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 """Those that the tests hold against the same weights in transformers' own layout."""
@@ -47,7 +48,21 @@ def settings_of(name: str) -> dict[str, Any]:
         settings["head_dim"] = size  # transformers reads it of some architectures only
     ends = {int(metadata[key]) for key in ENDS if key in metadata}
     read = {key: _as_written(value) for key, value in settings.items() if key not in NO_NAME}
-    return read | {"eos_token_id": sorted(ends)}
+    return read | {"eos_token_id": sorted(ends)} | _rope(name, read)
+
+
+def _rope(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what divides the rotary angles, which a file of Llama 3 holds as a tensor."""
+    with _reading(name):
+        import gguf  # the quick reader, as long as the file is read
+
+        found = [tensor.data.tolist() for tensor in gguf.GGUFReader(name).tensors if tensor.name == TENSOR]
+    if not found:
+        return {}
+    rope = rope_of(found[0], settings["rope_theta"])
+    if rope is None:
+        raise InputError(f"model {name!r}: {TENSOR} divides its rotary angles in a way that is not known here")
+    return {"rope_parameters": rope}
 
 
 def tokenizer_of(name: str) -> PreTrainedTokenizerFast:
@@ -135,7 +150,7 @@ def _left_over(model: Any, name: str) -> list[str]:
     (kind,) = (key for key, each in gguf.MODEL_ARCH_NAMES.items() if each == metadata["general.architecture"])
     names = gguf.get_tensor_name_map(kind, model.config.num_hidden_layers)
     parts = (weight.rpartition(".") for weight in model.state_dict())
-    return sorted(set(tensors) - {f"{names.get_name(part)}.{what}" for part, _, what in parts})
+    return sorted(set(tensors) - {f"{names.get_name(part)}.{what}" for part, _, what in parts} - {TENSOR})
 
 
 @contextmanager
