@@ -1,7 +1,7 @@
 """A small model of every family, for the tests that all of them must pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tiny import tiny_model
 from tiny_cotformer import tiny_cotformer
@@ -15,6 +15,7 @@ from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
 from tiny_retrofit import tiny_retrofit
 from tiny_tah import tiny_tah
+from tiny_training_free import tiny_training_free
 
 from introspect.models.looped import LoopedModel
 
@@ -27,6 +28,8 @@ class Family:
     """Takes `dtype`; gives 3 loops unless the family cannot."""
     loops: tuple[int, ...] = (1, 2, 3, 3, 4)
     """Numbers of loops that it can run."""
+    looped: dict[str, str] = field(default_factory=dict)
+    """How its layers are looped, in the words of `load_model`; its loops as trained are one then."""
     routed: bool = False
     """Whether loops run some tokens only, so that an addition to others may be lost."""
 
@@ -46,6 +49,17 @@ FAMILIES = {
     **{
         each: Family(lambda dtype, each=each: tiny_feedforward(each, dtype=dtype), loops=(1,))
         for each in ("llama", "gpt2", "gpt_neox", "qwen3", "gemma3_text")
+    },
+    **{
+        f"{each}@{layers}-{step}": Family(
+            lambda dtype, each=each, layers=layers, step=step: tiny_training_free(each, step, layers, dtype),
+            looped={"loop_layers": layers, "loop_step": step},
+        )
+        for each, layers, step in (
+            ("llama", "1-2", "damped"),
+            ("gemma3_text", "1-2", "plain"),
+            ("gpt2", "0-3", "damped"),
+        )
     },
     "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
     "retrofit-llama": Family(tiny_retrofit),

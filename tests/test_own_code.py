@@ -128,3 +128,8 @@ def test_a_sweep_asks_for_it_and_a_run_never_says_so_for_itself(tmp_path: Path) 
         Run.open(run).trial(trial).replay()
     replayed = Run.open(run, trust_remote_code=True).trial(trial)
     assert replayed.replay().text == replayed.text
+
+
+def test_its_layers_are_not_looped(tmp_path: Path) -> None:
+    said = refused("models", published(tmp_path), "--trust-remote-code", "--loop-layers", "0-1")
+    assert "is run by its own code, whose layers cannot be looped" in said

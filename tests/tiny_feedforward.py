@@ -1,7 +1,7 @@
 """Makers of small feed-forward models with random weights, of every type that is supported."""
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from introspect.models.feedforward import FeedForwardLooped
 from tests.tiny import tiny_tokenizer
@@ -14,9 +14,13 @@ def tiny_feedforward(
     model_type: str = "llama", seed: int = 0, dtype: torch.dtype = torch.float32, **fields: object
 ) -> FeedForwardLooped:
     """Make a model of three blocks, random weights and norm gains away from 1; windows are shorter than the texts."""
-    tokenizer = tiny_tokenizer()
+    return FeedForwardLooped(model_type, random_weights(model_type, seed, dtype, **fields), tiny_tokenizer())
+
+
+def random_weights(model_type: str, seed: int, dtype: torch.dtype, **fields: object) -> PreTrainedModel:
+    """Make that model as transformers has it."""
     shape: dict[str, object] = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": len(tiny_tokenizer()),
         "hidden_size": 32,
         "intermediate_size": 64,
         "num_hidden_layers": 3,
@@ -36,4 +40,4 @@ def tiny_feedforward(
         for name, weight in model.named_parameters():
             noise = 0.2 * torch.randn(weight.shape, generator=source)
             weight.copy_(1 + noise if weight.ndim == 1 and name.endswith("weight") else noise)
-    return FeedForwardLooped(model_type, model.to(dtype).eval(), tokenizer)
+    return model.to(dtype).eval()

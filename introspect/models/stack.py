@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, DynamicCache
 
 from introspect.models.looped_layers import LoopedLayers
 from introspect.sites import CODA, PRELUDE, Site
@@ -143,6 +143,8 @@ def stacked(model: Any, name: str, loop: LoopedLayers) -> Stack:
         given = {key: named.pop(key) for key in ("n_loops", "after", "lens") if key in named}
         inside = given.keys() & {"after", "lens"}
         stack.course = Course(**given, state=named["inputs_embeds"] if inside else None)
+        if named.get("use_cache", True) and named.get("past_key_values") is None:
+            named["past_key_values"] = DynamicCache()  # the model's own may have one slot a layer, and no more
         return arguments, named
 
     def end(*_: Any) -> None:
