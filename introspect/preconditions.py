@@ -57,7 +57,10 @@ def check_surroundings(options: "Options", *, for_run: bool = True) -> None:
     """
     place_of(options.model, options.revision)
     if for_run:
-        Store.refuse_other(options.folder, options.identity())
+        known = options.identity()
+        if known["dtype"] == "auto":  # what that is on this machine, torch knows; a run has the format's own name
+            del known["dtype"]
+        Store.refuse_other(options.folder, known)
 
 
 def _check_where(options: "Options") -> None:
