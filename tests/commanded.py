@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
-from introspect.cli import app
+from introspect.cli import app, progress
+
+NEVER = 1e6
+"""Seconds until a line says how far a command is: stderr must not hang on how busy the machine is."""
 
 
 def introspect(*args: object) -> tuple[int, str, str]:
     """Run a command and give its exit code, stdout and stderr."""
-    ran = CliRunner().invoke(app, [str(arg) for arg in args])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "EVERY", NEVER)
+        ran = CliRunner().invoke(app, [str(arg) for arg in args])
     return ran.exit_code, ran.stdout, ran.stderr
 
 

@@ -21,11 +21,11 @@ class Progress:
 
     Args:
         what: is counted, unless a report says otherwise.
-        every: seconds between two plain lines.
+        every: seconds between two plain lines, EVERY when left out.
     """
 
-    def __init__(self, what: str = "trials", *, every: float = EVERY) -> None:
-        self._what, self._every = what, every
+    def __init__(self, what: str = "trials", *, every: float | None = None) -> None:
+        self._what, self._every = what, EVERY if every is None else every
         self._done = 0
         self._total: int | None = None
         self._begun = time.monotonic()
