@@ -73,6 +73,7 @@ def test_the_last_read_out_is_the_models_own(name: str) -> None:
         states, logits = recorded(looped, n_loops)
         last = states[Site(n_loops - 1, looped.n_layers - 1)]
         torch.testing.assert_close(looped.readout(last), logits, atol=1e-12, rtol=1e-12)
+        torch.testing.assert_close(looped.lens(states[looped.sites(n_loops)[-1]]), logits, atol=1e-12, rtol=1e-12)
 
 
 @every_family

@@ -105,6 +105,11 @@ class LoopedModel(ABC):
                 `past_key_values` and `position_ids`; left out, the positions are a whole text from its beginning.
         """
 
+    def lens(self, state: Tensor) -> Tensor:
+        """Give the logits `(..., vocabulary)` of what any block put out, by the last norm and the head alone."""
+        logits: Tensor = self.model.head(state) if self.coda else self.readout(state)
+        return logits
+
     @property
     def resumes(self) -> bool:
         """Say whether a forward can go on behind a site; if not, it always begins with the tokens."""

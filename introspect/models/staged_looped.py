@@ -18,6 +18,11 @@ class StagedLooped(LoopedModel):
         self.d_model = model.config.n_embd
         self.prelude, self.blocks, self.coda = (tuple(stage) for stage in model.stages)
 
+    def lens(self, state: Tensor) -> Tensor:
+        """Give the logits of what any block put out, by what stands behind the coda."""
+        logits: Tensor = self.model.head(self.model.closed(state))
+        return logits
+
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
         """Give the logits `(batch, position, vocabulary)` of a loop's end, through coda, norm and head."""
         loop, n_loops = behind.pop("loop", 0), behind.pop("n_loops", 1)

@@ -80,6 +80,10 @@ class TrainingFreeLooped(FeedForwardLooped):
         self.check_loops(self.model.config, n_loops)
         return {"n_loops": n_loops}
 
+    def lens(self, state: Tensor) -> Tensor:
+        """Give the logits of what any layer put out, by the model's norm and head."""
+        return super().readout(state)
+
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
         """Give the logits `(batch, position, vocabulary)` of a loop's end, through the layers behind the loops."""
         if not self.coda:

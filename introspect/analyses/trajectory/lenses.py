@@ -13,7 +13,6 @@ from torch import Tensor
 
 from introspect.injection.answers import AnswerTokens, Tokens
 from introspect.models.looped import LoopedModel
-from introspect.models.staged import StagedCausalLM
 from introspect.records import Site
 
 WORDS = ("yes", "no", "concept")
@@ -30,11 +29,7 @@ def lenses_of(looped: LoopedModel) -> tuple[str, ...]:
 
 def logit_lens(looped: LoopedModel, states: Tensor) -> Tensor:
     """Give the logits `(row, vocabulary)` of states `(row, d_model)`: final norm and head, whatever their block."""
-    model, states = looped.model, states[:, None]
-    if not looped.coda:
-        return looped.readout(states)[:, -1]
-    logits: Tensor = model.head(model.closed(states) if isinstance(model, StagedCausalLM) else states)
-    return logits[:, -1]
+    return looped.lens(states[:, None])[:, -1]
 
 
 def coda_lens(looped: LoopedModel, states: Tensor) -> Tensor:
