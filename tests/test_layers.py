@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(str(importlib.util.find_spec("introspect").origin)).parent  # type: ignore[union-attr]
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
-    ("errors", "encoding", "sites"),
+    ("errors", "encoding", "sites", "letters"),
     ("records", "selection"),
     ("prompts",),
     ("models",),

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from introspect.errors import InputError, unknown
+from introspect.letters import one_spelling
 
 SUFFIX = ".csv"
 
@@ -80,7 +81,7 @@ def _rows(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
                 found = f"{len(stripped)} fields instead of {len(header)} ({','.join(header)})"
                 raise InputError(f"{path}, line {reader.line_num}: {found}; put text that holds a comma in quotes")
             else:
-                yield Row(reader.line_num, dict(zip(header, stripped, strict=True)))
+                yield Row(reader.line_num, dict(zip(header, map(one_spelling, stripped), strict=True)))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from introspect.concepts.rows import SUFFIX, read_table
 from introspect.errors import InputError
+from introspect.letters import one_spelling
 
 COLUMNS = ("word", "category", "split")
 SHIPPED = ("organisms", "published", "categories")
@@ -35,7 +36,7 @@ class ConceptSet:
 
     def only(self, words: Sequence[str]) -> "ConceptSet":
         """Give these words, in the order of the set; InputError for one that is not in it."""
-        index = {word.casefold(): i for i, word in enumerate(self.words)}
+        index, words = {word.casefold(): i for i, word in enumerate(self.words)}, list(map(one_spelling, words))
         for word in words:
             if word.casefold() not in index:
                 raise unknown_concept(word, self.words, f"set {self.name!r}")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from introspect.concepts.sets import unknown_concept
 from introspect.errors import InputError
+from introspect.letters import one_spelling
 from introspect.records import Site
 from introspect.sites import LOOP_OF
 
@@ -66,7 +67,7 @@ class ConceptVectors:
 
         Outside of the loops it is that of the site. Raises InputError for a word or a site without vectors.
         """
-        row = self._rows.get(word.casefold())
+        row = self._rows.get(one_spelling(word).casefold())
         if row is None:
             raise unknown_concept(word, self.words, "the concept vectors")
         if site.stage != "core":
@@ -146,7 +147,7 @@ class ConceptVectors:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return {word.casefold(): row for row, word in enumerate(self.words)}
+        return {one_spelling(word).casefold(): row for row, word in enumerate(self.words)}
 
     def _check(self, loop: int, layer: int) -> None:
         if not 0 <= loop < self.n_loops:

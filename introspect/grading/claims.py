@@ -5,6 +5,7 @@ are no verdict. Conditions, questions, reported speech and hedges decide nothing
 sure that it is injected") takes it back.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ class Clause:
     words: str
     start: int
     question: bool
+    ends: bool
+    """Whether a sentence ends with it."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,14 @@ class Decision:
 def decisions(text: str) -> list[Decision]:
     """List the deciding clauses of a plain text, in order."""
     found: list[Decision] = []
-    unable = _presents_as_unable(text)
+    unable, supposed = _presents_as_unable(text), None
     for clause in clauses(text):
         denied = any(decision.verdict is False for decision in found)
-        if decision := _decide(clause, topics_count=not denied, unable=unable):
+        decision = _decide(clause, topics_count=not denied, unable=unable)
+        if decision and not (supposed and _is_void(decision, supposed)):
             contradicts = decision.verdict and found and _gainsays(found[0], decision, text)
             found.append(Decision(None, decision.start, decision.words) if contradicts else decision)
+        supposed = None if clause.ends else phrases.CONDITION.search(clause.words) or supposed
     return found
 
 
@@ -56,15 +61,20 @@ def clauses(text: str) -> Iterator[Clause]:
         words = text[start : border.start()]
         lead = len(words) - len(words.lstrip(" ,-"))
         if words.strip(" ,-"):
-            yield Clause(words.strip(" ,-"), start + lead, "?" in border[0])
+            ends = bool(phrases.SENTENCE_END.search(border[0]))
+            yield Clause(words.strip(" ,-"), start + lead, "?" in border[0], ends)
         start = border.end()
 
 
 def _decide(clause: Clause, *, topics_count: bool, unable: bool) -> Decision | None:
     if phrases.RETREATS.search(clause.words):
         return Decision(None, clause.start, clause.words)
-    words = phrases.ASIDE.sub("", clause.words).rstrip(" ,")
-    if clause.question or phrases.HEDGES.search(words) or phrases.REST.search(words):
+    announced = phrases.SAYING.match(clause.words)
+    start = clause.start + (announced.end() if announced else 0)
+    said = clause.words[start - clause.start :]
+    words = phrases.ASIDE.sub("", said).rstrip(" ,")
+    besides = phrases.REST.search(words) and not phrases.NEITHER.search(words)
+    if clause.question or besides or phrases.HEDGES.search(words) or phrases.HYPOTHETICAL.search(clause.words):
         return None
     if _refuses(words, unable=unable):
         return None
@@ -72,7 +82,12 @@ def _decide(clause: Clause, *, topics_count: bool, unable: bool) -> Decision | N
     if not claim and phrases.DENIALS.search(words):
         return Decision(False, clause.start, clause.words)
     claim = claim or phrases.CLAIMS.search(words) or (phrases.TOPICS.search(words) if topics_count else None)
-    return Decision(True, clause.start + claim.start(), clause.words) if claim else None
+    return Decision(True, start + claim.start(), clause.words) if claim else None
+
+
+def _is_void(decision: Decision, condition: re.Match[str]) -> bool:
+    """Tell whether a decision hangs on a condition before it: told as what would be, or a claim behind an "if"."""
+    return bool(phrases.MODAL.search(decision.words)) or (decision.verdict is True and condition["if"] is not None)
 
 
 def _gainsays(first: Decision, claim: Decision, text: str) -> bool:

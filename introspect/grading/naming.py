@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from introspect.grading.plurals import NO_PLURALS
+from introspect.letters import spelled_out
+
 if TYPE_CHECKING:
     from inflect import engine
 
@@ -22,7 +25,7 @@ _DENIED = re.compile(
 
 
 def mentions(concept: str, text: str) -> Iterator[re.Match[str]]:
-    """Give the places where `text` names `concept` and does not deny it, in order."""
+    """Give the places where `text`, spelled out, names `concept` and does not deny it, in order."""
     return (
         found
         for found in pattern(concept).finditer(text)
@@ -40,7 +43,9 @@ def pattern(concept: str) -> re.Pattern[str]:
 @cache
 def forms(concept: str) -> frozenset[str]:
     """List a concept's singular and plurals (volcanoes, volcanos) in lower case, without an article before it."""
-    word = re.sub(r"^(?:the|an?) ", "", " ".join(concept.lower().split()))
+    word = re.sub(r"^(?:the|an?) ", "", " ".join(spelled_out(concept).lower().split()))
+    if word.rpartition(" ")[2] in NO_PLURALS:
+        return frozenset({word})
     singular = str(_engine().singular_noun(word) or word)
     plain = {f"{singular}s"} if singular.endswith("o") else set()
     return frozenset({word, singular, str(_engine().plural_noun(singular))} | plain)

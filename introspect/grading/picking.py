@@ -7,6 +7,7 @@ several, and why.
 import re
 
 from introspect.grading.naming import pattern
+from introspect.letters import spelled_out
 from introspect.records import Trial
 
 DETECTION = frozenset({"detect", "prior"})
@@ -23,13 +24,14 @@ REPEATING = frozenset({"repeat"})
 
 def picked(trial: Trial, text: str) -> tuple[str | None, str]:
     """Give the answer to a question that is not about noticing, and the words on which that rests."""
+    text = spelled_out(text)
     if trial.question in REPEATING:
         return _repeated(text, trial.options[0])
     return _option(text, trial.options) if trial.options else _yes_or_no(text)
 
 
 def _yes_or_no(text: str) -> tuple[str | None, str]:
-    found = re.match(r"\W*(?:(yes)|(no))\b", text, re.IGNORECASE)
+    found = re.match(r"\W*(?:(yes)|(no))\b(?!(?:,? (?:and|or) |/)(?:yes|no)\b)", text, re.IGNORECASE)
     if found is None:
         return None, "it begins with neither yes nor no"
     return (found[1] or found[2]).casefold(), f"begins with “{found[0].strip()}”"
@@ -43,7 +45,11 @@ def _option(text: str, options: tuple[str, ...]) -> tuple[str | None, str]:
 
 
 def _word(option: str) -> re.Pattern[str]:
-    return pattern(option) if option.isalpha() else re.compile(rf"(?<!\w){re.escape(option)}(?!\w)", re.IGNORECASE)
+    return (
+        pattern(option)
+        if option.isalpha()
+        else re.compile(rf"(?<!\w){re.escape(spelled_out(option))}(?!\w)", re.IGNORECASE)
+    )
 
 
 def _repeated(text: str, line: str) -> tuple[str | None, str]:
@@ -55,7 +61,7 @@ def _repeated(text: str, line: str) -> tuple[str | None, str]:
 
 
 def _bare(line: str) -> str:
-    return " ".join(line.casefold().strip(" \"'*.“”").split())
+    return " ".join(spelled_out(line).casefold().strip(" \"'*.“”").split())
 
 
 def is_correct(trial: Trial, answer: str | None) -> bool | None:

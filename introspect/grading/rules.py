@@ -19,10 +19,11 @@ from introspect.grading.naming import mentions
 from introspect.grading.picking import DETECTION, is_correct, picked
 from introspect.grading.thinking import answer_of, said_in
 from introspect.grading.version import content_version
+from introspect.letters import spelled_out
 from introspect.protocols import SILENT
 from introspect.records import Grade, Response, Trial
 
-_SOURCES = ("rules", "claims", "phrases", "naming", "coherence", "picking", "thinking", "prompts/turns")
+_SOURCES = ("rules", "claims", "phrases", "naming", "plurals", "coherence", "picking", "thinking")
 UNENDED = "the thinking never ends in an answer"
 _STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 
@@ -48,7 +49,7 @@ class RuleGrader:
     @property
     def version(self) -> str:
         """Give the hash of the modules that hold the rules."""
-        return content_version(*_SOURCES)
+        return content_version(*_SOURCES, "prompts/turns", "letters")
 
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response; a truncated one on what is there."""
@@ -88,7 +89,7 @@ def verdicts_on(text: str, concept: str) -> Verdicts:
     answer = said_in(text)
     if answer is None:
         return Verdicts(None, None, None, None, UNENDED)
-    answer = answer.translate(_STRAIGHT)
+    answer = spelled_out(answer).translate(_STRAIGHT)
     plain, readable = _plain(answer), coherence(answer)
     if readable.verdict is False and not readable.loop:
         return Verdicts(None, None, False, None, readable.why)

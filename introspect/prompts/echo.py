@@ -1,7 +1,8 @@
 """How much of an answer is the prompt's own words. In go the two texts, comes out the length of a run of words."""
 
 import re
-import unicodedata
+
+from introspect.letters import one_spelling
 
 LONG, SHORT = 8, 4
 """Words of a run from which on an answer echoes its prompt, and from which on where the run is half of the answer: what
@@ -12,7 +13,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in one spelling: composed, without upper case, punctuation and curly apostrophes."""
-    return _WORD.findall(unicodedata.normalize("NFC", text).replace("\u2019", "'").casefold())
+    return _WORD.findall(one_spelling(text).replace("\u2019", "'").casefold())
 
 
 def shared_run(answer: str, prompt: str) -> int:
