@@ -129,7 +129,9 @@ DENIALS = _any(
     rf"\bthere(?:'s| is| are| was| were| has been)?{W}? (?:no|not|nothing|none|never)\b",
     rf"\bthere (?:(?:is|are|was|were|do|does|did)n't|{W}{{0,2}}? (?:seems?|appears?) to be no)\b",
     rf"\bit (?:does not|doesn't|did not|didn't) (?:seem|feel|appear|look){W}{{0,3}}? (?:there|any|anything|i)\b",
-    r"\b(?:nothing|none)\b(?! (?:to do with|but)\b)",
+    LEAD + rf"(?:(?:but|there(?:'s| is| was)|it(?:'s| is| was)|i{OWN}{{1,6}}?|my{W}{{1,4}}?|absolutely|simply) )?"
+    r"(?:nothing|none)\b(?! (?:to do with|but)\b)",
+    rf"(?:\bi\b.*|\b(?:{STRONG}|{WEAK})(?: absolutely| simply)?) \b(?:nothing|none)\b(?! (?:to do with|but)\b)",
     rf"\b(?:no|zero|neither|not (?:a single|one|any)|(?:absence|lack) of|free (?:of|from)){W}{{0,3}}? "
     rf"(?:{THING}|signs?|evidence|traces?|indication|anomal(?:y|ies)|knowledge|awareness)\b",
     rf"\bmy (?:mind|thoughts?|thinking|processing|head)(?: is| are| seems?| feels?| feel)"
