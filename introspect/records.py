@@ -1,9 +1,8 @@
 """The records that travel through the house: Site, Injection, Sampling, Trial, Readout, Response, Grade.
 
-All are frozen. `strength` multiplies the concept vector as extracted (unit "vector"), or the mean residual norm at
-the site times the vector's direction (unit "residual"); or the vector is multiplied with what moves the next-token
-distribution behind the prompt by `strength` nats of KL divergence from the clean one (unit "kl"). Loops and layers
-count from 0.
+All are frozen. `strength` multiplies the concept vector as extracted (unit "vector"), or the mean residual norm at the
+site times the vector's direction ("residual"); or the vector is multiplied with what moves the next-token distribution
+behind the prompt by `strength` nats of KL divergence from the clean one ("kl"). Loops and layers count from 0.
 """
 
 import hashlib
@@ -34,8 +33,7 @@ StrengthUnit = Literal["vector", "residual", "kl"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
 FinishReason = Literal["stop", "length", "decided", "turn"]
-"""`stop`: the end-of-turn token was drawn. `length`: as long as allowed. `decided`: a grader needed no more. `turn`: it
-began to write another speaker's turn."""
+"""`stop`: its turn ended. `length`: as long as allowed. `decided`: a grader needs no more. `turn`: it began another."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Trial:
     partner: str | None = None
     """In the arm `wrong`, the concept whose vector is injected."""
     date: str | None = field(default=None, metadata=LATE)
-    """The day that the model's chat format wrote into the prompt; None where it writes none."""
+    """The day that the chat format wrote into the prompt; None where it writes none."""
 
     @cached_property
     def id(self) -> str:
@@ -179,8 +177,7 @@ class Response:
     echo: int | None = None
     """Words of the longest run that the answer shares with the prompt; None where it was not counted."""
     clean_logprob: float | None = None
-    """Mean log-probability per drawn token, in nats, under the same model and prompt without an injection; None where
-    it was not measured."""
+    """Mean log-probability a drawn token, in nats, with the prompt and nothing injected; None where not measured."""
 
     @property
     def relative_norm(self) -> float | None:
@@ -233,7 +230,7 @@ def cell_from_json(text: str) -> dict[str, Any]:  # Any: the values of ten field
 def trial_from_json(text: str) -> Trial:
     """Read a trial written by `to_json`."""
     values = _with_records(json.loads(text))
-    variables = tuple((name, value) for name, value in values.pop("variables"))
+    variables = tuple(map(tuple, values.pop("variables")))
     return Trial(variables=variables, options=tuple(values.pop("options")), **values)
 
 
