@@ -147,8 +147,10 @@ def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
 
 
 def written_fields(made: Trial) -> dict[str, Any]:
-    """Give the fields of a trial; the exit came late, and is left out where it is the last loop."""
+    """Give the fields of a trial; exit and date came late, and are left out where they are the last loop and none."""
     values = asdict(made)
+    if values["date"] is None:
+        del values["date"]
     if values["sampling"]["exit"] == "last":
         del values["sampling"]["exit"]
     return values
