@@ -138,3 +138,42 @@ def test_concepts_are_spelled_as_answers_are_where_they_are_read(tmp_path: Path)
     assert found.words == ("café", "ice-cream")
     assert found.only(["CAFE\u0301"]).words == ("café",)
     assert list(mentions("café", "the café"))
+
+
+FILLER = some.sampled_from(
+    [
+        "The next paper was written by a person who lives near the sea.",
+        "People ask about the weather and then they go home.",
+        "My friend wrote a long letter to the office in the city.",
+    ]
+)
+MIDDLE = some.sampled_from(
+    [
+        "This is a fruit of the shadows",
+        "It was about the other side of politics",
+        "Yes",
+        "No",
+        "No, no bold word",
+        "There is no company in this part of town",
+        "There is no parameter of that kind",
+    ]
+)
+
+
+@given(FILLER, MIDDLE)
+def test_what_neither_opens_an_answer_nor_speaks_of_noticing_decides_nothing(filler: str, middle: str) -> None:
+    assert verdicts_on(f"{filler} {middle}. {filler}", "dust").detected is None
+
+
+@pytest.mark.parametrize(
+    ("text", "detected"),
+    [
+        ("Hmm. It is about dust.", True),
+        ("It is about what you add to my states.", None),
+        ("Yes, I notice a thought. Wait, no.", False),
+        ("There is no injected thought.", False),
+        ("The sea is wide here and the wind is strong. There is no thought that was injected.", False),
+    ],
+)
+def test_where_it_opens_or_takes_back_it_decides(text: str, detected: bool | None) -> None:
+    assert verdicts_on(text, "dust").detected is detected

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from introspect.grading import phrases
 
+OPENING = 4
+"""Most words before a clause with which an answer opens: there alone "it is about rain" says what is noticed."""
+
 
 @dataclass(frozen=True)
 class Clause:
@@ -39,7 +42,10 @@ def decisions(text: str) -> list[Decision]:
     unable, supposed = _presents_as_unable(text), None
     for clause in clauses(text):
         denied = any(decision.verdict is False for decision in found)
-        decision = _decide(clause, topics_count=not denied, unable=unable)
+        opens = len(text[: clause.start].split()) <= OPENING
+        decision = _decide(clause, topics_count=opens and not denied, unable=unable)
+        if decision and phrases.BARE.match(clause.words) and not (opens or found):
+            decision = None  # a yes or no in the middle answers something else, if nothing was said before
         if decision and not (supposed and _is_void(decision, supposed)):
             contradicts = decision.verdict and found and _gainsays(found[0], decision, text)
             found.append(Decision(None, decision.start, decision.words) if contradicts else decision)
