@@ -178,7 +178,7 @@ CLAIMS = _any(
 
 TOPICS = _any(
     rf"^(?:it|that|this)(?!.* \d)(?:'s| is| was| seems| appears| feels| concerns){W}{{0,4}}? "
-    r"(?:about|of|concern\w*|relat\w+)\b(?! (?:what|how|whether|you|your|me|my)\b)",
+    r"(?:about|of|concern\w*|relat\w+)\b(?= \S)(?! (?:what|how|whether|you|your|me|my)\b)",
     r"^injected thought: (?!unknown|unclear|not\b)",
     rf"^(?:an?|some|the)?{W}{{0,2}}?(?: |^)(?:thoughts?|ideas?|something|image) (?:about|of|like)\b",
     r"\b(?:i'm|i am|i was|find myself)(?: \w+)? thinking (?:about|of)\b"
