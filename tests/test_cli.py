@@ -1,6 +1,7 @@
 """Every command says what it made and is documented; a sweep that stops says how to go on."""
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -51,7 +52,7 @@ def test_a_sweep_ends_with_the_rates_the_paths_and_what_to_look_at(tiny: Path, t
 
 def test_a_dry_run_counts_by_arm_and_cell_estimates_and_stores_nothing(tiny: Path, tmp_path: Path) -> None:
     code, out, err = introspect("sweep", tiny, *DETECT, "--out", tmp_path / "run", "--dry-run")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "timing a sample of the trials, about 30 seconds\n")
     rows = [line.split() for line in out.splitlines()]
     assert ["arm", "cells", "trials", "a", "cell", "trials"] in rows
     for arm, cells, each, trials in (("injected", 6, 2, 12), ("none", 1, 2, 2), ("random", 6, 2, 12)):
@@ -59,7 +60,8 @@ def test_a_dry_run_counts_by_arm_and_cell_estimates_and_stores_nothing(tiny: Pat
     assert f"{TOTAL} trials in 13 cells" in out
     assert "batches of 2 rows" in out
     assert "MB" in out
-    assert "seconds" in out
+    assert "blocks of 8 trials, each stored at once" in out
+    assert re.search(r"about \d+ seconds for the trials on one worker, \d+ seconds of them for prompts; from", out)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,7 +22,7 @@ from introspect.errors import InputError, InterruptionError
 from introspect.injection.plan import plan
 from introspect.laboratory import open_laboratory
 from introspect.results.store import Store, StoreError
-from introspect.sweep import estimate, run_sweep, run_trials
+from introspect.sweep import run_sweep, run_trials
 
 DRIVER = """
 import sys
@@ -217,14 +217,3 @@ def test_a_grader_that_is_asked_for_later_grades_what_is_there(tiny: Path, tmp_p
     with Store.open(tmp_path) as store:
         graded = [[grade.grader for grade in store.grades(trial.id)] for trial in store.trials()]
     assert graded == [["logits", "rules"]] * 6
-
-
-def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, finished: Path, tmp_path: Path) -> None:
-    found = estimate(options(tiny, tmp_path / "run"))
-    trials = pd.read_csv(finished / "tables" / "trials.csv")
-    assert found.counts.total == len(trials) == TOTAL
-    assert found.counts.arms == trials["arm"].value_counts().to_dict()
-    assert found.batch_size == 2
-    assert found.bytes > 0
-    assert found.seconds > 0
-    assert list(tmp_path.iterdir()) == []

@@ -20,8 +20,8 @@ BUDGET = 30.0
 """Seconds of a sample, after which no piece is begun; a piece may take as long as an answer of the model does."""
 FIRST = 8
 """Trials of a question's first piece."""
-MOST = 64
-"""Trials of a later piece, where there is time for so many."""
+MOST = 32
+"""Trials of a later piece, where there is time for so many, and where they are but a quarter of the question's."""
 PLACES = (1 / 2, 1 / 6, 5 / 6)
 """Where in a question's trials its pieces are drawn."""
 WARM = -1
@@ -101,8 +101,9 @@ def _drawn(sample: Sample, report: Report) -> dict[int, list[Piece]]:
     turns = [(place, section) for place in PLACES[1:] for section in pieces if section != WARM]
     for turn, (place, section) in enumerate(turns):
         share = (BUDGET - (time.perf_counter() - begin)) / (len(turns) - turn)
-        if (n := _affordable(pieces, section, share)) >= FIRST:
-            pieces[section].append(sample.run(sample.drawn(section, place, min(n, sample.rows, MOST))))
+        most = min(MOST, sample.trials.sections[section].total // 4)
+        if (n := min(most, _affordable(pieces, section, share))) >= FIRST:
+            pieces[section].append(sample.run(sample.drawn(section, place, n)))
     return pieces
 
 
