@@ -96,12 +96,12 @@ def _drawn(sample: Sample, report: Report) -> dict[int, list[Piece]]:
     begin = time.perf_counter()
     for done, section in enumerate(sections):
         if done == 0 or time.perf_counter() - begin < BUDGET:
-            pieces[section] = [sample.run(sample.drawn(section, PLACES[0], FIRST))]
+            pieces[section] = [sample.run(sample.drawn(section, PLACES[0], min(FIRST, sample.rows)))]
         report(done + 1, len(sections))
     turns = [(place, section) for place in PLACES[1:] for section in pieces if section != WARM]
     for turn, (place, section) in enumerate(turns):
         share = (BUDGET - (time.perf_counter() - begin)) / (len(turns) - turn)
-        most = min(MOST, sample.trials.sections[section].total // 4)
+        most = min(MOST, sample.rows, sample.trials.sections[section].total // 4)
         if (n := min(most, _affordable(pieces, section, share))) >= FIRST:
             pieces[section].append(sample.run(sample.drawn(section, place, n)))
     return pieces

@@ -113,6 +113,11 @@ def stepped(piece: Piece, crowd: Crowd) -> float:
 
 
 def started(piece: Piece, crowd: Crowd) -> float:
-    """Give the forwards behind the prompt that fall to a trial; rows are filled again a few at a time."""
-    together = min(crowd.pool, math.ceil(crowd.rows / REFILL) if crowd.pool > crowd.rows else crowd.pool)
+    """Give the forwards behind the prompt that fall to a trial.
+
+    Rows are filled again a part at a time: at least the REFILL-th, all where answers are of one length; taken is the
+    middle of both.
+    """
+    refilled = crowd.rows / math.sqrt(REFILL)
+    together = crowd.pool if crowd.pool <= crowd.rows else refilled
     return piece.injected / piece.trials * min(1.0, 1 / crowd.alike + 1 / together)
