@@ -1,55 +1,18 @@
-"""What a sweep would take, held against what it does take, by a clock that counts work instead of time."""
+"""What a sweep would take: drawn from all of the plan without walking it, and worked out from what pieces took."""
 
 import time
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from swept import TOTAL, options
 
-from introspect.estimate import Estimate, estimate
+from introspect.estimate import estimate
 from introspect.estimate.costs import Costs, Crowd, Piece, fitted, merged, started, stepped
 from introspect.estimate.sample import Sample
-from introspect.models.tap import Tap
-from introspect.results.store import Store
-from introspect.sweep import run_trials
 
 PIECE = Piece((3, 9, 12), injected=2, starts=2, calls=160, walked=66, tokens=400, sites=6.0, seconds=2.0)
-
-
-def clocked(tap: Tap, clock: tuple[float, float]) -> float:
-    """Read a clock that goes on with the work of a model only: so much a call of a block, a token through it."""
-    call, token = clock
-    return call * tap.calls + token * tap.work
-
-
-def ran(found: Estimate, folder: Path, clock: tuple[float, float]) -> float:
-    """Run the sweep and say what it took by such a clock."""
-    begin = clocked(found.laboratory.tap, clock)
-    with Store.open_or_create(folder, found.laboratory.manifest()) as store:
-        run_trials(found.laboratory, found.vectors, store, lambda *_: None)
-    return clocked(found.laboratory.tap, clock) - begin
-
-
-@pytest.mark.parametrize(
-    ("clock", "changes"),
-    [
-        ((1.0, 0.0), {"repeats": 3, "batch_size": 8, "questions": "detect"}),
-        ((1.0, 0.2), {"repeats": 3, "batch_size": 4, "total_loops": "1-3", "loops": "0", "questions": "detect"}),
-        ((0.0, 1.0), {"protocol": "choose", "concepts": "dust,snow,sand,cameras", "loops": "0", "batch_size": 32}),
-    ],
-)
-def test_an_estimate_is_near_what_the_sweep_takes(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: tuple[float, float], changes: dict[str, Any]
-) -> None:
-    found = estimate(options(tiny, tmp_path, max_new_tokens=8, **changes))
-    taken = ran(found, tmp_path, clock)
-    monkeypatch.setattr("introspect.estimate.BUDGET", 1e9)
-    monkeypatch.setattr("introspect.estimate.sample.time.perf_counter", partial(clocked, found.laboratory.tap, clock))
-    assert 1 / 1.5 < found.timing().seconds / taken < 1.5
 
 
 def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, tmp_path: Path) -> None:
@@ -102,7 +65,7 @@ def test_trials_begin_together_where_their_first_site_is_one() -> None:
     assert started(PIECE, Crowd(pool=30, rows=30, alike=10**9)) * 30 == pytest.approx(2 / 3)
     assert started(PIECE, Crowd(pool=30, rows=30, alike=1)) == pytest.approx(2 / 3)
     refilled = Crowd(pool=300, rows=40, alike=10**9)
-    assert started(PIECE, refilled) * 300 == pytest.approx(2 / 3 * 300 / 10)
+    assert started(PIECE, refilled) * 300 == pytest.approx(2 / 3 * 300 / 20)
 
 
 def test_pieces_of_one_question_add_up() -> None:
