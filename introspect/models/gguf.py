@@ -110,7 +110,8 @@ def _metadata(file: Stamp) -> Mapping[str, Any]:
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"model {name!r}: GGUF files of architecture {architecture!r} cannot be run; known: {known}")
-    taken = {*GGUF_CONFIG_MAPPING[architecture], *WITHOUT_EFFECT}
+    fields: Any = GGUF_CONFIG_MAPPING[architecture]  # Any: transformers gives it no type
+    taken = {*fields, *WITHOUT_EFFECT}
     for key, value in metadata.items():
         whose, _, setting = key.partition(".")
         if whose == architecture and setting not in taken:
