@@ -22,6 +22,8 @@ GRADERS_OF = (("rules",), ("logits",), ("rules", "judge"), ("rules", "logits"), 
 WORDS = ("Dust", "Snow", "Oceans", "Trumpets", "Bread", "Milk", "Silver", "Peace", "Blood", "Denim", "Trees", "Bags")
 SITES = ("prelude:0", "0:0", "0:1", "1:0", "2:1", "coda:0")
 LAYERS = {"prelude": 1, "core": 2, "coda": 1}
+NEEDED = {"choose": 4, "thought-or-text": 10}
+"""Concepts without which a protocol cannot ask."""
 MOST = 40
 """Trials of a run; more are thinned out, since more show nothing new."""
 
@@ -93,7 +95,7 @@ RUNS = some.builds(
 def grid_of(made: Scattered) -> Grid:
     """Make the grid whose trials are thinned out."""
     protocol = PROTOCOLS[made.protocol]
-    words = WORDS[: max(made.concepts, 1)]
+    words = WORDS[: max(made.concepts, NEEDED.get(made.protocol, 1))]
     questions = protocol.questions[: made.questions]
     outside = any(not site[0].isdigit() for site in made.sites)
     variants = [
@@ -155,7 +157,7 @@ def manifest_of(made: Scattered, grid: Grid) -> dict[str, Any]:
 def make_run(folder: Path, made: Scattered) -> Path:
     """Make the run."""
     source, grid = random.Random(made.seed), grid_of(made)
-    trials = [trial for trial in plan_of(grid) if source.random() < made.kept]
+    trials = [trial for trial in plan(grid) if source.random() < made.kept]
     trials = source.sample(trials, min(MOST, len(trials)))
     failed = [trial for trial in trials if source.random() < made.failed]
     gone = {trial.id for trial in failed}
@@ -165,16 +167,6 @@ def make_run(folder: Path, made: Scattered) -> Path:
         store.add(answered, grades)
         store.add_errors((trial, f"trial {trial.id}: the logits are not finite") for trial in failed)
     return folder
-
-
-def plan_of(grid: Grid) -> list[Trial]:
-    """Plan the trials; where a question needs more concepts than there are, those of the others."""
-    found: list[Trial] = []
-    for variant in grid.variants:
-        needs = {"choose": 4, "thought": 10}.get(variant.question.name, 1)
-        if len(grid.concepts) >= needs:
-            found += plan(replace(grid, variants=(variant,)))
-    return found
 
 
 def _response(trial: Trial, made: Scattered, source: random.Random) -> Response:

@@ -115,3 +115,14 @@ def test_a_run_without_verdicts_or_without_the_grader_is_refused(tmp_path: Path)
     assert "nothing to choose a cell by: rules has no verdict on an injected trial" in refused("best", folder)
     assert "unknown grader of" in refused("best", folder, "--grader", "judge")
     assert "no run here" in refused("best", tmp_path / "none")
+
+
+def test_a_cell_that_the_held_out_half_lacks_is_reported_without_a_value(tmp_path: Path) -> None:
+    own = grader("rules", lambda one: True if one.concept == f"concept{site(one)}" else None)
+    folder = run(tmp_path / "run", trials(concepts=12, loops=12), own)
+    row = best_cells(read(folder), "rules").set_index("measure").loc["detected"]
+    assert row["concepts"] == 0
+    assert row[["value", "value_low", "value_high"]].isna().all()
+    code, out, err = introspect("best", folder)
+    assert (code, err) == (0, "")
+    assert "held-out half" in out

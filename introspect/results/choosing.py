@@ -85,21 +85,16 @@ def _controls(asked: pd.DataFrame, found: Selection) -> dict[str, Estimate]:
     for control in CONTROLS:
         part = asked[here & (asked["arm"] == control)]
         if not part.empty:
-            rates[control] = _of_concepts(part)
+            rates[control] = _bounded(rate(part["concept"], part["value"]))
     return rates
 
 
-def _of_concepts(part: pd.DataFrame) -> Estimate:
-    """Estimate a rate, without bounds where there are too few concepts for any."""
-    concepts = part["concept"].nunique()
-    if concepts < MIN_CONCEPTS:
-        return Estimate(float(part["value"].astype(float).mean()), np.nan, np.nan, concepts)
-    return _bounded(rate(part["concept"], part["value"]))
-
-
 def _bounded(found: Estimate) -> Estimate:
-    """Give a rate in which all concepts agree, where a bootstrap knows nothing, the Wilson interval of the concepts."""
-    if not np.isnan(found.low):
+    """Give a rate in which all concepts agree, where a bootstrap knows nothing, the Wilson interval of the concepts.
+
+    Too few concepts leave it without bounds, and none without a value: the held-out half may lack the chosen cell.
+    """
+    if not np.isnan(found.low) or found.concepts < MIN_CONCEPTS:
         return found
     low, high = wilson(found.value * found.concepts, found.concepts)
     return replace(found, low=float(low), high=float(high))
