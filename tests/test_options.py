@@ -114,12 +114,12 @@ def test_an_organism_is_asked_about_its_held_out_words_and_others_about_the_publ
 
 def test_pairs_bring_their_own_words() -> None:
     assert Options(contrast="pairs").chosen_contrast().words[0] == "snow"
-    assert Options(contrast="pairs", concepts="organisms:snow").chosen_contrast().words == ("snow",)
+    assert Options(contrast="pairs", concepts="organisms:snow", arms="none").chosen_contrast().words == ("snow",)
 
 
 def test_a_set_without_baseline_words_takes_the_published_ones(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("word,category,split\nlava,things,concept\n")
-    made_from = Options(concepts=str(tmp_path / "mine.csv")).chosen_contrast().made_from
+    made_from = Options(concepts=str(tmp_path / "mine.csv"), arms="none").chosen_contrast().made_from
     assert made_from["words"] == ["lava"]
     assert len(made_from["baseline"]) >= 99
 
