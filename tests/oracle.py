@@ -109,7 +109,8 @@ def numbers(readouts: Sequence[Readout]) -> Tensor:
 
 
 def _finished(on: Bench, trial: Trial, answer: list[int]) -> bool:
-    return len(answer) == trial.sampling.max_new_tokens or answer[-1] in on.looped.end_of_turn
+    ended = answer[-1] in on.looped.end_of_turn or on.looped.turns.over(answer)
+    return ended or len(answer) == trial.sampling.max_new_tokens
 
 
 def _visits(on: Bench, trial: Trial, length: int, states: dict[int, Tensor]) -> dict[Site, partial[None]]:

@@ -10,11 +10,11 @@ from swept import SMALL, contents, save_quietly
 from tiny import tiny_model
 
 BAD_OPTIONS = [
-    (["--loops", "3"], "loops: '3' is out of range; the model has 0 to 2"),
-    (["--layers", "0-2"], "layers: '0-2' is out of range; the model has 0 to 1"),
+    (["--loops", "3"], 'this run has loops "all", not "3"'),
+    (["--layers", "0-2"], 'this run has layers "0", not "0-2"'),
     (["--loops", "first"], "loops: cannot read 'first'"),
     (["--layers", "1.5"], "layers: depth 1.5 is out of range"),
-    (["--extract", "9"], "extract: '9' is out of range"),
+    (["--extract", "9"], 'this run has extract "same", not "9"'),
     (["--concepts", "dsut"], "unknown concept 'dsut' in set 'published'; did you mean Dust"),
     (["--concepts", "nosuch:all"], "unknown concept set 'nosuch'; known: organisms, published"),
     (["--template", "nosuch"], "unknown template 'nosuch'; known: choose, choose-bare, compare"),

@@ -220,6 +220,6 @@ def test_a_sweep_from_the_command_line_is_continued_and_replayed(tmp_path: Path)
     with Run.open(tmp_path / "run") as opened:
         stored = opened.trial(opened.trials["trial"].iloc[0])
         assert stored.record.model == str(path)
-        assert stored.replay().response.tokens == stored.response.tokens
+        assert stored.replay().response.token_ids == stored.response.token_ids
     write_gguf(tiny_feedforward(seed=1), path, kind=Q8)
     assert "weights_hash" in refused(*arguments)

@@ -15,6 +15,7 @@ from introspect.sites import Stage
 ELSEWHERE = {
     **{"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"},
     "trust_remote_code": True,
+    "coherence": "model",
 }
 OTHERWISE: dict[str, Any] = {
     **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": "2"},
@@ -205,6 +206,6 @@ def test_a_dose_is_a_unit_of_the_strength(dose: str, unit: str) -> None:
 
 
 def test_ray_is_named_with_how_to_install_it_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.options.find_spec", lambda _: None)
+    monkeypatch.setattr("introspect.preconditions.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r'Ray is not installed; pip install "introspect-loops\[ray\]"'):
         Options(ray="local")

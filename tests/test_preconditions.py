@@ -44,6 +44,8 @@ BAD: dict[str, list[list[str]]] = {
     "top_p": [["--top-p", "0"], ["--top-p", "2"]],
     "max_new_tokens": [["--max-new-tokens", "0"]],
     "grader": [["--grader", "nosuch"], ["--grader", ""]],
+    "coherence": [["--coherence", "nosuch"]],
+    "date": [["--date", "yesterday"]],
     "exit": [["--exit", "nosuch"], ["--exit", "gate:2"]],
     "decided_by": [["--decided-by", "nosuch"]],
     "device": [["--device", "nosuch"], ["--device", "cuda:x"]],

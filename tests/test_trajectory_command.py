@@ -107,7 +107,10 @@ def test_the_work_that_is_said_is_what_is_run(model: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--concepts", "snow"], "concepts 'snow': a probe that names the concept needs at least 2"),
+        (
+            ["--concepts", "snow", "--arms", "injected,random"],
+            "concepts 'snow': a probe that names the concept needs at least 2",
+        ),
         (["--probe", "forest"], "unknown probe 'forest'; known: means, logistic"),
         (["--layers", "9"], "layers: '9' is out of range"),
         (["--strengths", "much"], "strengths: 'much' is not a number"),

@@ -191,6 +191,6 @@ def test_each_process_has_its_own_gpu_as_far_as_they_go(
 def test_workers_share_the_memory_of_their_device(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], device: str, gpus: int, share: int
 ) -> None:
-    monkeypatch.setattr("introspect.options.find_spec", lambda _: "found")
+    monkeypatch.setattr("introspect.preconditions.find_spec", lambda _: "found")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert crew.sharing(Options(device=device, **asked)) == share

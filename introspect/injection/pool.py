@@ -124,7 +124,10 @@ class Pool:
         steps = [len(self.tokens[trial]) for trial in trials]
         drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
         if any(self.trials[trial].injection is None for trial in trials):
-            self.logprobs[trials] += logprob_of(logits, drawn.to(logits.device)).cpu().double()
+            possible = drawn.to(logits.device).clamp(
+                max=logits.shape[-1] - 1
+            )  # where nothing can be drawn there is none
+            self.logprobs[trials] += logprob_of(logits, possible).cpu().double()
         finished = []
         for row, (token, finite) in enumerate(zip(drawn.tolist(), finite_rows(logits).tolist(), strict=True), first):
             trial = self.rows[row]
