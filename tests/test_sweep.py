@@ -110,7 +110,7 @@ def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_pat
     [
         ({"seed": 1}, "seed 0, not 1"),
         ({"strengths": "2"}, r"strengths \[2.0, 4.0\], not \[2.0\]"),
-        ({"concepts": "dust"}, "concepts .*dust,snow.*, not .*dust"),
+        ({"concepts": "dust,sand"}, "concepts .*dust,snow.*, not .*dust"),
         ({"temperature": 0.5}, "temperature 1.0, not 0.5"),
         ({"layers": "1"}, 'layers "0", not "1"'),
         ({"arms": "none"}, "arms"),
