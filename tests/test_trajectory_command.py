@@ -108,7 +108,7 @@ def test_the_work_that_is_said_is_what_is_run(model: str) -> None:
     ("options", "words"),
     [
         (
-            ["--concepts", "snow", "--arms", "injected,random"],
+            ["--concepts", "snow"],
             "concepts 'snow': a probe that names the concept needs at least 2",
         ),
         (["--probe", "forest"], "unknown probe 'forest'; known: means, logistic"),

@@ -127,4 +127,7 @@ def _print_best(table: "pd.DataFrame") -> None:
 
 
 def _shown(value: object) -> str:
-    return "" if value is None or value != value else f"{value:g}" if isinstance(value, float) else str(value)
+    import pandas as pd
+
+    missing = value is None or value is pd.NA or value != value  # a site outside of the loops has no loop
+    return "" if missing else f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,8 @@ from introspect.errors import InputError
 from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
 NAME = "trajectory"
-DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2", "questions": "detect"}
+DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2"}
+DEFAULTS |= {"questions": "detect", "arms": "injected,none,random"}
 """What is injected where neither a run nor the user says it."""
 
 

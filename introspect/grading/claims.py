@@ -42,7 +42,7 @@ def decisions(text: str) -> list[Decision]:
     unable, supposed = _presents_as_unable(text), None
     for clause in clauses(text):
         denied = any(decision.verdict is False for decision in found)
-        opens = len(text[: clause.start].split()) <= OPENING
+        opens = len(re.findall(r"\w+(?:'\w+)?", text[: clause.start])) <= OPENING
         decision = _decide(clause, topics_count=opens and not denied, unable=unable)
         if decision and phrases.BARE.match(clause.words) and not (opens or found):
             decision = None  # a yes or no in the middle answers something else, if nothing was said before
