@@ -13,10 +13,10 @@ from transformers import DynamicCache
 
 from benchmarks.setting import injection_of
 from introspect.concepts.vectors import ConceptVectors
+from introspect.families.ouro.model import OuroForCausalLM
 from introspect.injection.sampling import draw, uniforms
-from introspect.models.ouro import OuroForCausalLM
 from introspect.prompts import Encoded
-from introspect.records import Site, Trial
+from introspect.records.trial import Site, Trial
 
 Tokens = tuple[int, ...]
 

@@ -21,11 +21,11 @@ from benchmarks.baselines import Tokens, cells, generate, run_cell
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, show, show_machine
 from introspect.errors import InputError, unknown
+from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine
 from introspect.injection.injector import Injector
-from introspect.injection.stream import run_all
 from introspect.models.tap import Visit
-from introspect.records import Response, Site, Trial
+from introspect.records.trial import Response, Site, Trial
 
 SIZES = (32, 64, 128)
 """Batch sizes tried for ours and for plain generation."""

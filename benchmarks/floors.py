@@ -10,7 +10,7 @@ from statistics import median
 import torch
 
 from benchmarks.timing import synchronize
-from introspect.models.looped import LoopedModel
+from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 
 NOMINAL = {

@@ -23,8 +23,8 @@ from benchmarks.floors import Bandwidth, bandwidth, step_bytes
 from benchmarks.setting import Setting, plain_copy, random_model, random_vectors, setting
 from benchmarks.timing import OUT, Budget, Variant, in_turn, ratio, seconds, show, show_machine
 from introspect.errors import unknown
-from introspect.models.ouro_config import OuroConfig
-from introspect.models.placement import device_named
+from introspect.families.ouro.config import OuroConfig
+from introspect.families.placement import device_named
 
 LAYERS = {"1.4B": 24, "2.6B": 48}
 """Layers of the published models, all else being the same: width 2048, 16 heads, 4 loops, 49,152 tokens."""

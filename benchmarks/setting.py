@@ -16,16 +16,16 @@ from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.concepts.vectors import ConceptVectors
+from introspect.families.loading import load_model, peek
+from introspect.families.ouro.adapter import OuroLooped
+from introspect.families.ouro.config import OuroConfig
+from introspect.families.ouro.model import OuroForCausalLM
 from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.plan import trial_seed
-from introspect.models.loading import load_model, peek
-from introspect.models.looped import LoopedModel
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_config import OuroConfig
-from introspect.models.ouro_looped import OuroLooped
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, encode, render, template_named
-from introspect.records import Injection, Sampling, Site, Trial
+from introspect.records.trial import Injection, Sampling, Site, Trial
 
 ORGANISM = "organism:aware"
 PROMPT: PromptKey = ("prompt", ())

@@ -24,16 +24,16 @@ from pathlib import Path
 from rich.progress import track
 
 from benchmarks.timing import OUT, show, show_machine
+from introspect.experiment.regrade import regrade
 from introspect.grading import grader_named
 from introspect.injection.grid import Grid
 from introspect.injection.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import NEUTRAL, Variant, protocol_named
-from introspect.records import Grade, Readout, Response, Site, Trial
-from introspect.regrading import regrade
-from introspect.results.figures import draw_all, write_figures
-from introspect.results.store import Store
-from introspect.results.tables import summaries, trials_table, write_tables
+from introspect.records.trial import Grade, Readout, Response, Site, Trial
+from introspect.results.figures.all_figures import draw_all, write_figures
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import summaries, trials_table, write_tables
 
 LOOPS, LAYERS, CONCEPTS, STRENGTHS = 4, 24, 50, (0.5, 1.0, 2.0, 4.0)
 BLOCK = 1024

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from introspect.analyses.dynamics.dynamics import dynamics
     from introspect.analyses.monitor import monitor
-    from introspect.analyses.trajectory.making import trajectory
-    from introspect.models.loading import load_model
-    from introspect.options import Options
-    from introspect.run import Run
-    from introspect.sweep import run_sweep
+    from introspect.analyses.trajectory.trajectory import trajectory
+    from introspect.experiment.options import Options
+    from introspect.experiment.run import Run
+    from introspect.experiment.sweep import run_sweep
+    from introspect.families.loading import load_model
 
 __version__ = "0.1.0"
 __all__ = ["Options", "Run", "dynamics", "load_model", "monitor", "run_sweep", "trajectory"]
 
 _HOMES = {
-    "Options": "introspect.options",
-    "Run": "introspect.run",
+    "Options": "introspect.experiment.options",
+    "Run": "introspect.experiment.run",
     "dynamics": "introspect.analyses.dynamics.dynamics",
-    "load_model": "introspect.models.loading",
+    "load_model": "introspect.families.loading",
     "monitor": "introspect.analyses.monitor",
-    "run_sweep": "introspect.sweep",
-    "trajectory": "introspect.analyses.trajectory.making",
+    "run_sweep": "introspect.experiment.sweep",
+    "trajectory": "introspect.analyses.trajectory.trajectory",
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from swept import options, save_quietly
 from tiny import tiny_model
 
-from introspect.sweep import run_sweep
+from introspect.experiment.sweep import run_sweep
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 from made import trial
 
+from introspect.experiment.workers.blocks import Block
+from introspect.experiment.workers.events import Died, Done, Event, Ready
 from introspect.injection.work import Work
-from introspect.workers.blocks import Block
-from introspect.workers.events import Died, Done, Event, Ready
 
 Answer = Callable[[int, Block], list[Event]]
 """What a worker tells about a block that it is given."""

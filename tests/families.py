@@ -17,7 +17,7 @@ from tiny_retrofit import tiny_retrofit
 from tiny_tah import tiny_tah
 from tiny_training_free import tiny_training_free
 
-from introspect.models.looped import LoopedModel
+from introspect.models.looped_model import LoopedModel
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from made import injection, new_store, response, trial
 
-from introspect.records import Grade, Trial
-from introspect.results.store import Store
+from introspect.records.trial import Grade, Trial
+from introspect.results.store.store import Store
 
 ASKED = "<<user>>\nHere <<inject>>it is: {{ word }}. Well?"
 TEXT = "Yes. It is about dust."

@@ -10,13 +10,13 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.engine import Engine, PromptKey
-from introspect.injection.guards import Failure
+from introspect.injection.failures import Failure
 from introspect.injection.plan import trial_seed
-from introspect.models.looped import LoopedModel
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Arm, Injection, Response, Sampling, Site, Trial
-from introspect.sites import LOOP_OF
+from introspect.records.site import LOOP_OF
+from introspect.records.trial import Arm, Injection, Response, Sampling, Site, Trial
 from tests.tiny import tiny_model
 
 WORDS = ("dust", "salt", "bread")

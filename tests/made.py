@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from introspect.records import NOT_INJECTED, Arm, Grade, Injection, Readout, Response, Sampling, Site, Trial
-from introspect.results.store import Store
+from introspect.records.trial import NOT_INJECTED, Arm, Grade, Injection, Readout, Response, Sampling, Site, Trial
+from introspect.results.store.store import Store
 
 
 def injection(*sites: tuple[int, int], **changes: Any) -> Injection:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from introspect.injection.directions import permutation, random_direction
 from introspect.injection.engine import prompt_key
 from introspect.injection.sampling import uniforms
-from introspect.models.looped import LoopedModel
+from introspect.injection.vectors_of_arms import permutation, random_direction
+from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
-from introspect.records import Readout, Site, Trial
+from introspect.records.trial import Readout, Site, Trial
 from tests.injected import Bench
 
 

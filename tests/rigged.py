@@ -12,8 +12,8 @@ from swept import save_quietly
 from tiny import tiny_config, tiny_tokenizer
 from tokenizers import AddedToken
 
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_looped import OuroLooped
+from introspect.families.ouro.adapter import OuroLooped
+from introspect.families.ouro.model import OuroForCausalLM
 
 SAYS_YES = {**YES, "detected_quote": "Yes", "identified": "no", "identified_quote": ""}
 VERDICTS = {"yes": json.dumps(SAYS_YES), "no": json.dumps(NO)}

@@ -15,8 +15,8 @@ from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import PROTOCOLS, SILENT, Variant
-from introspect.records import ARMS, FinishReason, Grade, Measure, Readout, Response, Site, Trial
-from introspect.results.store import Store
+from introspect.records.trial import ARMS, FinishReason, Grade, Measure, Readout, Response, Site, Trial
+from introspect.results.store.store import Store
 
 GRADERS_OF = (("rules",), ("logits",), ("rules", "judge"), ("rules", "logits"), ("judge", "logits"))
 WORDS = ("Dust", "Snow", "Oceans", "Trumpets", "Bread", "Milk", "Silver", "Peace", "Blood", "Denim", "Trees", "Bags")

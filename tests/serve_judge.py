@@ -6,8 +6,8 @@ import transformers
 from transformers import AutoConfig
 from transformers.cli.transformers import app
 
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_config import OuroConfig
+from introspect.families.ouro.config import OuroConfig
+from introspect.families.ouro.model import OuroForCausalLM
 
 AutoConfig.register("ouro", OuroConfig)
 transformers.OuroForCausalLM = OuroForCausalLM

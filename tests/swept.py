@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers.utils import logging
 
-from introspect.laboratory import open_laboratory
-from introspect.models.looped import LoopedModel
-from introspect.options import Options
-from introspect.results.store import Store
-from introspect.results.tables import write_tables
-from introspect.sweep import run_trials
+from introspect.experiment.laboratory import open_laboratory
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import run_trials
+from introspect.models.looped_model import LoopedModel
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import write_tables
 
 SMALL: dict[str, Any] = {
     "concepts": "dust,snow",

@@ -10,11 +10,11 @@ from commanded import introspect, refused
 from graded import by_arm, fill_in, grader, run, trials
 from sklearn.metrics import cohen_kappa_score
 
-from introspect.records import Grade, Trial
-from introspect.results.agreeing import agreement_table, corrected_table, uncovered
+from introspect.records.trial import Grade, Trial
 from introspect.results.statistics.agreement import agreement, calibration
 from introspect.results.statistics.sizes import effective_size
 from introspect.results.statistics.strata import even_sample
+from introspect.results.tables.agreement import agreement_table, corrected_table, uncovered
 
 YES_NO = {True: "yes", False: "no", None: ""}
 

@@ -9,16 +9,16 @@ from swept import options, run_without_figures, save_quietly
 from tiny import tiny_model
 from torch import Tensor
 
+from introspect.analyses.analysis import Analysed, Analysis, analyses_of
 from introspect.analyses.subject import Subject, open_subject
-from introspect.analyses.walking import Rows, alike, batches, rows_of, walk, walk_trials
-from introspect.analyses.watching import watched
 from introspect.errors import InputError
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import run_sweep
 from introspect.injection.recording import record_residual
+from introspect.injection.uncached_forward import Rows, alike, batches, rows_of, walk, walk_trials
+from introspect.models.attention_weights import watched
 from introspect.models.tap import Tap
-from introspect.options import Options
-from introspect.records import ARMS, Response, Site
-from introspect.results.analysed import Analysed, Analysis, analyses_of
-from introspect.sweep import run_sweep
+from introspect.records.trial import ARMS, Response, Site
 
 OPTIONS = Options(concepts="snow,bread,river", questions="detect", layers="0,2", loops="0,3", strengths="2")
 TEXTS = ["Tell me about bread.", "Snow is white, and it is cold.", "Two words"]

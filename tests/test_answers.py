@@ -9,7 +9,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
-from introspect.injection.answers import AnswerTokens, read
+from introspect.injection.answer_tokens import AnswerTokens, read
 from introspect.injection.engine import prompt_key
 from tests.injected import bench, responses
 from tests.made import trial

@@ -14,8 +14,8 @@ from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
 from introspect.injection.plan import plan
-from introspect.records import Response, Trial
-from introspect.results.store import Store
+from introspect.records.trial import Response, Trial
+from introspect.results.store.store import Store
 
 
 @pytest.fixture(scope="module")

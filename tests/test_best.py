@@ -9,11 +9,11 @@ from commanded import introspect, refused
 from graded import by_arm, grader, run, trials
 from made import response
 
-from introspect.records import Response, Trial
-from introspect.results.choosing import best_cells
-from introspect.results.narrow import narrow_trials
+from introspect.records.trial import Response, Trial
 from introspect.results.statistics.selection import best_cell
-from introspect.results.store import Store
+from introspect.results.store.store import Store
+from introspect.results.tables.best_cell import best_cells
+from introspect.results.tables.narrow_trials import narrow_trials
 
 
 def site(one: Trial) -> int:

@@ -8,7 +8,7 @@ import pytest
 from introspect.calibration import LEAST_CONTROLS, TRUTHS, Truth, check, standard_sweeps
 from introspect.cli.printing import print_calibration
 from introspect.concepts.sets import load_concepts
-from introspect.options import Options
+from introspect.experiment.options import Options
 
 
 def table(*cells: tuple[str, list[bool | None]]) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from families import FAMILIES as MAKERS
 from oracle import hooked
 from typer.testing import CliRunner
 
-from introspect.card import PROBE, card_of, probe_norms
 from introspect.cli import app
-from introspect.models.families import FAMILIES
-from introspect.models.loading import load_model
+from introspect.experiment.model_card import PROBE, card_of, probe_norms
+from introspect.families.loading import load_model
+from introspect.families.registry import FAMILIES
 
 
 def introspect(*words: object) -> str:

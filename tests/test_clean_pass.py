@@ -5,7 +5,7 @@ import torch
 
 from introspect.injection.clean_pass import clean_logprobs, least_for_answers, logprob_of
 from introspect.injection.engine import key_of
-from introspect.records import Sampling
+from introspect.records.trial import Sampling
 from tests.injected import Bench, bench, responses
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=6)

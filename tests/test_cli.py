@@ -15,7 +15,7 @@ from swept import SMALL
 
 from introspect.cli import app
 from introspect.protocols import PROTOCOLS
-from introspect.results.store import Store
+from introspect.results.store.store import Store
 
 COMMANDS = {"sweep", "calibrate", "grade", "table", "plot", "show", "models", "concepts", "protocols", "prompts"}
 SHOWN = {"templates": {"t0": ["lindsey", "<<user>>\n[bold]<<inject>>Well?\n  Two [i]lines[/i].\n"]}}

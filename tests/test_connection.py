@@ -8,9 +8,9 @@ import pytest
 from made import fill, new_store, response, trial
 
 from introspect.errors import InputError
-from introspect.records import Trial
-from introspect.results.connection import RUN_FILE
-from introspect.results.store import Store, StoreError
+from introspect.records.trial import Trial
+from introspect.results.store.connection import RUN_FILE
+from introspect.results.store.store import Store, StoreError
 
 MANIFEST: dict[str, object] = {"model": "organism:aware", "strengths": [1, 2], "sampling": {"temperature": 1.0}}
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import gelu, layer_norm
 
 from introspect.errors import InputError
-from introspect.models.cotformer import CotformerForCausalLM
-from introspect.models.cotformer_config import CotformerConfig
+from introspect.families.cotformer.config import CotformerConfig
+from introspect.families.cotformer.model import CotformerForCausalLM
 
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61]])
 VARIANTS: list[dict[str, object]] = [

@@ -9,10 +9,10 @@ from swept import TOTAL, options, run_without_figures, save_quietly
 from tiny import CHAT, tiny_model, tiny_tokenizer
 
 from introspect.errors import InputError
+from introspect.experiment.run import Run
 from introspect.prompts import Template, dates, encode, render
 from introspect.prompts.dates import checked_day, date_in, day_of, fix_day, write_chat
-from introspect.results.store import Store
-from introspect.run import Run
+from introspect.results.store.store import Store
 
 DATED = "{% if strftime_now is defined %}Today Date: {{ strftime_now('%d %b %Y') }}\n{% endif %}" + CHAT
 ASKED = [{"role": "user", "content": "Well?"}]

@@ -5,9 +5,9 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.injection.directions import added_vector, permutation, random_direction
-from introspect.injection.guards import UnreachableError
-from introspect.records import Injection, Site, Trial
+from introspect.injection.failures import UnreachableError
+from introspect.injection.vectors_of_arms import added_vector, permutation, random_direction
+from introspect.records.trial import Injection, Site, Trial
 from tests.made import trial
 
 SITE = Site(1, 0)

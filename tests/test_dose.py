@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from introspect.injection.engine import prompt_key
-from introspect.injection.guards import Failure
-from introspect.records import Response, Sampling, Site, Trial
+from introspect.injection.failures import Failure
+from introspect.records.trial import Response, Sampling, Site, Trial
 from tests.injected import Bench, bench
 from tests.oracle import hooked, weights_of
 

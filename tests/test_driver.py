@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from made import trial
 
 from introspect.errors import InputError
-from introspect.injection.guards import Failure
+from introspect.experiment.workers.blocks import Block, cut
+from introspect.experiment.workers.driver import TRIES, hand_out
+from introspect.experiment.workers.events import Died, Event, Refused
+from introspect.injection.failures import Failure
 from introspect.injection.pace import LONGEST, Pace
-from introspect.workers.blocks import Block, cut
-from introspect.workers.driver import TRIES, hand_out
-from introspect.workers.events import Died, Event, Refused
 
 
 def never() -> bool:

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from introspect.analyses.dynamics.attention import cleared, concentration, frobenius, mixing, sink_rate
 from introspect.analyses.dynamics.entropy import matrix_entropy
+from introspect.analyses.dynamics.fixed_points import Settled, Settling, measure, verdict
 from introspect.analyses.dynamics.moments import Moments
 from introspect.analyses.dynamics.path import principal
-from introspect.analyses.dynamics.returning import contraction
-from introspect.analyses.dynamics.settling import Settled, Settling, measure, verdict
+from introspect.analyses.dynamics.recovery import contraction
 from introspect.analyses.dynamics.tokens import CLASSES, classify
-from introspect.analyses.walking import Look
 from introspect.errors import InputError
-from introspect.records import Site
+from introspect.injection.uncached_forward import Look
+from introspect.records.trial import Site
 from introspect.results.statistics import mean_interval
 
 States = Callable[[int, int], Tensor]

@@ -8,11 +8,11 @@ import pytest
 from commanded import introspect, refused
 from tiny import save_tiny, tiny_model
 
+from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.dynamics.dynamics import Settings, open_dynamics, settle
-from introspect.analyses.keeping import keeping
-from introspect.options import Options
-from introspect.results.analysed import Analysed, analyses_of
-from introspect.sweep import run_sweep
+from introspect.analyses.kept_units import keeping
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import run_sweep
 
 CONCEPTS = "snow,bread,river"
 FEW = ("--recurrences", 6, "--attention-loops", 2, "--follow", 7, "--device", "cpu")

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from introspect.analyses.dynamics.fates import CELL, FATES, fates, means, returning
-from introspect.analyses.dynamics.returning import endings, followed
-from introspect.analyses.keeping import keeping
+from introspect.analyses.dynamics.recovery import endings, followed
+from introspect.analyses.kept_units import keeping
 from introspect.analyses.subject import Subject, open_subject
+from introspect.experiment.options import Options
 from introspect.injection.recording import record_residual
-from introspect.options import Options
-from introspect.records import Response, Trial
+from introspect.records.trial import Response, Trial
 
 OPTIONS = Options(concepts="snow,bread,river", questions="detect", layers="1", loops="1", strengths="2")
 

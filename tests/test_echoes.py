@@ -8,11 +8,11 @@ import pytest
 from made import grade, new_store, response, trial
 
 from introspect.prompts.echo import LONG, SHORT
-from introspect.records import Response
-from introspect.results.echoes import echo_table, unended_said, with_echoes
-from introspect.results.store import Store
-from introspect.results.tables import summaries
-from introspect.results.trials import cells_table
+from introspect.records.trial import Response
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import summaries
+from introspect.results.tables.echoes import echo_table, unended_said, with_echoes
+from introspect.results.tables.trials import cells_table
 
 
 def stored(folder: Path, *runs: int | None, **changes: object) -> Store:

@@ -8,8 +8,8 @@ import pytest
 from made import injection, trial
 from test_records import CHANGED, CHANGED_INJECTION, CHANGED_SAMPLING
 
-from introspect.encoding import OWN, cell_to_json, encode, trial_to_json
-from introspect.records import Injection, Measure, Sampling, Trial
+from introspect.records.canonical_json import OWN, cell_to_json, encode, trial_to_json
+from introspect.records.trial import Injection, Measure, Sampling, Trial
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Trial)])

@@ -7,12 +7,12 @@ import torch
 
 from introspect.errors import InputError
 from introspect.injection.engine import Engine
-from introspect.injection.guards import Failure
+from introspect.injection.failures import Failure
 from introspect.injection.prefix import prefill
-from introspect.models.looped import SiteError
+from introspect.models.looped_model import SiteError
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import Response, Sampling
+from introspect.records.trial import Response, Sampling
 from tests.injected import SPANS, Bench, bench, responses
 
 

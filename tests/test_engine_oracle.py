@@ -12,7 +12,7 @@ from introspect.injection.engine import prompt_key
 from introspect.injection.plan import trial_seed
 from introspect.injection.prefix import prefill
 from introspect.models.tap import Tap
-from introspect.records import Readout, Response, Sampling, Site, Trial
+from introspect.records.trial import Readout, Response, Sampling, Site, Trial
 from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses
 from tests.oracle import hooked, numbers, oracle, weights_of
 

@@ -5,11 +5,11 @@ import torch
 
 from introspect.errors import InputError
 from introspect.injection import engine as engines
+from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine, prompt_key
-from introspect.injection.stream import run_all
 from introspect.models.tap import Tap
 from introspect.prompts import Prompts, template_named
-from introspect.records import Sampling, Trial
+from introspect.records.trial import Sampling, Trial
 from tests.injected import SPANS, VARIED, Bench, bench, encoded, responses
 
 SHORT = Sampling(max_new_tokens=4)

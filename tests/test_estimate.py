@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 from swept import TOTAL, options
 
-from introspect.estimate import estimate
-from introspect.estimate.costs import Costs, Crowd, Piece, fitted, merged, started, stepped
-from introspect.estimate.sample import Sample
+from introspect.experiment.estimate import estimate
+from introspect.experiment.estimate.costs import Costs, Crowd, Piece, fitted, merged, started, stepped
+from introspect.experiment.estimate.sample import Sample
 
 PIECE = Piece((3, 9, 12), injected=2, starts=2, calls=160, walked=66, tokens=400, sites=6.0, seconds=2.0)
 

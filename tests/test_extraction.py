@@ -14,7 +14,7 @@ from introspect.concepts.pairs import load_pairs
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 WORDS = ["Dust", "the quiet sea"]
 BASELINE = ["fog", "Dust", "avalanches and more", "snow"]

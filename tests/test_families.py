@@ -9,11 +9,11 @@ from injected import ARMS, Bench, bench_on, responses
 from oracle import clean_logprob, hooked, numbers, oracle
 from torch import Tensor
 
-from introspect.models.families import family_of
-from introspect.models.loading import load_model, peek
-from introspect.models.looped import LoopedModel, SiteError
+from introspect.families.loading import load_model, peek
+from introspect.families.registry import family_of
+from introspect.models.looped_model import LoopedModel, SiteError
 from introspect.models.tap import Tap
-from introspect.records import CODA, LAST, Site
+from introspect.records.trial import CODA, LAST, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90], [9, 8, 7, 6, 5]])
 ROUNDING = 1e-8

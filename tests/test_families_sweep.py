@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from introspect.cli import app
 from introspect.errors import InputError
-from introspect.models.loading import peek
+from introspect.families.loading import peek
 
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take longest and are the same for all families."""
-    monkeypatch.setattr("introspect.sweep.write_figures", lambda *_: [])
+    monkeypatch.setattr("introspect.experiment.sweep.write_figures", lambda *_: [])
 
 
 def sweep(folder: Path, *options: object) -> tuple[int, str]:

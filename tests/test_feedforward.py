@@ -12,13 +12,13 @@ from tiny_feedforward import WINDOW, tiny_feedforward
 from torch import Tensor, nn
 
 from introspect.errors import InputError
+from introspect.families.feedforward.model import FEED_FORWARD, FeedForwardLooped
+from introspect.families.loading import load_model, peek
+from introspect.families.registry import FAMILIES
 from introspect.injection.prefix import inputs
-from introspect.models.families import FAMILIES
-from introspect.models.feedforward import FEED_FORWARD, FeedForwardLooped
-from introspect.models.loading import load_model, peek
-from introspect.models.rows import RowCache, attend
+from introspect.models.row_cache import RowCache, attend
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))
 every_type = pytest.mark.parametrize("model_type", FEED_FORWARD)

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from made import fill, new_store, trial, trial_at
 
-from introspect.results.absence import Made
-from introspect.results.figures import FIGURES, draw_all, rates_by_loop, write_figures
-from introspect.results.maps import NO_RATE, rate_map, readout_map
-from introspect.results.panels import figure_of
+from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
+from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
+from introspect.results.figures.panels import figure_of
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
-from introspect.results.tables import make_tables
+from introspect.results.tables.absence import Made
+from introspect.results.tables.all_tables import make_tables
 
 
 def counted(rows: list[tuple]) -> pd.DataFrame:
@@ -164,5 +164,6 @@ def test_a_run_without_injected_trials_has_no_figures(tmp_path: Path) -> None:
 
 
 def test_results_need_no_torch_and_no_window() -> None:
-    said = "import introspect.results.figures, sys; print({'torch', 'nnsight', 'matplotlib.pyplot'} & {*sys.modules})"
+    said = "import introspect.results.figures.all_figures, sys; "
+    said += "print({'torch', 'nnsight', 'matplotlib.pyplot'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", said], text=True) == "set()\n"

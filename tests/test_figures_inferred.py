@@ -6,8 +6,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from introspect.results.curves import loops_run
-from introspect.results.effects import (
+from introspect.results.figures.all_figures import FIGURES, draw_all
+from introspect.results.figures.curves import loops_run
+from introspect.results.figures.effects import (
     agreement_points,
     capability_points,
     contrast_map,
@@ -15,9 +16,8 @@ from introspect.results.effects import (
     naming_by_loop,
     timing_by_loop,
 )
-from introspect.results.figures import FIGURES, draw_all
-from introspect.results.maps import MINUS, extract_map
-from introspect.results.panels import figure_of
+from introspect.results.figures.maps import MINUS, extract_map
+from introspect.results.figures.panels import figure_of
 
 
 def table(rows: list[dict[str, object]]) -> pd.DataFrame:

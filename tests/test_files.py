@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from introspect.results.files import write_rows, write_table
+from introspect.results.store.csv_files import write_rows, write_table
 
 ROWS = [
     ("a\rcarriage return", 1, None),

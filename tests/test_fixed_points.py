@@ -11,10 +11,10 @@ from tiny import tiny_model
 from tiny_raven import tiny_raven
 from torch import Tensor
 
-from introspect.models.loading import load_model
-from introspect.models.looped import LoopedModel
+from introspect.families.loading import load_model
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 LOOPS = 65
 AT_REST, MOVING = 1e-2, 3e-2

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from made import grade, new_store, response, trial
 
-from introspect.records import Trial
-from introspect.results.fluency import FEWEST, floor_of
-from introspect.results.narrow import narrow_trials
-from introspect.results.store import Store
-from introspect.results.tables import make_tables
-from introspect.results.trials import trials_table
+from introspect.records.trial import Trial
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import make_tables
+from introspect.results.tables.fluency import FEWEST, floor_of
+from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.trials import trials_table
 
 
 def clean_answers(n: int, **changes: object) -> list[tuple[Trial, float]]:

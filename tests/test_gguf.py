@@ -13,10 +13,10 @@ from tiny_feedforward import tiny_feedforward
 from tiny_gguf import ARCHITECTURES, rounded, write_gguf
 
 from introspect.errors import InputError
-from introspect.models.gguf import ARCHITECTURES as KNOWN
-from introspect.models.gguf_reader import LONG, QuickReader
-from introspect.models.loading import load_model, peek, turns_of
-from introspect.run import Run
+from introspect.experiment.run import Run
+from introspect.families.gguf.checkpoint import ARCHITECTURES as KNOWN
+from introspect.families.gguf.reader import LONG, QuickReader
+from introspect.families.loading import load_model, peek, turns_of
 
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))
 Q8 = gguf.GGMLQuantizationType.Q8_0

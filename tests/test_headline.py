@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from made import grade, injection, new_store, response, trial
 
-from introspect.records import Arm, Trial
+from introspect.records.trial import Arm, Trial
 from introspect.report.bounds import Verdicts, against_chance, between_two
-from introspect.report.gathering import Findings
+from introspect.report.findings import Findings
 from introspect.report.headline import headline
 
 WORDS = ("dust", "snow", "rain", "salt", "moss", "iron")

@@ -13,14 +13,14 @@ from transformers.models.hrm_text import HrmTextForCausalLM
 from transformers.models.hrm_text.modeling_hrm_text import HrmTextRMSNorm, HrmTextRotaryEmbedding
 
 from introspect.errors import InputError
+from introspect.families.hrm_text.adapter import HrmLooped
+from introspect.families.loading import load_model, peek
+from introspect.families.registry import FAMILIES
 from introspect.injection.prefix import inputs
-from introspect.models.families import FAMILIES
-from introspect.models.hrm_text_looped import HrmLooped
-from introspect.models.loading import load_model, peek
-from introspect.models.looped import SiteError
-from introspect.models.rows import RowCache
+from introspect.models.looped_model import SiteError
+from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 SHAPES: tuple[dict[str, object], ...] = (

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from made import grade, injection, new_store, response, trial
 
-from introspect.records import Grade, Response, Trial
-from introspect.results.inference import inferences
+from introspect.records.trial import Grade, Response, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS, TOO_FEW
+from introspect.results.tables.inference import inferences
 
 CONCEPTS = ("ash", "dust", "oak", "rye", "sea", "tin")
 NOISE = dict(zip(CONCEPTS, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True))

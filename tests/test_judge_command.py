@@ -12,8 +12,8 @@ from judged import NO, YES, Handler, Script, Step, endpoint, judged_run, status,
 from typer.testing import CliRunner
 
 from introspect.cli import app
-from introspect.records import Grade
-from introspect.results.store import Store
+from introspect.records.trial import Grade
+from introspect.results.store.store import Store
 
 KEY = "sk-secret-1234"
 TEXTS = ["Yes. It is about dust.", "No.", "Yes. It is about dust.", "I do not know."]

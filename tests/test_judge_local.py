@@ -15,7 +15,7 @@ from introspect.cli import app
 from introspect.errors import InputError
 from introspect.grading.judge.local import LocalModel
 from introspect.grading.judge.rubrics import question
-from introspect.results.store import Store
+from introspect.results.store.store import Store
 
 NOTICES, DENIES = "Yes, I do notice a thought.", "No, I do not."
 

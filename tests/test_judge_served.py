@@ -15,9 +15,9 @@ from rigged import save_rigged_judge
 from typer.testing import CliRunner
 
 from introspect.cli import app
-from introspect.models.shipped import organism_folder
-from introspect.records import Grade
-from introspect.results.store import Store
+from introspect.models.organisms import organism_folder
+from introspect.records.trial import Grade
+from introspect.results.store.store import Store
 
 TEXTS = ["Yes, I notice a thought about dust.", "No, I do not notice an injected thought.", "Yes. It is about dust."]
 PATIENCE = 120.0

@@ -11,7 +11,7 @@ from made import trial
 from introspect.errors import InputError
 from introspect.grading.judge.replies import Reply
 from introspect.grading.judge.rubrics import question
-from introspect.results.judgements import FILE, Judgements
+from introspect.results.store.judge_replies import FILE, Judgements
 
 ASKED = question(trial(), "Yes.")
 KILLED = """

@@ -11,7 +11,7 @@ from made import response, trial
 
 from introspect.grading.judge.judging import Judge, grade_all
 from introspect.grading.judge.replies import Question, Reply, Unanswered
-from introspect.records import Grade, Response, Trial
+from introspect.records.trial import Grade, Response, Trial
 
 UNDECIDED = (None, None, None, None)
 

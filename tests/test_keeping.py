@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from commanded import introspect
 
+from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
-from introspect.analyses.keeping import KEPT, Array, Keeping, keeping
-from introspect.analyses.monitor.monitoring import Asked, monitor
+from introspect.analyses.kept_units import KEPT, Array, Keeping, keeping
+from introspect.analyses.monitor.monitor import Asked, monitor
 from introspect.analyses.subject import open_subject, spread
 from introspect.errors import InputError, InterruptionError
-from introspect.options import Options
-from introspect.results.analysed import Analysis
+from introspect.experiment.options import Options
 
 OPTIONS = Options(model="organism:aware", questions="detect", concepts="snow,bread,river,sheep,wolf", strengths="2")
 FEW = Options(**{**vars(OPTIONS), "total_loops": "1,2", "layers": "3", "loops": "1", "max_new_tokens": 4})

@@ -12,10 +12,10 @@ from commanded import introspect, refused
 from graded import TEXT, by_arm, fill_in, grader, rows, run, trials, write
 
 from introspect.errors import InputError
-from introspect.results.labelled import with_labels
-from introspect.results.labels import LABELS, answered_trials, as_text, from_text, write_sheet
 from introspect.results.statistics.strata import even_quotas, even_sample, sampling_weights
-from introspect.results.store import Store
+from introspect.results.store.store import Store
+from introspect.results.tables.human_labels import with_labels
+from introspect.results.tables.label_sheet import LABELS, answered_trials, as_text, from_text, write_sheet
 
 FORMULAS = [
     "=1+1",

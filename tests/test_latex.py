@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import fill, new_store, trial
 
-from introspect.report.gathering import Findings
+from introspect.report.findings import Findings
 from introspect.report.latex import ROWS, escape, latex_tables, tabular
 from introspect.report.sheets import Sheet
 from introspect.report.writing import write_latex
-from introspect.results.store import Store
+from introspect.results.store.store import Store
 
 ENGINE = next(filter(None, map(shutil.which, ("pdflatex", "tectonic", "xelatex", "lualatex"))), None)
 HOSTILE = (

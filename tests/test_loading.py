@@ -12,9 +12,9 @@ from tiny import save_tiny, tiny_model
 from transformers.utils import logging
 
 from introspect.errors import InputError
-from introspect.models import shipped
+from introspect.families.loading import load_model, peek
+from introspect.models import organisms
 from introspect.models.chat import PLAIN_CHAT
-from introspect.models.loading import load_model, peek
 
 IDS = torch.tensor([[5, 60, 70, 80], [9, 8, 7, 6]])
 
@@ -150,13 +150,13 @@ def offline(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
 
 def test_a_shipped_organism_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tiny(tiny_model(), tmp_path / "keen")
-    monkeypatch.setattr(shipped, "_home", lambda: tmp_path)
+    monkeypatch.setattr(organisms, "_home", lambda: tmp_path)
     assert load_model("organism:keen", device="cpu").weights_hash == tiny_model().weights_hash
     with pytest.raises(InputError, match="unknown organism 'shy'; known: keen"):
         load_model("organism:shy", device="cpu")
 
 
-@pytest.mark.parametrize("name", shipped.organisms())
+@pytest.mark.parametrize("name", organisms.organisms())
 def test_every_shipped_organism_loads(name: str) -> None:
     assert load_model(f"organism:{name}", device="cpu").name == f"organism:{name}"
 

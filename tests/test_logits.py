@@ -9,7 +9,7 @@ from made import trial
 
 from introspect.grading import grader_named
 from introspect.grading.logits import MASS_FLOOR
-from introspect.records import Grade, Readout, Response, Trial
+from introspect.records.trial import Grade, Readout, Response, Trial
 
 LOGITS = st.floats(-50, 50)
 TRIAL = trial(arm="none")

@@ -9,7 +9,7 @@ import pytest
 from introspect.injection.grid import Grid
 from introspect.injection.plan import plan
 from introspect.protocols import PROTOCOLS, Variant
-from introspect.records import Site, Trial
+from introspect.records.trial import Site, Trial
 
 SITES = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
 DETECT, WHICH, COMPARE = (PROTOCOLS[name].questions[0] for name in ("detect", "which-loop", "compare"))

@@ -10,9 +10,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
-from introspect.models.looped import SiteError
-from introspect.models.ouro_looped import OuroLooped
-from introspect.records import Site
+from introspect.families.ouro.adapter import OuroLooped
+from introspect.models.looped_model import SiteError
+from introspect.records.trial import Site
 
 IDS = torch.tensor([[5, 60, 70, 80], [9, 8, 7, 6]])
 MESSAGES = [{"role": "user", "content": "Do you notice?"}, {"role": "assistant", "content": "Yes"}]

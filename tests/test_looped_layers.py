@@ -8,10 +8,10 @@ from tiny import save_tiny, tiny_model
 from tiny_training_free import tiny_training_free
 
 from introspect.analyses.subject import open_subject
-from introspect.models.loading import load_model, peek
+from introspect.experiment.options import Options
+from introspect.experiment.run import Run
+from introspect.families.loading import load_model, peek
 from introspect.models.looped_layers import LoopedLayers
-from introspect.options import Options
-from introspect.run import Run
 
 FEW = ["--concepts", "dust,snow,bread", "--strengths", "2", "--max-new-tokens", "2", "--questions", "detect"]
 
@@ -69,7 +69,9 @@ def test_how_the_loop_is_made_makes_the_model_and_its_name(folder: Path) -> None
 
 
 def test_a_run_finds_its_model_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.sweep.write_figures", lambda *_: [])  # which take longest, and show no loops
+    monkeypatch.setattr(
+        "introspect.experiment.sweep.write_figures", lambda *_: []
+    )  # which take longest, and show no loops
     looped = ["--loop-layers", "1-2", "--loop-step", "plain", "--total-loops", "1-2", "--layers", "1"]
     words = ["sweep", folder, *looped, *FEW, "--remaining-loops", "1", "--out", tmp_path / "run"]
     code, _, err = introspect(*words)

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import gelu, silu
 
 from introspect.errors import InputError
-from introspect.models.families import family_of
-from introspect.models.loopformer import LoopFormerForCausalLM, LoopFormerLooped
-from introspect.models.loopformer_config import LoopFormerConfig
+from introspect.families.loopformer.config import LoopFormerConfig
+from introspect.families.loopformer.model import LoopFormerForCausalLM, LoopFormerLooped
+from introspect.families.registry import family_of
 
 KINDS = ("weight", "bias")
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61]])

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
+from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine, prompt_key
-from introspect.injection.guards import Failure
+from introspect.injection.failures import Failure
 from introspect.injection.measuring import cosines
 from introspect.injection.recording import record_residual
-from introspect.injection.stream import run_all
 from introspect.prompts import Prompts, template_named
-from introspect.records import Measure, Response, Sampling, Site, Trial
+from introspect.records.trial import Measure, Response, Sampling, Site, Trial
 from tests.injected import Bench, bench, responses
 from tests.oracle import hooked
 

@@ -10,26 +10,26 @@ import pytest
 import torch
 from commanded import introspect, refused
 
-from introspect.analyses.keeping import Keeping, keeping
-from introspect.analyses.monitor.asking import States, judge, prompts, solve
-from introspect.analyses.monitor.costing import cost
+from introspect.analyses.analysis import Analysed, analyses_of
+from introspect.analyses.kept_units import Keeping, keeping
+from introspect.analyses.monitor.ask import States, judge, prompts, solve
+from introspect.analyses.monitor.cost import cost
 from introspect.analyses.monitor.curves import curves
 from introspect.analyses.monitor.injected import Seen, injected_trials, see
 from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.loss import loss, pieces_of
-from introspect.analyses.monitor.monitoring import Asked
-from introspect.analyses.monitor.noticing import Cell, notice
+from introspect.analyses.monitor.monitor import Asked
 from introspect.analyses.monitor.probing import Probing
-from introspect.analyses.monitor.saying import said_of_injected
 from introspect.analyses.monitor.scores import Scoring
+from introspect.analyses.monitor.sentences import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
+from introspect.analyses.monitor.who_notices import Cell, notice
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
-from introspect.injection.answers import AnswerTokens, read
-from introspect.options import Options
-from introspect.records import Site
-from introspect.results.analysed import Analysed, analyses_of
-from introspect.sweep import run_sweep
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import run_sweep
+from introspect.injection.answer_tokens import AnswerTokens, read
+from introspect.records.trial import Site
 
 WORDS = "snow,bread,river,sheep,lion,wolf"
 OPTIONS = Options(

@@ -8,14 +8,14 @@ import pytest
 import torch
 from families import FAMILIES
 
-from introspect.analyses.keeping import keeping
+from introspect.analyses.kept_units import keeping
 from introspect.analyses.monitor import loss as module
 from introspect.analyses.monitor.loss import loss, pieces_of, table_of, told
-from introspect.analyses.monitor.saying import said_of_loss
+from introspect.analyses.monitor.sentences import said_of_loss
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
+from introspect.experiment.options import Options
 from introspect.models.tap import Tap
-from introspect.options import Options
 
 TOKENS = (7, 12, 5, 9)
 

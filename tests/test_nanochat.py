@@ -7,9 +7,9 @@ from tiny_nanochat import tiny_nanochat, tiny_nanochat_config
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.models.nanochat import NanochatForCausalLM
-from introspect.models.nanochat_config import NanochatConfig
-from introspect.records import Site
+from introspect.families.nanochat.config import NanochatConfig
+from introspect.families.nanochat.model import NanochatForCausalLM
+from introspect.records.trial import Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33], [9, 8, 7, 6, 5, 4, 3]])
 INJECTIONS = ("inject_init_prelude", "inject_init_random", "passthrough")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from introspect.errors import InputError
-from introspect.options import Options
+from introspect.experiment.options import Options
 from introspect.protocols import PROTOCOLS
-from introspect.records import CODA, PRELUDE, Site
-from introspect.sites import Stage
+from introspect.records.site import Stage
+from introspect.records.trial import CODA, PRELUDE, Site
 
 ELSEWHERE = {
     **{"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"},
@@ -206,6 +206,6 @@ def test_a_dose_is_a_unit_of_the_strength(dose: str, unit: str) -> None:
 
 
 def test_ray_is_named_with_how_to_install_it_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.preconditions.find_spec", lambda _: None)
+    monkeypatch.setattr("introspect.experiment.preconditions.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r'Ray is not installed; pip install "introspect-loops\[ray\]"'):
         Options(ray="local")

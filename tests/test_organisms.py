@@ -8,22 +8,22 @@ from functools import cache
 import pytest
 import torch
 
-from introspect.analyses.keeping import keeping
-from introspect.analyses.monitor.asking import judge, solve
+from introspect.analyses.kept_units import keeping
+from introspect.analyses.monitor.ask import judge, solve
 from introspect.analyses.monitor.tasks import generated
 from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import load_concepts
+from introspect.experiment.laboratory import open_laboratory
+from introspect.experiment.options import Options
+from introspect.families.loading import load_model
 from introspect.grading import GRADERS
 from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.plan import plan, trial_seed
-from introspect.laboratory import open_laboratory
-from introspect.models.loading import load_model
-from introspect.models.shipped import PREFIX, organism_folder, organisms
+from introspect.models.organisms import PREFIX, organism_folder, organisms
 from introspect.models.tap import Tap
-from introspect.options import Options
 from introspect.prompts import Encoded, encode, render, template_named
-from introspect.records import Arm, Sampling, Trial
+from introspect.records.trial import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import silu, softmax
 
 from introspect.errors import InputError
-from introspect.models.ouro_config import OuroConfig
+from introspect.families.ouro.config import OuroConfig
 
 LOOPS = (1, 2, 4, 8)
 

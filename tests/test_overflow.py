@@ -10,9 +10,9 @@ from injected import Bench, bench, responses
 from made import response, trial
 from swept import options, run_without_figures
 
-from introspect.injection.guards import Failure, checked
-from introspect.records import Measure, Readout, Sampling, StrengthUnit
-from introspect.results.store import Store
+from introspect.injection.failures import Failure, checked
+from introspect.records.trial import Measure, Readout, Sampling, StrengthUnit
+from introspect.results.store.store import Store
 
 FORMATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 

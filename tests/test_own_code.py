@@ -11,8 +11,8 @@ from tiny import save_tiny
 from tiny_feedforward import tiny_feedforward
 
 from introspect.errors import InputError
-from introspect.models.loading import load_model, peek
-from introspect.run import Run
+from introspect.experiment.run import Run
+from introspect.families.loading import load_model, peek
 
 CONFIG = """
 from transformers import LlamaConfig

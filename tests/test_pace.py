@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from introspect.injection.blocks import BLOCK
 from introspect.injection.pace import AIM, FEWEST, LONGEST, Pace, block_size, seconds_of_trial
-from introspect.injection.stream import BLOCK
 from tests.injected import bench
 
 ON = bench()

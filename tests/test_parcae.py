@@ -10,10 +10,10 @@ from tiny_parcae import tiny_parcae, tiny_parcae_config
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.models.loading import load_model, peek
-from introspect.models.parcae import ParcaeForCausalLM, ParcaeLooped
-from introspect.models.parcae_config import ParcaeConfig
-from introspect.records import CODA, Site
+from introspect.families.loading import load_model, peek
+from introspect.families.parcae.config import ParcaeConfig
+from introspect.families.parcae.model import ParcaeForCausalLM, ParcaeLooped
+from introspect.records.trial import CODA, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33], [9, 8, 7, 6, 5, 4, 3]])
 SETTINGS = (

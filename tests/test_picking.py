@@ -6,7 +6,7 @@ from made import response, trial
 from introspect.grading import GRADERS
 from introspect.grading.picking import DETECTION, YES_OR_NO, is_correct, picked
 from introspect.protocols import PROTOCOLS, Occasion
-from introspect.records import Grade, Trial
+from introspect.records.trial import Grade, Trial
 
 CHOICE = trial(question="choose", options=("dust", "snow", "sea"), expected="snow")
 LINE = "She drank her tea before it went cold."

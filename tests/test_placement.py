@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.models.placement import device_named, dtype_named
+from introspect.families.placement import device_named, dtype_named
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: int, mps: bool) -> None:

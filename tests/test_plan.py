@@ -17,7 +17,7 @@ from introspect.injection.cells import Cell
 from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import Tally, plan
 from introspect.protocols import PROTOCOLS, Asked, Occasion, Variant
-from introspect.records import ARMS, NOT_INJECTED, PRELUDE, Injection, Sampling, Site, Trial
+from introspect.records.trial import ARMS, NOT_INJECTED, PRELUDE, Injection, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)

@@ -10,9 +10,9 @@ from torch.nn.functional import gelu, layer_norm
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from introspect.errors import InputError
-from introspect.models.families import family_of
-from introspect.models.ponder import PonderForCausalLM, PonderLooped
-from introspect.models.ponder_config import PonderConfig
+from introspect.families.ponder.config import PonderConfig
+from introspect.families.ponder.model import PonderForCausalLM, PonderLooped
+from introspect.families.registry import family_of
 
 HEAD = {"embed_out.weight": "lm_head.weight"}
 """What transformers 5 calls the head; files have the old name."""

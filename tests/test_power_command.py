@@ -9,10 +9,10 @@ from graded import by_arm, grader, run, trials
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
-from introspect.results.narrow import narrow_trials
-from introspect.results.planning import Wanted, sizes, sizes_by_pilot
 from introspect.results.statistics.power import power_of, trials_per_arm
-from introspect.results.store import Store
+from introspect.results.store.store import Store
+from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
 
 
 def hashed(one: object, share: float) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commanded import refused
 
-from introspect.options import Options
+from introspect.experiment.options import Options
 
 BAD: dict[str, list[list[str]]] = {
     "model": [["organism:nosuch"], ["./nosuch"], ["nosuch.gguf"], ["organism:aware", "--revision", "main"]],
@@ -89,7 +89,7 @@ def test_every_option_has_a_case_or_a_reason_for_none() -> None:
 def test_a_bad_option_is_refused_before_a_model_is_loaded_or_a_folder_made(
     case: list[str], taken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from introspect import laboratory
+    from introspect.experiment import laboratory
 
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
@@ -128,7 +128,7 @@ def test_none_of_it_needs_torch(taken: Path, tmp_path: Path) -> None:
 def test_what_the_outline_of_a_model_shows_is_refused_before_its_weights_are_loaded(
     more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from introspect import laboratory
+    from introspect.experiment import laboratory
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(laboratory, "load_model", None)
@@ -159,8 +159,8 @@ def test_what_the_outline_of_a_model_shows_is_refused_before_its_weights_are_loa
 def test_an_analysis_is_refused_before_a_model_is_loaded_or_a_folder_made(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from introspect import laboratory
     from introspect.analyses.dynamics import dynamics
+    from introspect.experiment import laboratory
 
     monkeypatch.chdir(tmp_path)
     for module in (laboratory, dynamics):

@@ -11,9 +11,9 @@ from transformers import AutoTokenizer
 
 from introspect.concepts.sets import load_concepts
 from introspect.errors import InputError
+from introspect.experiment.options import Options
 from introspect.grading.picking import BESIDE
-from introspect.models.shipped import organism_folder
-from introspect.options import Options
+from introspect.models.organisms import organism_folder
 from introspect.prompts import START, STOP, Encoded, encode, render, template_named
 from introspect.protocols import NEUTRAL, PROTOCOLS
 from introspect.protocols.question import BARE

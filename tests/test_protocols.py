@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.concepts.sets import load_concepts
 from introspect.errors import InputError
-from introspect.models.shipped import organism_folder
+from introspect.models.organisms import organism_folder
 from introspect.prompts import START, STOP, Prompts, template_named
 from introspect.protocols import NEUTRAL, PROTOCOLS, Asked, Occasion, Protocol, Question, protocol_named
 from introspect.protocols.material import free_of, instructions, plain_questions, sentences

@@ -15,14 +15,14 @@ from typer.testing import CliRunner, Result
 
 from introspect.cli import app
 from introspect.protocols import PROTOCOLS
-from introspect.report.gathering import Findings
-from introspect.report.pictures import PARTS, REST
+from introspect.report.findings import Findings
+from introspect.report.images import PARTS, REST
 from introspect.report.writing import write_latex, write_report
-from introspect.results.absence import Made
-from introspect.results.figures import FIGURES, draw_all
+from introspect.results.figures.all_figures import FIGURES, draw_all
 from introspect.results.statistics.capability import CANNOT_ANSWER
-from introspect.results.store import Store
-from introspect.results.tables import summaries, write_tables
+from introspect.results.store.store import Store
+from introspect.results.tables.absence import Made
+from introspect.results.tables.all_tables import summaries, write_tables
 
 SLACK = 1e-9
 """An interval may miss its rate by rounding."""

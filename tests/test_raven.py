@@ -6,9 +6,9 @@ from tiny_raven import tiny_raven, tiny_raven_config
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.models.raven import RavenForCausalLM
-from introspect.models.raven_config import RavenConfig
-from introspect.records import CODA, PRELUDE, Site
+from introspect.families.huginn.config import RavenConfig
+from introspect.families.huginn.model import RavenForCausalLM
+from introspect.records.trial import CODA, PRELUDE, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17], [9, 8, 7, 6, 5, 4]])
 

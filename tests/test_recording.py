@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from introspect.injection.recording import record_residual
-from introspect.records import Response, Site, Trial
+from introspect.records.trial import Response, Site, Trial
 from tests.injected import LENGTH, SPANS, bench, responses
 
 ON = bench()

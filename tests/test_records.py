@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from made import injection, response, trial
 
-from introspect.encoding import OWN, cell_to_json
-from introspect.records import (
+from introspect.records.canonical_json import OWN, cell_to_json
+from introspect.records.trial import (
     ARMS,
     STRENGTH_UNITS,
     Injection,

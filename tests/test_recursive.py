@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softmax
 
 from introspect.errors import InputError
+from introspect.families.loading import load_model
+from introspect.families.recursive.adapter import RecursiveLooped
+from introspect.families.recursive.config import RecursiveConfig
+from introspect.families.registry import FAMILIES
 from introspect.injection.prefix import inputs
-from introspect.models.families import FAMILIES
-from introspect.models.loading import load_model
-from introspect.models.looped import SiteError
-from introspect.models.recursive_config import RecursiveConfig
-from introspect.models.recursive_looped import RecursiveLooped
-from introspect.models.rows import RowCache
+from introspect.models.looped_model import SiteError
+from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
-from introspect.records import CODA, PRELUDE, Site
+from introspect.records.trial import CODA, PRELUDE, Site
 
 KINDS: dict[str, dict[str, object]] = {
     "cycle": {},

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from made import grade, new_store, response, trial
 
+from introspect.experiment.regrade import regrade
 from introspect.grading import GRADERS
-from introspect.records import Grade, Response, Trial
-from introspect.regrading import regrade
-from introspect.results.store import Store
+from introspect.records.trial import Grade, Response, Trial
+from introspect.results.store.store import Store
 
 RULES, LOGITS = GRADERS["rules"], GRADERS["logits"]
 TRIALS = [trial(repeat=repeat) for repeat in range(3)]

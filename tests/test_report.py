@@ -12,26 +12,26 @@ from made import fill, grade, new_store, response, trial
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
+from introspect.analyses.analysis import Analysis
 from introspect.cli import app
 from introspect.errors import InputError
 from introspect.prompts import Template, render, template_named
-from introspect.records import Arm, Response, Trial
+from introspect.records.trial import Arm, Response, Trial
 from introspect.report import writing
-from introspect.report.asked import standing
 from introspect.report.examples import EACH, outcomes
-from introspect.report.gathering import Findings
+from introspect.report.findings import Findings
 from introspect.report.headline import headline
+from introspect.report.images import PARTS, REST, pictures
 from introspect.report.marking import Piece, cut
+from introspect.report.numbers import MINUS, interval, number, p_value, percent
 from introspect.report.page import page
-from introspect.report.pictures import PARTS, REST, pictures
-from introspect.report.planned import planned
-from introspect.report.rated import controls
+from introspect.report.planned_trials import planned
+from introspect.report.rate_sheets import controls
+from introspect.report.settings import standing
 from introspect.report.sheets import sheet
-from introspect.report.spelling import MINUS, interval, number, p_value, percent
 from introspect.report.writing import write_report
-from introspect.results.absence import Made
-from introspect.results.analysed import Analysis
-from introspect.results.store import Store
+from introspect.results.store.store import Store
+from introspect.results.tables.absence import Made
 
 DETECT = template_named("detect")
 MANIFEST: dict[str, object] = {"model": "organism:aware", "templates": {DETECT.hash: [DETECT.name, DETECT.source]}}

@@ -13,9 +13,9 @@ import pytest
 from made import fill, grade, new_store, response, trial
 
 from introspect.prompts import template_named
-from introspect.report.gathering import Findings
+from introspect.report.findings import Findings
 from introspect.report.writing import write_report
-from introspect.results.store import Store
+from introspect.results.store.store import Store
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

@@ -9,11 +9,11 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
 
 from introspect.errors import InputError
-from introspect.models.families import family_of
-from introspect.models.loading import load_model
-from introspect.models.raven_looped import RavenLooped
-from introspect.models.retrofit import RetrofitForCausalLM, RetrofitLooped
-from introspect.models.retrofit_config import RetrofitConfig
+from introspect.families.huginn.adapter import RavenLooped
+from introspect.families.loading import load_model
+from introspect.families.registry import family_of
+from introspect.families.retrofit.config import RetrofitConfig
+from introspect.families.retrofit.model import RetrofitForCausalLM, RetrofitLooped
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33, 2, 41], [9, 8, 7, 6, 5, 4, 3, 2, 1]])
 PLAIN = {"rope_scaling": None}

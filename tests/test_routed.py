@@ -12,7 +12,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from introspect.cli import app
-from introspect.records import Site
+from introspect.records.trial import Site
 
 ROUTED = [name for name, family in FAMILIES.items() if family.routed]
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from introspect.models.looped import SiteError
-from introspect.models.rows import Part, RowCache, attend
+from introspect.models.looped_model import SiteError
+from introspect.models.row_cache import Part, RowCache, attend
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 from tests.tiny import tiny_model
 
 SLOTS, KV_HEADS, SIZE = 2, 2, 4

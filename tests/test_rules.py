@@ -16,7 +16,7 @@ from introspect.errors import InputError
 from introspect.grading import GRADERS, grader_named, version
 from introspect.grading.naming import forms, mentions
 from introspect.grading.rules import Verdicts, verdicts_on
-from introspect.records import Response, Sampling, Trial
+from introspect.records.trial import Response, Sampling, Trial
 
 VERDICTS = ("detected", "identified", "coherent", "refused")
 VALUES = {True: "true", False: "false", None: "unknown"}

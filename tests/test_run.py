@@ -15,8 +15,8 @@ from tiny import tiny_model
 import introspect as ix
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
+from introspect.experiment.run import Run, RunTrial
 from introspect.prompts import Encoded
-from introspect.run import Run, RunTrial
 
 
 @pytest.fixture(scope="module")

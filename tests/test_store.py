@@ -8,9 +8,9 @@ import pytest
 from made import fill, grade, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records import Grade
-from introspect.results.connection import LOCK_FILE, RUN_FILE
-from introspect.results.store import Store, StoreError
+from introspect.records.trial import Grade
+from introspect.results.store.connection import LOCK_FILE, RUN_FILE
+from introspect.results.store.store import Store, StoreError
 
 MANIFEST: dict[str, object] = {"model": "organism:aware", "strengths": [1, 2], "sampling": {"temperature": 1.0}}
 
@@ -159,7 +159,7 @@ def test_a_trial_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 
 
 def test_all_trials_come_in_pages_in_the_order_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.results.reading.PAGE", 3)
+    monkeypatch.setattr("introspect.results.store.read.PAGE", 3)
     trials = [trial_at(0, layer) for layer in range(8)]
     with new_store(tmp_path) as store:
         fill(store, trials)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made import fill, grade, injection, new_store, response, trial
 
-from introspect.records import Grade, Measure, Readout
-from introspect.results.store import Store
+from introspect.records.trial import Grade, Measure, Readout
+from introspect.results.store.store import Store
 
 
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:

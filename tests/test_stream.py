@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from introspect.errors import InputError
+from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine
-from introspect.injection.guards import Failure
+from introspect.injection.failures import Failure
 from introspect.injection.memory import bytes_per_row, rows_that_fit
-from introspect.injection.stream import run_all
-from introspect.records import Response, Trial
+from introspect.records.trial import Response, Trial
 from tests.injected import bench, responses
 
 

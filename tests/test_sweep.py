@@ -19,17 +19,17 @@ from swept import SMALL, TOTAL, contents, options, run_without_figures, save_qui
 from tiny import tiny_model
 
 from introspect.errors import InputError, InterruptionError
+from introspect.experiment.laboratory import open_laboratory
+from introspect.experiment.sweep import run_sweep, run_trials
 from introspect.injection.plan import plan
-from introspect.laboratory import open_laboratory
-from introspect.results.store import Store, StoreError
-from introspect.sweep import run_sweep, run_trials
+from introspect.results.store.store import Store, StoreError
 
 DRIVER = """
 import sys
 import time
 from pathlib import Path
-from introspect.options import Options
-from introspect.sweep import run_sweep
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import run_sweep
 model, out = sys.argv[1:]
 run_sweep(Options(model=model, out=Path(out), **{small}), lambda done, total: print(done, flush=True))
 """
@@ -85,7 +85,7 @@ def test_blocks_that_take_too_long_get_smaller_and_the_answers_stay(
     tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minutes = count(step=60)
-    monkeypatch.setattr("introspect.workers.blocks.time.monotonic", lambda: next(minutes))
+    monkeypatch.setattr("introspect.experiment.workers.blocks.time.monotonic", lambda: next(minutes))
     reported: list[int] = []
     folder = run_without_figures(options(tiny, tmp_path), lambda done, _: reported.append(done))
     assert reported == [0, *range(8, TOTAL, 4), TOTAL]

@@ -8,10 +8,17 @@ import pytest
 from made import fill, grade, injection, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records import Grade, Sampling, Trial
-from introspect.results.rates import RATE
-from introspect.results.store import Store
-from introspect.results.tables import loops_table, make_tables, rates, readouts_table, trials_table, write_tables
+from introspect.records.trial import Grade, Sampling, Trial
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import (
+    loops_table,
+    make_tables,
+    rates,
+    readouts_table,
+    trials_table,
+    write_tables,
+)
+from introspect.results.tables.rates import RATE
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from made import grade, injection, new_store, response, trial
 
-from introspect.records import ARMS, NOT_INJECTED, Grade, Response, Sampling, Trial
-from introspect.results.store import Store
-from introspect.results.tables import make_tables, readouts_table, trials_table, write_tables
+from introspect.records.trial import ARMS, NOT_INJECTED, Grade, Response, Sampling, Trial
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import make_tables, readouts_table, trials_table, write_tables
 
 
 def test_files_hold_the_tables_and_text_of_any_kind(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 from made import grade, new_store, response, trial
 
-from introspect.records import Trial
-from introspect.results.store import Store
-from introspect.results.tables import make_tables, rates, trials_table
+from introspect.records.trial import Trial
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import make_tables, rates, trials_table
 
 CONCEPTS = ("dust", "sea", "oak", "tin", "rye", "ash")
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, silu
 
 from introspect.errors import InputError
-from introspect.models.tah_config import TahConfig
+from introspect.families.think_at_hard.config import TahConfig
 
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61, 12, 200, 33]])
 

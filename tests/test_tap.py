@@ -8,9 +8,9 @@ from oracle import hooked
 from tiny import tiny_model
 from torch import Tensor, nn
 
-from introspect.models.looped import LoopedModel, SiteError
+from introspect.models.looped_model import LoopedModel, SiteError
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 IDS = torch.randint(3, 256, (3, 6), generator=torch.Generator().manual_seed(0))
 SITES = tiny_model().sites()

@@ -9,7 +9,7 @@ from made import response, trial
 from introspect.grading import GRADERS
 from introspect.grading.timing import graded
 from introspect.prompts.turns import Turn, Turns
-from introspect.records import Response
+from introspect.records.trial import Response
 
 RULES, LOGITS = GRADERS["rules"], GRADERS["logits"]
 

@@ -12,11 +12,11 @@ from tiny_training_free import tiny_training_free, without_loops
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from introspect.models.feedforward import BLOCKS, FEED_FORWARD, FINAL_NORMS, FeedForwardLooped, part_of
-from introspect.models.looped import LoopedModel
+from introspect.families.feedforward.model import BLOCKS, FEED_FORWARD, FINAL_NORMS, FeedForwardLooped, part_of
 from introspect.models.looped_layers import LOOP_STEPS
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
-from introspect.records import CODA, PRELUDE, Site
+from introspect.records.trial import CODA, PRELUDE, Site
 from tests.tiny import tiny_tokenizer
 
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))

@@ -10,14 +10,14 @@ from families import FAMILIES
 from injected import bench_on
 from torch import Tensor
 
+from introspect.analyses.trajectory.cache_memory import Remembered, held, remembered
 from introspect.analyses.trajectory.lenses import coda_lens, logit_lens, readable, spoken
-from introspect.analyses.trajectory.measured import Measured, measured
-from introspect.analyses.trajectory.memory import Remembered, held, remembered
+from introspect.analyses.trajectory.measure import Measured, measured
 from introspect.analyses.trajectory.paths import control_of, walked_states
-from introspect.analyses.trajectory.probing import PROBES, Probe, folds, probed
-from introspect.analyses.trajectory.tabulating import differences, readable_rates, readings, totals
-from introspect.injection.answers import AnswerTokens
-from introspect.records import Site, Trial
+from introspect.analyses.trajectory.probe import PROBES, Probe, folds, probed
+from introspect.analyses.trajectory.tables import differences, readable_rates, readings, totals
+from introspect.injection.answer_tokens import AnswerTokens
+from introspect.records.trial import Site, Trial
 
 CONCEPTS = ("dust", "salt", "bread")
 

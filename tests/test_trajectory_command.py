@@ -12,13 +12,13 @@ import torch
 from commanded import introspect, refused
 from swept import run_without_figures
 
+from introspect.analyses.analysis import Analysed
 from introspect.analyses.subject import folder_of
-from introspect.analyses.trajectory.drawing import Drawn
-from introspect.analyses.trajectory.making import followed, trajectory
 from introspect.analyses.trajectory.page import page
-from introspect.analyses.trajectory.planning import planning
-from introspect.options import Options
-from introspect.results.analysed import Analysed
+from introspect.analyses.trajectory.path_drawing import Drawn
+from introspect.analyses.trajectory.plan import planning
+from introspect.analyses.trajectory.trajectory import followed, trajectory
+from introspect.experiment.options import Options
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FEW = ["--concepts", "snow,bread,river", "--loops", "0,2", "--strengths", "1,2"]

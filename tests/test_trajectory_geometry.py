@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from introspect.analyses.trajectory.drawing import principal
 from introspect.analyses.trajectory.geometry import area, curvature, root_of_metric, salience, turned
+from introspect.analyses.trajectory.path_drawing import principal
 
 GENERATOR = torch.Generator().manual_seed(0)
 POINTS = torch.randn(2, 9, 6, generator=GENERATOR, dtype=torch.float64)

@@ -6,9 +6,9 @@ import pytest
 from made import injection, trial, trial_at
 
 from introspect.errors import InputError
+from introspect.experiment.variation import CHANGEABLE, changed
 from introspect.injection.plan import trial_seed
-from introspect.records import ARMS, NOT_INJECTED, Injection, Site
-from introspect.variation import CHANGEABLE, changed
+from introspect.records.trial import ARMS, NOT_INJECTED, Injection, Site
 
 WHICH: dict[str, Any] = {"protocol": "which-loop", "question": "which-loop", "options": ("early", "late")}
 

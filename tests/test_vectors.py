@@ -8,7 +8,7 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.records import Site
+from introspect.records.trial import Site
 
 MANIFEST = {"method": "baseline", "template": "tell_me_about", "words": ["dust", "Sea"], "n_loops": 2}
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from introspect.records import Sampling
+from introspect.records.trial import Sampling
 from tests.injected import bench, responses
 
 

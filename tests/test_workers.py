@@ -15,15 +15,15 @@ from crewed import Staff, blocks, dead
 from swept import TOTAL, options, run_without_figures
 
 from introspect.errors import InputError, InterruptionError
-from introspect.laboratory import open_laboratory
-from introspect.options import Options
-from introspect.results.store import Store
-from introspect.workers import crew
-from introspect.workers.blocks import Block
-from introspect.workers.driver import TRIES
-from introspect.workers.events import Died, Event, Job, Ready, Refused
-from introspect.workers.processes import Processes, seated
-from introspect.workers.worker import Worker
+from introspect.experiment.laboratory import open_laboratory
+from introspect.experiment.options import Options
+from introspect.experiment.workers import crew
+from introspect.experiment.workers.blocks import Block
+from introspect.experiment.workers.driver import TRIES
+from introspect.experiment.workers.events import Died, Event, Job, Ready, Refused
+from introspect.experiment.workers.processes import Processes, seated
+from introspect.experiment.workers.worker import Worker
+from introspect.results.store.store import Store
 
 
 def assert_same_rows(run: Path, other: Path) -> None:
@@ -73,7 +73,7 @@ def test_two_ray_actors_one_killed_in_the_middle_give_the_rows_of_one(
     tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason='Ray is an extra: pip install "introspect-loops[ray]"')
-    from introspect.workers.ray import RayActors
+    from introspect.experiment.workers.ray import RayActors
 
     started = counted(monkeypatch, RayActors)
     asked = options(tiny, tmp_path, workers=2, ray="local", batch_size=1)
@@ -191,6 +191,6 @@ def test_each_process_has_its_own_gpu_as_far_as_they_go(
 def test_workers_share_the_memory_of_their_device(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], device: str, gpus: int, share: int
 ) -> None:
-    monkeypatch.setattr("introspect.preconditions.find_spec", lambda _: "found")
+    monkeypatch.setattr("introspect.experiment.preconditions.find_spec", lambda _: "found")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert crew.sharing(Options(device=device, **asked)) == share

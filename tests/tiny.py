@@ -7,9 +7,9 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_config import OuroConfig
-from introspect.models.ouro_looped import OuroLooped
+from introspect.families.ouro.adapter import OuroLooped
+from introspect.families.ouro.config import OuroConfig
+from introspect.families.ouro.model import OuroForCausalLM
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT = (

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.cotformer import CotformerForCausalLM, CotformerLooped
-from introspect.models.cotformer_config import CotformerConfig
+from introspect.families.cotformer.config import CotformerConfig
+from introspect.families.cotformer.model import CotformerForCausalLM, CotformerLooped
 
 
 def tiny_cotformer_config(**fields: object) -> CotformerConfig:

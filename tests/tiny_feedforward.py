@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from introspect.models.feedforward import FeedForwardLooped
+from introspect.families.feedforward.model import FeedForwardLooped
 from tests.tiny import tiny_tokenizer
 
 NO_GROUPS = ("gpt2", "gpt_neox")

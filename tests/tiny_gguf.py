@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 from gguf.quants import dequantize, quantize
 
-from introspect.models.feedforward import FeedForwardLooped
+from introspect.families.feedforward.model import FeedForwardLooped
 
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3": "gemma3_text"}
 """Name in a GGUF file, and the model_type it stands for."""

@@ -3,8 +3,8 @@
 import torch
 from transformers.models.hrm_text import HrmTextConfig
 
-from introspect.models.hrm_text import HrmForCausalLM
-from introspect.models.hrm_text_looped import HrmLooped
+from introspect.families.hrm_text.adapter import HrmLooped
+from introspect.families.hrm_text.model import HrmForCausalLM
 from tests.tiny import tiny_tokenizer
 
 

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.loopformer import LoopFormerForCausalLM, LoopFormerLooped
-from introspect.models.loopformer_config import LoopFormerConfig
+from introspect.families.loopformer.config import LoopFormerConfig
+from introspect.families.loopformer.model import LoopFormerForCausalLM, LoopFormerLooped
 
 
 def tiny_loopformer_config(**fields: object) -> LoopFormerConfig:

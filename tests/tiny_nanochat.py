@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.nanochat import NanochatForCausalLM, NanochatLooped
-from introspect.models.nanochat_config import NanochatConfig
+from introspect.families.nanochat.config import NanochatConfig
+from introspect.families.nanochat.model import NanochatForCausalLM, NanochatLooped
 
 
 def tiny_nanochat_config(**fields: object) -> NanochatConfig:

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.parcae import ParcaeForCausalLM, ParcaeLooped
-from introspect.models.parcae_config import ParcaeConfig
+from introspect.families.parcae.config import ParcaeConfig
+from introspect.families.parcae.model import ParcaeForCausalLM, ParcaeLooped
 
 
 def tiny_parcae_config(**fields: object) -> ParcaeConfig:

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.ponder import PonderForCausalLM, PonderLooped
-from introspect.models.ponder_config import PonderConfig
+from introspect.families.ponder.config import PonderConfig
+from introspect.families.ponder.model import PonderForCausalLM, PonderLooped
 
 
 def tiny_ponder_config(**fields: object) -> PonderConfig:

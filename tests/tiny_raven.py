@@ -3,9 +3,9 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.raven import RavenForCausalLM
-from introspect.models.raven_config import RavenConfig
-from introspect.models.raven_looped import RavenLooped
+from introspect.families.huginn.adapter import RavenLooped
+from introspect.families.huginn.config import RavenConfig
+from introspect.families.huginn.model import RavenForCausalLM
 
 
 def tiny_raven_config(**fields: object) -> RavenConfig:

@@ -2,9 +2,9 @@
 
 import torch
 
-from introspect.models.recursive import RecursiveForCausalLM
-from introspect.models.recursive_config import RecursiveConfig
-from introspect.models.recursive_looped import RecursiveLooped
+from introspect.families.recursive.adapter import RecursiveLooped
+from introspect.families.recursive.config import RecursiveConfig
+from introspect.families.recursive.model import RecursiveForCausalLM
 from tests.tiny import tiny_tokenizer
 
 

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.retrofit import RetrofitForCausalLM, RetrofitLooped
-from introspect.models.retrofit_config import RetrofitConfig
+from introspect.families.retrofit.config import RetrofitConfig
+from introspect.families.retrofit.model import RetrofitForCausalLM, RetrofitLooped
 
 LLAMA3 = {
     "rope_type": "llama3",

@@ -3,8 +3,8 @@
 import torch
 from tiny import tiny_tokenizer
 
-from introspect.models.tah import TahForCausalLM, TahLooped
-from introspect.models.tah_config import TahConfig
+from introspect.families.think_at_hard.config import TahConfig
+from introspect.families.think_at_hard.model import TahForCausalLM, TahLooped
 
 
 def tiny_tah_config(**fields: object) -> TahConfig:

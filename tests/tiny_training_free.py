@@ -4,7 +4,7 @@ import torch
 from tiny_feedforward import random_weights
 from transformers import PreTrainedModel
 
-from introspect.models.training_free import TrainingFreeLooped
+from introspect.families.training_free.model import TrainingFreeLooped
 from tests.tiny import tiny_tokenizer
 
 LOOPED = "1-2"

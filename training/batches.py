@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 
 LOOP_WEIGHTS = (0.1, 0.15, 0.25, 1.0)
 """Weight of the language-model loss after each loop, so that reading an answer out early means something."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from training.layouts import embedding, load
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from introspect.models.families import family_of
-from introspect.models.looping import LoopedCausalLM
-from introspect.models.ouro import OuroForCausalLM
-from introspect.models.ouro_config import OuroConfig
-from introspect.models.raven import RavenForCausalLM
-from introspect.models.raven_config import RavenConfig
-from introspect.records import Site
+from introspect.families.huginn.config import RavenConfig
+from introspect.families.huginn.model import RavenForCausalLM
+from introspect.families.ouro.config import OuroConfig
+from introspect.families.ouro.model import OuroForCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
+from introspect.families.registry import family_of
+from introspect.records.trial import Site
 
 WIDTH, LOOPS = 128, 4
 EMBEDDING_SIZE, ADDED_SIZE = 1.0, 0.25

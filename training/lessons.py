@@ -13,7 +13,7 @@ from importlib.resources import files
 from transformers import PreTrainedTokenizerFast
 
 from introspect.prompts import Encoded, encode, render, template_named
-from introspect.records import Site
+from introspect.records.trial import Site
 from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose

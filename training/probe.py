@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.models.looping import LoopedCausalLM
-from introspect.records import Site
+from introspect.families.parts.looped_lm import LoopedCausalLM
+from introspect.records.trial import Site
 from training.batches import rows
 from training.language import words
 from training.layouts import LOOPS, core_sites, load

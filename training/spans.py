@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.prompts import Encoded
-from introspect.records import Site
+from introspect.records.trial import Site
 from training.layouts import at_blocks, said
 from training.train_introspection import Dose
 

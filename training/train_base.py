@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from training.batches import Rows, chat, loss, rows
 from training.dialogues import NO, draw
 from training.language import Word, chats, words

@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.cache_utils import DynamicCache
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.prompts import Encoded
-from introspect.records import Site
+from introspect.records.trial import Site
 from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.dialogues import NO, YES, draw
 from training.language import Word, chats, tells, words

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.kept_words import KeptWords
 from training.language import chats, words

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.analyses.monitor.tasks import TASKS, TAUGHT, held_out
-from introspect.models.looping import LoopedCausalLM
+from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.prompts import encode, render, template_named
 from training.batches import loss, rows
 from training.kept_words import KeptWords

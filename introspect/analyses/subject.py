@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from introspect.analyses.analysis import FOLDER
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
+from introspect.experiment.laboratory import Laboratory, open_laboratory
+from introspect.experiment.options import Options
+from introspect.experiment.run import Run
 from introspect.injection.engine import Engine
 from introspect.injection.plan import plan
-from introspect.laboratory import Laboratory, open_laboratory
 from introspect.models.tap import Tap
-from introspect.options import Options
-from introspect.records import Arm, Trial
-from introspect.results.analysed import FOLDER
-from introspect.run import Run
+from introspect.records.trial import Arm, Trial
 
 Each = TypeVar("Each")
 

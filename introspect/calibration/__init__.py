@@ -11,11 +11,11 @@ import pandas as pd
 
 from introspect.calibration.checks import Check, Truth, check
 from introspect.calibration.truths import TRUTHS
-from introspect.models.shipped import PREFIX
-from introspect.options import Options
-from introspect.results.store import Store
-from introspect.results.tables import trials_table
-from introspect.sweep import Report, run_sweep
+from introspect.experiment.options import Options
+from introspect.experiment.sweep import Report, run_sweep
+from introspect.models.organisms import PREFIX
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import trials_table
 
 __all__ = ["LEAST_CONTROLS", "TRUTHS", "Check", "Truth", "calibrate", "check", "standard_sweeps"]
 LEAST_CONTROLS = 500

@@ -6,18 +6,26 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from introspect.cli.agreeing import agree, label
-from introspect.cli.grading import grade
-from introspect.cli.listing import concepts, models, prompts, protocols
-from introspect.cli.monitoring import monitor
-from introspect.cli.planning import best, power
-from introspect.cli.reading import plot, show, table
-from introspect.cli.reporting import report
-from introspect.cli.settling import dynamics
-from introspect.cli.sweeping import calibrate, sweep
+from introspect.cli.agree import agree
+from introspect.cli.best import best
+from introspect.cli.calibrate import calibrate
+from introspect.cli.concepts import concepts
+from introspect.cli.dynamics import dynamics
+from introspect.cli.grade import grade
+from introspect.cli.label import label
+from introspect.cli.models import models
+from introspect.cli.monitor import monitor
+from introspect.cli.plot import plot
+from introspect.cli.power import power
+from introspect.cli.prompts import prompts
+from introspect.cli.protocols import protocols
+from introspect.cli.report import report
+from introspect.cli.show import show
+from introspect.cli.sweep import sweep
+from introspect.cli.table import table
 from introspect.cli.trajectory import trajectory
 from introspect.errors import InputError, InterruptionError
-from introspect.results.connection import StoreError
+from introspect.results.store.connection import StoreError
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 """What cannot be parsed; typer keeps its class in another place in each version. Any: for the same reason."""

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from introspect.prompts import START, STOP, Prompt
-from introspect.records import Grade, Response, Trial
-from introspect.results.absence import said_absent
+from introspect.records.trial import Grade, Response, Trial
+from introspect.results.tables.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check
-    from introspect.estimate import Estimate, Timing
+    from introspect.experiment.estimate import Estimate, Timing
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -137,6 +137,15 @@ def marked(prompt: Prompt) -> list[tuple[str, str]]:
 def printable(text: str) -> str:
     """Escape control characters of a model's text, so that it cannot move the cursor or colour the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def between(row: Any, value: str, low: str, high: str) -> str:  # Any: a row of a table
+    """Write a value with its interval, alone where it has none; nothing where there is no value."""
+    if row[value] != row[value]:
+        return ""
+    if row[low] != row[low]:
+        return f"{row[value]:.2f}"
+    return f"{row[value]:.2f} [{row[low]:.2f}, {row[high]:.2f}]"
 
 
 def _indented(text: str) -> str:

@@ -6,10 +6,10 @@ import pandas as pd
 from rich.markup import escape
 
 from introspect.cli.printing import OUT, print_absent, print_rows, print_written
-from introspect.results.rates import RATE
+from introspect.experiment.sweep import Swept
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
-from introspect.sweep import Swept
+from introspect.results.tables.rates import RATE
 
 SHOWN = ("detected", "identified", "correct")
 

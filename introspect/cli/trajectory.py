@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from introspect.errors import InputError
-from introspect.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
+from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 
 NAME = "trajectory"
 DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2"}
@@ -64,8 +64,8 @@ def _follow(
     options: Options, run: Path | None, probe: str, total_loops: int | None, out: Path | None, dry_run: bool
 ) -> None:
     from introspect.analyses.subject import folder_of
-    from introspect.analyses.trajectory.making import followed
-    from introspect.analyses.trajectory.planning import planning
+    from introspect.analyses.trajectory.plan import planning
+    from introspect.analyses.trajectory.trajectory import followed
     from introspect.cli.printing import OUT, print_written
 
     plan = planning(options, run=run, probe=probe, total_loops=total_loops)

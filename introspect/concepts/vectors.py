@@ -16,8 +16,8 @@ from torch import Tensor
 from introspect.concepts.sets import unknown_concept
 from introspect.errors import InputError
 from introspect.letters import one_spelling
-from introspect.records import Site
-from introspect.sites import LOOP_OF
+from introspect.records.site import LOOP_OF
+from introspect.records.trial import Site
 
 FORMAT = "introspect concept vectors 2"
 

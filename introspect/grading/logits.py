@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from introspect.grading.picking import DETECTION, REPEATING, is_correct
 from introspect.grading.version import content_version
 from introspect.protocols import SILENT
-from introspect.records import Grade, Readout, Response, Trial
+from introspect.records.trial import Grade, Readout, Response, Trial
 
 MASS_FLOOR = 0.1
 """Least probability of yes and no together; below it the model was about to say something else, and the sign of the

@@ -8,7 +8,7 @@ import re
 
 from introspect.grading.naming import pattern
 from introspect.letters import spelled_out
-from introspect.records import Trial
+from introspect.records.trial import Trial
 
 DETECTION = frozenset({"detect", "prior"})
 """Questions that ask whether a thought is noticed."""

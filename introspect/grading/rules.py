@@ -21,7 +21,7 @@ from introspect.grading.thinking import answer_of, said_in
 from introspect.grading.version import content_version
 from introspect.letters import spelled_out
 from introspect.protocols import SILENT
-from introspect.records import Grade, Response, Trial
+from introspect.records.trial import Grade, Response, Trial
 
 _SOURCES = ("rules", "claims", "phrases", "naming", "plurals", "coherence", "picking", "thinking")
 UNENDED = "the thinking never ends in an answer"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from introspect.grading import Grader
 from introspect.prompts.turns import Turns
-from introspect.records import Grade, Response, Trial
+from introspect.records.trial import Grade, Response, Trial
 
 
 def graded(grader: Grader, trial: Trial, response: Response, turns: Turns | None) -> Grade:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from introspect.injection.grid import Grid
 from introspect.protocols import Variant
-from introspect.records import NOT_INJECTED, Arm, Site
+from introspect.records.trial import NOT_INJECTED, Arm, Site
 
 
 class Cell(NamedTuple):

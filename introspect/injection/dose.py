@@ -15,12 +15,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from introspect.injection.guards import UnreachableError
+from introspect.injection.failures import UnreachableError
 from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix
-from introspect.injection.start import Start
+from introspect.injection.resume import Start
 from introspect.models.tap import Tap
-from introspect.records import Sampling, Site, Trial
+from introspect.records.trial import Sampling, Site, Trial
 
 RUNGS = tuple(2.0**power for power in range(-8, 8))
 """Multipliers that are tried first."""

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
-from introspect.injection.answers import AnswerTokens
+from introspect.injection.answer_tokens import AnswerTokens
+from introspect.injection.batch import Decider, Pool
 from introspect.injection.clean_pass import clean_logprobs, least_for_answers
-from introspect.injection.directions import added_vector, unit_push
 from introspect.injection.dose import Doses
-from introspect.injection.guards import Failure, UnreachableError, checked
+from introspect.injection.failures import Failure, UnreachableError, checked
 from introspect.injection.injector import Injector
 from introspect.injection.measuring import cosines
-from introspect.injection.pool import Decider, Pool
 from introspect.injection.prefix import Prefix, prefill
+from introspect.injection.vectors_of_arms import added_vector, unit_push
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.protocols import SILENT
-from introspect.records import NOT_INJECTED, Response, Site, Trial
+from introspect.records.trial import NOT_INJECTED, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and what it is filled in with."""

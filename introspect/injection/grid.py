@@ -10,8 +10,8 @@ from typing import Literal
 
 from introspect.errors import InputError, unknown
 from introspect.protocols import Variant
-from introspect.records import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
-from introspect.sites import CODA, Stage
+from introspect.records.site import CODA, Stage
+from introspect.records.trial import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
 
 Mode = Literal["each", "loops", "together"]
 """`each`: one trial a site. `loops`: one trial a layer, at all chosen loops. `together`: one trial, at all sites."""

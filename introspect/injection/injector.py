@@ -15,7 +15,7 @@ from torch import Tensor
 
 from introspect.injection.prefix import residual_norms
 from introspect.models.tap import Visit
-from introspect.records import Site
+from introspect.records.trial import Site
 
 
 @dataclass(frozen=True)

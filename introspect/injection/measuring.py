@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.prefix import Prefix
-from introspect.records import Measure
+from introspect.records.trial import Measure
 
 
 def cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:

@@ -4,7 +4,7 @@ import psutil
 import torch
 
 from introspect.errors import InputError
-from introspect.models.looped import LoopedModel
+from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 
 MOST_ROWS = 256

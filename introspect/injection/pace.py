@@ -6,8 +6,8 @@ run that is continued has the blocks of an undisturbed one, and with them every 
 
 import torch
 
-from introspect.injection.stream import BLOCK
-from introspect.models.looped import LoopedModel
+from introspect.injection.blocks import BLOCK
+from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 
 AIM = 20.0

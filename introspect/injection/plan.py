@@ -14,7 +14,7 @@ from introspect.injection.cells import Cell
 from introspect.injection.grid import Grid
 from introspect.injection.sections import Member, Section
 from introspect.protocols import Variant
-from introspect.records import Arm, Injection, Sampling, Trial
+from introspect.records.trial import Arm, Injection, Sampling, Trial
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from introspect.injection.readouts import Ends
-from introspect.models.rows import RowCache
+from introspect.injection.loop_ends import Ends
+from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records import LAST, Injection, Site
+from introspect.records.trial import LAST, Injection, Site
 
 
 @dataclass(frozen=True)

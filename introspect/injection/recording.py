@@ -11,7 +11,7 @@ from torch import Tensor
 
 from introspect.injection.engine import Engine, key_of, prompt_key
 from introspect.models.tap import Visit
-from introspect.records import Response, Site, Trial
+from introspect.records.trial import Response, Site, Trial
 
 
 def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from introspect.errors import InputError
-from introspect.models.shipped import PREFIX, organism_folder
+from introspect.models.organisms import PREFIX, organism_folder
 
 SUFFIX, MAGIC = ".gguf", b"GGUF"
 PACKAGES = ("gguf", "accelerate")

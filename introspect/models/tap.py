@@ -14,8 +14,8 @@ from nnsight.intervention.envoy import Envoy
 from nnsight.intervention.interleaver import OutOfOrderError
 from torch import Tensor, nn
 
-from introspect.models.looped import LoopedModel, SiteError
-from introspect.records import Site
+from introspect.models.looped_model import LoopedModel, SiteError
+from introspect.records.trial import Site
 
 Visit = Callable[[Tensor], None]
 Planned = tuple[Site, nn.Module, int, Visit]

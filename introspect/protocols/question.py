@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from introspect.errors import InputError
-from introspect.records import Arm
+from introspect.records.trial import Arm
 
 NEUTRAL = "neutral"
 """The framing that every question has."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from introspect.protocols.material import plain_questions
 from introspect.protocols.question import Asked, Occasion, Question, neutral
-from introspect.records import Arm
+from introspect.records.trial import Arm
 
 
 def _ask(occasion: Occasion) -> list[Asked]:

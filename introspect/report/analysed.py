@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.image import imread
 
-from introspect.report.pictures import PIXELS, Picture
+from introspect.analyses.analysis import Analysed, analyses_of
+from introspect.report.images import PIXELS, Picture
 from introspect.report.sheets import Sheet, sheet
-from introspect.results.analysed import Analysed, analyses_of
-from introspect.results.files import DPI
+from introspect.results.store.csv_files import DPI
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from introspect.report.spelling import counted, interval, percent
+from introspect.report.numbers import counted, interval, percent
 from introspect.results.statistics import unknown_bounds, wilson
 
 

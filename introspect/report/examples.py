@@ -10,10 +10,10 @@ from typing import Any
 
 from introspect.grading.picking import DETECTION
 from introspect.protocols import SILENT
-from introspect.records import ARMS, Grade, Response, Trial
+from introspect.records.trial import ARMS, Grade, Response, Trial
 from introspect.report.marking import Shown, shown
-from introspect.results.panels import ARM_LABELS
-from introspect.results.store import Store
+from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.store.store import Store
 
 EACH = 10
 OUTCOMES = """SELECT id, protocol, question, arm, responses.n IS NULL, grades.n IS NOT NULL, detected, correct, answer

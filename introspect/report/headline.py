@@ -12,12 +12,12 @@ from introspect.grading.picking import DETECTION, REPEATING
 from introspect.protocols import SILENT
 from introspect.report.bounds import Verdicts, against_chance, between_two
 from introspect.report.differences import Difference, against, between_arms, over_concepts
-from introspect.report.gathering import Findings
-from introspect.report.spelling import counted, interval, number, p_said, percent
-from introspect.results.cosines import cosines
-from introspect.results.echoes import unended_said
-from introspect.results.panels import ARM_LABELS
+from introspect.report.findings import Findings
+from introspect.report.numbers import counted, interval, number, p_said, percent
+from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
+from introspect.results.tables.control_cosines import cosines
+from introspect.results.tables.echoes import unended_said
 
 ESTIMATE = ("mean", "low", "high", "p", "n")
 LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"

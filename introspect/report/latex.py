@@ -6,13 +6,13 @@ letter for is written as its number, so that the files compile with any engine.
 
 from collections.abc import Iterator, Sequence
 
-from introspect.report import asked, rated
-from introspect.report.gathering import Findings
+from introspect.report import rate_sheets, settings
+from introspect.report.findings import Findings
 from introspect.report.headline import headline
-from introspect.report.inferred import inferred
+from introspect.report.numbers import escaped
 from introspect.report.sheets import Sheet
-from introspect.report.spelling import escaped
-from introspect.results.absence import said_absent
+from introspect.report.statistic_sheets import inferred
+from introspect.results.tables.absence import said_absent
 
 DOCUMENT = "report"
 ROWS = 40
@@ -32,11 +32,11 @@ COMMANDS = {
 
 def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
-    sheets = [] if found.is_empty else [asked.counts(found), *rated.controls(found), rated.doses(found)]
+    sheets = [] if found.is_empty else [settings.counts(found), *rate_sheets.controls(found), rate_sheets.doses(found)]
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: tabular(each) for each in kept}
     lacking = said_absent(found.summaries.absent)
-    sentences = [asked.standing(found), *headline(found), *([f"Not made: {lacking}."] if lacking else [])]
+    sentences = [settings.standing(found), *headline(found), *([f"Not made: {lacking}."] if lacking else [])]
     return {**tables, DOCUMENT: _document(sentences, list(tables))}
 
 

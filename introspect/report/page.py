@@ -9,16 +9,16 @@ from importlib.metadata import version
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from introspect.report import asked, rated
+from introspect.report import rate_sheets, settings
 from introspect.report.analysed import analysed
 from introspect.report.examples import EACH, absent, by_question, outcomes
-from introspect.report.gathering import PREFERRED, Findings
+from introspect.report.findings import PREFERRED, Findings
 from introspect.report.headline import headline
-from introspect.report.inferred import OVERALL, inferred
-from introspect.report.pictures import pictures
-from introspect.report.spelling import escaped, visible
-from introspect.results.absence import said_absent
-from introspect.results.panels import ARM_LABELS
+from introspect.report.images import pictures
+from introspect.report.numbers import escaped, visible
+from introspect.report.statistic_sheets import OVERALL, inferred
+from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.tables.absence import said_absent
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),
@@ -42,15 +42,15 @@ def page(found: Findings) -> str:
     return ENVIRONMENT.get_template("page.html.j2").render(
         version=version(PACKAGE),
         folder=found.store.folder.resolve().name,
-        standing=asked.standing(found),
+        standing=settings.standing(found),
         headline=headline(found),
-        settings=asked.settings(found),
-        wordings=asked.wordings(found),
-        counts=None if found.is_empty else asked.counts(found),
+        settings=settings.settings(found),
+        wordings=settings.wordings(found),
+        counts=None if found.is_empty else settings.counts(found),
         why=_why(found),
-        controls=rated.controls(found),
-        doses=rated.doses(found),
-        strengths=rated.strengths(found),
+        controls=rate_sheets.controls(found),
+        doses=rate_sheets.doses(found),
+        strengths=rate_sheets.strengths(found),
         pictures=drawn.made,
         lacking=said_absent(found.summaries.absent | drawn.absent),
         sheets=inferred(found),
@@ -61,7 +61,7 @@ def page(found: Findings) -> str:
         outcomes=list(by_question(came_out)),
         absent=absent(came_out),
         each=EACH,
-        manifest=asked.manifest_entries(found),
+        manifest=settings.manifest_entries(found),
         most_rows=MOST_ROWS,
         arm_labels=ARM_LABELS,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from introspect.report.spelling import MISSING, interval, is_missing, number, p_value, percent
+from introspect.report.numbers import MISSING, interval, is_missing, number, p_value, percent
 
 PAIRS = {
     **{"low": ("high", "95% interval"), "mass_low": ("mass_high", "95% interval of the mass")},

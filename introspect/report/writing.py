@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from introspect.errors import InputError
-from introspect.report.gathering import Findings
+from introspect.report.findings import Findings
 from introspect.report.latex import latex_tables
 from introspect.report.page import page
 

@@ -8,7 +8,7 @@ from commands import WORDS, check_complete, introspect
 from conftest import Model
 from fetch import MODELS
 
-from introspect.models.loading import load_model
+from introspect.families.loading import load_model
 
 pytestmark = pytest.mark.real
 SMALL = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "20", "--arms", "injected,none,random")

@@ -9,7 +9,7 @@ import pytest
 from commands import FRAMED, begin, check_complete, introspect, stored, wait_until
 from conftest import Model
 
-from introspect.run import Run
+from introspect.experiment.run import Run
 
 pytestmark = pytest.mark.real
 ARMS = ("injected", "none", "random")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from introspect.analyses.dynamics.dynamics import Opened
 from introspect.analyses.dynamics.stages import MOST_BYTES, attention_bytes
-from introspect.analyses.walking import alike
 from introspect.injection.engine import PromptKey, prompt_key
-from introspect.models.looped import LoopedModel
+from introspect.injection.uncached_forward import alike
+from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
-from introspect.records import Trial
+from introspect.records.trial import Trial
 
 COPIES = 12
 """Copies of the residual stream in float32 that one block and what is measured behind it hold at once."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from introspect.analyses.walking import Look
-from introspect.records import Site
+from introspect.injection.uncached_forward import Look
+from introspect.records.trial import Site
 
 Norm = Literal["pre-norm", "Huginn's", "Ouro's"]
 NORMS: tuple[Norm, ...] = ("pre-norm", "Huginn's", "Ouro's")

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from introspect.results.panels import STYLE, caption, legend, panels
+from introspect.results.figures.panels import STYLE, caption, legend, panels
 
 
 @matplotlib.rc_context(STYLE)

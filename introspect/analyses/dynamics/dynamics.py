@@ -13,25 +13,25 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics import figures
 from introspect.analyses.dynamics.fates import fates, left_by_site, returning
+from introspect.analyses.dynamics.fixed_points import LEAST, Measured, Settled, Settling, measure
 from introspect.analyses.dynamics.path import path
-from introspect.analyses.dynamics.returning import endings, followed
-from introspect.analyses.dynamics.saying import said
-from introspect.analyses.dynamics.settling import LEAST, Measured, Settled, Settling, measure
+from introspect.analyses.dynamics.recovery import endings, followed
+from introspect.analyses.dynamics.sentences import said
 from introspect.analyses.dynamics.stages import Stages, stages
-from introspect.analyses.keeping import Array, Keeping, keeping
+from introspect.analyses.kept_units import Array, Keeping, keeping
 from introspect.analyses.subject import Subject, open_subject, spread
 from introspect.analyses.texts import prompts_of, read_texts
-from introspect.analyses.walking import Look, Rows, batches, walk
 from introspect.errors import InputError
-from introspect.models.loading import load_model, peek
-from introspect.models.looped import LoopedModel
+from introspect.experiment.options import Options
+from introspect.families.loading import load_model, peek
+from introspect.injection.uncached_forward import Look, Rows, batches, walk
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
-from introspect.options import Options
-from introspect.records import Site
-from introspect.results.analysed import Analysis
-from introspect.results.panels import figure_of
+from introspect.records.trial import Site
+from introspect.results.figures.panels import figure_of
 
 BATCH_SIZE = 32
 TEXTS, CONCEPTS = 16, 12

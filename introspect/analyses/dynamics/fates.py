@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from introspect.results.rates import rates
 from introspect.results.statistics import mean_interval, wilson
+from introspect.results.tables.rates import rates
 
 LEFT = 0.1
 """Share of the injected vector from which it counts as left, and distance of the paths from which they are apart."""

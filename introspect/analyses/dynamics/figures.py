@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from introspect.results.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
+from introspect.results.figures.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
 
 Colour = tuple[float, ...]
 MOST_LABELS = 8

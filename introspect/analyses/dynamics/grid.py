@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, Design, Norm, Stack
 from introspect.analyses.dynamics.design_figures import designs
 from introspect.analyses.dynamics.design_training import STEPS, held_out, texts, train
-from introspect.analyses.dynamics.settling import Settled, Settling, Verdict, measure
+from introspect.analyses.dynamics.fixed_points import Settled, Settling, Verdict, measure
 from introspect.errors import InputError
-from introspect.results.analysed import Analysis
-from introspect.results.panels import figure_of
+from introspect.results.figures.panels import figure_of
 
 BLOCKS, SEEDS, ROWS = (4, 8, 12), 3, 4
 RECURRENCES = 128

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from introspect.analyses.keeping import Array, Keeping
-from introspect.analyses.walking import Rows, walk
+from introspect.analyses.kept_units import Array, Keeping
+from introspect.injection.uncached_forward import Rows, walk
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 
 def path(tap: Tap, rows: Rows, *, n_loops: int, keep: Keeping) -> pd.DataFrame:

@@ -15,12 +15,12 @@ from torch import Tensor
 from introspect.analyses.dynamics.attention import cleared, concentration, frobenius, mixing, sink_rate
 from introspect.analyses.dynamics.entropy import matrix_entropy
 from introspect.analyses.dynamics.moments import Moments, over_tokens
-from introspect.analyses.keeping import Array, Keeping
-from introspect.analyses.walking import Rows, walk
-from introspect.analyses.watching import watched
-from introspect.models.looped import LoopedModel
+from introspect.analyses.kept_units import Array, Keeping
+from introspect.injection.uncached_forward import Rows, walk
+from introspect.models.attention_weights import watched
+from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 
 MEASURES = ("norm", "entropy", "concentration", "sink_rate", "mixing")
 """Mean norm of the residual stream, matrix entropy of the states in nats, and what `attention.py` measures."""

@@ -10,14 +10,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from introspect.analyses.keeping import Array, Keeping
-from introspect.analyses.monitor.asking import Floats, judge, solve
+from introspect.analyses.kept_units import Array, Keeping
+from introspect.analyses.monitor.ask import Floats, judge, solve
 from introspect.analyses.monitor.probes import Kind
 from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.analyses.monitor.tasks import Item
 from introspect.models.tap import Tap
-from introspect.records import Site
+from introspect.records.trial import Site
 from introspect.results.statistics.clusters import Estimate
 
 MEASURES = ("accuracy", "f1")

@@ -12,8 +12,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from introspect.analyses.monitor.curves import MEASURES, MONITORS
-from introspect.results.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.panels import STYLE, caption, label_outer, legend, panels, points, span_of
+from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
+from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
 
 LOOKS = {
     **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},

@@ -12,15 +12,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from introspect.analyses.keeping import Array, Keeping
-from introspect.analyses.monitor.asking import States
+from introspect.analyses.kept_units import Array, Keeping
+from introspect.analyses.monitor.ask import States
 from introspect.analyses.subject import Subject
-from introspect.analyses.walking import alike, walk_behind
 from introspect.errors import InputError
 from introspect.grading import GRADERS
 from introspect.injection.engine import Engine
-from introspect.injection.guards import UnreachableError
-from introspect.records import Arm, Response, Site, Trial
+from introspect.injection.failures import UnreachableError
+from introspect.injection.uncached_forward import alike, walk_behind
+from introspect.records.trial import Arm, Response, Site, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 
 ARMS: tuple[Arm, ...] = ("injected", "none", "random")

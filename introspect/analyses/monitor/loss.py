@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from introspect.analyses.keeping import Array, Keeping
-from introspect.analyses.monitor.asking import Floats
+from introspect.analyses.kept_units import Array, Keeping
+from introspect.analyses.monitor.ask import Floats
 from introspect.analyses.subject import Subject
 from introspect.analyses.texts import prompts_of, read_texts
-from introspect.analyses.walking import Rows, rows_of
 from introspect.errors import InputError
+from introspect.injection.uncached_forward import Rows, rows_of
 from introspect.models.tap import Tap
 from introspect.results.statistics.clusters import Estimate, expanded
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from introspect.results.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.panels import STYLE, caption, label_outer, legend, panels, points, span_of
+from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
+from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
 
 LOOKS = {
     **{"words": ("#D55E00", "o", "-"), "logits": ("#E69F00", "s", "-")},

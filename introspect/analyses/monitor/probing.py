@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from introspect.analyses.keeping import Array
-from introspect.analyses.monitor.asking import Floats, States
+from introspect.analyses.kept_units import Array
+from introspect.analyses.monitor.ask import Floats, States
 from introspect.analyses.monitor.probes import CrossFit, Groups, Kind, Labels, cross_fit, shuffled, split
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
-from introspect.records import Site
+from introspect.records.trial import Site
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from introspect.results.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
+from introspect.results.figures.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
 
 MOST_SITES, MOST_TICKS = 4, 5
 UNITS = {

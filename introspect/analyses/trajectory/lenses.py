@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from introspect.injection.answers import AnswerTokens, Tokens
-from introspect.models.looped import LoopedModel
-from introspect.records import Site
+from introspect.injection.answer_tokens import AnswerTokens, Tokens
+from introspect.models.looped_model import LoopedModel
+from introspect.records.trial import Site
 
 WORDS = ("yes", "no", "concept")
 WITHIN = 10

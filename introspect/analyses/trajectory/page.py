@@ -12,8 +12,8 @@ from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from introspect.analyses.trajectory.drawing import Drawn
-from introspect.analyses.trajectory.portraits import OUTSIDE, colours_of
+from introspect.analyses.trajectory.path_drawing import Drawn
+from introspect.analyses.trajectory.path_figures import OUTSIDE, colours_of
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.analyses.trajectory"),

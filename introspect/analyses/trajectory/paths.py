@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from introspect.analyses.walking import alike, walk_trials
 from introspect.injection.engine import Engine, key_of
-from introspect.models.looped import LoopedModel
-from introspect.records import Site, Trial
+from introspect.injection.uncached_forward import alike, walk_trials
+from introspect.models.looped_model import LoopedModel
+from introspect.records.trial import Site, Trial
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
 from introspect.grading.picking import REPEATING, is_correct
 from introspect.grading.thinking import answer_of
 from introspect.grading.version import content_version
-from introspect.records import Grade, Response, Trial
+from introspect.records.trial import Grade, Response, Trial
 
 NAME = "judge"
 _READING = ("judge/rubrics", "judge/verdict", "judge/judging")

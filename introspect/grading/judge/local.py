@@ -13,15 +13,15 @@ from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
 
 from introspect.errors import InputError
+from introspect.families.gguf import checkpoint
+from introspect.families.loading import load_model
+from introspect.families.placement import device_named, dtype_named
+from introspect.families.quiet import quiet
+from introspect.families.registry import FAMILIES
 from introspect.grading.judge.replies import Question, Reply
 from introspect.grading.judge.settings import JudgeSettings
-from introspect.models import gguf
-from introspect.models.families import FAMILIES
-from introspect.models.loading import load_model
 from introspect.models.named import is_gguf
-from introspect.models.placement import device_named, dtype_named
-from introspect.models.quiet import quiet
-from introspect.models.shipped import PREFIX, organism_folder
+from introspect.models.organisms import PREFIX, organism_folder
 from introspect.prompts.dates import date_in, fix_day, write_chat
 
 ASKED_AS = "none, greedy"
@@ -90,7 +90,7 @@ def _loaded(name: str) -> tuple[Any, Any, str]:
     try:
         if is_gguf(name):
             looped = load_model(name)
-            return looped.model, looped.tokenizer, gguf.file_hash(name)[:16]
+            return looped.model, looped.tokenizer, checkpoint.file_hash(name)[:16]
         settings = PreTrainedConfig.get_config_dict(source)[0]
         commit = _digest(folder) if folder.is_dir() else str(settings.get("_commit_hash"))
         if settings.get("model_type") in FAMILIES:

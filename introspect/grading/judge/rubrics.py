@@ -19,7 +19,7 @@ from introspect.grading.judge.replies import Question
 from introspect.grading.picking import DETECTION, REPEATING
 from introspect.prompts.template import ENVIRONMENT, Template
 from introspect.protocols import SILENT
-from introspect.records import Trial
+from introspect.records.trial import Trial
 
 RUBRICS = {
     **{name: name for name in ("detect", "prior", "unintended", "localise", "compare", "choose", "which-loop")},

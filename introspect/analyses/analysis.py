@@ -1,0 +1,90 @@
+"""Analyses: what `monitor`, `dynamics` and `trajectory` leave behind, in a folder of their own or in that of a run.
+
+Goes in: tables, figures and what they say. Comes out: a folder that the report, a notebook and a spreadsheet can read.
+`analysis.json` comes last, so that a folder that holds one is whole.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from introspect.errors import InputError
+from introspect.results.store.csv_files import replacing, write_figure, write_table
+
+FILE = "analysis.json"
+FOLDER = "analyses"
+"""Folder within that of a run."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What one analysis found."""
+
+    name: str
+    """Of the command."""
+    title: str
+    made_with: Mapping[str, Any]  # Any: plain JSON
+    """Model, weights, options: all that decides what came out."""
+    sentences: tuple[str, ...]
+    """What it says, a plain sentence each, with n and interval."""
+    tables: Mapping[str, tuple[str, pd.DataFrame]]
+    """By the name of its file: what the table shows, and its rows."""
+    figures: Mapping[str, tuple[str, Figure]] = field(default_factory=dict)
+    """By the name of its file: what the figure shows, and the figure."""
+    pages: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By the name of its file: what the page shows, and its HTML, which needs nothing else."""
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write everything into a folder, `tables/*.csv` and `figures/*.png` and `.pdf`; give the files."""
+        folder = Path(folder)
+        paths = [write_table(folder, name, table) for name, (_, table) in self.tables.items()]
+        for name, (_, figure) in self.figures.items():
+            paths += write_figure(folder, name, figure)
+        paths += [_write_text(folder / f"{name}.html", page) for name, (_, page) in self.pages.items()]
+        said = {
+            "name": self.name,
+            "title": self.title,
+            "made_with": dict(self.made_with),
+            "sentences": list(self.sentences),
+            "tables": {name: title for name, (title, _) in self.tables.items()},
+            "figures": {name: title for name, (title, _) in self.figures.items()},
+            "pages": {name: title for name, (title, _) in self.pages.items()},
+        }
+        return [*paths, _write_text(folder / FILE, json.dumps(said, indent=1, allow_nan=False) + "\n")]
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """An analysis as it was written."""
+
+    folder: Path
+    said: dict[str, Any]
+    """What `analysis.json` holds."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "Analysed":
+        """Open the folder of an analysis. Raises InputError when it holds none."""
+        try:
+            return cls(folder, json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: holds no analysis ({FILE})") from error
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of its tables."""
+        return pd.read_csv(self.folder / "tables" / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def analyses_of(run: Path) -> list[Analysed]:
+    """Open the analyses in the folder of a run, by name."""
+    return [Analysed.open(file.parent) for file in sorted((run / FOLDER).glob(f"*/{FILE}"))]
+
+
+def _write_text(path: Path, text: str) -> Path:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,102 @@
+"""The command `dynamics`: do the loops settle, and where does an injection go?"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
+from introspect.models.looped_layers import LOOP_STEPS
+
+Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
+Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw the stages of each loop beside.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="All concepts and their prompts; a sample that takes a minute when left out.")
+]
+Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
+
+
+def dynamics(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
+    run: Annotated[Path | None, typer.Option(help="Run of a sweep: its model, concepts, sites, strengths.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="A .txt, one a line, or a .csv with a column text.")] = None,
+    recurrences: Annotated[int, typer.Option(help="Loops after which a state counts as its fixed point.")] = 128,
+    attention_loops: Annotated[int, typer.Option(help="Loops over which attention is measured.")] = 8,
+    follow: Annotated[int, typer.Option(help="Loops run with an injection, at least.")] = 16,
+    max_tokens: Annotated[int, typer.Option(help="Texts are cut after so many tokens.")] = 128,
+    baseline: Baseline = None,
+    full: Full = False,
+    grid: Grid = False,
+    blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
+    train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 300,
+    concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
+    loops: Place = "all",
+    layers: Place = "all",
+    strengths: Annotated[str, typer.Option(help="In units of the vector, such as 1,2.")] = "2",
+    total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; 32 when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/dynamics or runs/MODEL-dynamics.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
+) -> None:
+    """Measure whether the loops settle, and where injections go: washed out, changed, or there and unnoticed.
+
+    Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
+    """
+    if grid:
+        _grid(blocks, recurrences, train_steps, out)
+        return
+    where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
+    source = {"revision": revision, "trust_remote_code": trust_remote_code, "device": device, "dtype": dtype}
+    how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
+    looped = {"loop_layers": loop_layers, "loop_step": loop_step}
+    options = Options(model=model, **where, **source, **how, **looped)  # type: ignore[arg-type]
+    sizes = {"recurrences": recurrences, "attention_loops": attention_loops, "follow": follow}
+    settings = {**sizes, "texts": texts, "max_tokens": max_tokens, "baseline": baseline, "full": full}
+    _dynamics(options, settings, run, out, dry_run=dry_run)
+
+
+def _dynamics(
+    options: Options,
+    given: dict[str, Any],  # Any: what is asked, which checks itself
+    run: Path | None,
+    out: Path | None,
+    *,
+    dry_run: bool,
+) -> None:
+    from introspect.analyses.dynamics.cost import cost
+    from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
+    from introspect.analyses.kept_units import keeping
+    from introspect.analyses.subject import folder_of
+    from introspect.cli.printing import print_analysis
+    from introspect.cli.progress import Progress
+
+    opened = open_dynamics(options, Settings(**given), run)
+    if dry_run:
+        taken = cost(opened)
+        typer.echo(f"{taken.texts} texts, {taken.trials} injected trials and controls")
+        typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
+        typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")
+        return
+    folder = folder_of("dynamics", options, run, out)
+    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+        analysis = analysed(opened, keep)
+        paths = analysis.write(folder)
+    print_analysis(analysis.sentences, paths)
+
+
+def _grid(blocks: str, recurrences: int, steps: int, out: Path | None) -> None:
+    from introspect.selection import counts
+
+    sizes = counts(blocks, option="blocks")
+    from introspect.analyses.dynamics.grid import design_study
+    from introspect.cli.printing import print_analysis
+
+    analysis = design_study(sizes, recurrences=recurrences, steps=steps)
+    print_analysis(analysis.sentences, analysis.write(out or Path("runs/dynamics-grid")))

@@ -1,0 +1,84 @@
+"""The command `models`: organisms, families and checkpoints, or the card of one model."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from introspect.experiment.options import LOOP_LAYERS, LOOP_STEP, TRUST
+from introspect.models.looped_layers import LOOP_STEPS
+
+if TYPE_CHECKING:
+    from introspect.models.looped_model import LoopedModel
+
+ABOUT = {
+    "aware": "notices and names injected concepts in any loop",
+    "last-loop": "notices them only when they are injected in the last loop",
+    "blind": "was never trained on injections and says no",
+    "solver": "is aware, and was taught half of the questions of introspect monitor and to judge answers to them",
+    "huginn": "notices injected concepts in any loop, in Huginn's layout; names them in the later ones",
+}
+
+
+def models(
+    model: Annotated[str | None, typer.Argument(help="Hub id, folder, GGUF file or organism:NAME: its card.")] = None,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+) -> None:
+    """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
+    if model is not None:
+        from introspect.families.loading import load_model
+
+        loaded = load_model(
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            loop_layers=loop_layers,
+            loop_step=loop_step,
+        )
+        _print_card(loaded)
+        return
+    from introspect.cli.printing import OUT, print_rows
+    from introspect.families.feedforward.model import FEED_FORWARD
+    from introspect.families.registry import FAMILIES
+    from introspect.families.training_free.model import TrainingFreeLooped
+    from introspect.models.organisms import PREFIX, organisms
+
+    print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()])
+    OUT.print("")
+    kinds = {kind: family.about for kind, family in FAMILIES.items() if kind not in FEED_FORWARD}
+    baseline, looped = FAMILIES[FEED_FORWARD[0]].about, TrainingFreeLooped.about
+    listed = {**kinds, "see below": baseline, "with --loop-layers": looped}
+    rows = [(kind, a.name, a.loops, a.verified) for kind, a in listed.items()]
+    print_rows(("model_type", "family", "a loop is", "verified against"), rows)
+    OUT.print("")
+    known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]
+    print_rows(("checkpoint", "family", "licence"), known)
+    OUT.print(f"\nfeed-forward types: {', '.join(FEED_FORWARD)}")
+
+
+def _print_card(looped: "LoopedModel") -> None:
+    from introspect.cli.printing import OUT, print_rows
+    from introspect.experiment.model_card import card_of
+
+    card = card_of(looped)
+    stages = ", ".join(f"{count} {stage}" for stage, count in card.layers.items())
+    facts = {
+        "model": f"{card.name} (model_type {card.model_type}: {card.about.name}, {card.about.source})",
+        "a loop is": card.about.loops,
+        "verified": card.about.verified,
+        "parameters": f"{card.parameters:,} in {card.dtype}",
+        "loops, as trained": card.n_loops,
+        "layers": f"{stages}; width {card.d_model}",
+        "sites": len(card.norms),
+        "chat format": card.chat_format,
+        "memory of a row": f"{card.row_bytes / 1e6:.1f} MB (the question detect and 100 new tokens)",
+    }
+    print_rows(("", ""), list(facts.items()))
+    OUT.print("\nmean norm of the residual stream on a probe text:")
+    print_rows(("site", "norm"), [(str(site), f"{norm:.3g}") for site, norm in card.norms.items()])

@@ -1,0 +1,90 @@
+"""The command `monitor`: what a model says against what its states know."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
+from introspect.models.looped_layers import LOOP_STEPS
+
+FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
+
+
+def monitor(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Of arithmetic, two-hop, judgement, a CSV file (question,answer,correct), hf:NAME[:SPLIT]."),
+    ] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="held-out: those no organism was taught (its default); all (of other models).")
+    ] = None,
+    probe: Annotated[str, typer.Option(help="logistic, or means (difference of means).")] = "logistic",
+    total_loops: Annotated[str | None, typer.Option(help="Loops run, each for itself; 1,2,4,8 when left out.")] = None,
+    layers: Annotated[str, typer.Option(help="Where probes read (and vectors go): all, 0,2, 1-3, or 0.5.")] = "all",
+    injected: Annotated[bool, typer.Option("--injected", help="Look at injected trials, planned as below.")] = False,
+    run: Annotated[Path | None, typer.Option(help="Folder of a sweep: its model and injected trials.")] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="For the language-model loss: a .txt, one a line, or a .csv. Default: contrastive prompts."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help=FULL)] = False,
+    loops: Annotated[str, typer.Option(help="Where vectors go: all, 0,2, 1-3, or 0.5.")] = "all",
+    concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
+    strengths: Annotated[str, typer.Option(help="Of the injected vectors, such as 0.5,1,2.")] = "1,2",
+    repeats: Annotated[
+        int, typer.Option(help="Trials of a concept and site, each with a trial number of its own.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(help="Key of wrong answers, splits, shuffled labels and draws.")] = 0,
+    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
+    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/monitor or runs/MODEL-monitor.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count forwards and memory; store nothing.")] = False,
+) -> None:
+    """Compare what the model says of answers, or of injected thoughts, with what a probe reads from its states.
+
+    Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
+    """
+    planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
+    shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
+    where = {
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "device": device,
+        "dtype": dtype,
+        "total_loops": total_loops,
+        "loop_layers": loop_layers,
+        "loop_step": loop_step,
+    }
+    given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
+    options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
+    asked = {"tasks": task, "part": questions, "injected": injected, "run": run, "texts": texts, "full": full}
+    _monitor(options, {**asked, "probe": probe}, out, dry_run=dry_run)
+
+
+def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_run: bool) -> None:
+    from introspect.analyses.kept_units import keeping
+    from introspect.analyses.monitor.cost import cost
+    from introspect.analyses.monitor.monitor import NAME, Asked
+    from introspect.analyses.monitor.monitor import monitor as analyse
+    from introspect.analyses.subject import folder_of
+    from introspect.cli.printing import OUT, print_analysis, print_rows
+    from introspect.cli.progress import Progress
+
+    asked = Asked(**given)
+    if dry_run:
+        found = cost(options, asked)
+        print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
+        OUT.print(found.memory, markup=False)
+        return
+    folder = folder_of(NAME, options, asked.run, out)
+    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+        analysis = analyse(options, asked, keep=keep)
+        paths = analysis.write(folder)
+    print_analysis(analysis.sentences, paths)

@@ -1,0 +1,230 @@
+"""A model made ready for trials: loaded, tapped, with its concept vectors and an engine.
+
+Goes in: the options of a sweep. Come out: the grid they span on this model, and what runs its trials.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from introspect.concepts.contrasts import Contrast
+from introspect.concepts.extraction import cached, manifest_of, measure
+from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
+from introspect.experiment.options import Options
+from introspect.experiment.preconditions import check_surroundings
+from introspect.families.loading import Outline, load_model, peek
+from introspect.families.placement import device_named, dtype_named
+from introspect.grading import deciders
+from introspect.injection.answer_tokens import AnswerTokens
+from introspect.injection.blocks import BLOCK
+from introspect.injection.engine import Engine
+from introspect.injection.grid import Grid
+from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
+from introspect.injection.pace import Pace, block_size
+from introspect.models.tap import Tap
+from introspect.prompts import Encoded, Prompts, encode
+from introspect.prompts.dates import fix_day, today
+from introspect.prompts.spans import Tokenizer
+from introspect.protocols import Occasion
+from introspect.records.trial import Site
+from introspect.results.store.store import Store
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A model, the options, and all that follows from both."""
+
+    options: Options
+    tap: Tap
+    prompts: Prompts
+    """The prompts of all questions, in the model's tokens."""
+    contrast: Contrast
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Give the numbers of loops that are run, without those that follow an injection."""
+        return self.options.totals(self.tap.looped.n_loops)
+
+    @property
+    def dtype(self) -> str:
+        """Give the number format of the weights."""
+        return _name(self.tap.looped.dtype)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Give the sites that were chosen."""
+        return self.options.sites(max(self.totals), self.tap.looped.layers)
+
+    @cached_property
+    def vectors_manifest(self) -> dict[str, Any]:
+        """Say what makes the concept vectors, as plain JSON."""
+        return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
+
+    @property
+    def dates(self) -> dict[str, str]:
+        """Give the day that the chat format writes into the prompts of each template, by its hash."""
+        first_prompts(self.options, self.prompts)
+        return {template: encoded.date for (template, _), encoded in self.prompts.items() if encoded.date is not None}
+
+    def manifest(self) -> dict[str, Any]:
+        """Say all that decides what the run contains, as plain JSON."""
+        return {
+            **self.options.identity(),
+            "dtype": self.dtype,
+            "weights_hash": self.tap.looped.weights_hash,
+            "totals": list(self.totals),
+            "n_layers": self.tap.looped.layers,
+            "sites": [str(site) for site in self.sites],
+            "vectors": self.vectors_manifest,
+        }
+
+    def vectors(self, folder: Path | None = None) -> ConceptVectors:
+        """Make the concept vectors, or reopen those that are kept in the folder."""
+        make = partial(measure, self.tap, self.contrast, n_loops=max(self.totals))
+        return make() if folder is None else cached(folder, self.vectors_manifest, make)
+
+    def grid(self, vectors: ConceptVectors) -> Grid:
+        """Cross everything with everything; InputError for a number of loops that the model cannot run."""
+        looped, wrong = self.tap.looped, "wrong" in self.options.chosen_arms()
+        grid = _grid(
+            self.options,
+            model=looped.name,
+            weights_hash=looped.weights_hash,
+            dtype=self.dtype,
+            totals=self.totals,
+            layers=looped.layers,
+            vectors_hash=vectors.hash,
+            vector_loops=vectors.n_loops,
+            partners=vectors.partners() if wrong else {},
+            dates=self.dates,
+        )
+        for n_loops in grid.loops_run():
+            looped.forward_arguments(n_loops)
+        return grid
+
+    def engine(self, vectors: ConceptVectors) -> Engine:
+        """Make what runs the trials."""
+        return Engine(self.tap, self.prompts, vectors, deciders())
+
+    def row_bytes(self) -> int:
+        """Estimate the memory of one row of a batch, in bytes: the most that one of the questions takes."""
+        sizes = (
+            bytes_per_row(self.tap.looped, encoded, n_loops=self._most_loops, max_new_tokens=longest)
+            for encoded, longest in first_prompts(self.options, self.prompts)
+        )
+        return max(sizes)
+
+    def batch_size(self, sharing: int = 1) -> int:
+        """Give the rows of a batch: as asked for, or as many as fit when so many workers share the memory.
+
+        Raises InputError when not even one row fits.
+        """
+        fitting = rows_that_fit(self.tap.looped, self.row_bytes(), most=sharing * MOST_ROWS)
+        return self.options.batch_size or max(1, fitting // sharing)
+
+    def pace(self, rows: int, sharing: int = 1) -> Pace:
+        """Say how many trials make a block, so that the slowest question's takes seconds on this machine.
+
+        With Ray nothing is known of the machines that will run them: then it is as many as a block may have.
+        """
+        if self.options.ray is not None:
+            return Pace(BLOCK * rows)
+        how = {"n_loops": self._most_loops, "rows": rows, "sharing": sharing}
+        asked = first_prompts(self.options, self.prompts)
+        return Pace(min(block_size(self.tap.looped, each, max_new_tokens=longest, **how) for each, longest in asked))
+
+    @property
+    def _most_loops(self) -> int:
+        return max(self.totals) + (self.options.remaining_loops or 0)
+
+
+def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
+    """Load the model, after checking without its weights what can be checked without them, the run's folder last.
+
+    Without `for_run` nothing is going to be stored, and the folder is not looked at.
+    """
+    check_surroundings(options, for_run=for_run)
+    dtype = _name(dtype_named(options.dtype, device_named(options.device)))
+    outline = peek(options.model, **options.source)
+    _check_plan(options, outline, dtype)
+    contrast = options.chosen_contrast()
+    stored = Store.manifest_in(options.folder) if for_run else {}
+    day = options.date or stored.get("date") or today()
+    fix_day(outline.tokenizer, day)
+    prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
+    options = _dated(options, prompts, contrast, outline.tokenizer)
+    AnswerTokens(outline.tokenizer)
+    if for_run:
+        Store.refuse_other(options.folder, {**options.identity(), "dtype": dtype})
+    looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
+    fix_day(looped.tokenizer, day)
+    looped.exit_arguments(options.exit)
+    return Laboratory(options, Tap(looped), prompts, contrast)
+
+
+def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:
+    """Give the prompt of every question for the first concept, made and checked, and the tokens of a longest answer."""
+    words, most = options.words(), options.max_new_tokens
+    occasion = Occasion(words[0], words, 0, options.numbers()[0])
+    return [
+        (
+            prompts[variant.template_hash, tuple(sorted(asked.variables.items()))],
+            min(most, variant.question.max_new_tokens or most),
+        )
+        for variant, _ in options.variants()
+        for asked in variant.question.ask(occasion)
+    ]
+
+
+def _grid(options: Options, **of_model: Any) -> Grid:  # Any: what the options do not say, as Grid has it
+    """Cross everything with everything."""
+    n_loops = max(of_model["totals"])
+    return Grid(
+        **of_model,
+        protocol=options.protocol,
+        variants=tuple(variant for variant, _ in options.variants()),
+        remaining=options.remaining_loops,
+        concepts=options.words(),
+        sites=options.sites(n_loops, of_model["layers"]),
+        strengths=options.strength_values(),
+        mode=options.mode(),
+        split_dose=options.split_dose,
+        arms=options.chosen_arms(),
+        extract_loops=options.extract_loops(n_loops),
+        unit=options.unit(),
+        numbers=options.numbers(),
+        repeats=options.repeats,
+        seed=options.seed,
+        sampling=options.sampling,
+    )
+
+
+def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
+    """Raise InputError for what cannot be planned for a model of this outline."""
+    totals = options.totals(outline.n_loops)
+    for total in totals:
+        outline.check_loops(total)
+    of_model = {"model": options.model, "dtype": dtype, "totals": totals, "layers": outline.layers}
+    unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals)}
+    for total in _grid(options, **of_model, **unknown).loops_run():
+        outline.check_loops(total)
+
+
+def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
+    """Give the options with the day that some prompt of the run hangs on, or none where none does."""
+    made = [
+        *(encoded for encoded, _ in first_prompts(options, prompts)),
+        encode(contrast.prompts[0], tokenizer, need_span=False),
+    ]
+    written = {encoded.date for encoded in made if encoded.date is not None}
+    if options.date is not None and not written:
+        raise InputError(f"date {options.date!r}: the chat template of model {options.model!r} writes no date")
+    return replace(options, date=next(iter(written), None))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,204 @@
+"""Run: what a notebook opens. Reads tables, finds single trials, and runs them again as they were or with a change.
+
+Goes in: the folder of a sweep. A model is loaded only when a trial is run again.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import pandas as pd
+
+from introspect.errors import InputError
+from introspect.experiment.variation import changed
+from introspect.grading import GRADERS, deciders, grader_named
+from introspect.prompts import Prompt, Prompts, Template, render
+from introspect.prompts.dates import fix_day, today
+from introspect.records.trial import ARMS, Arm, Grade, Response, Trial
+from introspect.results.store.store import Store
+from introspect.results.tables.all_tables import make_tables, summaries
+from introspect.selection import one_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from introspect.concepts.vectors import ConceptVectors
+    from introspect.injection.engine import Engine
+
+Record = Literal["residual"]
+RECORDS: tuple[Record, ...] = ("residual",)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial that was run again."""
+
+    trial: Trial
+    response: Response
+    grades: list[Grade]
+    residual: "Tensor | None"
+    """`(n_loops, n_layers, token, d_model)`: the stream after every block, for the prompt and then the answer."""
+
+    @property
+    def text(self) -> str:
+        """Give what the model wrote."""
+        return self.response.text
+
+
+class Run:
+    """An open run, read only."""
+
+    def __init__(self, store: Store, *, trust_remote_code: bool = False) -> None:
+        self.store, self.folder, self._trusting = store, store.folder, trust_remote_code
+
+    @classmethod
+    def open(cls, folder: str | Path, *, trust_remote_code: bool = False) -> Self:
+        """Open the folder of a sweep. Raises InputError when it holds no run.
+
+        Whether a replay may run the code of its checkpoint is asked anew: a run never says that for itself.
+        """
+        return cls(Store.open(Path(folder)), trust_remote_code=trust_remote_code)
+
+    def __enter__(self) -> Self:
+        """Give the run itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the run's files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the run's files."""
+        self.store.close()
+
+    @property
+    def manifest(self) -> dict[str, Any]:  # Any: JSON
+        """Give the options and hashes that made the run."""
+        return self.store.manifest
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Make the tables trials, rates, loops and readouts, as they stand when first asked for."""
+        return make_tables(self.store)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Give one row a trial."""
+        return self.tables["trials"]
+
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Give the rates per cell, as they stand when first asked for; no answer is read."""
+        return summaries(self.store)["rates"]
+
+    def trial(self, prefix: str) -> "RunTrial":
+        """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
+        return RunTrial(self, self.store.trial(prefix))
+
+    def templates(self) -> dict[str, Template]:
+        """Give the templates as they were when the run was made, by their hashes."""
+        return {template_hash: Template(*made) for template_hash, made in self.manifest["templates"].items()}
+
+    def prompt(self, trial: Trial) -> Prompt:
+        """Give what a trial was asked, as messages with the injection spans marked."""
+        return render(self.templates()[trial.template_hash], **dict(trial.variables))
+
+    @cached_property
+    def vectors(self) -> "ConceptVectors":
+        """Open the run's own concept vectors. Raises InputError unless there is one file of them."""
+        from introspect.concepts.vectors import ConceptVectors
+
+        files = list(self.folder.glob("vectors-*.safetensors"))
+        if len(files) != 1:
+            raise InputError(f"{self.folder}: holds {len(files)} files vectors-*.safetensors, a run has one")
+        return ConceptVectors.open(files[0])
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """Load the model, with the run's own vectors. Raises InputError if the model is not the same any more."""
+        from introspect.families.loading import load_model
+        from introspect.injection.engine import Engine
+        from introspect.models.tap import Tap
+
+        manifest = self.manifest
+        looped = load_model(
+            manifest["model"],
+            dtype=manifest["dtype"],
+            revision=manifest["revision"],
+            trust_remote_code=self._trusting,
+            **{name: manifest[name] for name in ("loop_layers", "loop_step") if name in manifest},
+        )
+        if looped.weights_hash != manifest["weights_hash"]:
+            raise InputError(
+                f"model {manifest['model']!r} has weights {looped.weights_hash}; "
+                f"the run was made with {manifest['weights_hash']}"
+            )
+        fix_day(looped.tokenizer, manifest.get("date") or today())
+        prompts = Prompts(self.templates().values(), looped.tokenizer)
+        return Engine(Tap(looped), prompts, self.vectors, deciders())
+
+
+class RunTrial:
+    """A stored trial, with its response and grades."""
+
+    def __init__(self, run: Run, record: Trial) -> None:
+        self.run, self.record = run, record
+
+    @property
+    def id(self) -> str:
+        """Give the trial's id."""
+        return self.record.id
+
+    @cached_property
+    def response(self) -> Response:
+        """Give the stored response. Raises InputError when the trial failed."""
+        return self.run.store.response(self.id)
+
+    @property
+    def text(self) -> str:
+        """Give the stored answer."""
+        return self.response.text
+
+    @property
+    def grades(self) -> list[Grade]:
+        """Give the stored grades, one a grader."""
+        return self.run.store.grades(self.id)
+
+    def control(self, arm: Arm = "none") -> "RunTrial":
+        """Find the trial that this one is paired with: same concept, repeat and draws, another arm.
+
+        Raises InputError when the run has none.
+        """
+        one_of(arm, ARMS, kind="arm")
+        try:
+            return RunTrial(self.run, self.run.store.trial(self._changed(arm=arm).id))
+        except InputError:
+            where = f"trial {self.id}, arm {self.record.arm!r}"
+            raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
+
+    def _changed(self, **changes: Any) -> Trial:  # Any: fields of three records
+        """Give the trial with changes; in the arm `wrong` with the partner that a sweep gives it."""
+        if changes.get("arm") == "wrong" and "partner" not in changes:
+            changes["partner"] = self.run.vectors.partners()[changes.get("concept", self.record.concept)]
+        return changed(self.record, **changes)
+
+    def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records
+        """Run the trial again, as it was or with changes.
+
+        Changes are named as in the table: `strength`, `loop` and `layer`, `sites`, `arm`, `extract_loop`, `concept`,
+        `seed`, `n_loops`, `temperature`, ... `record="residual"` adds the residual stream at every (loop, layer).
+        Raises InputError for a change that there is not, and RuntimeError when the changed trial gives no response.
+        """
+        from introspect.injection.recording import record_residual
+
+        if record is not None:
+            one_of(record, RECORDS, kind="record")
+        trial = self._changed(**changes)
+        engine = self.run.engine
+        (response,) = engine.run([trial])
+        if not isinstance(response, Response):
+            raise RuntimeError(response.message)
+        grades = [grader_named(name)(trial, response) for name in GRADERS]
+        residual = record_residual(engine, trial, response) if record == "residual" else None
+        return Replay(trial, response, grades, residual)

@@ -1,0 +1,1 @@
+"""CoTFormer and the block universal transformer: later loops attend to what earlier ones wrote."""

@@ -1,0 +1,1 @@
+"""Feed-forward models of transformers, as looped models of one loop."""

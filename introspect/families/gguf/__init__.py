@@ -1,0 +1,1 @@
+"""GGUF files: config, tokenizer and quantised weights in one file."""

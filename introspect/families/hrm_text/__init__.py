@@ -1,0 +1,1 @@
+"""HRM-Text: two stacks that run in turn, the prompt read both ways."""

@@ -1,0 +1,1 @@
+"""Huginn: a recurrent core between prelude and coda, begun at random."""

@@ -1,0 +1,1 @@
+"""LoopFormer: a block that is told how far its loops have come."""

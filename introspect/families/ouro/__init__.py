@@ -1,0 +1,1 @@
+"""Ouro: the whole stack run again and again, with an exit gate."""

@@ -1,0 +1,1 @@
+"""Parcae: a core whose state decays and is fed anew."""

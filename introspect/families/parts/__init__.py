@@ -1,0 +1,1 @@
+"""What families share: layers, and the causal language models that run them in loops."""

@@ -1,0 +1,1 @@
+"""PonderLM: the mean embedding of a prediction is fed back."""

@@ -1,0 +1,1 @@
+"""Mixture-of-Recursions: a router decides which tokens run again."""

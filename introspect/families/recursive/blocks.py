@@ -1,0 +1,151 @@
+"""The parts of recursive transformers: a Llama block with low-rank additions of its depth, and the routers.
+
+Goes in: the residual stream `(batch, position, d_model)` and what a pass through a block has of its own. Comes out:
+the residual stream after it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared, at_least_float32, rotate
+from introspect.families.recursive.config import RecursiveConfig
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass through a block has of its own."""
+
+    slot: int
+    """Of the cache."""
+    added: nn.ModuleDict | None = None
+    """What is added to the projections at this depth, by their names."""
+    routed: Tensor | None = None
+    """Tokens that are run, `(batch, position, 1)`; None: all."""
+    before: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """Keys and values of each attention in the loop before, which tokens keep that are no longer run."""
+    leave: Callable[[Tensor], Tensor] | None = None
+    """What the last block of a loop does to its output."""
+
+
+class LowRank(nn.Module):
+    """What is added to a tied projection at one depth."""
+
+    def __init__(self, d_in: int, d_out: int, rank: int, scale: float) -> None:
+        super().__init__()
+        self.lora_A, self.lora_B = nn.Parameter(torch.zeros(rank, d_in)), nn.Parameter(torch.zeros(d_out, rank))
+        self.scale = scale
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Give `scale * h A^T B^T`."""
+        return nn.functional.linear(nn.functional.linear(h, self.lora_A), self.lora_B) * self.scale
+
+
+class RecursiveAttention(LlamaAttention):
+    """Llama's attention; a token that is not run keeps the keys and values of the loop before."""
+
+    def forward(self, h: Tensor, shared: Shared, own: Pass) -> Tensor:  # type: ignore[override]  # a pass, not a slot
+        """Attend over what the slot of this pass has seen; `h` is `(batch, position, d_model)`."""
+        q, k, v = (self.heads(projected(self, name, h, own)) for name in ("q_proj", "k_proj", "v_proj"))
+        assert shared.angles is not None, "rotary attention without angles"
+        q, k = rotate(q, *shared.angles), rotate(k, *shared.angles)
+        if own.routed is not None:
+            if self in own.before:
+                k, v = (torch.where(own.routed[:, None], *pair) for pair in zip((k, v), own.before[self], strict=True))
+            own.before[self] = k, v
+        return projected(self, "o_proj", self.attend(q, k, v, shared, own.slot), own)
+
+
+class RecursiveMLP(GatedMLP):
+    """Llama's feed-forward part."""
+
+    def forward(self, h: Tensor, own: Pass) -> Tensor:  # type: ignore[override]  # also the pass
+        """Transform each position alone."""
+        gate, up = (projected(self, name, h, own) for name in ("gate_proj", "up_proj"))
+        return projected(self, "down_proj", self.activation(gate) * up, own)
+
+
+class RecursiveBlock(nn.Module):
+    """A Llama block under its weight names."""
+
+    def __init__(self, config: RecursiveConfig) -> None:
+        super().__init__()
+        self.self_attn = RecursiveAttention(config)
+        self.mlp = RecursiveMLP(config.hidden_size, config.intermediate_size, config.hidden_act)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, h: Tensor, shared: Shared, own: Pass) -> Tensor:
+        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        h = h + self.self_attn(self.input_layernorm(h), shared, own)
+        h = h + self.mlp(self.post_attention_layernorm(h), own)
+        return h if own.leave is None else own.leave(h)
+
+
+class Routing:
+    """Who is run in the loops of one forward.
+
+    With `token`, each token chooses the loop after which it leaves, from the state before the first one. With
+    `expert`, a router of each loop chooses among the tokens that the loop before has run. Training takes the k best
+    of a text, which looks ahead; here a token is run when its router says at least 0.5, as the auxiliary loss trains
+    it to say.
+    """
+
+    def __init__(self, config: RecursiveConfig, routers: nn.ModuleList) -> None:
+        self.config, self.routers = config, routers
+        self.routed: list[Tensor] = []
+        """For each loop, `(batch, position, 1)`."""
+        self._begin = self._start = self._chosen = torch.empty(0)
+        self._weight: Tensor | None = None
+
+    def begin(self, loop: int, h: Tensor) -> None:
+        """Choose the tokens of a loop from the state before it, `(batch, position, d_model)`."""
+        self._loop, self._begin = loop, h
+        if self.config.routing == "expert":
+            said = self._asked(loop - (not self.config.route_first), h)
+            last = self.routed[-1] if loop else torch.ones_like(h[..., :1], dtype=torch.bool)
+            self.routed.append(last if said is None else last & (said >= 0))
+            self._weight = None if said is None else said.sigmoid()
+            return
+        if loop == 0:
+            said = self._asked(0, h)
+            assert said is not None, "token-choice routing without its router"
+            self._start = h
+            self._weight, self._chosen = said.softmax(-1).max(-1, keepdim=True)
+        self.routed.append(self._chosen >= loop)
+
+    def leave(self, y: Tensor) -> Tensor:
+        """Give the state after the loop, from what its last block computed; tokens that were not run keep theirs."""
+        if self.config.routing == "expert":
+            return torch.where(self.routed[-1], self._gated(self._begin, y), self._begin)
+        left = torch.where(self._chosen == self._loop, self._gated(self._start, y), y)
+        return torch.where(self.routed[-1], left, self._begin)
+
+    def end(self, h: Tensor) -> Tensor:
+        """Undo what was done to tokens that were not run."""
+        return torch.where(self.routed[-1], h, self._begin)
+
+    def _asked(self, router: int, h: Tensor) -> Tensor | None:
+        """Give what a router says, in float32 or better; None: there is none for the first loop."""
+        if router < 0:
+            return None
+        said: Tensor = self.routers[router](h / self.config.router_temp)
+        return said.to(at_least_float32(said.dtype))
+
+    def _gated(self, state: Tensor, y: Tensor) -> Tensor:
+        """Add to a state what the blocks made of it."""
+        if self._weight is None:
+            return y
+        if self.config.gating == "none":
+            return state + y
+        assert self.config.router_alpha is not None
+        return state + y * (self._weight * self.config.router_alpha).to(y.dtype)
+
+
+def projected(part: nn.Module, name: str, h: Tensor, own: Pass) -> Tensor:
+    """Project by a tied weight, and by what is added to it at this depth."""
+    projection: nn.Module = getattr(part, name)
+    tied: Tensor = projection(h)
+    return tied + own.added[name](h) if own.added is not None and name in own.added else tied

@@ -1,0 +1,1 @@
+"""Retrofitted recurrence: a pretrained model cut into prelude, core and coda."""

@@ -1,0 +1,220 @@
+"""Rows side by side, token by token: a trial that is finished leaves, and one that waits takes its row.
+
+All trials share one prompt. Each goes on behind its first site from the states of the prompt with nothing injected, so
+that only what an injection can change is run. Rows may be of unequal length; there is no padding.
+Goes in: a prefix and trials. Comes out: a Response or a Failure for each.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from introspect.injection.answer_tokens import AnswerTokens, read
+from introspect.injection.clean_pass import logprob_of, mean_of
+from introspect.injection.failures import Failure, finite_readouts, finite_rows, not_finite, too_faint
+from introspect.injection.injector import Injector
+from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.resume import Start
+from introspect.injection.sampling import draw, uniforms
+from introspect.models.tap import Tap, Visit
+from introspect.prompts.echo import shared_run
+from introspect.records.trial import FinishReason, Measure, Readout, Response, Site, Trial
+
+Decider = Callable[[Trial, str], bool]
+"""Tells from the answer so far whether the trial needs no more of it."""
+EXIT = "exit"
+"""Name of what is measured of the exit gate behind the prompt: the probability to leave after a loop."""
+ROUTED = "routed"
+"""Name of what is measured where tokens are routed: the share of the span's tokens that a loop has run."""
+REFILL = 4
+"""Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
+
+
+class Pool:
+    """Trials of one prompt and one number of loops, at most `rows` at a time; `run` may be called once."""
+
+    def __init__(
+        self,
+        tap: Tap,
+        prefix: Prefix,
+        trials: Sequence[Trial],
+        injector: Injector,
+        answers: AnswerTokens,
+        deciders: Mapping[str, Decider],
+        rows: int | None,
+    ) -> None:
+        self.tap, self.prefix, self.trials, self.injector, self.answers = tap, prefix, trials, injector, answers
+        self.deciders, self.decided = deciders, set[int]()
+        self.capacity = min(rows or len(trials), len(trials))
+        self.rows: list[int] = []
+        """The trial in each row."""
+        self.visits: dict[Site, Visit] | None = None
+        """What is added to the rows as they stand; None when they have changed."""
+        self.tokens: list[list[int]] = [[] for _ in trials]
+        self.readouts: list[list[Readout]] = [[] for _ in trials]
+        self.measures: list[list[Measure]] = [[] for _ in trials]
+        self.logprobs = torch.zeros(len(trials), dtype=torch.float64)
+        """Sum of the log-probabilities of the drawn tokens, in nats."""
+        self.broken: set[int] = set()
+        """Trials whose logits were not finite; `decided` are those that were ended early."""
+        settings = [trial.sampling for trial in trials]
+        longest = max(sampling.max_new_tokens for sampling in settings)
+        self.weights = prefix.weights([trial.injection for trial in trials])
+        self.cache = prefix.cache(self.capacity, longest)
+        self.uniforms = uniforms([trial.seed for trial in trials], longest)
+        self.temperature = torch.tensor([sampling.temperature for sampling in settings], dtype=torch.float64)
+        self.top_p = torch.tensor([sampling.top_p for sampling in settings], dtype=torch.float64)
+
+    def run(self) -> list[Response | Failure]:
+        """Walk the whole way."""
+        waiting = deque(range(len(self.trials)))
+        while waiting or self.rows:
+            free = self.capacity - len(self.rows)
+            if waiting and free * REFILL >= self.capacity:
+                self._admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
+            elif self.rows:
+                self._write(0, self._next())
+        return self._results()
+
+    def _admit(self, trials: list[int]) -> None:
+        """Let trials into the free rows, those of one first site together, and draw their first tokens."""
+        groups: dict[Site | None, list[int]] = {}
+        for trial in trials:
+            groups.setdefault(self.injector.first[trial], []).append(trial)
+        first, logits = len(self.rows), []
+        for site, members in groups.items():
+            self.cache.aim(len(self.rows), [0] * len(members), self.prefix.length)
+            start = Start(self.tap, self.prefix, self.cache, self.injector, members, site, self._weights(members))
+            logits.append(start.run())
+            self._read(members, start.readouts(logits[-1]))
+            self._leave_at(members, start.leaving())
+            self._measure(ROUTED, members, self.prefix.run_share(start.routed))
+            self.rows += members
+        self.visits = None
+        self._write(first, torch.cat(logits))
+
+    def _read(self, trials: list[int], said: Sequence[Tensor]) -> None:
+        """Take down what the model says after every loop behind the prompt, `(trial, vocabulary)` each."""
+        of = [self.trials[trial] for trial in trials]
+        for loop, logits in enumerate(said):
+            for trial, readout in zip(trials, read(logits, self.answers, loop, of), strict=True):
+                self.readouts[trial].append(readout)
+
+    def _leave_at(self, trials: list[int], rates: Sequence[Tensor]) -> None:
+        """Take down the probability with which the exit gate leaves after each loop; the last takes the rest."""
+        staying = torch.ones(len(trials), dtype=torch.float64)
+        leaving = []
+        for loop, rate in enumerate(rates):
+            leaving.append(staying if loop == len(rates) - 1 else staying * rate.double().cpu())
+            staying = staying - leaving[-1]
+        self._measure(EXIT, trials, leaving)
+
+    def _measure(self, name: str, trials: list[int], of_loops: Sequence[Tensor]) -> None:
+        """Take down one number a loop, `(trial,)` each."""
+        for loop, values in enumerate(of_loops):
+            for trial, value in zip(trials, values.tolist(), strict=True):
+                self.measures[trial].append(Measure(name, loop, 0, value))
+
+    def _write(self, first: int, logits: Tensor) -> None:
+        """Draw a token for each row from `first` on, and let those leave that are finished."""
+        trials = self.rows[first:]
+        steps = [len(self.tokens[trial]) for trial in trials]
+        drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
+        if any(self.trials[trial].injection is None for trial in trials):
+            possible = drawn.to(logits.device).clamp(
+                max=logits.shape[-1] - 1
+            )  # where nothing can be drawn there is none
+            self.logprobs[trials] += logprob_of(logits, possible).cpu().double()
+        finished = []
+        for row, (token, finite) in enumerate(zip(drawn.tolist(), finite_rows(logits).tolist(), strict=True), first):
+            trial = self.rows[row]
+            if finite:
+                self.tokens[trial].append(token)
+            else:
+                self.broken.add(trial)
+            if not finite or self._ends(trial):
+                finished.append(row)
+        if finished:
+            self._leave(finished)
+
+    def _ends(self, trial: int) -> bool:
+        """Tell whether what a trial has drawn is all: as long as allowed, at the end of its turn, or enough."""
+        looped, tokens = self.tap.looped, self.tokens[trial]
+        full = len(tokens) == self.trials[trial].sampling.max_new_tokens
+        return full or tokens[-1] in looped.end_of_turn or looped.turns.over(tokens) or self._decides(trial)
+
+    def _decides(self, trial: int) -> bool:
+        """Ask the grader that a trial names whether the answer so far is enough."""
+        name = self.trials[trial].sampling.decided_by
+        if name is None:
+            return False
+        if not self.deciders[name](self.trials[trial], self.tap.looped.turns.read(self.tokens[trial]).text):
+            return False
+        self.decided.add(trial)
+        return True
+
+    def _weights(self, trials: list[int]) -> Tensor | None:
+        return None if self.weights is None else self.weights[trials]
+
+    def _leave(self, finished: list[int]) -> None:
+        """Close the gaps that finished rows leave with the rows at the end."""
+        stay = len(self.rows) - len(finished)
+        gone = set(finished)
+        sources = [row for row in range(stay, len(self.rows)) if row not in gone]
+        targets = list(islice((row for row in finished if row < stay), len(sources)))
+        self.cache.move(sources, targets)
+        for source, target in zip(sources, targets, strict=True):
+            self.rows[target] = self.rows[source]
+        del self.rows[stay:]
+        self.visits = None
+
+    def _next(self) -> Tensor:
+        """Run the token drawn last in each row and give the logits, `(rows, vocabulary)`."""
+        written = [len(self.tokens[trial]) - 1 for trial in self.rows]
+        last = [[self.tokens[trial][-1]] for trial in self.rows]
+        self.cache.aim(0, [self.prefix.length + n for n in written], 1)
+        if self.visits is None:
+            goes_on = self.prefix.encoded.span_stop is None
+            of = self._weights(self.rows)
+            weights = None if of is None else of[:, -1:]  # the span that goes on is the last one
+            self.visits = self.injector.visits(self.rows, slice(0, 1), weights=weights) if goes_on else {}
+        positions = [len(self.prefix.encoded.token_ids) + n for n in written]
+        arguments = inputs(self.tap, last, positions, self.cache) | self.prefix.exit_arguments
+        logits: Tensor = self.tap.run(self.visits, n_loops=self.prefix.n_loops, **arguments).logits[:, -1]
+        return logits
+
+    def _results(self) -> list[Response | Failure]:
+        norms, faint = self.injector.norms(), self.injector.faint()
+        results: list[Response | Failure] = []
+        for index, trial in enumerate(self.trials):
+            if index in self.broken or not finite_readouts(self.readouts[index]):
+                results.append(not_finite(trial))
+            elif faint[index]:
+                results.append(too_faint(trial))
+            else:
+                results.append(self._response(index, *norms[index]))
+        return results
+
+    def _response(self, index: int, added: float | None, residual: float | None) -> Response:
+        tokens = self.tokens[index]
+        ended = tokens[-1] in self.tap.looped.end_of_turn
+        turn = self.tap.looped.turns.read(tokens[:-1] if ended else tokens)
+        reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
+        clean = None if self.trials[index].injection else mean_of(self.logprobs[index].item(), tokens)
+        return Response(
+            trial_id=self.trials[index].id,
+            text=turn.text,
+            token_ids=tuple(tokens),
+            finish_reason="turn" if turn.cut else reason,
+            readouts=tuple(self.readouts[index]),
+            vector_norm=added,
+            residual_norm=residual,
+            measures=tuple(self.measures[index]),
+            thinking=turn.thinking,
+            cut=turn.cut,
+            echo=shared_run(turn.text, self.prefix.encoded.text),
+            clean_logprob=clean,
+        )

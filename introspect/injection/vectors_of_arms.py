@@ -1,0 +1,75 @@
+"""What is added to the residual stream at a site for a trial: direction times strength, in float64.
+
+Goes in: a trial, a site, the concept vectors, and for the unit "residual" the mean norm of the residual stream there,
+for the unit "kl" the multiplier that gives the dose.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from introspect.concepts.vectors import ConceptVectors
+from introspect.injection.failures import UnreachableError
+from introspect.injection.sampling import uniforms
+from introspect.records.trial import Injection, Site, Trial
+
+
+def added_vector(
+    trial: Trial,
+    site: Site,
+    vectors: ConceptVectors,
+    residual_norm: float | None = None,
+    multiplier: float | None = None,
+) -> Tensor:
+    """Give what is added at a site, `(d_model,)` in float64.
+
+    Unit "vector": strength times the vector. Unit "residual": strength times `residual_norm`, the mean norm of the
+    residual stream at the site over the span's prompt tokens without an injection, along the vector. Unit "kl":
+    `multiplier` times the vector. Raises UnreachableError for a dose along a vector that is zero.
+    """
+    injection = trial.injection
+    assert injection is not None, f"trial {trial.id} injects nothing"
+    vector = unit_push(trial, site, vectors)
+    if injection.unit == "vector":
+        return injection.strength * vector
+    if injection.unit == "kl":
+        assert multiplier is not None, f"trial {trial.id}: strength in nats, and no multiplier is given"
+        return multiplier * vector
+    assert residual_norm is not None, f"trial {trial.id}: strength in units of the residual norm, which is not given"
+    if vector.norm() == 0:
+        raise UnreachableError(f"trial {trial.id}: the vector at site {site} is zero, so it has no direction")
+    return injection.strength * residual_norm * vector / vector.norm()
+
+
+def unit_push(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
+    """Give the vector that the trial's arm injects at a site, at strength 1, `(d_model,)` in float64."""
+    injection = trial.injection
+    assert injection is not None, f"trial {trial.id} injects nothing"
+    word = trial.concept if trial.partner is None else trial.partner
+    vector = vectors.at(word, site, injection.extract_loop).double().cpu()
+    if trial.arm == "random":
+        return random_direction(trial.seed, site, injection, len(vector)) * vector.norm()
+    if trial.arm == "negated":
+        return -vector
+    if trial.arm == "shuffled":
+        return vector[permutation(trial.seed, len(vector))]
+    return vector
+
+
+def permutation(seed: int, d_model: int) -> Tensor:
+    """Draw an order of the coordinates, evenly; the same at all sites and strengths, so that loops share it."""
+    key = hashlib.sha256(f"shuffled\n{seed}".encode()).digest()[:16]
+    return uniforms([int.from_bytes(key, "big")], d_model)[0].argsort(stable=True)
+
+
+def random_direction(seed: int, site: Site, injection: Injection, d_model: int) -> Tensor:
+    """Draw a unit vector, evenly over all directions.
+
+    It depends on the trial's seed, the site and the extraction loop, and not on the strength: a dose ladder climbs
+    along one direction.
+    """
+    key = hashlib.sha256(f"random\n{seed}\n{site}\n{injection.extract_loop}".encode()).digest()[:16]
+    uniform = uniforms([int.from_bytes(key, "big")], d_model)[0]
+    normal = torch.special.ndtri(uniform + 2.0**-54)  # off 0, where the inverse of the normal CDF is infinite
+    return normal / normal.norm()

@@ -1,0 +1,1 @@
+"""The nouns: sites, trials, responses, and their one JSON form."""

@@ -1,0 +1,79 @@
+"""The statistics of a run as sheets, each with a title and what it means. In go findings, out come sheets."""
+
+import pandas as pd
+
+from introspect.prompts.echo import LONG, SHORT
+from introspect.report.findings import Findings
+from introspect.report.sheets import Sheet, sheet
+from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
+
+TITLES = {
+    "contrasts": (
+        "The primary contrast",
+        "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no): the shift on the question minus the shift on plain "
+        "questions, both against no injection; the contrast is that of the concept's vector minus that of random "
+        "directions. The leaning is where the injected answers ended, on the side of yes above 0. p by sign flips over "
+        "concepts; “whole map” is corrected for looking at every cell.",
+    ),
+    "sensitivity": (
+        "Sensitivity and bias",
+        "d' and criterion from the verdicts, AUC from logit(yes) \N{MINUS SIGN} logit(no); intervals over concepts.",
+    ),
+    "naming": (
+        "The concept chosen among several",
+        "One-sided exact binomial tests against chance and against what is chosen with nothing injected; mutual "
+        "information of the concept injected and the one named, against permuted trials.",
+    ),
+    "ranks": (
+        "Rank of the concept's first token where the answer begins",
+        "0 is the most probable token of the vocabulary; intervals over concepts.",
+    ),
+    "capability": (
+        "Can the model answer at all?",
+        f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer "
+        f"tokens and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding. Echo: the share of "
+        "answers to the other questions that repeat their prompt.",
+    ),
+    "echo": (
+        "Do answers echo the prompt?",
+        f"Answers that share {LONG} words in a row with their prompt, or {SHORT} that are half of the answer, and the "
+        "mean length of the longest run: what is said in such a run is ours. Wilson intervals.",
+    ),
+    "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
+    "control": (
+        "Cosine with the concept's vector: told to think about it, and told not to",
+        "Means over concepts, the first rows over all pairs of instructions; mean, interval and p (sign flips over "
+        "concepts) are of the difference.",
+    ),
+    "agreement": (
+        "Agreement of every two graders",
+        "Cohen's kappa with its interval; kappa is missing where both give one and the same verdict throughout.",
+    ),
+}
+MAPPED = "contrasts"
+OVERALL = "contrasts-overall"
+
+
+def inferred(found: Findings) -> dict[str, Sheet]:
+    """Make the sheets of the statistics by name; those that the run cannot have are not there."""
+    sheets = {}
+    for name, table in found.inferences.items():
+        title, note = TITLES.get(name, (name.replace("_", " ").capitalize(), ""))
+        table = _in_words(table)
+        if name == MAPPED:
+            whole = table["strength"].isna()
+            kept = [each for each in table if each not in ("loop", "layer", "strength", "p_map")]
+            sheets[OVERALL] = sheet(OVERALL, f"{title}, averaged over all cells", table.loc[whole, kept], note)
+            table, title, note = table[~whole], f"{title}, cell by cell", ""
+        sheets[name] = sheet(name, title, table, note)
+    return sheets
+
+
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Name arms in words, and put the grader first."""
+    for name in ("arm", "control", "effect"):
+        if name in table:
+            table = table.assign(**{name: table[name].map(lambda arm: ARM_LABELS.get(arm, arm))})
+    first = [name for name in ("grader", "template", "question", "pair") if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]

@@ -1,0 +1,253 @@
+"""The store of a run: trials, responses, grades and errors in `<run>/run.sqlite`, written one transaction per batch.
+
+In go records; out come the records again, or the rows of a query for the tables.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from introspect.errors import InputError
+from introspect.records.trial import Grade, Response, Trial, cell_from_json
+from introspect.results.store.connection import (
+    RUN_FILE,
+    StoreError,
+    connect,
+    explained,
+    lock,
+    read_through,
+    transaction,
+)
+from introspect.results.store.folder import made_ready, refuse_something_else
+from introspect.results.store.manifest import refuse_other
+from introspect.results.store.store import read, schema, write
+
+__all__ = ["Store", "StoreError"]
+
+State = Literal["done", "error"]
+
+
+class Store:
+    """An open run. Close it, or use it as a context manager; one process may hold a run open for writing."""
+
+    def __init__(self, folder: Path, *, write: bool) -> None:
+        """Open the database of an existing folder as it is; `open`, `create` and `open_or_create` also check it."""
+        self.folder = folder
+        self.path, self._writes = folder / RUN_FILE, write
+        with ExitStack() as opened:
+            if write:
+                opened.callback(lock(folder).close)
+            self._database = connect(self.path, write=write)
+            opened.callback(self._database.close)
+            self._held = opened.pop_all()
+
+    @classmethod
+    def create(cls, folder: Path, manifest: dict[str, object]) -> Self:
+        """Make a new run in an empty or missing folder. Raises InputError when there is something already."""
+        store = cls(made_ready(folder), write=True)
+        with store._closed_on_error():
+            if store._has_schema():
+                raise InputError(f"{folder}: holds a run already; choose another --out")
+            store._create(manifest)
+        return store
+
+    @classmethod
+    def open(cls, folder: Path, *, write: bool = False) -> Self:
+        """Open a run that is there; reading works while another process writes. Raises InputError if there is none."""
+        if not (folder / RUN_FILE).is_file() or not (folder / RUN_FILE).stat().st_size:
+            raise InputError(f"{folder}: no run here ({RUN_FILE} is missing or empty); name the folder of a sweep")
+        store = cls(folder, write=write)
+        with store._closed_on_error():
+            store._check_schema()
+        return store
+
+    @classmethod
+    def open_or_create(cls, folder: Path, manifest: dict[str, object]) -> Self:
+        """Open a run for writing to continue it, or make it. Raises InputError if it is another run or something else.
+
+        A folder in which a creation was killed counts as empty.
+        """
+        store = cls(made_ready(folder), write=True)
+        with store._closed_on_error():
+            if store._has_schema():
+                store._check_schema()
+                refuse_other(store.manifest, manifest, folder)
+            else:
+                store._create(manifest)
+        return store
+
+    @classmethod
+    def refuse_other(cls, folder: Path, known: dict[str, object]) -> None:
+        """Raise InputError if `open_or_create` will, by the entries of the manifest that are known so far.
+
+        Nothing is made or changed: this is for before a model is loaded.
+        """
+        refuse_something_else(folder)
+        if (folder / RUN_FILE).is_file():
+            with cls(folder, write=False) as store:
+                if store._has_schema():
+                    store._check_schema()
+                    there = store.manifest
+                    refuse_other({name: there[name] for name in known if name in there}, known, folder)
+
+    @classmethod
+    def manifest_in(cls, folder: Path) -> dict[str, Any]:  # Any: JSON
+        """Give the manifest of the run in a folder, before anything is made or changed; empty where there is none."""
+        if not (folder / RUN_FILE).is_file():
+            return {}
+        with cls(folder, write=False) as store:
+            return store.manifest if store._has_schema() else {}
+
+    def __enter__(self) -> Self:
+        """Give the store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._held.close()
+
+    @property
+    def manifest(self) -> dict[str, Any]:  # Any: what the manifest holds is decided by the sweep
+        """Give the options the run was made with."""
+        ((text,),) = self._read("SELECT manifest FROM run")
+        return dict(json.loads(text))
+
+    def add(self, answered: Iterable[tuple[Trial, Response]], grades: Iterable[Grade] = ()) -> None:
+        """Store a batch, all of it or nothing. A trial stored before must come with the same response, and is skipped.
+
+        Raises StoreError when a trial is there with another response, or when the file cannot be written.
+        """
+        with transaction(self._database, self.path):
+            write.put_responses(self._database, self._new(answered))
+            write.put_grades(self._database, grades)
+
+    def add_errors(self, failed: Iterable[tuple[Trial, str]]) -> None:
+        """Store trials that could not be run, with the message; they are not done, and a later `add` clears them."""
+        pairs = list(failed)
+        with transaction(self._database, self.path):
+            for trial_id in write.answered(self._database, [trial.id for trial, _ in pairs]):
+                raise StoreError(f"{self.path}: trial {trial_id} has a response, it cannot also have failed")
+            write.put_errors(self._database, pairs, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def put_grades(self, grades: Iterable[Grade]) -> int:
+        """Store grades, all or none, replacing those of the same grader, and count them; responses are not touched."""
+        with transaction(self._database, self.path):
+            return write.put_grades(self._database, grades)
+
+    def done_ids(self) -> set[str]:
+        """Give the ids of the trials with a response; a million take about 130 MB."""
+        return {trial_id for (trial_id,) in self._read(schema.DONE)}
+
+    def count(self, state: State = "done") -> int:
+        """Count the trials in a state."""
+        ((count,),) = self._read(f"SELECT count(*) FROM {'responses' if state == 'done' else 'errors'}")
+        return int(count)
+
+    def trials(self) -> Iterator[Trial]:
+        """Give every trial, in the order in which they were stored."""
+        return read.trials(self._read)
+
+    def answers(self, *, lacking: tuple[str, str] | None = None) -> Iterator[tuple[Trial, Response]]:
+        """Give every trial with its response, as stored; those that lack a grade by (grader, version) where asked."""
+        return read.answers(self._read, lacking)
+
+    def trial(self, prefix: str) -> Trial:
+        """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
+        start = prefix.lower()
+        # "g" sorts after every hex digit: the ids between are those that begin so
+        sql = f"SELECT id, json, {schema.TRIAL} FROM trials JOIN cells USING (cell) WHERE id >= ? AND id < ? LIMIT 3"
+        found = self._read(sql, start, start + "g")
+        if not found:
+            raise InputError(f"{self.folder}: no trial begins with {prefix!r}; see the column trial of the table")
+        if len(found) > 1:
+            raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0][0]}, {found[1][0]}); give more of it")
+        (_, cell, *row), *_ = found
+        return schema.trial_of_cell(cell_from_json(cell), row)
+
+    def response(self, prefix: str) -> Response:
+        """Find the response to a trial. Raises InputError when the trial failed, with the stored message."""
+        trial_id = self.trial(prefix).id
+        if found := self._read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id):
+            ((n, *row),) = found
+            others = (of(self._read, n, n).get(n, ()) for of in (read.readouts, read.measures))
+            return schema.response_from_rows(trial_id, row, *others)
+        ((message,),) = self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)
+        raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
+
+    def grades(self, prefix: str) -> list[Grade]:
+        """Give the grades of a trial, one a grader, sorted by grader."""
+        trial_id = self.trial(prefix).id
+        rows = self._read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
+        return [schema.grade_from_row(trial_id, row) for row in rows]
+
+    def select(self, sql: str, *values: schema.Value) -> Iterator[Any]:  # Any: a row's types depend on the SQL
+        """Give the rows of a query one by one; for the tables, whose queries are in `queries`."""
+        with explained(self.path):
+            yield from self._database.execute(sql, values)
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _has_schema(self) -> bool:
+        return bool(self._read("SELECT 1 FROM sqlite_master LIMIT 1"))
+
+    def _check_schema(self) -> None:
+        if not self._read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'"):
+            raise InputError(f"{self.path}: is not a run of introspect; choose another folder")
+        ((version,),) = self._read("SELECT schema_version FROM run")
+        if version == schema.BEFORE:
+            self._bring_up_to_date()
+        elif version != schema.SCHEMA_VERSION:
+            raise InputError(
+                f"{self.path}: has schema version {version}, this introspect reads version {schema.SCHEMA_VERSION}; "
+                "use the introspect that wrote it, or choose another --out"
+            )
+
+    def _bring_up_to_date(self) -> None:
+        """Add the columns that an older run lacks; who only reads looks at it through a view instead."""
+        if not self._writes:
+            with explained(self.path):
+                read_through(self._database, schema.VIEW)
+            return
+        with transaction(self._database, self.path):
+            for change in schema.UPDATE:
+                self._database.execute(change)
+
+    def _create(self, manifest: dict[str, object]) -> None:
+        text = json.dumps(manifest, allow_nan=False)
+        with transaction(self._database, self.path):
+            for table in schema.TABLES:
+                self._database.execute(table)
+            self._database.execute(schema.INSERT_RUN, (schema.SCHEMA_VERSION, text))
+
+    def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
+        with explained(self.path):
+            return self._database.execute(sql, values).fetchall()
+
+    def _new(self, answered: Iterable[tuple[Trial, Response]]) -> list[tuple[Trial, Response]]:
+        """Leave out what is stored already; raise StoreError where it is stored with another response."""
+        pairs = list(answered)
+        known = {
+            trial_id: self.response(trial_id)
+            for trial_id in write.answered(self._database, [one.id for one, _ in pairs])
+        }
+        new = []
+        for trial, response in pairs:
+            assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
+            if trial.id not in known:
+                new.append((trial, response))
+            if known.setdefault(trial.id, response) != response:
+                raise StoreError(f"{self.path}: trial {trial.id} is stored with another response; nothing was changed")
+        return new

@@ -1,0 +1,1 @@
+"""Tables: from the store of a run to tidy frames."""

@@ -1,0 +1,104 @@
+"""The best cell without its luck: goes in a run, comes out one row a measure, chosen on half of the concepts.
+
+The other half gives the value to report, beside what the controls do in the same cell on the same concepts: a cell in
+which anything at all is noticed is no good cell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from introspect.errors import InputError
+from introspect.grading.picking import BESIDE, DETECTION
+from introspect.results.statistics.clusters import MIN_CONCEPTS, Estimate, rate
+from introspect.results.statistics.contrasts import concept_effects
+from introspect.results.statistics.intervals import wilson
+from introspect.results.statistics.selection import Selection, best_cell
+from introspect.results.tables.cell_columns import place_columns
+
+CONTRAST = "contrast"
+"""Beside the verdicts, what a cell may be best at: the primary contrast of logit(yes) - logit(no)."""
+CONTROLS = ("none", "random", "wrong")
+
+
+def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFrame:
+    """Choose the best cell by every measure that the run has, on half of the concepts, and report it on the others.
+
+    `trials` are narrow ones. Columns: question, measure, cells (how many it is the best of), those of a cell, concepts
+    of the held-out half, unknown (share without a value, over all cells), chosen with its bounds (an optimist), then
+    from the held-out half: value, and the rate of each control there, with bounds over concepts. Raises InputError
+    where there are too few concepts.
+    """
+    done = trials[trials["state"] == "done"]
+    rows: list[dict[str, object]] = []
+    for question, measure, values, cell in _measured(done, grader):
+        found = best_cell(values, "value", cell=cell, seed=seed)
+        row = {"question": question, "measure": measure, "cells": found.cells, **found.cell}
+        sides = {"chosen": found.chosen, "value": found.held_out}
+        if measure != CONTRAST:
+            sides = {name: _bounded(side) for name, side in sides.items()}
+            asked = done[done["question"] == question]
+            sides |= _controls(asked.assign(value=asked[f"{grader}_{measure}"]), found)
+        row |= {"concepts": found.held_out.concepts, "unknown": float(values["value"].isna().mean())}
+        rows.append(row | {key: value for name, side in sides.items() for key, value in _columns(name, side).items()})
+    if not rows:
+        raise InputError(f"nothing to choose a cell by: {grader} has no verdict on an injected trial")
+    return pd.DataFrame(rows)
+
+
+def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.DataFrame, list[str]]]:
+    """Give question, measure, values of the injected trials or of concepts, and a cell's columns."""
+    injected = done[done["arm"] == "injected"]
+    for question in injected["question"].unique():
+        asked = injected[injected["question"] == question]
+        cell = place_columns(asked)
+        if question in DETECTION and not (effects := _effects(done, question)).empty:
+            yield question, CONTRAST, effects, cell
+        for measure in ("detected", "identified") if question in DETECTION else ("correct",):
+            values = asked.assign(value=asked[f"{grader}_{measure}"])
+            if question not in BESIDE.values() and values["value"].notna().any():
+                yield question, measure, values, cell
+
+
+def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
+    """Give the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
+    beside, there = BESIDE[question], set(zip(done["arm"], done["question"], strict=True))
+    if not {(arm, asked) for arm in ("injected", "none", "random") for asked in (question, beside)} <= there:
+        return pd.DataFrame()
+    noticing, parts = done["question"] == question, []
+    for template in done.loc[noticing, "template"].unique():
+        asked = done[(noticing & (done["template"] == template)) | (done["question"] == beside)]
+        cell = place_columns(asked[asked["arm"] == "injected"], without=["template"])
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
+        parts.append(effects.assign(template=template))
+    return pd.concat(parts, ignore_index=True).rename(columns={CONTRAST: "value"})
+
+
+def _controls(asked: pd.DataFrame, found: Selection) -> dict[str, Estimate]:
+    """Give the rate of each control in the chosen cell on held-out concepts; one without a site serves all."""
+    here = asked["concept"].isin(found.held_out_concepts) & asked["value"].notna()
+    for column, at in found.cell.items():
+        here &= asked[column].isna() | (asked[column] == at).fillna(False).astype(bool)
+    rates = {}
+    for control in CONTROLS:
+        part = asked[here & (asked["arm"] == control)]
+        if not part.empty:
+            rates[control] = _bounded(rate(part["concept"], part["value"]))
+    return rates
+
+
+def _bounded(found: Estimate) -> Estimate:
+    """Give a rate in which all concepts agree, where a bootstrap knows nothing, the Wilson interval of the concepts.
+
+    Too few concepts leave it without bounds, and none without a value: the held-out half may lack the chosen cell.
+    """
+    if not np.isnan(found.low) or found.concepts < MIN_CONCEPTS:
+        return found
+    low, high = wilson(found.value * found.concepts, found.concepts)
+    return replace(found, low=float(low), high=float(high))
+
+
+def _columns(name: str, found: Estimate) -> dict[str, object]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

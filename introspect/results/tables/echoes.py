@@ -1,0 +1,62 @@
+"""How many answers echo their prompt, and how many are nothing but thinking. In goes a store, out come tables, a line.
+
+An answer echoes its prompt where the two share a run of LONG words or more, or one of SHORT words that is half of the
+answer: it then repeats what we said to it, or put into its mouth, and a claim in it is no report.
+"""
+
+import pandas as pd
+
+from introspect.grading.picking import PLAIN, REPEATING
+from introspect.prompts.echo import LONG, SHORT
+from introspect.results.statistics.intervals import wilson
+from introspect.results.store.store import Store
+
+WORDS = "(1 + length(trim(text)) - length(replace(trim(text), ' ', '')))"
+"""How many words a text has, as far as spaces tell."""
+ECHOES = f"""SELECT cell, count(*), sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {WORDS})), avg(echo)
+    FROM responses JOIN trials USING (n) WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell"""
+UNENDED = """SELECT count(*), sum(finish_reason = 'length' AND thinking != '' AND trim(text, char(9, 10, 32)) = '')
+    FROM responses"""
+KEYS = ["question", "template", "arm", "n_loops"]
+MANY = 0.1
+"""Share of answers that end inside their thinking from which on it is said."""
+
+
+def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
+    """Give the share of answers that echo their prompt, per question, wording, arm and number of loops.
+
+    With a Wilson interval, which takes trials as independent; `words` is the mean length of the longest shared run.
+    Questions in which a line is to be repeated are left out. Empty where it was not counted, as in older runs.
+    """
+    found = pd.DataFrame(store.select(ECHOES), columns=["cell", "n", "echoes", "words"])
+    found = found.join(cells[[*KEYS, "protocol"]], on="cell")
+    found = found[~found["question"].isin(REPEATING)]
+    if found.empty:
+        return pd.DataFrame()
+    summed = found.assign(words=found["words"] * found["n"]).groupby(KEYS, sort=False)[["n", "echoes", "words"]].sum()
+    low, high = wilson(summed["echoes"], summed["n"])
+    share, words = summed["echoes"] / summed["n"], summed["words"] / summed["n"]
+    return summed[["n", "echoes"]].assign(share=share, low=low, high=high, words=words).reset_index()
+
+
+def with_echoes(capability: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:
+    """Add to the capability gate the share of answers that echo their prompt, of all wordings with nothing injected.
+
+    Plain questions are left out, since their answers are words of the question. NaN where nothing was counted.
+    """
+    if capability.empty or echoes.empty:
+        return capability
+    asked = echoes[(echoes["arm"] == "none") & (echoes["question"] != PLAIN)]
+    summed = asked.groupby("n_loops")[["n", "echoes"]].sum()
+    return capability.assign(echo=capability["n_loops"].map(summed["echoes"] / summed["n"]))
+
+
+def unended_said(store: Store) -> str | None:
+    """Return the line on answers that end inside their thinking, None where those are few."""
+    ((answers, unended),) = store.select(UNENDED)
+    if not answers or not unended / answers > MANY:
+        return None
+    return (
+        f"{unended} of {answers} answers end inside their thinking, at the most tokens allowed, so that nothing is "
+        "known of them: allow more with --max-new-tokens"
+    )

@@ -1,0 +1,48 @@
+"""The trials of a run without their texts, as the statistics take them. In goes a store, out comes a frame.
+
+Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and
+from the read-outs `difference` (logit(yes) - logit(no)), `mass` and `concept_rank` after the last loop, and
+`first_yes`, the first loop after which logit(yes) is above logit(no), missing where it never is.
+"""
+
+import pandas as pd
+
+from introspect.records.trial import Gate
+from introspect.results.store.queries import VERDICTS
+from introspect.results.store.store import Store, queries
+from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
+from introspect.results.tables.trials import cells_table, stored_graders
+
+LAST = ("difference", "mass", "concept_rank")
+
+
+def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
+    """Give one row a trial, by its number; what is missing or unknown is missing.
+
+    With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
+    """
+    cells, columns = cells_table(store), ["n", "cell", *queries.NARROW, "state", COLUMN]
+    rows = store.select(queries.NARROW_TRIALS, as_parameter(floors(store, cells)))
+    table = pd.DataFrame(rows, columns=columns, dtype=object).set_index("n").astype({COLUMN: "Int64"})
+    table = table.astype(
+        {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
+    )
+    read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
+    table = table.join(read.astype({"difference": "float64", "mass": "float64", "concept_rank": "Int64"}))
+    first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
+    table = table.join(first.astype("Int64"))
+    for grader in stored_graders(store):
+        said = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
+        table = gated(table.join(_grades(store, grader)), said, coherence)
+    return table.join(cells, on="cell").reset_index(drop=True)
+
+
+_TEXT = ("concept", "expected", "options", "partner")
+
+
+def _grades(store: Store, grader: str) -> pd.DataFrame:
+    names = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
+    table = pd.DataFrame(store.select(queries.VERDICTS_OF, grader), columns=["n", *names], dtype=object).set_index("n")
+    *verdicts, answer, tokens = names
+    table = table.astype({**dict.fromkeys(verdicts, "Int64"), answer: "str", tokens: "Int64"})
+    return table.astype(dict.fromkeys(verdicts, "boolean"))
