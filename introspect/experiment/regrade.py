@@ -17,8 +17,9 @@ from introspect.grading.judge.settings import JudgeSettings, key_from_environmen
 from introspect.grading.timing import graded, reread
 from introspect.prompts.turns import Turns
 from introspect.records.trial import Grade
+from introspect.results.store import queries
 from introspect.results.store.judge_replies import Judgements
-from introspect.results.store.store import Store, queries
+from introspect.results.store.store import Store
 
 BATCH = 50
 """Grades of a judge stored at once; its replies are kept one by one."""

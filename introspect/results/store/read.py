@@ -11,7 +11,7 @@ from typing import Any
 
 from introspect.records.canonical_json import OWN
 from introspect.records.trial import Response, Trial, cell_from_json
-from introspect.results.store.store import schema
+from introspect.results.store import schema
 
 Read = Callable[..., list[Any]]  # Any: a row's types depend on the SQL
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from introspect.errors import InputError
 from introspect.records.trial import Grade, Response, Trial, cell_from_json
+from introspect.results.store import read, schema, write
 from introspect.results.store.connection import (
     RUN_FILE,
     StoreError,
@@ -23,7 +24,6 @@ from introspect.results.store.connection import (
 )
 from introspect.results.store.folder import made_ready, refuse_something_else
 from introspect.results.store.manifest import refuse_other
-from introspect.results.store.store import read, schema, write
 
 __all__ = ["Store", "StoreError"]
 

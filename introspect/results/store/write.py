@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from introspect.records.canonical_json import cell_to_json
 from introspect.records.trial import Grade, Response, Trial
-from introspect.results.store.store import schema
+from introspect.results.store import schema
 
 
 def numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:

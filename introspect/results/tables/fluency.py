@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from introspect.records.trial import Gate
-from introspect.results.store.store import Store, queries
+from introspect.results.store import queries
+from introspect.results.store.store import Store
 
 COLUMN = "coherent_by_model"
 FEWEST = 10

@@ -8,8 +8,9 @@ from the read-outs `difference` (logit(yes) - logit(no)), `mass` and `concept_ra
 import pandas as pd
 
 from introspect.records.trial import Gate
+from introspect.results.store import queries
 from introspect.results.store.queries import VERDICTS
-from introspect.results.store.store import Store, queries
+from introspect.results.store.store import Store
 from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.tables.trials import cells_table, stored_graders
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from introspect.grading.picking import YES_OR_NO
 from introspect.results.statistics import mean_interval
-from introspect.results.store.store import Store, queries
+from introspect.results.store import queries
+from introspect.results.store.store import Store
 from introspect.results.tables.rates import LOOP_CELL, varying, with_loops
 from introspect.results.tables.trials import cells_table, in_order
 

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from introspect.records.trial import ARMS, Gate
+from introspect.results.store import queries
 from introspect.results.store.queries import MEASURES, VERDICTS
-from introspect.results.store.store import Store, queries
+from introspect.results.store.store import Store
 from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
 
 CELL_ORDER = ["arm", "loop", "layer", "strength", "sites", "extract_loop", "n_loops", "template"]
