@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -157,10 +158,13 @@ def test_only_the_command_line_prints() -> None:
                 assert room(module_of(path)) == "cli", f"{path}, line {node.lineno}"
 
 
-def test_every_file_is_of_a_size_that_can_be_read() -> None:
+@pytest.mark.filterwarnings("default")
+def test_every_function_is_of_a_size_that_can_be_read_and_long_files_are_named() -> None:
     for path in FILES:
-        assert len(path.read_text().splitlines()) <= 250, path
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        if (length := len(source.splitlines())) > 250:
+            warnings.warn(f"{path.relative_to(PACKAGE)} has {length} lines: is it one idea?", stacklevel=1)
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
                 assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
 

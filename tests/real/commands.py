@@ -23,6 +23,8 @@ FRAMED = (
     "30",
 )
 """A sweep of `detect` in three framings, in the middle of the layers."""
+FEW = (*WORDS, "--questions", "detect", "--layers", "0.5", "--strengths", "2", "--max-new-tokens", "30")
+"""One question in one framing, at the same place."""
 
 
 def begin(*args: object) -> "subprocess.Popen[str]":

@@ -38,10 +38,15 @@ def gemma() -> Path:
     return fetched("gemma3", FILES)
 
 
-KINDS = [
-    pytest.param(more, id=kind, marks=pytest.mark.xdist_group(kind))  # a process of its own, with the runs of this kind
-    for kind, more in (("plain", ()), ("looped", LOOPED))
-]
+KINDS = [pytest.param((), id="plain"), pytest.param(LOOPED, id="looped")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Let one process run all tests that read one sweep, so that it is swept once."""
+    for item in items:
+        if "swept" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(item.callspec.id))
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -8,9 +8,9 @@ from commands import WORDS, introspect
 from conftest import Model
 
 pytestmark = pytest.mark.real
-SMALL = (*WORDS, "--layers", "0.5", "--strengths", "2")
+SMALL = (*WORDS, "--loops", "0", "--layers", "0.5", "--strengths", "2")
 COMMANDS = {
-    "monitor": ("--injected", "--repeats", "2"),
+    "monitor": ("--injected", "--repeats", "1"),
     "dynamics": ("--recurrences", "4", "--attention-loops", "2", "--follow", "2", "--max-tokens", "32"),
     "trajectory": (),
 }

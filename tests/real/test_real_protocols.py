@@ -9,10 +9,12 @@ from conftest import Model
 from introspect.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.real
-TINY = (*WORDS, "--layers", "0.5", "--strengths", "2", "--max-new-tokens", "16")
+TEN = ("--concepts", "Dust,Trumpets,Bread,Mirrors,Sugar,Snow,Rubber,Silver,Oceans,Honey")
+"""As many concepts as a protocol with distractors needs."""
+TINY = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "16")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_protocol_is_swept_without_an_error(protocol: str, model: Model, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    check_complete(run, introspect("sweep", *model.named, *TINY, "--protocol", protocol, "--out", run))
+    run, words = tmp_path / "run", TEN if protocol == "thought-or-text" else WORDS
+    check_complete(run, introspect("sweep", *model.named, *words, *TINY, "--protocol", protocol, "--out", run))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import FRAMED, begin, check_complete, introspect, stored, wait_until
+from commands import FEW, FRAMED, begin, check_complete, introspect, stored, wait_until
 from conftest import Model
 
 from introspect.experiment.run import Run
@@ -49,28 +49,26 @@ def test_tables_figures_and_report_are_made_again_from_the_run_alone(swept: tupl
     assert list(run.glob("**/*.html"))
 
 
-def test_a_sweep_that_is_killed_and_resumed_gives_the_tables_of_one_that_is_not(
-    swept: tuple[Path, str], model: Model, tmp_path: Path
-) -> None:
-    run, again = tmp_path / "run", ("sweep", *model.named, *FRAMED, "--out", tmp_path / "run", "--batch-size", "8")
-    process = begin(*again)
-    wait_until(run, 8, process)
+def test_a_sweep_that_is_killed_and_resumed_gives_the_answers_of_one_that_is_not(model: Model, tmp_path: Path) -> None:
+    """The texts are the same; read-outs are, up to the rounding of float32 in a batch of other rows."""
+    run, again = tmp_path / "run", ("sweep", *model.named, *FEW, "--batch-size", "4", "--out")
+    process = begin(*again, run)
+    wait_until(run, 4, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    whole, part = stored(swept[0])[0], stored(run)[0]
-    assert 0 < part < whole
-    check_complete(run, introspect(*again))
+    part = stored(run)[0]
+    check_complete(run, introspect(*again, run))
+    assert 0 < part < stored(run)[0]
     undisturbed = tmp_path / "undisturbed"
-    introspect("sweep", *model.named, *FRAMED, "--out", undisturbed, "--batch-size", "8")
+    introspect(*again, undisturbed)
     for table in sorted((undisturbed / "tables").iterdir()):
-        assert (run / "tables" / table.name).read_bytes() == table.read_bytes(), table.name
+        resumed = pd.read_csv(run / "tables" / table.name)
+        pd.testing.assert_frame_equal(resumed, pd.read_csv(table), rtol=1e-3, atol=1e-4, obj=table.name)
 
 
-def test_a_judge_that_is_a_real_model_grades_every_answer(
-    swept: tuple[Path, str], smollm2: Path, tmp_path: Path
-) -> None:
+def test_a_judge_that_is_a_real_model_grades_every_answer(model: Model, smollm2: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    shutil.copytree(swept[0], run)
+    introspect("sweep", *model.named, *FEW, "--arms", "injected,none", "--out", run)
     judge = ("--grader", "judge", "--judge-model", smollm2, "--judge-max-tokens", "40")
     out = introspect("grade", run, *judge)
     assert "verdicts of" in out
