@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
+from introspect.families.config_fields import check_fields
 from introspect.families.feedforward.foreign import OwnCodeLooped, foreign
 from introspect.families.gguf import checkpoint
 from introspect.families.placement import device_named, dtype_named
@@ -139,7 +140,10 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> A
     if missing:
         listed = ", ".join(field.replace("|", " or ") for field in missing)
         raise InputError(f"model {name!r}: its config.json lacks {listed}, which no weight shows")
-    return family.config_of(settings)
+    config = family.config_of(settings)
+    if not issubclass(family, OwnCodeLooped):  # which knows its own fields
+        check_fields(settings, config, family, name)
+    return config
 
 
 def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:

@@ -45,6 +45,10 @@ class LoopedModel(ABC):
 
     Of names joined by `|` one is enough.
     """
+    passed_over: ClassVar[frozenset[str]] = frozenset()
+    """Fields of config.json that change nothing here: of training, or told by another field or a weight's shape."""
+    only: ClassVar[Mapping[str, tuple[object, ...]]] = {}
+    """Fields that are known at these values alone, as at null; every one of a list must be among them."""
 
     n_loops: int
     """Loops as trained; any other number can be run."""

@@ -73,6 +73,9 @@ class FeedForwardLooped(LoopedModel):
         licence="each its own",
     )
     model_class = AutoModelForCausalLM
+    passed_over = frozenset(
+        ("partial_rotary_factor", "sliding_window_pattern", "original_max_position_embeddings")
+    )  # read by transformers' config classes, which leave them where they are
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -25,6 +25,19 @@ class RavenLooped(StagedLooped):
     )
     model_class = RavenForCausalLM
     required: ClassVar[tuple[str, ...]] = ("mean_recurrence", "n_heads", "norm_eps", "rope_base")
+    passed_over = frozenset(
+        (
+            *("n_layers", "padding_multiple", "padded_vocab_size", "effective_expected_depth", "init_strategy"),
+            *("init_orthogonal", "sampling_scheme", "mean_backprop_depth", "activation_checkpoint_impl"),
+            *("architecture_class_name", "test_time_noise_type"),
+        )
+    )
+    only: ClassVar = {
+        "block_class_name": ("SandwichBlock",),
+        "norm_class_name": ("RMSNorm", "RMSNorm_llama"),
+        "mlp_class_name": ("GatedMLP",),
+        "nonlin_name": ("SiLU",),
+    }
 
     @staticmethod
     def counts(config: RavenConfig) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """How a model in the Ouro layout is seen by the rest of the package: its blocks, loops and read-out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ class OuroLooped(LoopedModel):
     )
     model_class = OuroForCausalLM
     required = ("total_ut_steps", "num_attention_heads", "rms_norm_eps", "rope_theta|rope_parameters")
+    passed_over = frozenset(("sliding_window", "max_window_layers"))  # told by use_sliding_window
+    only: ClassVar = {"use_sliding_window": (False,), "layer_types": ("full_attention",)}
 
     def __init__(self, name: str, model: OuroForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from introspect.families.parcae.blocks import DiagonalInjection, ParcaeBlock, ParcaeShared, every_other
-from introspect.families.parcae.config import ParcaeConfig
+from introspect.families.parcae.config import PUBLISHED, ParcaeConfig
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
@@ -145,6 +145,15 @@ class ParcaeLooped(StagedLooped):
     )
     model_class = ParcaeForCausalLM
     required = ("mean_recurrence", "num_attention_heads", "norm_eps")
+    passed_over = frozenset(
+        (
+            *PUBLISHED,  # and these two, checked by the config
+            *("recurrent_embedding_dimension", "recurrent_num_attention_heads"),
+            *("name", "hf_config", "padding_multiple", "attn_impl", "use_fused_head", "model_class_name"),
+            *("architecture_class_name", "init_orthogonal", "skip_initialization", "activation_checkpoint_impl"),
+            *("sampling_scheme", "recurrent_iteration_method", "effective_expected_depth"),
+        )
+    )
 
     @staticmethod
     def counts(config: ParcaeConfig) -> tuple[int, int]:

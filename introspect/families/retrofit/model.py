@@ -87,6 +87,8 @@ class RetrofitLooped(RavenLooped):
     )
     model_class = RetrofitForCausalLM
     required = ("mean_recurrence", "n_heads", "norm_eps")
+    passed_over = RavenLooped.passed_over | RavenLooped.only.keys()  # left as they were in Huginn's config
+    only: ClassVar = {}
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""

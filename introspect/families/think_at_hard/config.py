@@ -54,6 +54,10 @@ class TahConfig(PreTrainedConfig):
         self.lora_targets = list(PROJECTIONS) if self.lora_targets is None else self.lora_targets
         self.decider_layers = [self.num_hidden_layers] if self.decider_layers is None else self.decider_layers
         self.decider_dims = [256, 512, 256] if self.decider_dims is None else self.decider_dims
+        rope = kwargs.pop("rope_parameters", None) or kwargs.pop("rope_scaling", None) or {}
+        self.rope_theta = rope.get("rope_theta", self.rope_theta)
+        if rope.get("rope_type", "default") != "default":
+            raise InputError(f"rope type {rope['rope_type']!r}: Think-at-Hard has 'default' only")
         self._check(self.lora_targets, self.decider_layers)
         super().__post_init__(**kwargs)
 

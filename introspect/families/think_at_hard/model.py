@@ -8,7 +8,7 @@ iteration, and which tokens each has run. Every block computes all tokens, and a
 those that are run. Its checkpoint is spread over a base model, an adapter and two more files, which are not read here.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +123,12 @@ class TahLooped(LoopedModel):
     )
     model_class = TahForCausalLM
     required = ("max_iter", "num_attention_heads", "rms_norm_eps", "rope_theta", "decider_layers")
+    passed_over = frozenset(("max_position_embeddings", "sliding_window", "max_window_layers"))
+    only: ClassVar = {
+        "use_sliding_window": (False,),
+        "layer_types": ("full_attention",),
+        "attention_bias": (False,),
+    }
 
     def __init__(self, name: str, model: TahForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)
