@@ -5,7 +5,7 @@ Goes in: tables, figures and what they say. Comes out: a folder that the report,
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,25 @@ from introspect.results.store.csv_files import replacing, write_figure, write_ta
 FILE = "analysis.json"
 FOLDER = "analyses"
 """Folder within that of a run."""
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _titles(value: object) -> bool:
+    """Tell whether these are titles by names of files, which lie in the folder itself."""
+    return isinstance(value, dict) and all(_text(title) and Path(name).name == name for name, title in value.items())
+
+
+ENTRIES: dict[str, Callable[[object], bool]] = {"name": _text, "title": _text, "sentences": _texts}
+ENTRIES |= {"made_with": lambda value: isinstance(value, dict)}
+ENTRIES |= dict.fromkeys(("tables", "figures", "pages"), _titles)
+"""What `analysis.json` must hold, and of which type."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +89,23 @@ class Analysed:
     def open(cls, folder: Path) -> "Analysed":
         """Open the folder of an analysis. Raises InputError when it holds none."""
         try:
-            return cls(folder, json.loads((folder / FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+            said = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{folder}: holds no analysis ({FILE})") from error
+        if not isinstance(said, dict):
+            raise InputError(f"{folder / FILE}: is no JSON object; run the analysis again")
+        for name, fits in ENTRIES.items():
+            if not fits(said.get(name)):
+                raise InputError(f"{folder / FILE}: {name} is missing or of the wrong type; run the analysis again")
+        return cls(folder, said)
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of its tables."""
-        return pd.read_csv(self.folder / "tables" / f"{name}.csv", keep_default_na=False, na_values=[""])
+        path = self.folder / "tables" / f"{name}.csv"
+        try:
+            return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); run the analysis again") from None
 
 
 def analyses_of(run: Path) -> list[Analysed]:

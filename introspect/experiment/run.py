@@ -72,6 +72,13 @@ class Run:
         """Close the run's files."""
         self.store.close()
 
+    def check(self) -> None:
+        """Verify the whole store: schema, types, each trial's id against its hash, references, SQLite's own checks.
+
+        Raises InputError naming the first thing that is wrong.
+        """
+        self.store.check()
+
     @property
     def manifest(self) -> dict[str, Any]:  # Any: JSON
         """Give the options and hashes that made the run."""

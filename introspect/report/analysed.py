@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.image import imread
 
 from introspect.analyses.analysis import Analysed, analyses_of
+from introspect.errors import InputError
 from introspect.report.images import PIXELS, Picture
 from introspect.report.sheets import Sheet, sheet
 from introspect.results.store.csv_files import DPI
@@ -45,5 +46,9 @@ def _shown(one: Analysed, run: Path) -> Shown:
 
 
 def _picture(path: Path, title: str) -> Picture:
-    uri = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-    return Picture(title, uri, round(imread(path).shape[1] / DPI * PIXELS), aside=False)
+    try:
+        content, width = path.read_bytes(), imread(path).shape[1]
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow says SyntaxError of a damaged PNG
+        raise InputError(f"{path}: cannot be read as a picture ({error}); run the analysis again") from None
+    uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+    return Picture(title, uri, round(width / DPI * PIXELS), aside=False)

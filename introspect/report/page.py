@@ -36,6 +36,7 @@ MOST_ROWS = 200
 
 def page(found: Findings) -> str:
     """Make the report of a run as it stands; the same store gives the same text."""
+    analyses = analysed(found.store.folder)
     grader = next(iter(found.graders), PREFERRED)
     came_out = outcomes(found.store, grader)
     drawn = pictures(found.summaries.made, found.graders)
@@ -55,7 +56,7 @@ def page(found: Findings) -> str:
         lacking=said_absent(found.summaries.absent | drawn.absent),
         sheets=inferred(found),
         overall=OVERALL,
-        analyses=analysed(found.store.folder),
+        analyses=analyses,
         graders=found.graders,
         grader=grader,
         outcomes=list(by_question(came_out)),

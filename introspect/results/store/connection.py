@@ -25,6 +25,10 @@ CACHE = 64 * 1024
 """KiB of the file kept in memory: the index of a million ids fits, so that storing does not read it again."""
 
 
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What is raised where a stored value is not what it should be."""
+
+
 class StoreError(RuntimeError):
     """The run could not be written or read now; what was stored before is whole, and the same command continues."""
 
@@ -36,6 +40,21 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise _explanation(path, error) from error
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Turn what making records from stored rows raises into one line that names the file."""
+    try:
+        with explained(path):
+            yield
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        said = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{path}: a stored row cannot be read ({said}); `introspect show RUN --check` says more"
+        ) from error
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -113,4 +132,6 @@ def _explanation(path: Path, error: sqlite3.DatabaseError) -> Exception:
         return InputError(f"{path}: damaged or not a run of introspect ({error}); restore it or choose another folder")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
         return InputError(f"{path}: cannot be opened for this ({error}); check that it exists and its permissions")
+    if "decode to UTF-8" in str(error) or name == "SQLITE_ERROR":
+        return InputError(f"{path}: damaged or written by something else ({str(error)[:200]}); restore it")
     return error

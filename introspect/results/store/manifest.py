@@ -1,4 +1,4 @@
-"""Comparing the manifest of a stored run with the one of the command that wants to continue it."""
+"""The manifest of a stored run: read and checked, and compared with that of the command that wants to continue it."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,60 @@ from typing import Any
 
 from introspect.errors import InputError
 
+TEXTS = ("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit")
+LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
+LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
+COUNTS = ("repeats", "seed", "max_new_tokens")
+"""Entries of a manifest by the type they must have where they are there."""
+
 SHOWN = 60
 """Characters shown of a value, beginning a little before the place where the two differ."""
+
+
+class Manifest(dict[str, Any]):  # Any: JSON
+    """What made a run. An entry that is asked for and not there is bad input, not an error of the program."""
+
+    def __init__(self, path: Path, entries: dict[str, Any]) -> None:
+        super().__init__(entries)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        """Raise InputError."""
+        raise InputError(f"{self._path}: the run's manifest has no {name!r}; restore the file, or run the sweep again")
+
+
+def read_manifest(text: object, path: Path) -> Manifest:
+    """Read the manifest of a store. Raises InputError unless it is a JSON object whose entries have the right types."""
+    try:
+        entries = json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        raise _wrong(path, f"is not JSON ({error})") from None
+    if not isinstance(entries, dict):
+        raise _wrong(path, f"is {_excerpt(json.dumps(entries), 0)}, not a JSON object")
+    for name, value in entries.items():
+        if not _fits(name, value):
+            raise _wrong(path, f"has {name} {_excerpt(json.dumps(value), 0)}, which is of the wrong type")
+    return Manifest(path, entries)
+
+
+def _fits(name: str, value: Any) -> bool:  # Any: JSON
+    if name in TEXTS:
+        return isinstance(value, str)
+    if name in COUNTS:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if name in LISTS:
+        return isinstance(value, list) and all(isinstance(item, LISTS[name]) for item in value)
+    if name == "n_layers":
+        return isinstance(value, dict) and all(isinstance(count, int) for count in value.values())
+    if name == "vectors":
+        return isinstance(value, dict) and _fits("arms", value.get("words"))
+    if name == "templates":
+        return isinstance(value, dict) and all(_fits("arms", made) and len(made) == 2 for made in value.values())
+    return True
+
+
+def _wrong(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: the run's manifest {what}; restore the file, or run the sweep again")
 
 
 def refuse_other(stored: dict[str, Any], given: dict[str, object], folder: Path) -> None:

@@ -21,22 +21,22 @@ PAGE = 2000
 
 def trials(read: Read) -> Iterator[Trial]:
     """Give every trial."""
-    sql = f"SELECT n, cell, {schema.TRIAL} FROM trials WHERE n > ? ORDER BY n LIMIT {PAGE}"
+    sql = f"SELECT n, cell, id, {schema.TRIAL} FROM trials WHERE n > ? ORDER BY n LIMIT {PAGE}"
     for page in _pages(read, sql):
         cells = _cells(read, page)
-        yield from (schema.trial_of_cell(cells[cell], row) for _, cell, *row in page)
+        yield from (schema.trial_of_cell(cells[cell], trial_id, row) for _, cell, trial_id, *row in page)
 
 
 def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial, Response]]:
     """Give every trial with its response, or those that lack a grade by (grader, version)."""
     missing = "AND NOT EXISTS (SELECT 1 FROM grades WHERE grades.n = trials.n AND grader = ? AND version = ?)"
-    sql = f"""SELECT n, cell, {schema.TRIAL}, {schema.ANSWER} FROM trials JOIN responses USING (n)
+    sql = f"""SELECT n, cell, id, {schema.TRIAL}, {schema.ANSWER} FROM trials JOIN responses USING (n)
         WHERE n > ? {missing if lacking else ""} ORDER BY n LIMIT {PAGE}"""
     for page in _pages(read, sql, *(lacking or ())):
         cells, ends = _cells(read, page), (page[0][0], page[-1][0])
         reads, measured = readouts(read, *ends), measures(read, *ends)
-        for n, cell, *row in page:
-            trial = schema.trial_of_cell(cells[cell], row[: len(OWN)])
+        for n, cell, trial_id, *row in page:
+            trial = schema.trial_of_cell(cells[cell], trial_id, row[: len(OWN)])
             yield trial, schema.response_from_rows(trial.id, row[len(OWN) :], reads.get(n, ()), measured.get(n, ()))
 
 

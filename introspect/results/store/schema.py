@@ -106,12 +106,18 @@ def trial_row(trial: Trial, cell: int) -> Row:
     return (trial.id, cell, *own)
 
 
-def trial_of_cell(cell: dict[str, Any], row: Sequence[Any]) -> Trial:  # Any: the fields of a cell; a row's columns
-    """Read a trial written by `trial_row`, of a cell that `cell_from_json` has read."""
+def trial_of_cell(cell: dict[str, Any], trial_id: str, row: Sequence[Any]) -> Trial:  # Any: fields; a row's columns
+    """Read a trial written by `trial_row`, of a cell that `cell_from_json` has read.
+
+    Raises ValueError for one that is not what its id says, which is the hash of all its fields.
+    """
     own = dict(zip(OWN, row, strict=True))
     variables = tuple(sorted(json.loads(own["variables"] or "{}").items()))
     options = tuple(json.loads(own["options"] or "[]"))
-    return Trial(**{**cell, **own, "seed": int(own["seed"]), "variables": variables, "options": options})
+    made = Trial(**{**cell, **own, "seed": int(own["seed"]), "variables": variables, "options": options})
+    if made.id != trial_id:
+        raise ValueError(f"trial {trial_id} was changed since it was stored: its fields have the hash {made.id}")
+    return made
 
 
 def response_row(n: int, response: Response) -> Row:

@@ -20,10 +20,12 @@ from introspect.results.store.connection import (
     explained,
     lock,
     read_through,
+    sound,
     transaction,
 )
 from introspect.results.store.folder import made_ready, refuse_something_else
-from introspect.results.store.manifest import refuse_other
+from introspect.results.store.manifest import read_manifest, refuse_other
+from introspect.results.store.soundness import check_rows, check_shape, check_whole
 
 __all__ = ["Store", "StoreError"]
 
@@ -36,7 +38,7 @@ class Store:
     def __init__(self, folder: Path, *, write: bool) -> None:
         """Open the database of an existing folder as it is; `open`, `create` and `open_or_create` also check it."""
         self.folder = folder
-        self.path, self._writes = folder / RUN_FILE, write
+        self.path, self._writes, self._looked = folder / RUN_FILE, write, False
         with ExitStack() as opened:
             if write:
                 opened.callback(lock(folder).close)
@@ -75,8 +77,11 @@ class Store:
             if store._has_schema():
                 store._check_schema()
                 refuse_other(store.manifest, manifest, folder)
+                with explained(store.path):
+                    store._look_at_rows()
             else:
                 store._create(manifest)
+                store._looked = True
         return store
 
     @classmethod
@@ -99,7 +104,10 @@ class Store:
         if not (folder / RUN_FILE).is_file():
             return {}
         with cls(folder, write=False) as store:
-            return store.manifest if store._has_schema() else {}
+            if not store._has_schema():
+                return {}
+            store._check_schema()
+            return store.manifest
 
     def __enter__(self) -> Self:
         """Give the store itself."""
@@ -117,7 +125,7 @@ class Store:
     def manifest(self) -> dict[str, Any]:  # Any: what the manifest holds is decided by the sweep
         """Give the options the run was made with."""
         ((text,),) = self._read("SELECT manifest FROM run")
-        return dict(json.loads(text))
+        return read_manifest(text, self.path)
 
     def add(self, answered: Iterable[tuple[Trial, Response]], grades: Iterable[Grade] = ()) -> None:
         """Store a batch, all of it or nothing. A trial stored before must come with the same response, and is skipped.
@@ -141,6 +149,16 @@ class Store:
         with transaction(self._database, self.path):
             return write.put_grades(self._database, grades)
 
+    def check(self) -> None:
+        """Verify the whole store: schema, types, every trial's id against its hash, references, SQLite's own checks.
+
+        Raises InputError naming the first thing that is wrong. `select` and a continued run look at the rows as well,
+        but not at what costs reading every page of the file.
+        """
+        with explained(self.path):
+            check_whole(self._database, self.path)
+            check_rows(self._database, self.path)
+
     def done_ids(self) -> set[str]:
         """Give the ids of the trials with a response; a million take about 130 MB."""
         return {trial_id for (trial_id,) in self._read(schema.DONE)}
@@ -152,11 +170,15 @@ class Store:
 
     def trials(self) -> Iterator[Trial]:
         """Give every trial, in the order in which they were stored."""
-        return read.trials(self._read)
+        with sound(self.path):
+            self._look_at_rows()
+            yield from read.trials(self._read)
 
     def answers(self, *, lacking: tuple[str, str] | None = None) -> Iterator[tuple[Trial, Response]]:
         """Give every trial with its response, as stored; those that lack a grade by (grader, version) where asked."""
-        return read.answers(self._read, lacking)
+        with sound(self.path):
+            self._look_at_rows()
+            yield from read.answers(self._read, lacking)
 
     def trial(self, prefix: str) -> Trial:
         """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
@@ -168,28 +190,39 @@ class Store:
             raise InputError(f"{self.folder}: no trial begins with {prefix!r}; see the column trial of the table")
         if len(found) > 1:
             raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0][0]}, {found[1][0]}); give more of it")
-        (_, cell, *row), *_ = found
-        return schema.trial_of_cell(cell_from_json(cell), row)
+        (trial_id, cell, *row), *_ = found
+        with sound(self.path):
+            return schema.trial_of_cell(cell_from_json(cell), trial_id, row)
 
     def response(self, prefix: str) -> Response:
         """Find the response to a trial. Raises InputError when the trial failed, with the stored message."""
         trial_id = self.trial(prefix).id
         if found := self._read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id):
             ((n, *row),) = found
+            self._look_at_rows(n)
             others = (of(self._read, n, n).get(n, ()) for of in (read.readouts, read.measures))
-            return schema.response_from_rows(trial_id, row, *others)
-        ((message,),) = self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)
+            with sound(self.path):
+                return schema.response_from_rows(trial_id, row, *others)
+        (message,) = next(
+            iter(self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)), ("nothing is stored",)
+        )
         raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
 
     def grades(self, prefix: str) -> list[Grade]:
         """Give the grades of a trial, one a grader, sorted by grader."""
         trial_id = self.trial(prefix).id
         rows = self._read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
-        return [schema.grade_from_row(trial_id, row) for row in rows]
+        with sound(self.path):
+            self._look_at_rows(self._read(f"SELECT {schema.NUMBER}", trial_id)[0][0])
+            return [schema.grade_from_row(trial_id, row) for row in rows]
 
     def select(self, sql: str, *values: schema.Value) -> Iterator[Any]:  # Any: a row's types depend on the SQL
-        """Give the rows of a query one by one; for the tables, whose queries are in `queries`."""
+        """Give the rows of a query one by one; for the tables, whose queries are in `queries`.
+
+        Before the first one all rows are looked at, since a query sees columns and not records.
+        """
         with explained(self.path):
+            self._look_at_rows()
             yield from self._database.execute(sql, values)
 
     @contextmanager
@@ -200,13 +233,23 @@ class Store:
             self.close()
             raise
 
+    def _look_at_rows(self, trial: int | None = None) -> None:
+        """Check once what was there when the store was opened, or the rows of one trial; what is added is our own."""
+        if not self._looked:
+            check_rows(self._database, self.path, trial)
+            self._looked = trial is None
+
     def _has_schema(self) -> bool:
         return bool(self._read("SELECT 1 FROM sqlite_master LIMIT 1"))
 
     def _check_schema(self) -> None:
         if not self._read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'"):
             raise InputError(f"{self.path}: is not a run of introspect; choose another folder")
-        ((version,),) = self._read("SELECT schema_version FROM run")
+        rows = self._read("SELECT schema_version FROM run LIMIT 2")
+        if len(rows) != 1:
+            many = "several rows" if rows else "no row"
+            raise InputError(f"{self.path}: table 'run' has {many} and should have one; restore the file")
+        ((version,),) = rows
         if version == schema.BEFORE:
             self._bring_up_to_date()
         elif version != schema.SCHEMA_VERSION:
@@ -214,6 +257,9 @@ class Store:
                 f"{self.path}: has schema version {version}, this introspect reads version {schema.SCHEMA_VERSION}; "
                 "use the introspect that wrote it, or choose another --out"
             )
+        with explained(self.path):
+            check_shape(self._database, self.path)
+        _ = self.manifest  # read once, so that a damaged one is refused before anything else happens
 
     def _bring_up_to_date(self) -> None:
         """Add the columns that an older run lacks; who only reads looks at it through a view instead."""
