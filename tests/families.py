@@ -63,6 +63,7 @@ FAMILIES = {
     },
     "raven-zero": Family(lambda dtype: tiny_raven(dtype=dtype, state_init="zero", qk_bias=False)),
     "retrofit-llama": Family(tiny_retrofit),
+    "retrofit-skip": Family(lambda dtype: tiny_retrofit(dtype=dtype, initial_state_mode="skip-adapter")),
     "retrofit-olmo": Family(lambda dtype: tiny_retrofit(dtype=dtype, norm_eps=1e-6)),
     "parcae": Family(tiny_parcae),
     "ponder": Family(tiny_ponder),

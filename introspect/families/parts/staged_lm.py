@@ -48,6 +48,10 @@ class StagedCausalLM(LoopedCausalLM):
         """Give what the core's first block reads."""
         raise NotImplementedError
 
+    def entered_first(self, state: Tensor, refeed: Tensor) -> Tensor:
+        """Give what the core's first block reads in the first loop."""
+        return self.entered(state, refeed)
+
     def left(self, h: Tensor) -> Tensor:
         """Give the state that the core's last block hands on to the next loop."""
         return h
@@ -90,7 +94,8 @@ class StagedCausalLM(LoopedCausalLM):
         for loop in range(first_loop, n_loops):
             for layer in range(first_layer if loop == first_loop else 0, len(core)):
                 if layer == 0:
-                    h = self.entered(self.begun(self.left(h) if loop else h, n_loops - 1 - loop), refeed)
+                    begun = self.begun(self.left(h) if loop else h, n_loops - 1 - loop)
+                    h = self.entered(begun, refeed) if loop else self.entered_first(begun, refeed)
                 h = core[layer](h, shared, len(prelude) + loop * len(core) + layer)
             states.append(h)
         return self._last(h, shared, behind, 0), tuple(states)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from introspect.errors import InputError
+from introspect.errors import InputError, unknown
 from introspect.families.huginn.config import RavenConfig
 
 ROPE_TYPES = {
@@ -10,6 +10,9 @@ ROPE_TYPES = {
     "llama3": {"rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"},
 }
 """Known ways to choose the rotary frequencies, and the settings that each needs."""
+STATE_MODES = (None, "noise", "skip-adapter", "embed-init")
+"""How the first loop begins: from noise (None as well), with the prelude's output in place of what the adapter gives,
+or from the prelude's output through the adapter."""
 OLMO_EPS = 1e-6
 """What OLMo-2's conversion takes over as `norm_eps`; Llama's sets 1e-5."""
 
@@ -27,6 +30,8 @@ class RetrofitConfig(RavenConfig):
     norm_eps: float = 1e-5
     post_norm: bool | None = None
     """OLMo-2's blocks, with norms behind both parts and on queries and keys; None: told by `norm_eps`."""
+
+    initial_state_mode: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
@@ -48,5 +53,7 @@ class RetrofitConfig(RavenConfig):
         missing = ROPE_TYPES[rope_type] - rope.keys()
         if missing:
             raise InputError(f"rope_parameters lack {', '.join(sorted(missing))}")
+        if self.initial_state_mode not in STATE_MODES:
+            raise unknown("initial_state_mode", self.initial_state_mode, [str(mode) for mode in STATE_MODES])
         if self.qk_bias:
             raise InputError("qk_bias true: retrofitted models have no bias on queries and keys")

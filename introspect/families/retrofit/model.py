@@ -64,6 +64,18 @@ class RetrofitForCausalLM(RavenForCausalLM):
     normed_before_coda: ClassVar[bool] = False
     _no_split_modules = ["RetrofitBlock"]  # noqa: RUF012 (transformers reads a plain list)
 
+    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+        """Give the state before the first loop, like `refeed`: noise or zeros, or the prelude's output itself."""
+        return super().initial(refeed, positions) if self._noisy else refeed
+
+    def entered_first(self, state: Tensor, refeed: Tensor) -> Tensor:
+        """Give what the core's first block reads in the first loop, past the adapter where the config says so."""
+        return state if self.config.initial_state_mode == "skip-adapter" else self.entered(state, refeed)
+
+    @property
+    def _noisy(self) -> bool:
+        return self.config.initial_state_mode in (None, "noise")
+
     def angles(self, positions: Tensor, h: Tensor) -> Angles:
         """Give cosines and sines in the number format of `h`, `(batch, 1, position, head_dim)`, both halves alike."""
         exact = at_least_float32(h.dtype)
@@ -94,7 +106,9 @@ class RetrofitLooped(RavenLooped):
         """Give the settings that determine what the weights compute, for the hash."""
         config, shared = self.model.config, super().described()
         del shared["rope_base"]
-        return shared | {"layout": "retrofit", "post_norm": config.post_norm, "rope": config.rope_parameters}
+        mode = {} if config.initial_state_mode is None else {"initial_state_mode": config.initial_state_mode}
+        own = {"layout": "retrofit", "post_norm": config.post_norm, "rope": config.rope_parameters}
+        return shared | own | mode  # without a mode the hash is that of before there were modes
 
 
 def _speeds(rope: dict[str, Any], head_dim: int) -> Tensor:
