@@ -8,6 +8,7 @@ from tiny_cotformer import tiny_cotformer
 from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
 from tiny_loopformer import tiny_loopformer
+from tiny_nanbeige import tiny_nanbeige
 from tiny_nanochat import tiny_nanochat
 from tiny_parcae import tiny_parcae
 from tiny_ponder import tiny_ponder
@@ -75,6 +76,7 @@ FAMILIES = {
     ),
     "but": Family(lambda dtype: tiny_cotformer(dtype=dtype, architecture="but", disable_ln_mid=True, n_layer_end=0)),
     "tah": Family(tiny_tah, routed=True),
+    "nanbeige": Family(tiny_nanbeige),
     "nanochat": Family(tiny_nanochat),
     "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }

@@ -56,9 +56,13 @@ def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
         with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
             arguments = on.looped.forward_arguments(trial.n_loops)
             arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(encoded.token_ids))
-            logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
+            output = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments)
+            logits = output.logits[0, -1]
         if not readouts:
-            said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
+            if on.looped.summed:
+                said = [on.looped.model.head(state)[0, -1] for state in output.loop_states[:-1]]
+            else:
+                said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
             readouts = [_readout(on, trial, each, loop) for loop, each in enumerate([*said, logits])]
         answer.append(_draw(logits.double().numpy(), trial, len(answer)))
     return tuple(answer), readouts

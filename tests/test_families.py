@@ -69,6 +69,8 @@ def test_sites_that_do_not_exist_are_refused(name: str) -> None:
 @torch.no_grad()
 def test_the_last_read_out_is_the_models_own(name: str) -> None:
     looped = made(name)
+    if looped.summed:
+        return  # a loop's end is the last part of a sum; tests of the family say what the read-outs are
     for n_loops in sorted(set(FAMILIES[name].loops)):
         states, logits = recorded(looped, n_loops)
         last = states[Site(n_loops - 1, looped.n_layers - 1)]

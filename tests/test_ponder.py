@@ -1,15 +1,21 @@
 """PonderLM: equal to a plain reference, and with one loop to GPT-NeoX as transformers has it."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
+from tiny import save_tiny
+from tiny_feedforward import tiny_feedforward
 from tiny_ponder import tiny_ponder, tiny_ponder_config
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from introspect.errors import InputError
+from introspect.families.feedforward.model import FeedForwardLooped
+from introspect.families.loading import load_model, peek
 from introspect.families.ponder.config import PonderConfig
 from introspect.families.ponder.model import PonderForCausalLM, PonderLooped
 from introspect.families.registry import family_of
@@ -52,7 +58,7 @@ def reference(w: dict[str, Tensor], config: PonderConfig, ids: Tensor, n_loops: 
         inner = gelu(linear(norm(read, f"{name}.post_attention_layernorm"), f"{name}.mlp.dense_h_to_4h"))
         return x + attended + linear(inner, f"{name}.mlp.dense_4h_to_h")
 
-    x = table[ids] * (config.pondering_steps if config.mutiply_pondering_steps else 1)
+    x = table[ids] * (max(n_loops - 1, 1) if config.mutiply_pondering_steps else 1)
     for loop in range(n_loops):
         h = x
         for layer in range(config.num_hidden_layers):
@@ -103,6 +109,15 @@ def test_a_published_config_is_told_from_gpt_neox_and_read_as_it_stands() -> Non
     config = PonderLooped.config_of(published)
     assert (PonderLooped.counts(config), config.rotary_size, config.scale_embeds) == ((4, 24), 32, True)
     assert config.rope_parameters["rope_theta"] == 10000
+
+
+def test_the_vanilla_baseline_is_gpt_neox_although_its_file_has_steps(tmp_path: Path) -> None:
+    folder = save_tiny(tiny_feedforward("gpt_neox"), tmp_path)
+    settings = json.loads((folder / "config.json").read_text())
+    written = {"ponderinglm": False, "pondering_steps": 1, "scale_embeds": True, "checkpoint_num_layers": 24}
+    (folder / "config.json").write_text(json.dumps(settings | written))
+    assert peek(str(folder)).n_loops == 1
+    assert isinstance(load_model(str(folder), device="cpu"), FeedForwardLooped)
 
 
 def test_the_weights_have_the_published_names() -> None:

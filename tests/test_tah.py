@@ -8,12 +8,14 @@ from torch.nn.functional import gelu, layer_norm, silu
 
 from introspect.errors import InputError
 from introspect.families.think_at_hard.config import TahConfig
+from introspect.models.tap import Tap
+from introspect.records.site import Site
 
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61, 12, 200, 33]])
 
 
 def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int) -> tuple[Tensor, Tensor]:
-    """Compute one text token by token, as the paper has it: logits, and how often each token was run."""
+    """Compute one text token by token, as the published code does: summed logits, and how often each token was run."""
     kept: dict[str, list[tuple[Tensor, Tensor]]] = {}
     scale = config.lora_alpha / config.lora_rank
 
@@ -62,7 +64,7 @@ def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int
 
     table, all_logits, counts = w["model.embed_tokens.weight"], [], []
     for position, token in enumerate(ids[0]):
-        x = table[token]
+        x, logits = table[token], torch.zeros(len(table), dtype=table.dtype)
         for loop in range(n_loops):
             hidden = [x]
             for layer in range(config.num_hidden_layers):
@@ -71,7 +73,7 @@ def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int
                 for layer in range(config.num_hidden_layers):
                     kept.setdefault(f"model.layers.{layer} {later}", [])
             hidden[-1] = norm(hidden[-1], "model.norm")
-            logits = hidden[-1] @ table.T
+            logits = hidden[-1] @ table.T + logits
             if loop == n_loops - 1 or not decided(logits, hidden):
                 break
             top = logits.topk(config.input_topk or len(logits))
@@ -90,6 +92,21 @@ def test_it_computes_what_the_paper_says_and_says_which_tokens_were_run(seed: in
         logits, counts = reference(looped.model.state_dict(), looped.model.config, IDS, n_loops)
         assert (found.logits[0] - logits).abs().max() < 1e-10
         assert torch.equal(found.routed[:, 0].sum(0), counts)
+
+
+@torch.no_grad()
+def test_what_is_said_after_an_iteration_is_the_sum_so_far_and_its_end_is_the_last_part_of_it() -> None:
+    looped = tiny_tah(dtype=torch.float64)
+    looped.model.iter_decider.threshold.fill_(-1.0)
+    tap, ends = Tap(looped), [Site(loop, looped.n_layers - 1) for loop in range(3)]
+    kept: dict[Site, Tensor] = {}
+    visits = {site: lambda h, site=site: kept.update({site: h.clone()}) for site in ends}
+    output = tap.run(visits, n_loops=3, input_ids=IDS)
+    parts = [looped.readout(kept[site]) for site in ends]
+    for loop, state in enumerate(output.loop_states):
+        fewer = looped.model(IDS, n_loops=loop + 1).logits
+        torch.testing.assert_close(looped.model.head(state), fewer, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(sum(parts[: loop + 1]), fewer, rtol=1e-10, atol=1e-10)
 
 
 @torch.no_grad()

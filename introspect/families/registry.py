@@ -10,6 +10,7 @@ from introspect.families.feedforward.model import FEED_FORWARD, FeedForwardLoope
 from introspect.families.hrm_text.adapter import HrmLooped
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.loopformer.model import LoopFormerLooped
+from introspect.families.nanbeige.model import NanbeigeLooped
 from introspect.families.nanochat.model import NanochatLooped
 from introspect.families.ouro.adapter import OuroLooped
 from introspect.families.parcae.model import ParcaeLooped
@@ -26,6 +27,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "hrm_text": HrmLooped,
     "retrofit": RetrofitLooped,
     "parcae": ParcaeLooped,
+    "nanbeige": NanbeigeLooped,
     "looped_nanochat": NanochatLooped,
     "ponder_gpt_neox": PonderLooped,
     "loopformer": LoopFormerLooped,
@@ -63,6 +65,8 @@ def _kind(settings: Mapping[str, Any]) -> str | None:
         return "retrofit"
     if settings.get("num_latent_thoughts"):
         return "ponderlm_2"
+    if settings.get("ponderinglm") is False:  # the published loader writes the steps all the same
+        return kind
     if settings.get("ponderinglm") or settings.get("pondering_steps") is not None:
         return f"ponder_{kind}"
     if kind is None and settings.get("_class_name") == "ParcaeConfig":

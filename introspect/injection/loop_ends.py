@@ -5,6 +5,7 @@ Goes in: a model and the number of loops. Come out: visits that keep the ends, a
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 from transformers.cache_utils import Cache
@@ -21,11 +22,17 @@ class Ends:
         self.looped, self.n_loops, self.exit = looped, n_loops, exit_
         self.states: dict[int, Tensor] = {}
         """By loop, `(row, position, d_model)`; the last position alone where the read-out needs no other."""
+        self._sums: tuple[Tensor, ...] = ()
 
     def watching(self, visits: Mapping[Site, Visit], sites: Sequence[Site]) -> dict[Site, Visit]:
         """Keep, behind what the visits do, the states in which loops end, of the sites that are run."""
         ends = [site for site in sites if site.stage == "core" and site.layer == self.looped.n_layers - 1]
         return {**visits, **{site: partial(self._keep, site.loop, visits.get(site)) for site in ends}}
+
+    def ran(self, output: Any) -> None:  # Any: what the model's own forward gives
+        """Take from the forward what a loop's end does not tell, where loops are summed; before `logits`."""
+        if self.looped.summed:
+            self._sums = tuple(state[:, -1:] for state in output.loop_states)
 
     def logits(self, first: int, cache: Cache, positions: Tensor, final: Tensor) -> list[Tensor]:
         """Give the logits `(row, vocabulary)` after each loop from `first` on.
@@ -46,6 +53,9 @@ class Ends:
         return [rate for rate in rates if rate is not None]
 
     def _read(self, loop: int, cache: Cache, positions: Tensor) -> Tensor:
+        if self.looped.summed:
+            said: Tensor = self.looped.model.head(self._sums[loop])
+            return said[:, -1]
         state = self.states[loop]
         behind = {"past_key_values": cache, "position_ids": positions[:, -state.shape[1] :]}
         return self.looped.readout(state, loop=loop, n_loops=self.n_loops, **behind)[:, -1]

@@ -111,6 +111,7 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int, exit_: str = LAST) -> Pref
     visits = ends.watching({site: partial(_keep, states, site) for site in sites}, sites)
     arguments = inputs(tap, [list(rest)], [split], clean) | exit_arguments
     output = tap.run(visits, n_loops=n_loops, **arguments)
+    ends.ran(output)
     final, routed = output.logits[:, -1], getattr(output, "routed", None)
     said = ends.logits(0, clean, arguments["position_ids"], final), ends.leaving(0)
     return Prefix(encoded, n_loops, split, clean, states, final, *said, exit_, exit_arguments, routed)

@@ -83,6 +83,7 @@ class Start:
         tokens = torch.tensor([prefix.encoded.token_ids[prefix.split :]], device=self.tap.looped.device)
         arguments = prefix.arguments(self.cache) | {"input_ids": tokens.expand(self.n, -1)}
         output = self.tap.run(visits, n_loops=prefix.n_loops, **arguments)
+        self.ends.ran(output)
         self.routed = getattr(output, "routed", None)
         logits: Tensor = output.logits[:, -1]
         return logits

@@ -50,6 +50,12 @@ class LoopedModel(ABC):
     only: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     """Fields that are known at these values alone, as at null; every one of a list must be among them."""
 
+    summed: ClassVar[bool] = False
+    """Whether what is said after a loop is a sum over the loops so far, of which a loop's end is only the last part.
+
+    `readout` then gives that part alone; the sum is the head of the forward's `loop_states`.
+    """
+
     n_loops: int
     """Loops as trained; any other number can be run."""
     n_layers: int

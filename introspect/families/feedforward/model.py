@@ -74,8 +74,13 @@ class FeedForwardLooped(LoopedModel):
     )
     model_class = AutoModelForCausalLM
     passed_over = frozenset(
-        ("partial_rotary_factor", "sliding_window_pattern", "original_max_position_embeddings")
-    )  # read by transformers' config classes, which leave them where they are
+        (
+            # read by transformers' config classes, which leave them where they are
+            *("partial_rotary_factor", "sliding_window_pattern", "original_max_position_embeddings"),
+            # written by PonderLM's loader beside `ponderinglm: false`, and then read by nothing
+            *("pondering_steps", "scale_embeds", "mutiply_pondering_steps", "checkpoint_num_layers"),
+        )
+    )
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

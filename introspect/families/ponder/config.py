@@ -17,7 +17,10 @@ class PonderConfig(GPTNeoXConfig):
     scale_embeds: bool = False
     """Whether the embedding is multiplied by the root of its width."""
     mutiply_pondering_steps: bool = False
-    """Whether the stream begins with the embedding times `pondering_steps`; spelled as in the published code."""
+    """Whether the stream begins with the embedding times the steps in use; spelled as in the published code."""
+    ponderinglm: bool = True
+    checkpoint_num_layers: int | None = None
+    """Of training: layers whose activations are computed again."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""

@@ -130,9 +130,8 @@ class PonderForCausalLM(LoopedCausalLM):
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (they are in the angles)
         """Give the residual stream before the first block, `(batch, position, d_model)`."""
-        times = self.config.pondering_steps if self.config.mutiply_pondering_steps else 1
         embedding: Tensor = self.gpt_neox.embed_in(input_ids)
-        return embedding * self.scale * times
+        return embedding * self.scale
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Give the rotary angles."""
@@ -143,7 +142,7 @@ class PonderForCausalLM(LoopedCausalLM):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack; the states are normed, and the head reads the last."""
         assert after is None, "what the stream began with is in no block's output, so nothing goes on behind one"
-        layers, states, begun = self.gpt_neox.layers, list[Tensor](), h
+        layers, states, begun = self.gpt_neox.layers, list[Tensor](), h * self._times(n_loops)
         for loop in range(n_loops):
             if states:
                 begun = begun + self._pondered(states[-1])
@@ -156,6 +155,10 @@ class PonderForCausalLM(LoopedCausalLM):
     def head(self, state: Tensor) -> Tensor:
         """Give the logits `(..., vocabulary)` of a normed state."""
         return self.embed_out(state)
+
+    def _times(self, n_loops: int) -> int:
+        """Give the factor of the stream's beginning: the steps in use, as published, if the config wants it."""
+        return n_loops - 1 if self.config.mutiply_pondering_steps and n_loops > 1 else 1
 
     def _pondered(self, state: Tensor) -> Tensor:
         """Give the embedding `(batch, position, d_model)` in the mean over what the head says comes next."""

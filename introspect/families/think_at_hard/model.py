@@ -1,11 +1,14 @@
 """Think-at-Hard (arXiv 2511.08577): tokens that a decider finds hard are run through the whole stack again.
 
-    x = E[token];  h = stack(x);  while the decider says so:  x = E mixed by softmax(head(h));  h = stack(x), adapted
+    x = E[token];  L = head(norm(stack(x)))
+    while the decider says so:  x = E mixed by softmax(L);  L = L + head(norm(stack(x))), adapted
 
-From the second iteration on a low-rank adapter is on. A token attends to itself and the tokens before it as they were
-in all iterations so far that have run them. Goes in: token ids, a mask, a cache. Come out: logits of each token's last
-iteration, and which tokens each has run. Every block computes all tokens, and a mask chooses; the published code packs
-those that are run. Its checkpoint is spread over a base model, an adapter and two more files, which are not read here.
+The logits are summed over a token's iterations: the sum is what the decider reads, what the next iteration begins with
+and what the model says. From the second iteration on a low-rank adapter is on. A token attends to itself and the tokens
+before it as they were in all iterations so far that have run them. Goes in: token ids, a mask, a cache. Come out: the
+summed logits, and which tokens each iteration has run. Every block computes all tokens, and a mask chooses; the
+published code packs those that are run. The head is linear, so that the sum of logits is the head of the sum of normed
+states, which is kept instead.
 """
 
 from typing import Any, ClassVar
@@ -72,9 +75,10 @@ class TahForCausalLM(RoutedCausalLM):
     def run(
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, routed: list[Tensor] | None = None, **_: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run at most so many iterations; the states are as the last block put them out in each token's last one."""
+        """Run at most so many iterations; the states are the sums over each token's iterations so far, normed each."""
         assert after is None, "what was decided before a site is in no block's output"
-        layers, states, final, seen = self.model.layers, list[Tensor](), h, dict[nn.Module, list[tuple[Any, Any]]]()
+        layers, states, seen = self.model.layers, list[Tensor](), dict[nn.Module, list[tuple[Any, Any]]]()
+        final, said = h, torch.zeros_like(h)
         active, begun = torch.ones_like(h[..., :1], dtype=torch.bool), h
         for loop in range(n_loops):
             h = torch.where(active, begun, final)
@@ -83,18 +87,19 @@ class TahForCausalLM(RoutedCausalLM):
                 h = block(h, shared, loop * len(layers) + layer, own)
                 hidden.append(h)
             final = torch.where(active, h, final)
-            states.append(final)
+            read = self.model.norm(final)
+            said = torch.where(active, said + read, said)
+            states.append(said)
             if routed is not None:
                 routed.append(active)
             if loop < n_loops - 1:
-                hidden[-1] = self.model.norm(final)
-                logits = self.lm_head(hidden[-1])
+                hidden[-1], logits = read, self.lm_head(said)
                 active, begun = active & self._again(logits, hidden), self._mixed(logits)
-        return final, tuple(states)
+        return said, tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the last block put out."""
-        return self.lm_head(self.model.norm(state))
+        """Give the logits `(..., vocabulary)` of the sum of normed states."""
+        return self.lm_head(state)
 
     def _again(self, logits: Tensor, hidden: list[Tensor]) -> Tensor:
         """Say which tokens the decider wants to be run again, `(batch, position, 1)`."""
@@ -122,6 +127,7 @@ class TahLooped(LoopedModel):
         verified="plain reference on random weights; architecture only, the published checkpoint's files are not read",
     )
     model_class = TahForCausalLM
+    summed = True
     required = ("max_iter", "num_attention_heads", "rms_norm_eps", "rope_theta", "decider_layers")
     passed_over = frozenset(("max_position_embeddings", "sliding_window", "max_window_layers"))
     only: ClassVar = {
@@ -142,8 +148,8 @@ class TahLooped(LoopedModel):
         return config.max_iter, config.num_hidden_layers
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what an iteration's last block put out, `(..., d_model)`."""
-        logits: Tensor = self.model.head(state)
+        """Give the logits `(..., vocabulary)` that an iteration adds which ended in `(..., d_model)`."""
+        logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:

@@ -1,0 +1,146 @@
+"""Nanbeige4.2: Llama's stack run several times, its final norm after every loop, on the normed state of the one before.
+
+Goes in: token ids, a mask, a cache. Come out: logits of the last loop, and on demand the normed state after every loop.
+Weight names are Llama's, as in the published checkpoint; positions are alike in all loops.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from introspect.families.nanbeige.config import NanbeigeConfig
+from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared, rotary_angles
+from introspect.families.parts.looped_lm import LoopedCausalLM
+from introspect.models.about import About
+from introspect.models.looped_model import LoopedModel
+from introspect.records.site import Site
+
+DESCRIBED = (
+    *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps"),
+    *("attention_bias", "mlp_bias", "rope_parameters"),
+)
+"""Settings that determine what the weights compute."""
+
+
+class NanbeigeBlock(nn.Module):
+    """One block, Llama's."""
+
+    def __init__(self, config: NanbeigeConfig) -> None:
+        super().__init__()
+        size, wide = config.hidden_size, config.intermediate_size
+        self.self_attn = LlamaAttention(config, bias=config.attention_bias)
+        self.mlp = GatedMLP(size, wide, config.hidden_act, bias=config.mlp_bias)
+        self.input_layernorm = RMSNorm(size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(size, config.rms_norm_eps)
+
+    def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
+        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        h = h + self.self_attn(self.input_layernorm(h), shared, slot)
+        return h + self.mlp(self.post_attention_layernorm(h))
+
+
+class NanbeigeModel(nn.Module):
+    """The embedding, the looped stack and its norm."""
+
+    def __init__(self, config: NanbeigeConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.layers = nn.ModuleList([NanbeigeBlock(config) for _ in range(config.num_hidden_layers)])
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class NanbeigeForCausalLM(LoopedCausalLM):
+    """The looped language model."""
+
+    config_class = NanbeigeConfig
+    config: NanbeigeConfig
+    base_model_prefix = "model"
+    _no_split_modules = ["NanbeigeBlock"]  # noqa: RUF012 (transformers reads a plain list)
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (read by transformers)
+
+    def __init__(self, config: NanbeigeConfig) -> None:
+        super().__init__(config)
+        self.model = NanbeigeModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @property
+    def trained_loops(self) -> int:
+        """Give the loops as trained."""
+        return self.config.trained_loops
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Give the embedding of the tokens."""
+        return self.model.embed_tokens
+
+    def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the rotary angles."""
+        assert self.config.rope_parameters is not None
+        assert self.config.head_dim is not None
+        return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
+
+    def run(
+        self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, **_: Any
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the stack; the states are normed, and the head reads the last."""
+        layers, states = self.model.layers, list[Tensor]()
+        first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
+        for loop in range(first_loop, n_loops):
+            for layer in range(first_layer if loop == first_loop else 0, len(layers)):
+                h = layers[layer](h, shared, loop * len(layers) + layer)
+            h = self.model.norm(h)
+            states.append(h)
+        return h, tuple(states)
+
+    def head(self, state: Tensor) -> Tensor:
+        """Give the logits `(..., vocabulary)` of a normed state."""
+        return self.lm_head(state)
+
+
+class NanbeigeLooped(LoopedModel):
+    """Nanbeige4.2: no blocks outside the loop; a site is the loop-th call of its block."""
+
+    about = About(
+        name="Nanbeige4.2",
+        loops="the whole stack, with its norm after every pass",
+        source="the model card of Nanbeige4.2-3B",
+        verified="plain reference on random weights; with one loop transformers' Llama on the same weights",
+        checkpoints=("Nanbeige/Nanbeige4.2-3B",),
+        licence="Apache-2.0",
+    )
+    model_class = NanbeigeForCausalLM
+    required = ("num_loops|loop_loss_weights", "num_attention_heads", "rms_norm_eps", "rope_theta|rope_parameters")
+    passed_over = frozenset(("kv_channels",))  # the size of a head under another name
+
+    def __init__(self, name: str, model: NanbeigeForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__(name, model, tokenizer)
+        self.n_loops, self.n_layers = self.counts(model.config)
+        self.d_model = model.config.hidden_size
+        self.blocks = tuple(model.model.layers)
+
+    @staticmethod
+    def counts(config: NanbeigeConfig) -> tuple[int, int]:
+        """Give the loops as trained and the layers, from a config alone."""
+        return config.trained_loops, config.num_hidden_layers
+
+    def readout(self, state: Tensor, **_: Any) -> Tensor:
+        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+        logits: Tensor = self.model.lm_head(self.model.model.norm(state))
+        return logits
+
+    def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
+        """Give the forward arguments that go on behind a site."""
+        return {"inputs_embeds": states[site], "after": site}
+
+    def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
+        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        config = self.model.config
+        return n_loops * self.n_layers, config.num_key_value_heads, config.head_dim
+
+    def described(self) -> dict[str, Any]:
+        """Give the settings that determine what the weights compute, for the hash."""
+        config = self.model.config
+        settings = {name: getattr(config, name) for name in DESCRIBED}
+        return {"model_type": config.model_type, "trained_loops": config.trained_loops, **settings}
