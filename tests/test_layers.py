@@ -147,7 +147,9 @@ def test_nothing_is_read_that_could_run_code() -> None:
     for path in FILES:
         source = path.read_text()
         assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & set(imports(source)), path
-        assert "torch.load(" not in source, path
+        for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) == "torch.load":  # which unpickles, unless it is told to read tensors alone
+                assert any(ast.unparse(named) == "weights_only=True" for named in call.keywords), path
         assert "trust_remote_code=True" not in source, path
 
 

@@ -17,11 +17,13 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
 from introspect.families.config_fields import check_fields
+from introspect.families.extra_files import check_files
 from introspect.families.feedforward.foreign import OwnCodeLooped, foreign
 from introspect.families.gguf import checkpoint
 from introspect.families.placement import device_named, dtype_named
 from introspect.families.quiet import quiet
 from introspect.families.registry import family_of
+from introspect.families.think_at_hard import checkpoint as published
 from introspect.families.training_free.model import looping
 from introspect.families.weight_checks import align, check_tensors
 from introspect.models.chat import with_chat
@@ -74,7 +76,9 @@ def load_model(
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
-        config = _config(family, settings, name)  # refuses what cannot be computed before anything large is read
+        config = _config(
+            family, settings, name, source, version
+        )  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
         model = _weights(family, name, source, version, config, number_format)
     _correct_ids(model, tokenizer)
@@ -100,7 +104,7 @@ def peek(
     with quiet():
         settings = _settings(name, source, version)
         family = looping(_family(name, settings, source, version, trust_remote_code), loop_layers, loop_step, name)
-        config = _config(family, settings, name)
+        config = _config(family, settings, name, source, version)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         return Outline(n_loops, layers, _tokenizer(name, source, version), partial(family.check_loops, config))
@@ -117,7 +121,8 @@ def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
     if is_gguf(source):
         return checkpoint.settings_of(source)
     try:
-        return PreTrainedConfig.get_config_dict(source, revision=revision)[0]
+        found: dict[str, Any] = PreTrainedConfig.get_config_dict(source, revision=revision)[0]
+        return published.settings_of(source, found, name) if published.is_folder(source) else found
     except OSError as error:
         if source != name or Path(source).is_dir():
             raise InputError(f"model {name!r}: {_first_line(error)}") from error
@@ -132,7 +137,7 @@ def _family(name: str, settings: dict[str, Any], source: str, revision: str, tru
     return family.of(settings, name, source, revision) if issubclass(family, OwnCodeLooped) else family
 
 
-def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> Any:
+def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, source: str, revision: str) -> Any:
     """Make the config; InputError for a field that is missing and for what the family cannot compute."""
     missing = [
         field for field in family.required if not any(settings.get(each) is not None for each in field.split("|"))
@@ -143,6 +148,8 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str) -> A
     config = family.config_of(settings)
     if not issubclass(family, OwnCodeLooped):  # which knows its own fields
         check_fields(settings, config, family, name)
+    if not is_gguf(source):
+        check_files(source, revision, family.files, name)
     return config
 
 
@@ -163,6 +170,8 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
     try:
         if is_gguf(source):
             return _complete(name, *checkpoint.unpacked(family.model_class, source, config, dtype))
+        if published.is_folder(source):
+            return _complete(name, *published.unpacked(family.model_class, source, config, dtype, name))
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             loaded: Any = family.model_class.from_pretrained(
                 source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True

@@ -50,6 +50,8 @@ class LoopedModel(ABC):
     only: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     """Fields that are known at these values alone, as at null; every one of a list must be among them."""
 
+    files: ClassVar[frozenset[str]] = frozenset()
+    """Files and folders beside config.json and the weights that are read as well."""
     summed: ClassVar[bool] = False
     """Whether what is said after a loop is a sum over the loops so far, of which a loop's end is only the last part.
 

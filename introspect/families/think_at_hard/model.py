@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32, rotary_angles
 from introspect.families.parts.routed_lm import RoutedCausalLM
 from introspect.families.think_at_hard.blocks import Decider, Iteration, TahBlock
+from introspect.families.think_at_hard.checkpoint import FILES
 from introspect.families.think_at_hard.config import TahConfig
 from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
@@ -124,11 +125,13 @@ class TahLooped(LoopedModel):
         name="Think-at-Hard",
         loops="an iteration of the whole stack over the tokens that are found hard, adapted from the second on",
         source="arXiv 2511.08577",
-        verified="plain reference on random weights; architecture only, the published checkpoint's files are not read",
+        verified="plain reference on random weights, and a small checkpoint in the published files",
+        checkpoints=("nics-efc/TaH-plus-1.7B",),
     )
     model_class = TahForCausalLM
     summed = True
-    required = ("max_iter", "num_attention_heads", "rms_norm_eps", "rope_theta", "decider_layers")
+    required = ("max_iter", "num_attention_heads", "rms_norm_eps", "rope_theta|rope_parameters", "decider_layers")
+    files = FILES
     passed_over = frozenset(("max_position_embeddings", "sliding_window", "max_window_layers"))
     only: ClassVar = {
         "use_sliding_window": (False,),
