@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNS := $(VENV)/.runs
+PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test real lint organisms clean
+.PHONY: demo test real lint docs organisms clean
 
-demo: $(READY)
+demo: $(RUNS)
 	$(BIN)/introspect sweep --loops all --strengths 0.5,1,2 --max-new-tokens 24 --out runs/demo
 	$(BIN)/introspect report runs/demo
 
@@ -15,9 +17,14 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto  # a worker a core: more threads wait for one another
 
 real: $(READY)
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,real]"
+	$(PIP) -e ".[dev,real]"
 	$(BIN)/python tests/real/fetch.py build/real
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/real -m real --numprocesses auto --dist loadgroup --durations=0
+
+docs: $(READY)
+	$(PIP) -e ".[dev,docs]"
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,9 +34,13 @@ lint: $(READY)
 organisms: $(READY)
 	bash training/organisms.sh $(BIN)
 
-$(READY): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	$(PIP) -e .
+	touch $@
+
+$(READY): $(RUNS)
+	$(PIP) -e ".[dev]"
 	touch $@
 
 clean:

@@ -24,7 +24,7 @@ REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = [sys.executable, "-m", "typer", "introspect.cli.app", "utils", "docs", "--name", "introspect"]
 
 
-def setup(app: object) -> None:
+def setup(_: object) -> None:
     """Write the pages that come from the code: commands with their options, and the columns of tables."""
     said = subprocess.run(COMMANDS, capture_output=True, text=True, check=True).stdout
     page = said.replace("# `introspect`", "# Commands", 1).replace("**Usage**:", "Usage:").replace("console", "text")
