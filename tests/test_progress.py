@@ -4,8 +4,10 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from introspect.cli.progress import Progress
+from introspect.cli.progress import Progress, line_of
 
 
 def lines_of(
@@ -42,3 +44,15 @@ def test_a_short_command_says_nothing_and_leaves_no_thread(capsys: pytest.Captur
     assert capsys.readouterr().err == ""
     time.sleep(0.05)
     assert threading.active_count() == before
+
+
+@given(st.integers(0, 900), st.integers(1, 100), st.floats(1.0, 1e5))
+def test_the_time_left_is_that_of_what_this_call_has_done(before: int, new: int, seconds: float) -> None:
+    done, total = before + new, 1000
+    line = line_of("trials", done, total, new, seconds)
+    left = float(line.split("about ")[1].split()[0])
+    assert left == pytest.approx((total - done) * seconds / new / 60, abs=0.5, rel=1e-3)
+
+
+def test_nothing_is_said_of_a_rate_before_something_is_done() -> None:
+    assert line_of("trials", 40, 100, 0, 90.0) == "40 of 100 trials, 2 min"

@@ -26,6 +26,7 @@ class Progress:
 
     def __init__(self, what: str = "trials", *, every: float | None = None) -> None:
         self._what, self._every = what, EVERY if every is None else every
+        self._first: int | None = None
         self._done = 0
         self._total: int | None = None
         self._begun = time.monotonic()
@@ -54,15 +55,28 @@ class Progress:
     def report(self, done: int, total: int, what: str | None = None) -> None:
         """Take note of how far it is; the rate begins anew where something else is counted."""
         if what is not None and what != self._what:
-            self._what, self._begun = what, time.monotonic()
+            self._what, self._begun, self._first = what, time.monotonic(), None
             self._bar.reset(self._task, description=what)
+        self._first = done if self._first is None else self._first  # what an earlier call did says nothing of the rate
         self._done, self._total = done, total
         self._bar.update(self._task, completed=done, total=total)
 
     def _say(self) -> None:
         """Write a line again and again: even where nothing was finished since, it says that the command lives."""
         while not self._ended.wait(self._every):
-            of = "" if self._total is None else f"{self._done} of {self._total} "
-            minutes = (time.monotonic() - self._begun) / 60
-            sys.stderr.write(f"introspect: {of}{self._what}, {minutes:.0f} min\n")
+            new = self._done - (self._first or 0)
+            line = line_of(self._what, self._done, self._total, new, time.monotonic() - self._begun)
+            sys.stderr.write(f"introspect: {line}\n")
             sys.stderr.flush()
+
+
+def line_of(what: str, done: int, total: int | None, new: int, seconds: float) -> str:
+    """Return how far it is: `new` of what is done were finished in these seconds, the rest in an earlier call."""
+    minutes = seconds / 60
+    if total is None:
+        return f"{what}, {minutes:.0f} min"
+    line = f"{done} of {total} {what}, {minutes:.0f} min"
+    if new <= 0 or minutes <= 0:
+        return line
+    rate = new / minutes
+    return f"{line}; {rate:.3g} per minute, about {(total - done) / rate:.0f} min left"
