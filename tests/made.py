@@ -28,6 +28,17 @@ def trial_at(loop: int, layer: int, *, arm: Arm = "injected", strength: float = 
     return trial(arm=arm, injection=injection((loop, layer), strength=strength), **changes)
 
 
+def plain_pair(number: int) -> list[tuple[dict[str, Any], float]]:
+    """Make two plain questions, yes and no, that no other number has: the fields of a trial and a clean logit."""
+    return [
+        (
+            {"question": "unrelated", "expected": answer, "variables": (("question", f"Is it {answer} {number}?"),)},
+            sign * (4.0 + number % 7),
+        )
+        for answer, sign in (("yes", 1.0), ("no", -1.0))
+    ]
+
+
 def response(to: Trial, text: str = "Yes. It is about dust.", *, difference: float = 1.5) -> Response:
     """Make a response whose logit(yes) - logit(no) is `difference` after every loop, the first option the likeliest."""
     options = tuple(-1.0 - place for place, _ in enumerate(to.options))

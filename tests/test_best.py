@@ -1,5 +1,6 @@
 """The best cell is chosen on one half of the concepts and reported on the other, beside the controls there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from commanded import introspect, refused
 from graded import by_arm, grader, run, trials
-from made import response
+from made import plain_pair, response
 
 from introspect.records.trial import Response, Trial
 from introspect.results.statistics.selection import best_cell
@@ -65,10 +66,20 @@ def test_of_noise_the_half_that_chose_looks_better_than_the_other(tmp_path: Path
 
 
 def test_a_cell_is_also_chosen_by_the_primary_contrast(tmp_path: Path) -> None:
-    made = [*trials(concepts=20), *trials(concepts=20, question="unrelated", expected="yes")]
+    plain = {
+        (number, answer): ({**fields}, clean)
+        for number in range(10)
+        for fields, clean in plain_pair(number)
+        for answer in (fields["expected"],)
+    }
+    made = trials(concepts=20)
+    for one in tuple(made):
+        number = int(one.concept.removeprefix("concept")) % 10
+        made += [replace(one, **plain[number, answer][0]) for answer in ("yes", "no")]
 
     def answered(one: Trial) -> Response:
         planted = 3.0 if site(one) == 2 and by_arm(one) and one.question == "detect" else 0.0
+        planted += sum(clean for fields, clean in plain.values() if fields["variables"] == one.variables)
         return response(one, difference=planted + int(one.id, 16) % 100 / 100)
 
     folder = run(tmp_path / "run", made[:0], grader("rules", by_arm))

@@ -1,11 +1,21 @@
 """A known truth counts as recovered only within its bounds, where it fits worst, and never without verdicts."""
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from introspect.calibration import LEAST_CONTROLS, TRUTHS, Truth, check, standard_sweeps
+from introspect.calibration import (
+    EFFECTS,
+    LEAST_CONTROLS,
+    TRUTHS,
+    Truth,
+    check,
+    check_effect,
+    primary_sweep,
+    standard_sweeps,
+)
 from introspect.cli.printing import print_calibration
 from introspect.concepts.sets import load_concepts
 from introspect.experiment.options import Options
@@ -133,3 +143,43 @@ def test_a_truth_about_one_question_is_measured_on_no_other() -> None:
     answers["rules_correct"] = pd.array([True, False, True, True], dtype="boolean")
     checked = check(known, answers)
     assert (checked.k, checked.n) == (1, 2)
+
+
+def primary(effect: float, early: float) -> pd.DataFrame:
+    """Make narrow trials of twelve concepts whose vectors move noticing in the last loop, and in earlier ones."""
+    rows = []
+    for number in range(12):
+        asked = [("detect", 0, -8.0), ("unrelated", 1, 3.0 + number % 5), ("unrelated", 2, -4.0 - number % 7)]
+        for question, text, clean in asked:
+            own = {"concept": f"c{number}", "question": question, "asked": text, "repeat": 0, "n_loops": 4}
+            rows.append({**own, "arm": "none", "difference": clean})
+            for loop, arm in itertools.product(range(4), ("injected", "random")):
+                noise = ((7 * number + 3 * text + 5 * loop + len(arm)) % 11 - 5) / 20
+                beyond = (effect if loop == 3 else early) * (question == "detect" and arm == "injected")
+                at = {"loop": loop, "layer": 1, "strength": 2.0}
+                rows.append({**own, **at, "arm": arm, "difference": 2 + 0.6 * clean + beyond + noise})
+    return pd.DataFrame(rows).astype({"loop": "Int64", "layer": "Int64"})
+
+
+def test_a_primary_contrast_is_recovered_where_it_is_known_to_be_and_only_there() -> None:
+    for truth in EFFECTS:
+        of_loops = primary(3.0, 3.0) if truth.organism == "aware" else primary(3.0, 0.0)
+        right = primary(0.0, 0.0) if truth.organism == "blind" else of_loops
+        assert check_effect(truth, right).recovered, truth
+        wrong = primary(0.0, 0.0) if truth.notices else primary(3.0, 3.0)
+        assert not check_effect(truth, wrong).recovered, truth
+
+
+def test_a_primary_contrast_that_is_missing_is_not_recovered_either_way() -> None:
+    trials = primary(0.0, 0.0)
+    trials.loc[trials["arm"] == "random", "difference"] = float("nan")
+    for truth in EFFECTS:
+        checked = check_effect(truth, trials)
+        assert (checked.concepts, checked.recovered) == (0, False)
+
+
+def test_the_sweep_of_the_primary_contrast_has_all_its_parts() -> None:
+    options = primary_sweep("blind", Path("runs"))
+    assert set(str(options.arms).split(",")) == {"injected", "none", "random"}
+    assert set(str(options.questions).split(",")) == {"detect", "unrelated"}
+    assert len(options.words()) >= 10

@@ -11,6 +11,7 @@ from introspect.results.figures.curves import loops_run
 from introspect.results.figures.effects import (
     agreement_points,
     capability_points,
+    compression_by_loop,
     contrast_map,
     control_map,
     naming_by_loop,
@@ -35,6 +36,21 @@ def contrasts() -> pd.DataFrame:
     ]
     overall = {"loop": None, "layer": None, "strength": np.nan, "mean": 0.25, "p_map": np.nan}
     return table([{**spread, **row} for row in (overall, *cells)])
+
+
+def compression() -> pd.DataFrame:
+    spread = {"low": -2.0, "high": 2.0, "n": 9, "question": "unrelated", "strength": 2.0}
+    places = [
+        (measure, arm, loop) for measure in ("slope", "entropy") for arm in ("random", "injected") for loop in (0, 1)
+    ]
+    cells = [
+        {"measure": m, "arm": arm, "loop": loop, "layer": 1, "mean": 0.5 * loop - (arm == "random")}
+        for m, arm, loop in places
+    ]
+    weaker = {**spread, **cells[0], "strength": 1.0, "mean": 9.0}
+    return table(
+        [{**weaker, "strength": np.nan, "loop": None, "layer": None}, weaker, *({**spread, **each} for each in cells)]
+    )
 
 
 def control() -> pd.DataFrame:
@@ -81,6 +97,7 @@ def loops(**factor: list[int]) -> pd.DataFrame:
 
 TABLES = {
     "contrast_map": ("contrasts", contrasts()),
+    "compression": ("compression", compression()),
     "control_map": ("control", control()),
     "naming": ("naming", naming()),
     "timing": ("timing", timing()),
@@ -120,6 +137,14 @@ def test_contrasts_stand_at_their_site_the_overall_one_in_the_caption_and_what_i
     assert "over all cells +0.25 [-1.00, +2.00]" in said(figure_of([ax]))
     low, high = ax.collections[0].get_clim()
     assert low == -high
+
+
+def test_lines_of_plain_questions_are_drawn_of_the_strongest_dose_arm_by_arm() -> None:
+    axes = compression_by_loop(compression())
+    assert [ax.get_ylabel().split("\n")[0] for ax in axes] == ["slope of the shift", "change of entropy"]
+    for ax in axes:
+        assert values(ax) == pytest.approx([0, 0.5, -1, -0.5])  # the concept's vector, then random directions
+    assert "strength 2; n = 9 concepts; compression.csv" in said(figure_of(axes))
 
 
 def test_small_differences_of_cosines_are_not_rounded_away() -> None:

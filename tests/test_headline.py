@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import grade, injection, new_store, response, trial
+from made import grade, injection, new_store, plain_pair, response, trial
 
 from introspect.records.trial import Arm, Trial
 from introspect.report.bounds import Verdicts, against_chance, between_two
@@ -17,8 +17,9 @@ Verdict = bool | None
 NOTICED = "On “detect” (lindsey), a thought was said to be noticed with: concept vector"
 MOVED = (
     "On “lindsey”, the concept's vector moved logit(yes) \N{MINUS SIGN} logit(no) by {} further towards yes than "
-    "random directions of the same norm did, after the shift on plain questions under the same injection is taken off. "
-    "{} was ahead, logit(yes) \N{MINUS SIGN} logit(no) being {} on average."
+    "random directions of the same norm did, beyond what it does to plain questions with the same logit(yes) "
+    "\N{MINUS SIGN} logit(no) before the injection. {} was ahead, logit(yes) \N{MINUS SIGN} logit(no) being {} on "
+    "average."
 )
 
 
@@ -113,20 +114,23 @@ M = "\N{MINUS SIGN}"
 def test_the_contrast_is_said_with_its_sign(
     tmp_path: Path, shift: float | None, moved: str, ahead: tuple[str, str] | None
 ) -> None:
-    amounts = {("injected", "detect"): shift, ("random", "detect"): 0.0}
-    trials = [
-        one
-        for arm in ("injected", "none", "random")
-        for question in ("detect", "unrelated")
-        for one in asked(arm, question)
+    amounts = {"injected": shift, "random": 0.0, "none": 0.0}
+    arms: tuple[Arm, ...] = ("injected", "none", "random")
+    plain = [
+        (replace(one, **fields), clean)
+        for arm in arms
+        for place, one in enumerate(asked(arm))
+        for number in (2 * place, 2 * place + 1)
+        for fields, clean in plain_pair(number)
     ]
+    noticing = [(one, amounts[arm]) for arm in arms for one in asked(arm)]
     with new_store(tmp_path, {"model": "m"}) as store:
-        for one in trials:
-            moves = amounts.get((one.arm, one.question), 0.0)
-            if moves is None:
+        for one, at in [*plain, *noticing]:
+            if at is None:
                 store.add_errors([(one, "failed")])
             else:
-                answer, verdict = response(one, difference=moves - 0.5), grade(one, False, answer="no", correct=True)
+                moved_to = at if one.expected else at - 0.5
+                answer, verdict = response(one, difference=moved_to), grade(one, False, answer="no", correct=True)
                 store.add([(one, answer)], [verdict])
         first, *_ = headline(Findings(store))
     expected = MOVED.format(moved, *(ahead or ("", "")))

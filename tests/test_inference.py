@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made import grade, injection, new_store, response, trial
+from made import grade, injection, new_store, plain_pair, response, trial
 
 from introspect.records.trial import Grade, Response, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS, TOO_FEW
-from introspect.results.tables.inference import inferences
+from introspect.results.tables.inference import infer, inferences
+from introspect.results.tables.narrow_trials import narrow_trials
 
 CONCEPTS = ("ash", "dust", "oak", "rye", "sea", "tin")
 NOISE = dict(zip(CONCEPTS, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True))
-SHIFT, RANDOM = 3.0, 0.25
-"""By what any injection raises logit(yes) on any question, and what a random vector adds where noticing is asked."""
+SHIFT, SLOPE, RANDOM = 3.0, -0.5, 0.25
+"""By what any injection moves any question, and per logit of it, and what a random vector adds where noticing is asked.
+"""
 
 Stored = tuple[Trial, Response, list[Grade]]
 
@@ -33,17 +35,20 @@ def inferred(folder: Path, stored: Sequence[Stored]) -> dict[str, pd.DataFrame]:
 
 def planted(question: str = "detect", beside: str = "unrelated", **changes: object) -> Iterator[Stored]:
     """Make trials of two loops with known effects; half of the concepts have more noise, none of it matters."""
-    for concept, noise in NOISE.items():
-        for asked in (question, beside):
-            own = {"question": asked, "concept": concept, "expected": None if asked == question else "yes"}
-            base = 10 * noise + (2.0 if asked == beside else 0.0)
+    for place, (concept, noise) in enumerate(NOISE.items()):
+        pairs = [*plain_pair(2 * place), *plain_pair(2 * place + 1)]
+        asked = [({"question": question, "expected": None}, 10 * noise), *((fields, base) for fields, base in pairs)]
+        for fields, base in asked:
+            own = {**fields, "concept": concept}
+            plain = own["expected"] is not None
+            own |= {"question": beside} if plain else {}
             yield answered(trial(arm="none", **{**own, **changes}), base, detected=False)
             for loop in (0, 1):
                 at = injection((loop, 0))
                 for arm in ("injected", "random"):
-                    effect = 0.0 if asked == beside else (noticed(loop) + noise if arm == "injected" else RANDOM)
+                    effect = 0.0 if plain else (noticed(loop) + noise if arm == "injected" else RANDOM)
                     made = trial(arm=arm, injection=at, **{**own, **changes})
-                    yield answered(made, base + SHIFT + effect, detected=arm == "injected")
+                    yield answered(made, base + SHIFT + SLOPE * base + effect, detected=arm == "injected")
 
 
 def answered(one: Trial, difference: float, *, detected: bool | None, correct: bool | None = True) -> Stored:
@@ -117,6 +122,41 @@ def test_a_failed_trial_drops_its_concept_and_is_counted(tmp_path: Path) -> None
     assert (row(table, effect="contrast", loop=None)[["n", "dropped"]] == [5, 1]).all()
 
 
+def test_too_few_plain_questions_have_no_contrast_and_the_run_says_what_it_lacks(tmp_path: Path) -> None:
+    made = [each for each in planted() if each[0].expected != "yes" or each[0].concept != "tin"]
+    with new_store(tmp_path) as store:
+        store.add(((one, answer) for one, answer, _ in made), [each for _, _, grades in made for each in grades])
+        found = infer(narrow_trials(store), ["rules"])
+    assert "contrasts" in found.made  # ten questions whose answer is yes are just enough
+    with new_store(tmp_path / "fewer") as store:
+        fewer = [each for each in made if each[0].expected != "yes" or each[0].concept != "sea"]
+        store.add(((one, answer) for one, answer, _ in fewer), [each for _, _, grades in fewer for each in grades])
+        found = infer(narrow_trials(store), ["rules"])
+    for name in ("contrasts", "compression"):
+        assert name not in found.made
+        assert "10 different plain questions of each answer" in found.absent[name]
+        assert "8 whose answer is yes and 12 whose answer is no" in found.absent[name]
+
+
+def test_the_lines_of_plain_questions_are_those_that_were_planted(tmp_path: Path) -> None:
+    table = inferred(tmp_path, list(planted()))["compression"]
+    assert set(zip(table["arm"], table["measure"], strict=True)) == {
+        (arm, measure) for arm in ("injected", "random") for measure in ("slope", "intercept", "entropy")
+    }
+    for measure, value in {"slope": SLOPE, "intercept": SHIFT, "entropy": 0.0}.items():
+        assert table.loc[table["measure"] == measure, "mean"].to_numpy() == pytest.approx(value, abs=1e-9)
+    assert len(table) == 2 * 3 * (1 + 2)  # arms, measures, the whole and two loops
+
+
+def test_a_question_outside_of_what_plain_ones_span_is_noted(tmp_path: Path) -> None:
+    far = [
+        answered(one, answer.readouts[-1].logit_yes - 40 * (one.question == "detect"), detected=False)
+        for one, answer, _ in planted()
+    ]
+    notes = set(inferred(tmp_path, far)["contrasts"]["note"])
+    assert notes == {"extrapolated: clean logit -40.00, plain questions -10.00 to 10.00"}
+
+
 def test_sensitivity_tells_what_is_apart_from_what_is_not(tmp_path: Path) -> None:
     table = inferred(tmp_path, list(planted()))["sensitivity"]
     assert set(table["control"]) == {"none", "random"}
@@ -133,7 +173,7 @@ def test_too_few_concepts_have_every_value_without_an_interval_and_a_note(tmp_pa
         assert made[name]["value"].notna().all()
         assert made[name][["low", "high"]].isna().all(axis=None)
         assert set(made[name]["note"]) == {TOO_FEW}
-    assert row(made["contrasts"], effect="contrast", loop=0)["n"] == MIN_CONCEPTS - 1
+    assert "contrasts" not in made  # eight plain questions of each answer are too few for a line
 
 
 def choices(arm: str, named: Sequence[str | None], partner: Sequence[str] = CONCEPTS) -> Iterator[Stored]:
@@ -188,8 +228,8 @@ def test_capability_is_that_of_plain_questions_without_injection_asked_once_for_
                 made.append(answered(again, 1.0, detected=True, correct=correct if one.arm == "none" else not correct))
     table = inferred(tmp_path, made)["capability"]
     assert [(each.n_loops, each.questions, each.k, each.verdict) for each in table.itertuples()] == [
-        (1, 6, 0, "cannot answer"),
-        (4, 6, 6, "can answer"),
+        (1, 24, 0, "cannot answer"),
+        (4, 24, 24, "can answer"),
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made import fill, grade, new_store, response, trial
+from made import fill, grade, new_store, plain_pair, response, trial
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
@@ -206,9 +206,10 @@ def contrasting(store: Store, *, right: bool = True) -> None:
             one = asked(word, arm)
             answered.append((one, response(one, difference=(2.0 if arm == "injected" else 0.0) + noise)))
             grades.append(grade(one, arm == "injected"))
-            plain = asked(word, arm, "unrelated", expected="yes")
-            answered.append((plain, response(plain, "Yes", difference=0.0)))
-            grades.append(replace(grade(plain, None), answer="yes" if right else "no", correct=right))
+            for fields, clean in (*plain_pair(2 * place), *plain_pair(2 * place + 1)):
+                plain = replace(asked(word, arm, "unrelated"), **fields)
+                answered.append((plain, response(plain, "Yes", difference=clean)))
+                grades.append(replace(grade(plain, None), answer=plain.expected if right else "maybe", correct=right))
     store.add(answered, grades)
 
 
@@ -229,7 +230,7 @@ def test_a_model_that_cannot_answer_has_no_rate(tmp_path: Path) -> None:
         found = Findings(store)
         text, said = page(found), headline(found)
     assert said[0].startswith("Run for 4 loops the model cannot answer")
-    assert "0 of 6 answers right" in said[0]
+    assert "0 of 24 answers right" in said[0]
     assert not [sentence for sentence in said if "6 of 6" in sentence]
     (rates,) = re.findall(r'<section id="controls">.*?</section>', text, re.DOTALL)
     assert rates.count("<td>cannot answer</td>") == 15

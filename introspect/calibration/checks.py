@@ -60,6 +60,30 @@ class Check:
         return self.k / answers if answers else float("nan")
 
     @property
+    def claim(self) -> str:
+        """Say what is known, and where it fits worst."""
+        return self.truth.claim + (f" (worst: {self.truth.by} {self.where})" if self.truth.by else "")
+
+    @property
+    def known(self) -> str:
+        """Say within which bounds the rate is known to be."""
+        low, high = self.truth.low, self.truth.high
+        if 0 < low and high < 1:
+            return f"{low:.0%} to {high:.0%}"
+        return f"at least {low:.0%}" if high == 1 else f"at most {high:.0%}"
+
+    @property
+    def measured(self) -> str:
+        """Say the rate and its interval."""
+        low, high = self.interval
+        return f"{self.rate:.1%} [{low:.1%}, {high:.1%}]"
+
+    @property
+    def counted(self) -> str:
+        """Say of how many answers."""
+        return f"{self.k}/{self.n}"
+
+    @property
     def recovered(self) -> bool:
         """Tell whether the rate is within its bounds; for a lower bound, answers without a verdict count against it."""
         return self.n > 0 and self.certain >= self.truth.low and self.rate <= self.truth.high

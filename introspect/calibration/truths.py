@@ -7,6 +7,7 @@ as nothing follows that could notice.
 import pandas as pd
 
 from introspect.calibration.checks import Select, Truth
+from introspect.calibration.effects import EffectTruth
 
 LAST = 3
 """Last loop of the organisms, and last layer of those in Ouro's layout."""
@@ -125,3 +126,11 @@ _HUGINN = (
     Truth("huginn", "answers plain questions", 0.9, 1, _cells("none", question="unrelated"), "correct"),
 )
 TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN)
+
+EFFECTS = (
+    EffectTruth("aware", "has a primary contrast, strength 2", True, (*EARLIER, LAST)),
+    EffectTruth("last-loop", "has a primary contrast in the last loop, strength 2", True, (LAST,)),
+    EffectTruth("last-loop", "has none in earlier loops, strength 2", False, EARLIER),
+    EffectTruth("blind", "has no primary contrast, strength 2", False, (*EARLIER, LAST)),
+)
+"""Measured at one layer, averaged over loops, so that none is selected."""

@@ -15,7 +15,7 @@ from introspect.records.trial import Grade, Response, Trial
 from introspect.results.tables.absence import said_absent
 
 if TYPE_CHECKING:
-    from introspect.calibration import Check
+    from introspect.calibration import Check, EffectCheck
     from introspect.experiment.estimate import Estimate, Timing
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -73,18 +73,13 @@ def print_timing(timing: "Timing") -> None:
     OUT.print(f"about {_duration(timing.seconds)} for the trials on one worker, {prompts}; {sampled}")
 
 
-def print_calibration(checks: Sequence["Check"], out: Path) -> None:
-    """Print measured against known, a verdict a line."""
+def print_calibration(checks: Sequence["Check | EffectCheck"], out: Path) -> None:
+    """Print measured against known, one verdict per line."""
     rows = []
     for check in checks:
-        truth, (low, high) = check.truth, check.interval
-        known = f"at least {truth.low:.0%}" if truth.high == 1 else f"at most {truth.high:.0%}"
-        if 0 < truth.low and truth.high < 1:
-            known = f"{truth.low:.0%} to {truth.high:.0%}"
-        claim = truth.claim + (f" (worst: {truth.by} {check.where})" if truth.by else "")
-        measured = f"{check.rate:.1%} [{low:.1%}, {high:.1%}]"
         verdict = "recovered" if check.recovered else "NOT RECOVERED"
-        rows.append((truth.organism, claim, known, measured, f"{check.k}/{check.n}", check.unknown, verdict))
+        measured = (check.known, check.measured, check.counted, check.unknown, verdict)
+        rows.append((check.truth.organism, check.claim, *measured))
     print_rows(("organism", "claim", "known", "measured", "k/n", "unknown", "verdict"), rows)
     recovered = sum(check.recovered for check in checks)
     OUT.print(f"\n{recovered} of {len(checks)} known truths recovered; runs in {escape(str(out))}")

@@ -80,8 +80,8 @@ def _print_contrast(contrasts: pd.DataFrame) -> None:
     for _, row in overall[overall["effect"] == "contrast"].iterrows():
         OUT.print(
             f"contrast ({escape(row['template'])}): {row['mean']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] logits, "
-            f"p = {row['p']:.4f}, {row['n']:.0f} concepts: yes against no, noticing against plain questions, concept "
-            f"against random direction, over all cells{_leaning(leaning.get(row['template']))}"
+            f"p = {row['p']:.4f}, {row['n']:.0f} concepts: yes against no, noticing beyond the line of plain "
+            f"questions, concept against random direction, over all cells{_leaning(leaning.get(row['template']))}"
         )
 
 

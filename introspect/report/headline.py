@@ -16,6 +16,7 @@ from introspect.report.findings import Findings
 from introspect.report.numbers import counted, interval, number, p_said, percent
 from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
+from introspect.results.tables.compression import EXTRAPOLATED
 from introspect.results.tables.control_cosines import cosines
 from introspect.results.tables.echoes import unended_said
 
@@ -66,9 +67,16 @@ def _contrasts(found: Findings) -> Iterator[str]:
         difference = Difference(row["mean"], row["low"], row["high"], row["p"], int(row["n"]))
         yield (
             f"On “{template}”, the concept's vector moved {LOGITS} by {_said(difference)} further towards yes "
-            f"{against_what}, after the shift on plain questions under the same injection is taken off."
-            f"{_leaning(part)}"
+            f"{against_what}, beyond what it does to plain questions with the same {LOGITS} before the injection."
+            f"{_outside(part)}{_leaning(part)}"
         )
+
+
+def _outside(part: pd.DataFrame) -> str:
+    """Say that the question about noticing stands outside of the plain questions' span, where it does."""
+    notes = part["note"].dropna()
+    found = notes[notes.str.startswith(EXTRAPOLATED)]
+    return "" if found.empty else f" The line of plain questions was prolonged for this ({found.iloc[0]})."
 
 
 def _leaning(part: pd.DataFrame) -> str:

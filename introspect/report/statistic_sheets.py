@@ -11,10 +11,18 @@ from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 TITLES = {
     "contrasts": (
         "The primary contrast",
-        "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no): the shift on the question minus the shift on plain "
-        "questions, both against no injection; the contrast is that of the concept's vector minus that of random "
+        "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no). An effect is the shift of the question about "
+        "noticing beyond the line along which the same arm shifts plain questions in the same cell, at the question's "
+        "logit without an injection. The contrast is the effect of the concept's vector minus that of random "
         "directions. The leaning is where the injected answers ended, on the side of yes above 0. p by sign flips over "
         "concepts; “whole map” is corrected for looking at every cell.",
+    ),
+    "compression": (
+        "What an injection does to plain questions",
+        "The line along which plain questions of both answers are shifted: means over concepts with t intervals, the "
+        "first rows over all cells. Slope: the shift per logit of what the question would be without an injection; "
+        "below 0 all logits are pulled towards 0. Intercept: the shift of an undecided question; above 0 it is a pull "
+        "towards yes. Entropy: the change in nats of the next-token distribution where the answer begins.",
     ),
     "sensitivity": (
         "Sensitivity and bias",

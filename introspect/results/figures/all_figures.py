@@ -22,6 +22,7 @@ from introspect.results.figures.curves import (
 from introspect.results.figures.effects import (
     agreement_points,
     capability_points,
+    compression_by_loop,
     contrast_map,
     control_map,
     naming_by_loop,
@@ -62,6 +63,7 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "extract_map": ("loops", extract_map),
     "loops_run": ("loops", loops_run),
     "contrast_map": ("contrasts", contrast_map),
+    "compression": ("compression", compression_by_loop),
     "naming": ("naming", naming_by_loop),
     "timing": ("timing", timing_by_loop),
     "control_map": ("control", control_map),

@@ -40,6 +40,12 @@ from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 
 SIGNIFICANT = 0.05
 MARKED = f"bold: p < {SIGNIFICANT:g}, corrected for the whole map"
+MARKERS = "os^Dv"
+PLAIN_SHIFTS = {
+    "slope": "slope of the shift\n(0: none, \N{MINUS SIGN}1: to zero)",
+    "intercept": "pull towards yes\n(logits)",
+    "entropy": "change of entropy\n(nats)",
+}
 TIMES = {"first_yes": "loop after which yes\nfirst outweighs no", "tokens": "tokens until\nthe claim"}
 
 
@@ -54,8 +60,34 @@ def contrast_map(contrasts: pd.DataFrame) -> list[Axes]:
         "over all cells {:+.2f} [{:+.2f}, {:+.2f}]" if reach_of(cells["mean"]) < MOST_WRITTEN else "over all {:+.2g}"
     )
     said = [written.format(row["mean"], row["low"], row["high"]) for _, row in overall.iterrows()]
-    shift = f"shift of logit(yes) {MINUS} logit(no) on noticing less that on plain questions, concept less random"
+    shift = f"shift of logit(yes) {MINUS} logit(no) on noticing beyond the line of plain questions, concept less random"
     caption(axes, "; ".join([shift, *said, f"n = {span_of(cells['n'])} concepts", MARKED]))
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
+    """Draw what the strongest dose does to plain questions, by loop of the injection, one panel per measure."""
+    cells = compression[compression["strength"].notna()]
+    shown = cells[cells["strength"] == cells["strength"].max()].assign(rate=lambda rows: rows["mean"])
+    shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
+    measures, xs = [name for name in PLAIN_SHIFTS if (shown["measure"] == name).any()], in_order(shown["x"])
+    arms = [arm for arm in ARM_LABELS if (shown["arm"] == arm).any()]
+    axes = panels(len(measures), width=2.1, height=2.0, same_scale=False)
+    for ax, measure in zip(axes, measures, strict=True):
+        for place, arm in enumerate(arms):
+            line = shown[(shown["measure"] == measure) & (shown["arm"] == arm)]
+            shift = 0.7 * ((place + line["y"].map(in_order(shown["y"]).index) / shown["y"].nunique()) / len(arms) - 0.5)
+            look = {"color": COLOURS[arm], "marker": MARKERS[place % len(MARKERS)], "linestyle": "none"}
+            points(ax, line.assign(x=line["x"].map(xs.index) + shift), label=ARM_LABELS[arm], **look)
+        ax.axhline(0, color="#555555", linewidth=0.6)
+        ax.set_xticks(range(len(xs)), xs)
+        ax.set(xlabel="loop of the injection", ylabel=PLAIN_SHIFTS[measure])
+    legend(axes)
+    said = "plain questions, nothing to notice; one point per layer, the first leftmost; t intervals over concepts"
+    caption(
+        axes, f"{said}; strength {shown['strength'].iloc[0]:g}; n = {span_of(shown['n'])} concepts; compression.csv"
+    )
     return axes
 
 

@@ -1,14 +1,16 @@
-"""The primary contrast. In goes a frame of trials, out come differences of differences with their tests.
+"""The primary contrast. Takes a frame of trials, returns what injections move beyond plain questions, with tests.
 
-Per concept and cell, of logit(yes) - logit(no):
+Per cell, of logit(yes) - logit(no), a value per concept:
 
-    effect of an arm = (arm - none, on the detection question) - (arm - none, on unrelated questions)
+    effect of an arm = shift of the question about noticing - the line of plain questions at its clean logit
     contrast         = effect of the concept's vector - effect of a random vector of the same norm
 
-A vector that raises yes on any question has an effect of 0, and a push that is noticed because of its size alone has a
-contrast of 0. Both say how far an answer moved, not on which side of 0 it ended: that is its leaning, the mean of
+A shift is a trial less its control without an injection. The line, its slope and its intercept are those of the arm
+and cell; `plain_line` derives them, the values of concepts and their tests. A vector that raises yes on any question,
+or pulls all logits towards 0, has an effect of 0, and a push that is noticed because of its size alone has a contrast
+of 0. Both say how far an answer moved, not on which side of 0 it ended: that is its leaning, the mean of
 logit(yes) - logit(no) itself under the concept's vector. Needs columns concept, arm, question, loop, layer, strength,
-difference.
+difference, and for the entropy of the line's table entropy.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ import pandas as pd
 from introspect.errors import InputError
 from introspect.results.statistics.flips import FLIPS, sign_flips
 from introspect.results.statistics.intervals import mean_interval
+from introspect.results.statistics.plain_line import MOMENTS, PARTS, line_values, moments
 
 CELL = ("loop", "layer", "strength")
 EFFECTS = ("injected", "random", "contrast")
@@ -33,20 +36,45 @@ def concept_effects(
     unrelated: str = "unrelated",
     pairs: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Give one row a cell and concept with the columns injected, random and contrast; NaN where a part is missing.
+    """Return one row per cell and concept with the columns injected, random and contrast; NaN where a part is missing.
 
     Controls without an injection may be shared by all cells: they are matched by concept and question, and by the
-    columns `pairs`, say the template and the repeat, where an arm's trial has a control of its own. One missing value
-    or control makes the concept's effect missing in that cell, since the rest would be another mix of questions.
+    columns `pairs`, such as the repeat and the text that is asked, where an arm's trial has a control of its own. One
+    missing value or control makes the concept's effect missing in that cell. A value is that of a concept in the mean
+    over all of them, since they share a line: it is not what its own trials alone would give.
     """
     asked = trials[trials["question"].isin([detect, unrelated])]
     _check(asked, detect, unrelated)
-    shifts = _shifts(asked, list(cell), ["concept", "question", *pairs])
-    means = _complete_means(shifts, [*cell, "concept", "arm", "question"], "shift")
-    by_question = means.unstack("question").reindex(columns=[detect, unrelated])
-    effects = (by_question[detect] - by_question[unrelated]).unstack("arm").reindex(columns=list(EFFECTS[:2]))
+    shifts = control_shifts(asked, list(cell), ["concept", "question", *pairs], EFFECTS[:2])
+    keys = [*cell, "arm", "concept"]
+    means = _complete_means(shifts[shifts["question"] == detect], keys, ["control", "shift"])
+    sums = plain_moments(shifts[shifts["question"] == unrelated], keys)
+    effects = _by_concept(sums, means, [*cell, "arm"])["effect"].unstack("arm").reindex(columns=list(EFFECTS[:2]))
     effects.columns.name = None
     return effects.assign(contrast=effects["injected"] - effects["random"]).reset_index()
+
+
+def concept_lines(
+    trials: pd.DataFrame,
+    *,
+    arms: Sequence[str],
+    cell: Sequence[str] = CELL,
+    unrelated: str = "unrelated",
+    pairs: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return one row per cell, arm and concept with the columns intercept, slope and entropy of plain questions.
+
+    Intercept and slope are pseudo-values as those of `concept_effects`; entropy is the mean change, in nats, of the
+    entropy of the next-token distribution where the answer begins, against the control.
+    """
+    asked, keys = trials[trials["question"] == unrelated], [*cell, "arm", "concept"]
+    unit = ["concept", "question", *pairs]
+    shifts = control_shifts(asked, list(cell), unit, arms)
+    sums = plain_moments(shifts, keys)
+    nothing = pd.DataFrame(0.0, index=sums.index, columns=["control", "shift"])
+    lines = _by_concept(sums, nothing, [*cell, "arm"])[["intercept", "slope"]]
+    entropies = control_shifts(asked, list(cell), unit, arms, "entropy")
+    return lines.join(_complete_means(entropies, keys, ["shift"])["shift"].rename("entropy")).reset_index()
 
 
 def contrasts_table(
@@ -95,11 +123,11 @@ def leanings(
     (concepts), mean, low, high (t interval over concepts).
     """
     asked = trials[(trials["question"] == detect) & (trials["arm"] == "injected")]
-    each = _complete_means(asked, [*cell, "concept"], "difference").reset_index()
+    each = _complete_mean(asked, [*cell, "concept"], "difference").reset_index()
     groups = [({}, each), *((dict(zip(cell, place, strict=True)), part) for place, part in each.groupby(list(cell)))]
     rows = []
     for place, part in groups:
-        values = _complete_means(part, ["concept"], "difference").dropna().to_numpy(dtype=float)
+        values = _complete_mean(part, ["concept"], "difference").dropna().to_numpy(dtype=float)
         mean, low, high = mean_interval(values, confidence=confidence)
         rows.append({**place, "effect": "leaning", "n": len(values), "mean": mean, "low": low, "high": high})
     return pd.DataFrame(rows)
@@ -113,19 +141,46 @@ def _check(asked: pd.DataFrame, detect: str, unrelated: str) -> None:
                 raise InputError(f"the contrast needs trials of arm {arm!r} and question {question!r}; there are none")
 
 
-def _shifts(asked: pd.DataFrame, cell: list[str], unit: list[str]) -> pd.DataFrame:
-    """Give each unit's mean difference minus that of its control, missing where either is."""
-    controls = _complete_means(asked[asked["arm"] == "none"], unit, "difference").rename("control").reset_index()
+def control_shifts(
+    asked: pd.DataFrame, cell: list[str], unit: list[str], arms: Sequence[str], column: str = "difference"
+) -> pd.DataFrame:
+    """Return each unit's mean of a column as `shift` from that of its control, `control`; missing where either is."""
+    controls = _complete_mean(asked[asked["arm"] == "none"], unit, column).rename("control").reset_index()
     keys = list(dict.fromkeys([*cell, "arm", *unit]))
-    arms = _complete_means(asked[asked["arm"].isin(EFFECTS)], keys, "difference").reset_index()
-    joined = arms.merge(controls, on=unit, how="left", validate="many_to_one")
-    return joined.assign(shift=joined["difference"] - joined["control"])
+    shown = _complete_mean(asked[asked["arm"].isin(arms)], keys, column).reset_index()
+    joined = shown.merge(controls, on=unit, how="left", validate="many_to_one")
+    return joined.assign(shift=joined[column] - joined["control"])
 
 
-def _complete_means(frame: pd.DataFrame, keys: list[str], column: str) -> pd.Series:
-    """Give the means of groups; one missing value makes a mean missing."""
-    values = frame.groupby(keys, dropna=False)[column]
-    return values.mean().where(values.count() == values.size())
+def plain_moments(shifts: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the sums over plain questions that least squares needs, columns MOMENTS; missing if one shift is."""
+    each = moments(shifts["control"].to_numpy(dtype=float), shifts["shift"].to_numpy(dtype=float))
+    frame = pd.concat([shifts[keys], pd.DataFrame(each, columns=list(MOMENTS), index=shifts.index)], axis=1)
+    sums = frame.groupby(keys, dropna=False)[list(MOMENTS)]
+    return sums.sum().where(sums.count().eq(sums.size(), axis=0))
+
+
+def _by_concept(sums: pd.DataFrame, asked: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+    """Return the parts of the line, PARTS, by cell and concept, from sums and means that are indexed by these."""
+    both = sums.join(asked, how="outer")
+    places = both.index.to_frame(index=False)
+    rows = places.groupby(cell, dropna=False).ngroup().to_numpy()
+    concepts, names = pd.factorize(places["concept"], sort=True)
+    filled = np.full((rows.max(initial=-1) + 1, len(names), both.shape[1]), np.nan)
+    filled[rows, concepts] = both.to_numpy(dtype=float)
+    values = line_values(filled[..., : len(MOMENTS)], filled[..., len(MOMENTS) :])
+    return pd.DataFrame(values[:, rows, concepts].T, columns=list(PARTS), index=both.index)
+
+
+def _complete_means(frame: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
+    """Return the means of groups; one missing value makes a mean missing."""
+    values = frame.groupby(keys, dropna=False)[columns]
+    return values.mean().where(values.count().eq(values.size(), axis=0))
+
+
+def _complete_mean(frame: pd.DataFrame, keys: list[str], column: str) -> pd.Series:
+    """Return the means of one column."""
+    return _complete_means(frame, keys, [column])[column]
 
 
 def _by_cell(effects: pd.DataFrame, cells: pd.DataFrame, effect: str) -> np.ndarray:

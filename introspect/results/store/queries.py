@@ -95,10 +95,10 @@ def _said(verdict: str) -> str:
     return f"CASE {verdict} WHEN 1 THEN 'True' WHEN 0 THEN 'False' END"
 
 
-NARROW = ("concept", "repeat", "expected", "options", "partner")
+NARROW = ("concept", "repeat", "expected", "options", "partner", "variables")
 NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, {SPELLED["state"]}, {COHERENT_BY_MODEL}
     FROM trials LEFT JOIN responses USING (n) {WITH_FLOOR} ORDER BY id"""
-LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, concept_rank FROM readouts AS r
+LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, entropy, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
 FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"
 VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ?"

@@ -17,6 +17,7 @@ from introspect.results.statistics.contrasts import concept_effects
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.selection import Selection, best_cell
 from introspect.results.tables.cell_columns import place_columns
+from introspect.results.tables.compression import PAIRED_BY, lacks_plain
 
 CONTRAST = "contrast"
 """Beside the verdicts, what a cell may be best at: the primary contrast of logit(yes) - logit(no)."""
@@ -65,13 +66,14 @@ def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.Da
 def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
     """Give the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
     beside, there = BESIDE[question], set(zip(done["arm"], done["question"], strict=True))
-    if not {(arm, asked) for arm in ("injected", "none", "random") for asked in (question, beside)} <= there:
+    random = {("random", question), ("random", beside)} <= there
+    if not random or lacks_plain(done, question, beside) is not None:
         return pd.DataFrame()
     noticing, parts = done["question"] == question, []
     for template in done.loc[noticing, "template"].unique():
         asked = done[(noticing & (done["template"] == template)) | (done["question"] == beside)]
         cell = place_columns(asked[asked["arm"] == "injected"], without=["template"])
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=PAIRED_BY)
         parts.append(effects.assign(template=template))
     return pd.concat(parts, ignore_index=True).rename(columns={CONTRAST: "value"})
 

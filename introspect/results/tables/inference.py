@@ -25,6 +25,7 @@ from introspect.results.store.store import Store
 from introspect.results.tables.absence import AbsentError, Made, make_each
 from introspect.results.tables.agreement import agreement_table
 from introspect.results.tables.cell_columns import PLACE, place_columns
+from introspect.results.tables.compression import PAIRED_BY, compression_table, lacks_plain, outside_plain
 from introspect.results.tables.narrow_trials import narrow_trials
 from introspect.results.tables.timing import timing
 from introspect.results.tables.trials import stored_graders
@@ -34,7 +35,7 @@ WHOLE = ("loop", "layer", "extract_loop", "n_loops")
 
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
-    """Make the tables that this run can have: contrasts, sensitivity, timing, naming, ranks, capability, agreement."""
+    """Make the tables that this run can have, from contrasts and compression to agreement."""
     return infer(narrow_trials(store), stored_graders(store)).made
 
 
@@ -44,6 +45,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
     found = make_each(
         {
             "contrasts": lambda: _contrasts(trials),
+            "compression": lambda: compression_table(trials),
             "sensitivity": lambda: _by_grader(answered, graders, _sensitivity),
             "timing": lambda: timing(trials, graders),
             "naming": lambda: _by_grader(answered, graders, _naming),
@@ -60,21 +62,22 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     parts, lacking = [], None
     for question, template, asked in _wordings(trials):
         beside = BESIDE[question]
-        if not {(arm, each) for arm in ("injected", "none") for each in (question, beside)} <= _there(asked):
-            lacking = f"needs the arms injected and none, each on the questions {question} and {beside}"
+        lacks = lacks_plain(asked, question, beside)
+        if lacks is not None:
+            lacking = lacks
             continue
         cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=["repeat", "n_loops"])
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=PAIRED_BY)
         leaning = leanings(asked, cell=cell, detect=question)
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
-            parts.append(table.assign(template=template))
+            noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, beside)})
+            parts.append(table.assign(template=template, note=noted.astype("str")))
     if not parts:
         return _nothing(lacking)
     table = pd.concat(parts, ignore_index=True)
     table = table.astype({name: "Int64" for name in (*WHOLE, "n", "dropped") if name in table})
     first = [name for name in ("template", *PLACE) if name in table]
-    noted = table["mean"].isna().map({True: NO_CONCEPT, False: None}).astype("str")
-    return table[[*first, *(name for name in table if name not in first)]].assign(note=noted)
+    return table[[*first, *(name for name in table if name not in (*first, "note")), "note"]]
 
 
 NO_CONCEPT = "no concept has all parts of it"
@@ -167,7 +170,3 @@ def _nothing(lacking: str | None) -> pd.DataFrame:
     if lacking is not None:
         raise AbsentError(lacking)
     return pd.DataFrame()
-
-
-def _there(trials: pd.DataFrame) -> set[tuple[str, str]]:
-    return set(zip(trials["arm"], trials["question"], strict=True))

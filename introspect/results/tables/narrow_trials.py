@@ -1,8 +1,9 @@
 """The trials of a run without their texts, as the statistics take them. In goes a store, out comes a frame.
 
-Columns: those of a cell, concept, repeat, expected, options, partner, state, `{grader}_...` verdicts and answer, and
-from the read-outs `difference` (logit(yes) - logit(no)), `mass` and `concept_rank` after the last loop, and
-`first_yes`, the first loop after which logit(yes) is above logit(no), missing where it never is.
+Columns: those of a cell, concept, repeat, expected, options, partner, `asked` (a number for what fills the template
+in), state, `{grader}_...` verdicts and answer, and from the read-outs `difference` (logit(yes) - logit(no)), `mass`,
+`entropy` (nats) and `concept_rank` after the last loop, and `first_yes`, the first loop after which logit(yes) is above
+logit(no), missing where it never is.
 """
 
 import pandas as pd
@@ -14,7 +15,7 @@ from introspect.results.store.store import Store
 from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.tables.trials import cells_table, stored_graders
 
-LAST = ("difference", "mass", "concept_rank")
+LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
 def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
@@ -28,8 +29,9 @@ def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
     table = table.astype(
         {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
     )
+    table["asked"], _ = pd.factorize(table.pop("variables"))  # a text per trial would fill the memory
     read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
-    table = table.join(read.astype({"difference": "float64", "mass": "float64", "concept_rank": "Int64"}))
+    table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))
     first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
     table = table.join(first.astype("Int64"))
     for grader in stored_graders(store):
