@@ -143,7 +143,7 @@ def test_lines_of_plain_questions_are_drawn_of_the_strongest_dose_arm_by_arm() -
     axes = compression_by_loop(compression())
     assert [ax.get_ylabel().split("\n")[0] for ax in axes] == ["slope of the shift", "change of entropy"]
     for ax in axes:
-        assert values(ax) == pytest.approx([0, 0.5, -1, -0.5])  # the concept's vector, then random directions
+        assert values(ax) == pytest.approx([-1, -0.5, 0, 0.5])
     assert "strength 2; n = 9 concepts; compression.csv" in said(figure_of(axes))
 
 

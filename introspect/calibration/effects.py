@@ -69,7 +69,6 @@ def check_effect(truth: EffectTruth, trials: pd.DataFrame) -> EffectCheck:
     here = effects[effects["loop"].isin(truth.loops)]
     if here.empty:
         return EffectCheck(truth, np.nan, np.nan, np.nan, 0, 0)
-    row = overall_contrasts(here).set_index("effect").loc["contrast"]
-    return EffectCheck(
-        truth, *(float(row[name]) for name in ("mean", "low", "high")), int(row["n"]), int(row["dropped"])
-    )
+    table = overall_contrasts(here).set_index("effect")
+    mean, low, high, n, dropped = table.loc["contrast", ["mean", "low", "high", "n", "dropped"]].astype(float).tolist()
+    return EffectCheck(truth, mean, low, high, int(n), int(dropped))

@@ -82,7 +82,8 @@ def _within(at: float, plain: pd.Series) -> bool:
 
 def _summarised(lines: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
     """Summarise each measure over concepts: for each arm once over all cells, then cell by cell."""
-    whole = lines.groupby(["arm", "concept"])[list(MEASURED)].agg(lambda part: part.mean(skipna=False)).reset_index()
+    by_concept = lines.groupby(["arm", "concept"])[list(MEASURED)]
+    whole = by_concept.mean().where(by_concept.count().eq(by_concept.size(), axis=0)).reset_index()
     rows = []
     for table, keys in ((whole, ["arm"]), (lines, ["arm", *cell])):
         for place, part in table.groupby(keys, dropna=False):
