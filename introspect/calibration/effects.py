@@ -69,6 +69,6 @@ def check_effect(truth: EffectTruth, trials: pd.DataFrame) -> EffectCheck:
     here = effects[effects["loop"].isin(truth.loops)]
     if here.empty:
         return EffectCheck(truth, np.nan, np.nan, np.nan, 0, 0)
-    table = overall_contrasts(here).set_index("effect")
-    mean, low, high, n, dropped = table.loc["contrast", ["mean", "low", "high", "n", "dropped"]].astype(float).tolist()
-    return EffectCheck(truth, mean, low, high, int(n), int(dropped))
+    table = overall_contrasts(here)
+    row = table.loc[table["effect"] == "contrast", ["mean", "low", "high", "n", "dropped"]].to_numpy(dtype=float)[0]
+    return EffectCheck(truth, *row[:3].tolist(), *row[3:].astype(int).tolist())
