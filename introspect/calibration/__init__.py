@@ -91,8 +91,15 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
 def primary_sweep(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> Options:
     """Return the sweep of the primary contrast: noticing and plain questions under the same injections, one layer."""
     cells, *_ = standard_sweeps(organism, out, device=device, dtype=dtype)
-    asked = {"questions": "detect,unrelated", "arms": "injected,none,random", "layers": "1", "strengths": "2"}
-    return replace(cells, **asked, max_new_tokens=4, out=out / f"{organism}-primary")
+    return replace(
+        cells,
+        questions="detect,unrelated",
+        arms="injected,none,random",
+        layers="1",
+        strengths="2",
+        max_new_tokens=4,
+        out=out / f"{organism}-primary",
+    )
 
 
 def _narrow(options: Options, report: Report | None) -> pd.DataFrame:

@@ -11,7 +11,7 @@ TABLES = {
     "readouts": "Loop of the injection against loop of the read-out: the mean of logit(yes) - logit(no).",
     "contrasts": "The primary contrast over all cells and in each cell.",
     "compression": "What an injection does to plain questions: slope, pull towards yes, entropy, per arm and cell.",
-    "sensitivity": "d', criterion and AUC of every cell against each control.",
+    "sensitivity": "d' and criterion of every cell against each control, AUC against those with an injection.",
     "naming": "The concept chosen among several, against chance and habit.",
     "ranks": "Rank of the concept's first token where the answer begins.",
     "timing": "Tokens until the answer claims to notice, and the first loop after which yes outweighs no.",

@@ -84,7 +84,10 @@ NO_CONCEPT = "no concept has all parts of it"
 
 
 def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Give d', criterion and AUC of every cell against every control, for each wording."""
+    """Give d', criterion and AUC of every cell against every control, for each wording.
+
+    There is no AUC against the arm none: read before the first draw, one prompt has one logit for all concepts there.
+    """
     parts, lacking = [], None
     for _, template, asked in _wordings(answered):
         noticed = asked[asked["question"].isin(DETECTION)]
@@ -94,7 +97,7 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
             continue
         cell = place_columns(noticed[noticed["arm"] == "injected"], without=("template",))
         found = detection_table(noticed, verdict=f"{grader}_detected", controls=arms, cell=cell, method="percentile")
-        parts.append(found.assign(template=template))
+        parts.append(found[(found["measure"] != "auc") | (found["control"] != "none")].assign(template=template))
     return pd.concat(parts, ignore_index=True) if parts else _nothing(lacking)
 
 
