@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.experiment.options import LOOP_LAYERS, LOOP_STEP, TRUST
+from introspect.errors import InputError
+from introspect.experiment.options import LOOP_LAYERS, LOOP_STEP, TRUST, Options
 from introspect.models.looped_layers import LOOP_STEPS
 
 if TYPE_CHECKING:
     from introspect.models.looped_model import LoopedModel
 
+CHECK = "Check a checkpoint here, without a download, and say what a sweep would take. Run it first on a new machine."
 ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
@@ -27,8 +29,15 @@ def models(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
+    check: Annotated[bool, typer.Option("--check", help=CHECK)] = False,
 ) -> None:
     """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
+    if check:
+        if model is None:
+            raise InputError("models --check: name the model to be checked")
+        more = {"revision": revision, "trust_remote_code": trust_remote_code, "loop_layers": loop_layers}
+        _check(Options(model=model, loop_step=loop_step, device=device, dtype=dtype, **more))
+        return
     if model is not None:
         from introspect.families.loading import load_model
 
@@ -60,6 +69,34 @@ def models(
     known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]
     print_rows(("checkpoint", "family", "licence"), known)
     OUT.print(f"\nfeed-forward types: {', '.join(FEED_FORWARD)}")
+
+
+def _check(options: Options) -> None:
+    """Print what was found of a checkpoint here and what a sweep of it would take; exit with 1 where a check fails."""
+    from introspect.cli.printing import OUT, print_rows, print_timing
+    from introspect.experiment.estimate import estimate
+    from introspect.experiment.model_check import check_model, offline
+    from introspect.families.loading import load_model
+
+    with offline():
+        loaded = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
+        found = check_model(loaded)
+        print_rows(
+            ("checked", "", "found"), [(each.what, "ok" if each.good else "FAILED", each.said) for each in found]
+        )
+        failed = [each.what for each in found if not each.good]
+        if failed:
+            OUT.print(
+                f"\n{options.model}: {len(failed)} of {len(found)} checks failed: {', '.join(failed)}", markup=False
+            )
+            raise typer.Exit(1)
+        del loaded  # the estimate loads it anew, and two may not fit
+        OUT.print(f"\n{options.model}: all {len(found)} checks passed; a sweep of the question detect at all sites:")
+        estimated = estimate(options)
+        OUT.print(
+            f"{estimated.counts.total} trials, batches of about {estimated.bytes / 1e6:.0f} MB beside the weights"
+        )
+        print_timing(estimated.timing())
 
 
 def _print_card(looped: "LoopedModel") -> None:
