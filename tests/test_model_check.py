@@ -13,7 +13,6 @@ from tiny import save_tiny, tiny_model
 
 from introspect.experiment import estimate
 from introspect.experiment.model_check import check_model, offline
-from introspect.families.loading import load_model
 from introspect.models.looped_model import LoopedModel
 
 MADE = ("ouro", "raven", "nanbeige", "ponder", "cotformer", "tah", "llama", "hrm")
@@ -106,7 +105,6 @@ def test_the_command_ends_with_1_where_a_check_fails(tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     content["added_tokens"].append(content["added_tokens"][0] | {"id": 5000, "content": "<|far|>"})
     file.write_text(json.dumps(content))
-    assert 5000 in load_model(str(folder), device="cpu").tokenizer.get_vocab().values()
     code, said, _ = introspect("models", folder, "--check", "--device", "cpu")
     assert code == 1
     assert "token ids" in said

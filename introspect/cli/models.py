@@ -35,8 +35,17 @@ def models(
     if check:
         if model is None:
             raise InputError("models --check: name the model to be checked")
-        more = {"revision": revision, "trust_remote_code": trust_remote_code, "loop_layers": loop_layers}
-        _check(Options(model=model, loop_step=loop_step, device=device, dtype=dtype, **more))
+        _check(
+            Options(
+                model=model,
+                loop_layers=loop_layers,
+                loop_step=loop_step,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                device=device,
+                dtype=dtype,
+            )
+        )
         return
     if model is not None:
         from introspect.families.loading import load_model
@@ -81,21 +90,18 @@ def _check(options: Options) -> None:
     with offline():
         loaded = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
         found = check_model(loaded)
-        print_rows(
-            ("checked", "", "found"), [(each.what, "ok" if each.good else "FAILED", each.said) for each in found]
-        )
+        rows = [(each.what, "ok" if each.good else "FAILED", each.said) for each in found]
+        print_rows(("checked", "", "found"), rows)
         failed = [each.what for each in found if not each.good]
         if failed:
-            OUT.print(
-                f"\n{options.model}: {len(failed)} of {len(found)} checks failed: {', '.join(failed)}", markup=False
-            )
+            said = f"{len(failed)} of {len(found)} checks failed: {', '.join(failed)}"
+            OUT.print(f"\n{options.model}: {said}", markup=False)
             raise typer.Exit(1)
         del loaded  # the estimate loads it anew, and two may not fit
-        OUT.print(f"\n{options.model}: all {len(found)} checks passed; a sweep of the question detect at all sites:")
+        OUT.print(f"\n{options.model}: all {len(found)} checks passed", markup=False)
         estimated = estimate(options)
-        OUT.print(
-            f"{estimated.counts.total} trials, batches of about {estimated.bytes / 1e6:.0f} MB beside the weights"
-        )
+        memory = f"about {estimated.bytes / 1e6:.0f} MB a batch beside the weights"
+        OUT.print(f"introspect sweep with its defaults: {estimated.counts.total} trials, {memory}")
         print_timing(estimated.timing())
 
 
