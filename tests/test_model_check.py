@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -92,11 +93,15 @@ def test_the_hub_is_not_asked_while_a_model_is_checked() -> None:
 
 
 def test_the_command_prints_each_check_and_the_time_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "BUDGET", 0.0)
+    timed = SimpleNamespace(
+        counts=SimpleNamespace(total=16272), bytes=6e8, timing=lambda: estimate.Timing(360.0, 24.0, 50)
+    )
+    monkeypatch.setattr(estimate, "estimate", lambda options: timed if options.model == "organism:aware" else None)
     code, said, _ = introspect("models", "organism:aware", "--check", "--device", "cpu")
     assert code == 0
     assert said.count(" ok ") == 6
-    assert "for the trials on one worker" in said
+    assert "16272 trials, about 600 MB a batch" in said
+    assert "about 6 minutes for the trials on one worker" in said
 
 
 def test_the_command_ends_with_1_where_a_check_fails(tmp_path: Path) -> None:
