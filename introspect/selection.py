@@ -9,6 +9,13 @@ from introspect.errors import InputError, unknown
 
 Name = TypeVar("Name", bound=str)
 
+DIGITS = 9
+"""Most digits of a whole number: no loop, layer or count needs more, and Python refuses to read thousands of them."""
+SHOWN = 60
+"""Characters of a value that a message shows."""
+MOST = 10_000
+"""Most numbers that one list may name; a longer range is a slip of the keyboard, and would never end."""
+
 
 def select(text: str, count: int, *, option: str) -> list[int]:
     """Read which of `count` loops or layers are meant, sorted, each once.
@@ -54,9 +61,9 @@ def numbers(text: str, *, option: str) -> list[float]:
         try:
             value = float(part)
         except ValueError:
-            raise InputError(f"{option}: {part.strip()!r} is not a number; numbers look like 0.5,1,2") from None
+            raise InputError(f"{option}: {shown(part)} is not a number; numbers look like 0.5,1,2") from None
         if not math.isfinite(value):
-            raise InputError(f"{option}: {part.strip()!r} is not a finite number")
+            raise InputError(f"{option}: {shown(part)} is not a finite number")
         if value not in values:
             values.append(value)
     return values
@@ -68,12 +75,30 @@ def counts(text: str, *, option: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise InputError(f"{option}: cannot read {part.strip()!r}; write 4, 1,2 or 1-8")
-        low, high = int(first), int(last) if dash else int(first)
+            raise InputError(f"{option}: cannot read {shown(part)}; write 4, 1,2 or 1-8")
+        low, high = whole(first, option=option), whole(last if dash else first, option=option)
         if not 1 <= low <= high:
-            raise InputError(f"{option}: {part.strip()!r} must be at least 1, the smaller number first")
+            raise InputError(f"{option}: {shown(part)} must be at least 1, the smaller number first")
+        if len(values) + high - low >= MOST:
+            raise InputError(f"{option}: {shown(part)} names too many numbers; a list has at most {MOST}")
         values += range(low, high + 1)
     return list(dict.fromkeys(values))
+
+
+def whole(text: str, *, option: str) -> int:
+    """Read a whole number of at most DIGITS digits. Raises InputError naming `option` for anything else."""
+    digits = text.strip()
+    if not digits.isdecimal():
+        raise InputError(f"{option}: cannot read {shown(text)}; write a whole number")
+    if len(digits.lstrip("0")) > DIGITS:
+        raise InputError(f"{option}: {shown(text)} is out of range; a number here has at most {DIGITS} digits")
+    return int(digits)
+
+
+def shown(text: str) -> str:
+    """Quote what a user wrote, cut where it is long: a message is one line."""
+    text = text.strip()
+    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}... ({len(text)} characters)"
 
 
 def _part(part: str, count: int, option: str) -> range:
@@ -83,12 +108,12 @@ def _part(part: str, count: int, option: str) -> range:
         return _depth(part, count, option)
     first, dash, last = part.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise InputError(f"{option}: cannot read {part!r}; write all, 2, 0,2, 3-6 or a depth such as 0.5")
-    low, high = int(first), int(last) if dash else int(first)
+        raise InputError(f"{option}: cannot read {shown(part)}; write all, 2, 0,2, 3-6 or a depth such as 0.5")
+    low, high = whole(first, option=option), whole(last if dash else first, option=option)
     if low > high:
-        raise InputError(f"{option}: {part!r} is out of range; write the smaller number first")
+        raise InputError(f"{option}: {shown(part)} is out of range; write the smaller number first")
     if high >= count:
-        raise InputError(f"{option}: {part!r} is out of range; the model has 0 to {count - 1}")
+        raise InputError(f"{option}: {shown(part)} is out of range; the model has 0 to {count - 1}")
     return range(low, high + 1)
 
 
@@ -96,8 +121,8 @@ def _depth(part: str, count: int, option: str) -> range:
     try:
         depth = float(part)
     except ValueError:
-        raise InputError(f"{option}: cannot read {part!r}; a depth looks like 0.5") from None
+        raise InputError(f"{option}: cannot read {shown(part)}; a depth looks like 0.5") from None
     if not 0 <= depth <= 1:
-        raise InputError(f"{option}: depth {part} is out of range; a depth lies between 0.0 and 1.0")
+        raise InputError(f"{option}: depth {part[:SHOWN]} is out of range; a depth lies between 0.0 and 1.0")
     index = round(depth * (count - 1))
     return range(index, index + 1)

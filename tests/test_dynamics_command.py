@@ -93,14 +93,14 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     column.write_text("question\nwhat?\n")
     said = partial(refused, "dynamics", *SITES)
     assert "recurrences 3: must be at least 4" in said("--recurrences", 3)
-    assert "recurrences 3: must be at least 4" in said("--grid", "--recurrences", 3)
+    assert "recurrences 3: must be at least 4" in refused("dynamics", "--grid", "--recurrences", 3)
     assert "max_tokens 1: must be at least 2" in said("--max-tokens", 1)
     assert "1 tokens; a text needs at least 2" in said("--texts", short, *FEW)
     assert "holds none" in said("--texts", empty)
     assert "text" in said("--texts", column)
     assert "there is no file" in said("--texts", tmp_path / "none.txt")
-    assert "blocks: cannot read 'x'" in said("--grid", "--blocks", "x")
-    assert "train_steps -1: must be at least 0" in said("--grid", "--train-steps", -1)
+    assert "blocks: cannot read 'x'" in refused("dynamics", "--grid", "--blocks", "x")
+    assert "train_steps -1: must be at least 0" in refused("dynamics", "--grid", "--train-steps", -1)
 
 
 def test_a_baseline_that_loops_and_a_model_that_does_not_are_refused(texts: Path, tmp_path: Path) -> None:

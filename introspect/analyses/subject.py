@@ -19,6 +19,7 @@ from introspect.injection.engine import Engine
 from introspect.injection.plan import plan
 from introspect.models.tap import Tap
 from introspect.records.trial import Arm, Trial
+from introspect.results.store.folder import refuse_file
 
 Each = TypeVar("Each")
 
@@ -89,7 +90,11 @@ def spread(of: Sequence[Each], most: int | None) -> list[Each]:
 
 
 def folder_of(name: str, options: Options, run: Path | None, out: Path | None) -> Path:
-    """Give where an analysis is written: `out`, the folder of the run, or one under runs/."""
-    if out is not None:
-        return out
-    return run / FOLDER / name if run is not None else Path("runs") / f"{options.model_name}-{name}"
+    """Return where an analysis is written: `out`, the folder of the run, or one under runs/.
+
+    Raises InputError where that is a file: it is asked before the work.
+    """
+    beside = run / FOLDER / name if run is not None else Path("runs") / f"{options.model_name}-{name}"
+    folder = beside if out is None else out
+    refuse_file(folder)
+    return folder

@@ -1,6 +1,7 @@
 """The typer application, with how errors and interruptions end it: 2 bad input, 1 failed, 130 interrupted."""
 
 import sys
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -33,6 +34,14 @@ UsageError: Any = typer.BadParameter.__bases__[0]
 
 class Commands(TyperGroup):
     """The commands in the order in which they are registered, with our own errors as one line each."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: typer's own context
+        """Refuse an empty value of any option, which a shell makes of an unset variable, before anything reads it."""
+        for before, word in pairwise(["introspect", *args]):
+            if word == "" or (word.startswith("--") and word.endswith("=")):
+                name = before if word == "" else word.removesuffix("=")
+                raise _ended(f"{name} '': is empty; give a value, or leave it out", 2)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # Any: typer's own context and results
         """Run a command; an error of the user or of the disk becomes a line on stderr and an exit code."""

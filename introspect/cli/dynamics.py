@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from introspect.cli.given import refuse_beside, refuse_of_run
 from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 from introspect.models.looped_layers import LOOP_STEPS
 
@@ -16,7 +17,15 @@ Full = Annotated[
 Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
+OF_RUN = (
+    *("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", "revision"),
+    *("loop_layers", "loop_step"),
+)
+"""What a run says for itself."""
+
+
 def dynamics(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
     run: Annotated[Path | None, typer.Option(help="Run of a sweep: its model, concepts, sites, strengths.")] = None,
     texts: Annotated[Path | None, typer.Option(help="A .txt, one a line, or a .csv with a column text.")] = None,
@@ -50,8 +59,10 @@ def dynamics(
     Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
     """
     if grid:
-        _grid(blocks, recurrences, train_steps, out)
+        refuse_beside(ctx, "grid", [*OF_RUN, "run", "texts", "baseline", "full", "follow", "attention_loops"])
+        _grid(blocks, recurrences, train_steps, out, dry_run=dry_run)
         return
+    refuse_of_run(ctx, OF_RUN, run)
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
     source = {"revision": revision, "trust_remote_code": trust_remote_code, "device": device, "dtype": dtype}
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
@@ -77,6 +88,7 @@ def _dynamics(
     from introspect.cli.printing import print_analysis
     from introspect.cli.progress import Progress
 
+    folder = folder_of("dynamics", options, run, out)
     opened = open_dynamics(options, Settings(**given), run)
     if dry_run:
         taken = cost(opened)
@@ -84,19 +96,24 @@ def _dynamics(
         typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
         typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")
         return
-    folder = folder_of("dynamics", options, run, out)
     with Progress("units") as progress, keeping(folder, progress.report) as keep:
         analysis = analysed(opened, keep)
         paths = analysis.write(folder)
     print_analysis(analysis.sentences, paths)
 
 
-def _grid(blocks: str, recurrences: int, steps: int, out: Path | None) -> None:
+def _grid(blocks: str, recurrences: int, steps: int, out: Path | None, *, dry_run: bool) -> None:
+    from introspect.results.store.folder import refuse_file
     from introspect.selection import counts
 
-    sizes = counts(blocks, option="blocks")
-    from introspect.analyses.dynamics.grid import design_study
+    sizes, folder = counts(blocks, option="blocks"), out or Path("runs/dynamics-grid")
+    refuse_file(folder)
+    from introspect.analyses.dynamics.grid import check_study, design_study, stacks
     from introspect.cli.printing import print_analysis
 
+    check_study(sizes, recurrences, steps)
+    if dry_run:
+        typer.echo(f"{len(stacks(sizes, steps=steps))} stacks of {blocks} blocks, each run for {recurrences} loops")
+        return
     analysis = design_study(sizes, recurrences=recurrences, steps=steps)
-    print_analysis(analysis.sentences, analysis.write(out or Path("runs/dynamics-grid")))
+    print_analysis(analysis.sentences, analysis.write(folder))

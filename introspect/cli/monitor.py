@@ -5,13 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
+from introspect.cli.given import refuse_of_run
 from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
 from introspect.models.looped_layers import LOOP_STEPS
 
 FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
 
 
+OF_RUN = ("model", "loops", "concepts", "strengths", "repeats", "revision", "dtype", "loop_layers", "loop_step")
+"""What a run says for itself."""
+
+
 def monitor(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
     task: Annotated[
         str | None,
@@ -51,6 +57,7 @@ def monitor(
 
     Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
     """
+    refuse_of_run(ctx, OF_RUN, run)
     planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
     shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
     where = {
@@ -78,12 +85,12 @@ def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_r
     from introspect.cli.progress import Progress
 
     asked = Asked(**given)
+    folder = folder_of(NAME, options, asked.run, out)
     if dry_run:
         found = cost(options, asked)
         print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
         OUT.print(found.memory, markup=False)
         return
-    folder = folder_of(NAME, options, asked.run, out)
     with Progress("units") as progress, keeping(folder, progress.report) as keep:
         analysis = analyse(options, asked, keep=keep)
         paths = analysis.write(folder)

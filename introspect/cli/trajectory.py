@@ -68,6 +68,7 @@ def _follow(
     from introspect.analyses.trajectory.trajectory import followed
     from introspect.cli.printing import OUT, print_written
 
+    folder = folder_of(NAME, options, run, out)
     plan = planning(options, run=run, probe=probe, total_loops=total_loops)
     if dry_run:
         cost = plan.cost()
@@ -77,6 +78,6 @@ def _follow(
     analysis = followed(plan)
     for sentence in analysis.sentences:
         OUT.print(sentence, markup=False)
-    written = analysis.write(folder_of(NAME, options, run, out))
+    written = analysis.write(folder)
     for what, suffix in (("tables", ".csv"), ("figures", ".png"), ("page", ".html")):
         print_written(what, [path for path in written if path.suffix == suffix])

@@ -88,10 +88,13 @@ def read_choice(text: str, *, default: str) -> tuple[ConceptSet, ConceptSet]:
 
     Examples: `published`, `organisms:held-out`, `mine.csv:dust,snow`, `dust,snow`.
     """
+    if not text.strip(" ,"):
+        raise InputError(f"concepts {text!r}: the list is empty; write a set, such as {default}, or words of it")
     name, colon, spec = text.rpartition(":")
-    if not colon:
-        is_set = text in SHIPPED or text.endswith(SUFFIX)
-        name, spec = (text, "all") if is_set else (default, text)
+    if text in SHIPPED or text.endswith(SUFFIX):  # a path may hold a colon itself, as C:\\mine.csv does
+        name, spec = text, "all"
+    elif not colon:
+        name, spec = default, text
     concepts = load_concepts(name)
     return concepts, choose(concepts, spec)
 

@@ -187,7 +187,7 @@ class Options:
     def chosen_concepts(self) -> tuple[ConceptSet, ConceptSet]:
         """Read the concept set, and what is chosen of it."""
         split, default = ("held-out", "organisms") if self.model.startswith(PREFIX) else ("published", "published")
-        return read_choice(self.concepts or split, default=default)
+        return read_choice(split if self.concepts is None else self.concepts, default=default)
 
     def words(self) -> tuple[str, ...]:
         """Read the concepts that trials are about."""

@@ -23,15 +23,19 @@ from introspect.families.gguf import checkpoint
 from introspect.families.placement import device_named, dtype_named
 from introspect.families.quiet import quiet
 from introspect.families.registry import family_of
+from introspect.families.settings import check_pointers, check_settings
 from introspect.families.think_at_hard import checkpoint as published
 from introspect.families.training_free.model import looping
-from introspect.families.weight_checks import align, check_tensors
+from introspect.families.weight_checks import align, check_size, check_tensors, check_tokens
 from introspect.models.chat import with_chat
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.looped_model import LoopedModel
 from introspect.models.named import is_gguf, place_of
 from introspect.prompts.turns import Turns
 from introspect.records.site import Stage
+
+UNFORESEEN = (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ArithmeticError, RecursionError)
+"""What libraries raise at a checkpoint that is not as they expect."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def load_model(
             family, settings, name, source, version
         )  # refuses what cannot be computed before anything large is read
         tokenizer = _tokenizer(name, source, version)
+        check_tokens(tokenizer, config, name)
         model = _weights(family, name, source, version, config, number_format)
     _correct_ids(model, tokenizer)
     check_tensors(model, family.computed_buffers(model), name)
@@ -107,7 +112,9 @@ def peek(
         config = _config(family, settings, name, source, version)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
-        return Outline(n_loops, layers, _tokenizer(name, source, version), partial(family.check_loops, config))
+        tokenizer = _tokenizer(name, source, version)
+        check_tokens(tokenizer, config, name)
+        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config))
 
 
 def turns_of(name: str, *, revision: str | None = None) -> Turns:
@@ -120,9 +127,16 @@ def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
     """Read config.json, from the hub where need be, or what stands for it in a GGUF file."""
     if is_gguf(source):
         return checkpoint.settings_of(source)
+    check_pointers(source, name)
     try:
         found: dict[str, Any] = PreTrainedConfig.get_config_dict(source, revision=revision)[0]
-        return published.settings_of(source, found, name) if published.is_folder(source) else found
+        return check_settings(
+            published.settings_of(source, found, name) if published.is_folder(source) else found, name
+        )
+    except InputError:
+        raise
+    except UNFORESEEN as error:
+        raise InputError(f"model {name!r}: its config.json cannot be read ({_first_line(error)})") from error
     except OSError as error:
         if source != name or Path(source).is_dir():
             raise InputError(f"model {name!r}: {_first_line(error)}") from error
@@ -145,7 +159,12 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, sour
     if missing:
         listed = ", ".join(field.replace("|", " or ") for field in missing)
         raise InputError(f"model {name!r}: its config.json lacks {listed}, which no weight shows")
-    config = family.config_of(settings)
+    try:
+        config = family.config_of(settings)
+    except InputError:
+        raise
+    except Exception as error:  # the classes of 30 families say in their own ways that fields contradict one another
+        raise InputError(f"model {name!r}: its config.json cannot be used ({_first_line(error)})") from error
     if not issubclass(family, OwnCodeLooped):  # which knows its own fields
         check_fields(settings, config, family, name)
     if not is_gguf(source):
@@ -159,9 +178,11 @@ def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast
         return with_chat(checkpoint.tokenizer_of(source))
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the reader of tokenizer.json raises whatever, plain Exception included
         raise InputError(f"model {name!r} has no tokenizer that can be read (tokenizer.json)") from error
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    if not tokenizer("a b", add_special_tokens=False)["input_ids"]:
+        raise InputError(f"model {name!r}: its tokenizer has no tokens for text (tokenizer.json)")
     return with_chat(tokenizer)
 
 
@@ -173,10 +194,13 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
         if published.is_folder(source):
             return _complete(name, *published.unpacked(family.model_class, source, config, dtype, name))
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
-            loaded: Any = family.model_class.from_pretrained(
-                source, revision=revision, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
-            )
-    except (OSError, SafetensorError) as error:
+            if not issubclass(family, OwnCodeLooped):  # whose code runs once only, watched
+                check_size(family.model_class, config, source, name)
+            how = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True}
+            loaded: Any = family.model_class.from_pretrained(source, revision=revision, dtype=dtype, **how)
+    except InputError:
+        raise
+    except (OSError, SafetensorError, *UNFORESEEN) as error:
         raise InputError(f"model {name!r}: its weights cannot be read: {_first_line(error)}") from error
     return _complete(name, *loaded)
 

@@ -3,13 +3,21 @@
 Goes in: a model that was just loaded. Comes out: the same model, or one line that says what is wrong with it.
 """
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+from transformers.initialization import no_init_weights
 
 from introspect.errors import InputError
 
+MOST_TIMES = 4
+"""How many times as many weights a config may describe as the files hold: shared ones are in them once."""
 ALIGNMENT = 64
 """Bytes to which torch aligns what it allocates."""
 
@@ -27,6 +35,48 @@ def check_tensors(model: torch.nn.Module, computed: Mapping[str, Tensor], name: 
             raise InputError(f"model {name!r}: buffer {buffer} is in no file and cannot be computed anew")
         if not torch.equal(tensor, computed[buffer].to(tensor)):
             raise InputError(f"model {name!r}: buffer {buffer} is not what the config says")
+
+
+def check_size(model_class: Any, config: Any, source: str, name: str) -> None:
+    """Refuse a config that describes far more weights than the files hold, before any of them is given memory.
+
+    The model is built without memory first. What is missing or of another shape is told after loading, by name; here
+    it is only held that what may be made up meanwhile is small. Any: a model class and its config.
+    """
+    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
+    held = sum(map(_elements, files))
+    if not held:
+        return
+    with torch.device("meta"), no_init_weights():
+        described = sum(weight.numel() for weight in from_config(model_class, config).parameters())
+    if described > MOST_TIMES * held:
+        raise InputError(
+            f"model {name!r}: its config.json describes {described:.2g} weights, its files hold {held:.2g}; "
+            "one of the two is of another model"
+        )
+
+
+def check_tokens(tokenizer: PreTrainedTokenizerFast, config: Any, name: str) -> None:
+    """Refuse a tokenizer with ids that have no row in the embedding, so that a prompt could not be embedded."""
+    rows = getattr(config, "padded_vocab_size", None) or getattr(config, "vocab_size", None)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if isinstance(rows, int) and largest >= rows:
+        raise InputError(
+            f"model {name!r}: its tokenizer has ids up to {largest}, its embedding {rows} rows (vocab_size)"
+        )
+
+
+def from_config(model_class: Any, config: Any) -> torch.nn.Module:
+    """Build a model as its class says, where a class finds one by its type as well as where it is one."""
+    build = getattr(model_class, "from_config", None) or model_class
+    model: torch.nn.Module = build(config)
+    return model
+
+
+def _elements(path: Path) -> int:
+    """Count the numbers in a file of weights, by its header alone."""
+    with safe_open(path, framework="pt") as file:
+        return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
 
 
 def align(model: torch.nn.Module) -> None:

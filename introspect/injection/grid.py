@@ -12,9 +12,12 @@ from introspect.errors import InputError, unknown
 from introspect.protocols import Variant
 from introspect.records.site import CODA, Stage
 from introspect.records.trial import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.selection import DIGITS, shown
 
 Mode = Literal["each", "loops", "together"]
 """`each`: one trial a site. `loops`: one trial a layer, at all chosen loops. `together`: one trial, at all sites."""
+MOST = 10**12
+"""Of whatever is counted: beyond it, not even the plan of a sweep could be counted in a lifetime."""
 MODES: tuple[Mode, ...] = ("each", "loops", "together")
 
 
@@ -140,6 +143,8 @@ def check_counts(**counts: int | None) -> None:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"{name} {value}: must be at least 1")
+        if value is not None and value > MOST:
+            raise InputError(f"{name} {value}: must be at most {MOST}")
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -150,8 +155,12 @@ def check_sampling(sampling: Sampling) -> None:
     if not 0 < sampling.top_p <= 1:
         raise InputError(f"top_p {sampling.top_p}: must be above 0 and at most 1")
     kind, _, threshold = sampling.exit.partition(":")
-    if not (sampling.exit in (LAST, "gate") or sampling.exit.isdecimal() or (kind == "gate" and _is_share(threshold))):
-        raise InputError(f"exit {sampling.exit!r}: write last, gate, gate:0.9 (0 to 1) or the number of a loop")
+    if not (sampling.exit in (LAST, "gate") or _is_loop(sampling.exit) or (kind == "gate" and _is_share(threshold))):
+        raise InputError(f"exit {shown(sampling.exit)}: write last, gate, gate:0.9 (0 to 1) or the number of a loop")
+
+
+def _is_loop(text: str) -> bool:
+    return text.isdecimal() and len(text) <= DIGITS
 
 
 def _is_share(text: str) -> bool:

@@ -11,6 +11,7 @@ from string import ascii_letters
 from typing import Any
 
 from introspect.errors import InputError
+from introspect.prompts.time_limit import SECONDS, TooLongError, within
 
 CLOCK = "strftime_now"
 """What a chat template calls to have a date written."""
@@ -67,7 +68,11 @@ def _written(tokenizer: Any, messages: Sequence[Mapping[str, str]], day: str, en
     template = _template(tokenizer)
     given = {"chat_template": _clock(day) + template} if CLOCK in template else {}
     chat = [dict(message) for message in messages]
-    return str(tokenizer.apply_chat_template(chat, tokenize=False, **given, **ending))
+    try:
+        with within():
+            return str(tokenizer.apply_chat_template(chat, tokenize=False, **given, **ending))
+    except TooLongError:
+        raise InputError(f"the chat template of the model did not end within {SECONDS:.0f} s") from None
 
 
 def _template(tokenizer: Any) -> str:

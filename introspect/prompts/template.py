@@ -5,19 +5,47 @@ Goes in: a name or a path, and variables. Comes out: text in which `<<user>>` an
 
 import hashlib
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from introspect.errors import InputError, unknown
+from introspect.prompts.time_limit import MOST_CHARACTERS, SECONDS, TooLongError, within
 
 SUFFIX = ".j2"
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+LOOPS = re.compile(r"\b(for|macro|block|filter|call|loop)\b|[*|]")
+"""What may repeat itself in a template: all else is as long as its source and its values."""
+
+
+PADDING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, where a text cannot be multiplied into one that fills the memory."""
+
+    intercepted_binops = frozenset(("*", "**", "%"))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # Any: values of a template
+        """Refuse products and paddings of texts and lists, and powers."""
+        if operator == "**" or not all(isinstance(value, int | float) for value in (left, right)):
+            raise SecurityError(f"the operator {operator} here: products are of numbers only, and there are no powers")
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # Any: as above
+        """Refuse the methods of texts that pad to any width."""
+        return not (isinstance(obj, str) and attr in PADDING) and super().is_safe_attribute(obj, attr, value)
+
+
+ENVIRONMENT = _Sandbox(undefined=StrictUndefined, autoescape=False)
+for name in ("center", "format", "indent", "wordwrap"):  # each pads a text to any width in one step
+    del ENVIRONMENT.filters[name]
 
 
 @dataclass(frozen=True)
@@ -45,7 +73,9 @@ class Template:
             if "<<" in str(value):
                 raise InputError(f"template {self.name!r}: the value of {name!r} holds '<<', which is kept for marks")
         try:
-            return ENVIRONMENT.from_string(self.source).render(variables)
+            return self._rendered(variables)
+        except TooLongError:
+            raise InputError(f"template {self.name!r}: did not end within {SECONDS:.0f} s") from None
         except TemplateSyntaxError as error:
             raise InputError(f"template {self.name!r}, line {error.lineno}: {error.message}") from None
         except UndefinedError as error:
@@ -53,8 +83,22 @@ class Template:
             raise InputError(f"template {self.name!r}: {error.message}; variables given: {given}") from None
         except SecurityError as error:
             raise InputError(f"template {self.name!r}: not allowed in a template: {error}") from None
+        except InputError:
+            raise
         except Exception as error:  # a template is a program of the user's: whatever fails in it is bad input
             raise InputError(f"template {self.name!r} cannot be filled in: {type(error).__name__}: {error}") from None
+
+    def _rendered(self, variables: dict[str, object]) -> str:
+        """Render; a template that can repeat itself is watched, since it may come from a stranger's run."""
+        with within() if LOOPS.search(self.source) else nullcontext():
+            parts: list[str] = []
+            size = 0
+            for part in ENVIRONMENT.from_string(self.source).generate(variables):
+                parts.append(part)
+                size += len(part)
+                if size > MOST_CHARACTERS:
+                    raise InputError(f"template {self.name!r}: writes more than {MOST_CHARACTERS} characters")
+        return "".join(parts)
 
 
 def template_named(name_or_path: str | Path) -> Template:

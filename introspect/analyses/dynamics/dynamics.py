@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics import figures
 from introspect.analyses.dynamics.fates import fates, left_by_site, returning
-from introspect.analyses.dynamics.fixed_points import LEAST, Measured, Settled, Settling, measure
+from introspect.analyses.dynamics.fixed_points import LEAST, MOST_LOOPS, Measured, Settled, Settling, measure
 from introspect.analyses.dynamics.path import path
 from introspect.analyses.dynamics.recovery import endings, followed
 from introspect.analyses.dynamics.sentences import said
@@ -65,6 +65,9 @@ class Settings:
         for name, least in (("attention_loops", 1), ("follow", 1), ("max_tokens", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
+        for name in ("recurrences", "attention_loops", "follow", "max_tokens"):
+            if getattr(self, name) > MOST_LOOPS:
+                raise InputError(f"{name} {getattr(self, name)}: must be at most {MOST_LOOPS}")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ Show = Callable[[Look, Sequence[Site]], object]
 """Runs one batch and shows the states at these sites, the same ones every time it is called."""
 
 LEAST = 4
+MOST_LOOPS = 100_000
+"""Recurrences beyond which the path of every block does not fit in memory."""
 """Recurrences below which there is no half to settle in."""
 MEASURES = ("change", "change_relative", "change_cosine", "distance", "distance_relative", "distance_cosine", "norm")
 """Against the recurrence before, against the last one, and the norm of the state itself; means over tokens."""

@@ -15,12 +15,14 @@ from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, Design, Norm, Stack
 from introspect.analyses.dynamics.design_figures import designs
 from introspect.analyses.dynamics.design_training import STEPS, held_out, texts, train
-from introspect.analyses.dynamics.fixed_points import Settled, Settling, Verdict, measure
+from introspect.analyses.dynamics.fixed_points import LEAST, MOST_LOOPS, Settled, Settling, Verdict, measure
 from introspect.errors import InputError
 from introspect.results.figures.panels import figure_of
 
 BLOCKS, SEEDS, ROWS = (4, 8, 12), 3, 4
 RECURRENCES = 128
+MOST_BLOCKS = 256
+"""Of one stack."""
 PUBLISHED: dict[tuple[bool, Norm], Verdict] = {
     **{(True, "pre-norm"): "converges", (True, "Huginn's"): "converges", (True, "Ouro's"): "does not"},
     **{(False, "pre-norm"): "degenerate", (False, "Huginn's"): "does not", (False, "Ouro's"): "does not"},
@@ -42,11 +44,9 @@ def design_study(
 
     Raises InputError for too few recurrences or steps below zero; with no steps nothing is trained.
     """
-    if steps < 0:
-        raise InputError(f"train_steps {steps}: must be at least 0, which trains nothing")
+    check_study(blocks, recurrences, steps)
     parts, rows = [], []
-    weights = [(0, seed) for seed in range(seeds)] + [(steps, 0)] * (steps > 0)
-    for refeed, norm, size, (trained, seed) in product((True, False), NORMS, blocks, weights):
+    for refeed, norm, size, (trained, seed) in stacks(blocks, seeds=seeds, steps=steps):
         row, path = _measured(Stack(Design(refeed, norm, size), seed), trained, recurrences)
         about = {"steps": trained, "refeed": refeed, "norm": norm, "blocks": size, "seed": seed}
         published = (PUBLISHED_TRAINED if trained else PUBLISHED).get((refeed, norm))
@@ -65,6 +65,26 @@ def design_study(
         },
         figures=_figures(paths),
     )
+
+
+def check_study(blocks: Sequence[int], recurrences: int, steps: int) -> None:
+    """Raise InputError for sizes that cannot be run."""
+    if steps < 0:
+        raise InputError(f"train_steps {steps}: must be at least 0, which trains nothing")
+    for name, value, least, most in (
+        ("blocks", max(blocks), 1, MOST_BLOCKS),
+        ("recurrences", recurrences, LEAST, MOST_LOOPS),
+    ):
+        if not least <= value <= most:
+            raise InputError(f"{name} {value}: must be {least} to {most}")
+
+
+def stacks(
+    blocks: Sequence[int], *, seeds: int = SEEDS, steps: int = STEPS
+) -> list[tuple[bool, Norm, int, tuple[int, int]]]:
+    """List what is run: re-feed, norm, number of blocks, and steps of training with a seed."""
+    weights = [(0, seed) for seed in range(seeds)] + [(steps, 0)] * (steps > 0)
+    return list(product((True, False), NORMS, blocks, weights))
 
 
 def _measured(stack: Stack, steps: int, recurrences: int) -> tuple[dict[str, object], pd.DataFrame]:

@@ -26,5 +26,12 @@ def refuse_something_else(folder: Path) -> None:
         raise InputError(f"{folder}: holds something else ({min(there - LEFTOVERS)}); choose another --out")
 
 
+def refuse_file(folder: Path) -> None:
+    """Raise InputError where a folder cannot be made, since it or one above it is a file."""
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise InputError(f"{folder}: cannot be used as a folder ({there} is a file); choose another --out")
+
+
 def _unusable(folder: Path, error: OSError) -> InputError:
     return InputError(f"{folder}: cannot be used as a folder ({error.strerror}); choose another --out")
