@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     column.write_text("question\nwhat?\n")
     said = partial(refused, "dynamics", *SITES)
     assert "recurrences 3: must be at least 4" in said("--recurrences", 3)
-    assert "recurrences 3: must be at least 4" in refused("dynamics", "--grid", "--recurrences", 3)
+    assert "recurrences 3: must be 4 to" in refused("dynamics", "--grid", "--recurrences", 3)
     assert "max_tokens 1: must be at least 2" in said("--max-tokens", 1)
     assert "1 tokens; a text needs at least 2" in said("--texts", short, *FEW)
     assert "holds none" in said("--texts", empty)

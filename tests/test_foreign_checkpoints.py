@@ -63,7 +63,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     },
     "weights empty": (file("model.safetensors", ""), "its weights cannot be read"),
     "weights no such file": (file("model.safetensors", "x" * 100), "its weights cannot be read"),
-    "weights a pickle": (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickles alone"),
+    "weights no pickle": (
+        lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
+        "its weights cannot be read",
+    ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "its weights cannot be read"),
 }
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from introspect.errors import InputError
@@ -196,11 +195,11 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             if not issubclass(family, OwnCodeLooped):  # whose code runs once only, watched
                 check_size(family.model_class, config, source, name)
-            how = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True}
+            how = {"output_loading_info": True, "ignore_mismatched_sizes": True}
             loaded: Any = family.model_class.from_pretrained(source, revision=revision, dtype=dtype, **how)
     except InputError:
         raise
-    except (OSError, SafetensorError, *UNFORESEEN) as error:
+    except Exception as error:  # files are read by safetensors, torch and transformers, each with errors of its own
         raise InputError(f"model {name!r}: its weights cannot be read: {_first_line(error)}") from error
     return _complete(name, *loaded)
 

@@ -53,7 +53,7 @@ def check_settings(settings: object, name: str) -> dict[str, Any]:  # Any: JSON
 
 
 def check_pointers(source: str, name: str) -> None:
-    """Raise InputError for a folder whose files are pointers of git-lfs, or whose weights are pickles alone."""
+    """Raise InputError for a folder whose files are pointers of git-lfs, which is what a clone without it leaves."""
     folder = Path(source)
     if not folder.is_dir():
         return
@@ -61,12 +61,6 @@ def check_pointers(source: str, name: str) -> None:
         with path.open("rb") as file:
             if file.read(len(POINTER)) == POINTER:
                 raise InputError(f"model {name!r}: {path.name} is a pointer of git-lfs and not the file; git lfs pull")
-    pickles = [path.name for pattern in PICKLES for path in sorted(folder.glob(pattern))]
-    if pickles and not list(folder.glob("*.safetensors")):
-        raise InputError(
-            f"model {name!r}: its weights are pickles alone ({pickles[0]}), which may run anybody's code when they "
-            "are read; save them as safetensors"
-        )
 
 
 def _files(folder: Path) -> Iterator[Path]:
