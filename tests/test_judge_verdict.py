@@ -40,10 +40,10 @@ def test_a_code_fence_and_thinking_around_the_object_are_no_part_of_it() -> None
     assert read(f"<think>{{}} or not</think>\n```json\n{json.dumps(YES)}\n```") == read()
 
 
-def test_a_quote_may_differ_from_the_answer_in_white_space_only() -> None:
+def test_a_quote_may_differ_from_the_answer_in_white_space_case_and_marks_only() -> None:
     answer = "Yes.\n\nIt  is about\tdust."
     assert read(answer=answer).said["identified"] == "yes"
-    for quote in ("yes.", "Yes!", "It is about snow.", "Yes...dust"):
+    for quote in ("Yes!", "It is about snow.", "Yes...dust"):
         assert state({**YES, "detected_quote": quote}, answer) == "malformed"
 
 

@@ -14,13 +14,22 @@ def read_texts(path: Path) -> list[str]:
     if path.suffix == ".csv":
         rows = [row.fields["text"] for row in read_table(path, ("text",), kind="texts", shipped=()).rows]
     else:
-        rows = path.read_text(encoding="utf-8").splitlines()
+        rows = _lines(path)
     texts = [text for text in rows if text.strip()]
     if not texts:
         raise InputError(
             f"texts: {str(path)!r} holds none; it should be a .txt, one a line, or a .csv with column text"
         )
     return texts
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"texts: {str(path)!r} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"texts: {str(path)!r} cannot be read ({error.strerror})") from None
 
 
 def prompts_of(subject: Subject) -> list[str]:

@@ -105,6 +105,7 @@ def _print_judged(judged: "Judged", settings: "JudgeSettings") -> None:
         cost = f"cost {spent.cost:.4f}"
     took = f"; {tokens}, {cost}" if spent.asked else ""
     verdicts = f"verdicts of {settings.model}: {states}{skipped}"
+    others = [f"{count} replies came from {name!r}, another model" for name, count in judged.others.items()]
     less = [f"{count} replies were asked for as: {form}" for form, count in spent.forms.items() if form != ASKED]
-    for line in (verdicts, f"asked {spent.asked}, {spent.cached} replies were kept already{took}", *less):
+    for line in (verdicts, f"asked {spent.asked}, {spent.cached} replies were kept already{took}", *less, *others):
         OUT.print(line, markup=False)

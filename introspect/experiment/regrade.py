@@ -34,6 +34,8 @@ class Judged:
     skipped: int
     """Answers to questions that cannot be judged."""
     spent: Spent
+    others: dict[str, int]
+    """Replies of another model than the one asked for, by its name; each is noted with the reply as well."""
 
 
 def regrade(store: Store, graders: Sequence[Grader], *, only_missing: bool = False, turns: Turns | None = None) -> int:
@@ -72,7 +74,8 @@ def judge(
             ) from None
         finally:
             sink.flush_part()
-    return Judged(sink.states, sink.skipped, asked.spent)
+    others = {} if settings.url is None else asked.spent.others(settings.model)
+    return Judged(sink.states, sink.skipped, asked.spent, others)
 
 
 class _Sink:

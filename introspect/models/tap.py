@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from nnsight import NNsight
+from nnsight import NNsight, save
+from nnsight._c import unmount
 from nnsight.intervention.envoy import Envoy
 from nnsight.intervention.interleaver import OutOfOrderError
 from torch import Tensor, nn
 
 from introspect.models.looped_model import LoopedModel, SiteError
 from introspect.records.trial import Site
+
+unmount("save")
+"""nnsight gives every object of the process a method `save`, over which other libraries fall: anyio, and so the judge's
+client, takes it for an attribute of its classes without a type. `save(value)` does the same without it."""
 
 Visit = Callable[[Tensor], None]
 Planned = tuple[Site, nn.Module, int, Visit]
@@ -100,7 +105,7 @@ class Tap:
                 for _ in tracer.iter[call]:  # a pin holds for one request only, hence one pin a site
                     visit(self._block[block].output)
                 visited.append(site)
-            output = tracer.result.save()
+            output = save(tracer.result)
         return visited, output
 
 

@@ -89,6 +89,9 @@ def _read(where: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Ite
         correct = CORRECT.get(str(row["correct"]).strip().casefold())
         if correct is None:
             raise InputError(f"{where}, line {line}: correct is {row['correct']!r}; it must be yes or no")
+        for column in ("question", "answer"):
+            if row[column] is None or row[column] != row[column] or not str(row[column]).strip():
+                raise InputError(f"{where}, line {line}: {column} is missing; every row needs one")
         question, answer = str(row["question"]), str(row["answer"])
         items.append(Item(question, answer, correct, str(row.get("group") or question)))
     return items

@@ -10,12 +10,15 @@ from typing import Any
 from introspect.errors import InputError
 from introspect.grading.judge.dialect import Dialect
 from introspect.grading.judge.pacing import TRIES, Pace
-from introspect.grading.judge.refusals import StoppedError, explained, failure, is_passing, said
+from introspect.grading.judge.refusals import REDIRECTS, StoppedError, explained, failure, is_passing, said
 from introspect.grading.judge.replies import Question, Reply, Unanswered
 from introspect.grading.judge.settings import JudgeSettings
 
 try:
+    import httpx
     import openai
+
+    from introspect.grading.judge.capped import Capped
 except ImportError:
     raise InputError("--judge-url needs a client: pip install 'introspect-loops[llm]'") from None
 
@@ -35,7 +38,9 @@ class Endpoint:
         assert settings.url is not None, "an endpoint has a url"
         self._settings, self._key, self._pace = settings, key, pace or Pace()
         # tries and time are kept here, so that a try is limited as a whole and one wait holds back all
-        self._client = openai.AsyncOpenAI(api_key=key or "none", base_url=settings.url, timeout=None, max_retries=0)
+        http = httpx.AsyncClient(transport=Capped(), timeout=None, follow_redirects=False)
+        own = {"base_url": settings.url, "timeout": None, "max_retries": 0}
+        self._client = openai.AsyncOpenAI(api_key=key or "none", http_client=http, **own)  # type: ignore[arg-type]
         self._dialect = Dialect()
         self._alone = asyncio.Lock()
         self._known: list[str] | None = None
@@ -68,10 +73,14 @@ class Endpoint:
                 listed = await self._client.models.with_raw_response.list()
             models = json.loads(listed.http_response.text)["data"]
             self._known = [str(model["id"]) for model in models]
-        except (openai.AuthenticationError, openai.APIConnectionError) as error:
-            if refusal := explained(error, self._settings, key=self._key, known=[], first=True):
-                raise refusal from None
-        except (openai.APIStatusError, TimeoutError, ValueError, LookupError, TypeError):
+        except (openai.APIStatusError, openai.APIConnectionError) as error:
+            status = getattr(error, "status_code", None)
+            if status is None or status in (401, *REDIRECTS):
+                if refusal := explained(error, self._settings, key=self._key, known=[], first=True):
+                    raise refusal from None
+            else:
+                self._known = []
+        except (TimeoutError, ValueError, LookupError, TypeError):
             self._known = []
 
     async def _counted(self, question: Question) -> Reply:
@@ -122,7 +131,7 @@ class Endpoint:
         choice, usage = body["choices"][0], body.get("usage")
         counts = [_count(usage, name) for name in ("prompt_tokens", "completion_tokens")]
         return Reply(
-            content=_text(choice["message"], "content"),
+            content=_content(choice["message"]),
             refusal=_text(choice["message"], "refusal"),
             finish_reason=_text(choice, "finish_reason"),
             prompt_tokens=counts[0],
@@ -131,6 +140,15 @@ class Endpoint:
             model=_text(body, "model"),
             asked_as=str(dialect),
         )
+
+
+def _content(message: dict[str, Any]) -> str | None:  # Any: JSON
+    """Return what was written, also where it comes as a list of parts."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return _text(message, "content")
+    texts = [_text(part, "text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if text is not None) or None
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

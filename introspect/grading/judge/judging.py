@@ -40,14 +40,24 @@ class Spent:
     forms: Counter[str] = field(default_factory=Counter)
     """All replies by what of the request was taken."""
 
+    models: Counter[str] = field(default_factory=Counter)
+    """All replies by the model that gave them, as the endpoint names it."""
+
     def keep(self, reply: Reply) -> None:
         """Count a reply that had been kept."""
         self.cached += 1
+        self.models[reply.model or ""] += 1
         self.forms[reply.asked_as] += 1
+
+    def others(self, asked: str) -> dict[str, int]:
+        """Return how many replies came from each model whose name does not go on from the one that was asked."""
+        own = asked.rpartition("/")[2].casefold()
+        return {name: count for name, count in self.models.items() if name and own not in name.casefold()}
 
     def add(self, reply: Reply) -> None:
         """Count a reply that came now."""
         self.asked += 1
+        self.models[reply.model or ""] += 1
         self.forms[reply.asked_as] += 1
         self.prompt_tokens = _tokens(self.prompt_tokens, reply.prompt_tokens)
         self.completion_tokens = _tokens(self.completion_tokens, reply.completion_tokens)
@@ -62,6 +72,7 @@ class Judge:
     def __init__(self, settings: JudgeSettings, backend: Backend, cache: ReplyCache) -> None:
         self.settings, self.backend, self.spent = settings, backend, Spent()
         self._cache = cache
+        self._unanswered: dict[str, tuple[str, str]] = {}  # of this command: the same question is not asked again
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def version(self, rubric: str) -> str:
@@ -93,7 +104,13 @@ class Judge:
             if kept is not None:
                 self.spent.keep(kept)
                 return kept
-            reply = await self.backend.ask(asked)
+            if key in self._unanswered:
+                raise Unanswered(*self._unanswered[key])
+            try:
+                reply = await self.backend.ask(asked)
+            except Unanswered as nothing:
+                self._unanswered[key] = nothing.state, str(nothing)
+                raise
             self._cache.put(key, asked, reply)
             self.spent.add(reply)
             return reply

@@ -4,9 +4,11 @@ Goes in: a call. Comes out: its result, or the error of the last try. Tenacity d
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
@@ -15,8 +17,8 @@ Result = TypeVar("Result")
 
 TRIES = 7
 """How often one call is tried."""
-TIMEOUTS = 3
-"""A call that takes too long is the last one from this try on: the next would take as long."""
+HOPELESS = 3
+"""A call that takes too long, or gives what is no reply, is the last one from this try on: the next would do so too."""
 
 LONGEST = 900.0
 """Seconds that an endpoint may ask to wait; one that asks for more is not asked again."""
@@ -58,14 +60,21 @@ class Pace:
 
 
 def _enough(state: RetryCallState, tries: int) -> bool:
-    timed_out = state.outcome is not None and isinstance(state.outcome.exception(), TimeoutError)
-    return state.attempt_number >= (min(tries, TIMEOUTS) if timed_out else tries)
+    hopeless = state.outcome is not None and isinstance(state.outcome.exception(), TimeoutError | JSONDecodeError)
+    return state.attempt_number >= (min(tries, HOPELESS) if hopeless else tries)
 
 
 def asked_to_wait(error: BaseException | None) -> float | None:
-    """Give the seconds of the header Retry-After of the response that an error carries; None where there is none."""
+    """Return the seconds that the response of an error asks to wait; None where it does not.
+
+    `retry-after-ms`, which OpenAI and Azure send beside `retry-after`, is the finer of the two.
+    """
     response = getattr(error, "response", None)
-    text = None if response is None else response.headers.get("retry-after")
+    headers = {} if response is None else response.headers
+    milliseconds = headers.get("retry-after-ms", "")
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", milliseconds):
+        return float(milliseconds) / 1000
+    text = headers.get("retry-after")
     if text is None:
         return None
     try:

@@ -7,6 +7,7 @@ from typing import Any
 import openai
 
 from introspect.errors import InputError
+from introspect.grading.judge.capped import TooLargeError
 from introspect.grading.judge.settings import KEYS, JudgeSettings
 
 SHOWN = 200
@@ -15,6 +16,8 @@ UNKNOWN_MODEL = re.compile(
     r"\bmodel\b.*(?:not found|not exist|not available|not a valid|unknown)|(?:unknown|invalid|no such) model|pinned to",
     re.IGNORECASE | re.DOTALL,
 )
+REDIRECTS = (301, 302, 303, 307, 308)
+"""Answers that name another address: the key and the answers of a run go only where the user said."""
 LISTED = 8
 """Models named of those that an endpoint lists."""
 
@@ -29,6 +32,8 @@ def is_passing(error: BaseException) -> bool:
         return not _out_of_quota(error)
     if isinstance(error, openai.APIStatusError):
         return error.status_code in (408, 409, 425) or error.status_code >= 500
+    if isinstance(error.__cause__, TooLargeError):
+        return False
     return isinstance(error, openai.APIConnectionError | TimeoutError | json.JSONDecodeError)
 
 
@@ -40,6 +45,9 @@ def explained(
     `known` are the models that the endpoint lists; `first`: nothing has been answered yet.
     """
     url, status = settings.url, getattr(error, "status_code", None)
+    if status in REDIRECTS:
+        where = _clean(getattr(error, "response").headers.get("location", "nowhere"), key)  # noqa: B009 - not of all
+        return InputError(f"--judge-url {url}: it redirects to {where}; if that is meant, give that address")
     if status == 401 or (status == 403 and first):
         needs = "does not take the key" if key else "wants a key"
         return InputError(f"--judge-url {url}: the endpoint {needs} (HTTP {status}); set {KEYS[0]}")
@@ -52,7 +60,7 @@ def explained(
     if status in (404, 405):
         return InputError(f"--judge-url {url}: no chat completions there (HTTP {status}); it often ends in /v1")
     if first and isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
-        return InputError(f"--judge-url {url}: cannot be reached ({_cause(error)}); is the server running?")
+        return InputError(f"--judge-url {url}: cannot be reached ({_cause(error, key)}); is the server running?")
     return None
 
 
@@ -61,7 +69,7 @@ def failure(error: Exception, settings: JudgeSettings, *, key: str | None) -> tu
     if isinstance(error, TimeoutError | openai.APITimeoutError):
         return "timed-out", f"no reply within {settings.timeout:g} s"
     if isinstance(error, openai.APIConnectionError):
-        return "error", f"the connection failed: {_cause(error)}"
+        return "error", f"the connection failed: {_cause(error, key)}"
     if isinstance(error, json.JSONDecodeError):
         return "error", f"the endpoint's reply is no chat completion: {_clean(error.doc, key)}"
     return "error", f"HTTP {getattr(error, 'status_code', '?')}: {_clean(said(error), key)}"
@@ -88,11 +96,11 @@ def _out_of_quota(error: openai.RateLimitError) -> bool:
     return error.code == "insufficient_quota"
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Exception, key: str | None) -> str:
     inner: BaseException = error
     while inner.__cause__ is not None:
         inner = inner.__cause__
-    return _clean(str(inner) or type(inner).__name__, None)
+    return _clean(str(inner) or type(inner).__name__, key)
 
 
 def _clean(text: str, key: str | None) -> str:

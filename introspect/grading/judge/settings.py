@@ -65,8 +65,16 @@ def read_price(text: str | None) -> tuple[float, float] | None:
 
 
 def key_from_environment() -> str | None:
-    """Give the key of the endpoint, None where no variable is set."""
-    return next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+    """Return the key of the endpoint without blanks around it, None where no variable is set.
+
+    Raises InputError, which does not show it, for one that no header can carry.
+    """
+    for name in KEYS:
+        if key := os.environ.get(name, "").strip():
+            if not (key.isascii() and key.isprintable() and " " not in key):
+                raise InputError(f"{name}: holds a blank or a letter that no key has; set it again (it is not shown)")
+            return key
+    return None
 
 
 def _check_url(url: str) -> None:

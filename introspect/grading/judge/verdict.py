@@ -16,7 +16,14 @@ DECLINES = re.compile(
     re.IGNORECASE,
 )
 """How a reply begins that is no verdict but declines to give one."""
-FENCED = re.compile(r"\A```(?:json)?\s*\n(.*)\n\s*```\Z", re.DOTALL | re.IGNORECASE)
+FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+ALIKE = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u2032\u02bc`\u00b4", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u2033\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
+    | {"\u2026": "...", "\u200b": None, "\ufeff": None, "\u00ad": None}
+)
+"""Quotes, dashes and dots that a judge writes in its own way when it quotes; what cannot be seen is left out."""
 THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
 SHOWN = 120
 """Characters shown of a reply that cannot be used."""
@@ -52,7 +59,7 @@ def read_verdict(reply: Reply, items: tuple[Item, ...], answer: str) -> Verdict:
     values = _object(_content(reply))
     verdict = _in_form(values, items)
     for name, quote in verdict.quotes.items():
-        if _plain(quote) not in _plain(answer):
+        if _alike(quote) not in _alike(answer):
             raise Unusable("malformed", f"{name}_quote does not occur in the answer: {_short(quote)}")
     _refuse_unquoted(verdict, items)
     _refuse_contradictions(verdict, answer)
@@ -64,19 +71,23 @@ def _content(reply: Reply) -> str:
         raise Unusable("refused", f"the judge declined: {_short(reply.refusal or 'content filter')}")
     if reply.finish_reason == "length":
         raise Unusable("truncated", f"the reply was cut off: {_short(reply.content or '')}")
-    content = THOUGHT.sub("", reply.content or "").strip()
+    content = THOUGHT.sub("", reply.content or "").strip().lstrip("\ufeff").strip()
     if DECLINES.match(content):
         raise Unusable("refused", f"the judge declined: {_short(content)}")
     return content
 
 
 def _object(content: str) -> dict[str, Any]:  # Any: JSON
-    """Read one JSON object, alone or in a code fence."""
-    fenced = FENCED.match(content)
-    try:
-        values = json.loads(fenced[1] if fenced else content, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
-        raise Unusable("malformed", f"the reply is not one JSON object: {_short(content)}") from None
+    """Read one JSON object, alone or in the only code fence of the reply, whatever prose stands around that."""
+    fenced = FENCED.findall(content)
+    for text in (content, *(fenced if len(fenced) == 1 else ())):
+        try:
+            values = json.loads(text, object_pairs_hook=_each_once)
+            break
+        except (ValueError, RecursionError):
+            continue
+    else:
+        raise Unusable("malformed", f"the reply is not one JSON object: {_short(content)}")
     if not isinstance(values, dict):
         raise Unusable("malformed", f"the reply is not a JSON object: {_short(content)}")
     return values
@@ -118,13 +129,18 @@ def _refuse_contradictions(verdict: Verdict, answer: str) -> None:
     if said.get("identified") == "yes" and "detected" in said:
         if said["detected"] != "yes":
             raise Unusable("contradictory", f"identified yes, but detected {said['detected'] or UNCLEAR}")
-        text = _plain(answer)
-        claim, name = (_plain(verdict.quotes[item]) for item in ("detected", "identified"))
+        text = _alike(answer)
+        claim, name = (_alike(verdict.quotes[item]) for item in ("detected", "identified"))
         if text.find(claim) > text.rfind(name) + len(name):
             raise Unusable("contradictory", "identified yes, but the name stands before the claim")
     given = said.get("answer") or next((name for name in ("detected", "identified") if said.get(name) == "yes"), None)
     if said["refused"] == "yes" and given:
         raise Unusable("contradictory", f"refused yes, but {given} all the same")
+
+
+def _alike(text: str) -> str:
+    """Return a text in which two spellings of the same words are equal: case, quotes, dashes, blanks."""
+    return " ".join(text.translate(ALIKE).casefold().split())
 
 
 def _plain(text: str) -> str:
