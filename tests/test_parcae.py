@@ -20,6 +20,7 @@ SETTINGS = (
     {},
     {"prelude_norm": False, "qk_norm": False, "logit_softcap": 2.0, "state_init": "zero"},
     {"n_layers_in_prelude": 1, "n_layers_in_recurrent_block": 3, "n_layers_in_coda": 1, "mean_backprop_depth": 1},
+    {"rope_settings": {"use_rope": False, "rope_condense_ratio": 2, "rope_base": 100}},
     {"tie_embeddings": False, "recurrent_intermediation_embedding_dimension": 40},
 )
 
@@ -36,7 +37,7 @@ def reference(weights: dict[str, Tensor], config: ParcaeConfig, n_loops: int, x:
     def turned(h: Tensor) -> Tensor:
         size, places, out = h.shape[-1], torch.arange(h.shape[1], dtype=h.dtype), torch.empty_like(h)
         for pair in range(size // 2):
-            angle = (places * config.rope_settings["rope_base"] ** (-2 * pair / size))[:, None]
+            angle = (places * 50_000.0 ** (-2 * pair / size))[:, None]
             even, odd = h[..., 2 * pair], h[..., 2 * pair + 1]
             out[..., 2 * pair] = even * angle.cos() - odd * angle.sin()
             out[..., 2 * pair + 1] = odd * angle.cos() + even * angle.sin()
@@ -168,6 +169,47 @@ def test_published_files_are_read_as_they_stand(tmp_path: Path) -> None:
     assert torch.equal(again.model(IDS, n_loops=3).logits, looped.model(IDS, n_loops=3).logits)
 
 
+@torch.no_grad()
+def test_weights_may_be_in_the_file_that_the_published_code_saves(tmp_path: Path) -> None:
+    looped = published(tmp_path)
+    (tmp_path / "pytorch_model.bin").rename(tmp_path / "model.pt")
+    again = load_model(str(tmp_path), device="cpu", dtype="float32")
+    assert again.weights_hash == looped.weights_hash
+    assert torch.equal(again.model(IDS, n_loops=2).logits, looped.model(IDS, n_loops=2).logits)
+    assert load_model(str(tmp_path), device="cpu", dtype="bfloat16").dtype == torch.bfloat16
+
+
+def test_of_two_files_the_one_is_read_that_the_published_loader_tries_first(tmp_path: Path) -> None:
+    looped = published(tmp_path)
+    (tmp_path / "model.pt").write_bytes(b"no weights")
+    assert load_model(str(tmp_path), device="cpu", dtype="float32").weights_hash == looped.weights_hash
+
+
+class Planted:
+    """An object whose reading would run code."""
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return exec, ("raise SystemExit('code of a checkpoint was run')", "")
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        (Planted(), "model.pt cannot be read as tensors alone"),
+        ({"wte": Planted()}, "model.pt cannot be read as tensors alone"),
+        ([torch.ones(1)], "model.pt holds no tensors by name"),
+        ({"step": 7}, "model.pt holds no tensors by name"),
+        ({"lm_head.weight": torch.ones(2, 2)}, "(missing|misshapen) weights"),
+    ],
+)
+def test_a_file_of_anything_but_the_models_tensors_is_refused(saved: object, said: str, tmp_path: Path) -> None:
+    published(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
+    torch.save(saved, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=said):
+        load_model(str(tmp_path), device="cpu", dtype="float32")
+
+
 def test_the_weights_have_the_published_names() -> None:
     names = set(ParcaeForCausalLM(tiny_parcae_config()).state_dict())
     block = [f"attn.c_{part}.weight" for part in ("q", "k", "v", "proj")]
@@ -192,7 +234,6 @@ def test_the_weights_have_the_published_names() -> None:
         ({"state_init": "unit"}, "state_init 'unit': known are like-init, zero"),
         ({"recurrent_embedding_dimension": 64}, "recurrent_embedding_dimension 64: only a core as wide"),
         ({"num_key_value_heads": 2}, "num_key_value_heads 2: the core has as many as heads, 4"),
-        ({"rope_settings": {"rope_condense_ratio": 2}}, "rope_settings .*: only plain rotary angles are known"),
         ({"mean_recurrence": 0}, "mean_recurrence 0: a Parcae model has at least one"),
         ({"n_layers_in_coda": 0}, "n_layers_in_coda 0"),
         ({"num_attention_heads": 5}, "n_embd 32 does not give 5 num_attention_heads of an even size"),

@@ -19,7 +19,6 @@ def tiny_parcae_config(**fields: object) -> ParcaeConfig:
         "n_layers_in_coda": 2,
         "mean_recurrence": 3,
         "mean_backprop_depth": 2,
-        "rope_settings": {"rope_base": 100},
         "pad_token_id": 0,
     }
     return ParcaeConfig(**(shape | fields))

@@ -15,6 +15,8 @@ PUBLISHED = {
 }
 """Settings that have one value in all published models; no other is known here."""
 STATE_INITS = ("like-init", "zero")
+ROPE_BASE = 50_000.0
+"""Of the rotary angles; the published loader never reads `rope_settings`, whatever they say."""
 
 
 class ParcaeConfig(PreTrainedConfig):
@@ -40,7 +42,6 @@ class ParcaeConfig(PreTrainedConfig):
     mean_backprop_depth: int = 4
     """Loops that were trained through; with the layers of the core it says which blocks have a value gate."""
     block_size: int = 2048
-    rope_settings: dict[str, Any] | None = None
     norm_eps: float = 1e-5
     prelude_norm: bool = True
     qk_norm: bool = True
@@ -63,9 +64,6 @@ class ParcaeConfig(PreTrainedConfig):
         self.recurrent_intermediation_embedding_dimension = (
             self.recurrent_intermediation_embedding_dimension or self.intermediate_size
         )
-        self.rope_settings = {"use_rope": True, "rope_condense_ratio": 1, "rope_base": 50_000} | (
-            self.rope_settings or {}
-        )
         self.hidden_size = self.n_embd  # by which transformers asks for it
         self.num_hidden_layers = self.n_layers_in_prelude + self.n_layers_in_recurrent_block + self.n_layers_in_coda
         for name in ("hidden_size", "num_hidden_layers"):
@@ -77,12 +75,6 @@ class ParcaeConfig(PreTrainedConfig):
     def head_dim(self) -> int:
         """Give the size of a head."""
         return self.n_embd // self.num_attention_heads
-
-    @property
-    def rope_base(self) -> float:
-        """Give the base of the rotary angles."""
-        assert self.rope_settings is not None
-        return float(self.rope_settings["rope_base"])
 
     @property
     def state_deviation(self) -> float:
@@ -104,8 +96,5 @@ class ParcaeConfig(PreTrainedConfig):
         for name, known in PUBLISHED.items():
             if others.get(name, known) != known:
                 raise InputError(f"{name} {others[name]!r}: only {known!r} is known")
-        rope = self.rope_settings or {}
-        if not rope["use_rope"] or rope["rope_condense_ratio"] != 1:
-            raise InputError(f"rope_settings {rope}: only plain rotary angles are known")
         if self.state_init not in STATE_INITS:
             raise InputError(f"state_init {self.state_init!r}: known are {', '.join(STATE_INITS)}")

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from introspect.families.parcae.blocks import DiagonalInjection, ParcaeBlock, ParcaeShared, every_other
-from introspect.families.parcae.config import PUBLISHED, ParcaeConfig
+from introspect.families.parcae.checkpoint import state_of
+from introspect.families.parcae.config import PUBLISHED, ROPE_BASE, ParcaeConfig
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
@@ -59,6 +60,16 @@ class ParcaeForCausalLM(StagedCausalLM):
         self.tokens: Tensor | None = None
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *more: Any, revision: str = "main", **how: Any) -> Any:
+        """Load as transformers does, from `model.pt` where that is all there is; Any: its arguments and results."""
+        source = pretrained_model_name_or_path
+        state = state_of(str(source), revision)
+        if state is None:
+            return super().from_pretrained(source, *more, revision=revision, **how)
+        config = ParcaeConfig.from_pretrained(source, revision=revision)
+        return super().from_pretrained(None, *more, config=config, state_dict=state, **how)
+
     @property
     def trained_loops(self) -> int:
         """Give the loops in the mean of training."""
@@ -82,7 +93,7 @@ class ParcaeForCausalLM(StagedCausalLM):
         """Give cosines and sines, `(batch, 1, position, head_dim / 2)` in float32 or better."""
         size, exact = self.config.head_dim, at_least_float32(h.dtype)
         steps = torch.arange(0, size, 2, device=positions.device, dtype=exact)
-        angles = positions[:, None, :, None].to(exact) * self.config.rope_base ** (-steps / size)
+        angles = positions[:, None, :, None].to(exact) * ROPE_BASE ** (-steps / size)
         return angles.cos(), angles.sin()
 
     def run(
@@ -137,7 +148,7 @@ class ParcaeLooped(StagedLooped):
         name="Parcae",
         loops="the core between prelude and coda, whose state decays and is fed the prelude's output in each",
         source="arXiv 2604.12946",
-        verified="plain reference on random weights; never beside the published code",
+        verified="plain reference and the published code, on small random weights",
         checkpoints=(
             *("SandyResearch/parcae-140m", "SandyResearch/parcae-370m"),
             *("SandyResearch/parcae-770m", "SandyResearch/parcae-1.3b"),
@@ -149,6 +160,7 @@ class ParcaeLooped(StagedLooped):
         (
             *PUBLISHED,  # and these two, checked by the config
             *("recurrent_embedding_dimension", "recurrent_num_attention_heads"),
+            "rope_settings",  # which the published loader passes over too
             *("name", "hf_config", "padding_multiple", "attn_impl", "use_fused_head", "model_class_name"),
             *("architecture_class_name", "init_orthogonal", "skip_initialization", "activation_checkpoint_impl"),
             *("sampling_scheme", "recurrent_iteration_method", "effective_expected_depth"),
@@ -168,7 +180,8 @@ class ParcaeLooped(StagedLooped):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        names = ("mean_recurrence", "mean_backprop_depth", "num_attention_heads", "rope_base", "norm_eps", "qk_norm")
+        names = ("mean_recurrence", "mean_backprop_depth", "num_attention_heads", "norm_eps", "qk_norm")
         shape = ("n_layers_in_prelude", "n_layers_in_recurrent_block", "n_layers_in_coda", "prelude_norm")
         named = (*names, *shape, "logit_softcap", "state_init", "state_seed")
-        return {"model_type": config.model_type, **{name: getattr(config, name) for name in named}}
+        read = {name: getattr(config, name) for name in named}
+        return {"model_type": config.model_type, "rope_base": ROPE_BASE, **read}
