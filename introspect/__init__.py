@@ -10,23 +10,48 @@ if TYPE_CHECKING:
     from introspect.analyses.dynamics.dynamics import dynamics
     from introspect.analyses.monitor import monitor
     from introspect.analyses.trajectory.trajectory import trajectory
+    from introspect.experiment.chain import figures, grade, keep, tables
+    from introspect.experiment.laboratory import open_laboratory
     from introspect.experiment.options import Options
     from introspect.experiment.run import Run
     from introspect.experiment.sweep import run_sweep
     from introspect.families.loading import load_model
 
 __version__ = "0.1.0"
-__all__ = ["Options", "Run", "dynamics", "load_model", "monitor", "run_sweep", "trajectory"]
+__all__ = [
+    "Options",
+    "Run",
+    "dynamics",
+    "figures",
+    "grade",
+    "keep",
+    "load_model",
+    "monitor",
+    "open_laboratory",
+    "run_sweep",
+    "tables",
+    "trajectory",
+]
 
 _HOMES = {
     "Options": "introspect.experiment.options",
     "Run": "introspect.experiment.run",
     "dynamics": "introspect.analyses.dynamics.dynamics",
+    "figures": "introspect.experiment.chain",
+    "grade": "introspect.experiment.chain",
+    "keep": "introspect.experiment.chain",
     "load_model": "introspect.families.loading",
     "monitor": "introspect.analyses.monitor",
+    "open_laboratory": "introspect.experiment.laboratory",
     "run_sweep": "introspect.experiment.sweep",
+    "tables": "introspect.experiment.chain",
     "trajectory": "introspect.analyses.trajectory.trajectory",
 }
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*__all__, "__all__", "__doc__", "__version__"})
 
 
 def __getattr__(name: str) -> Any:  # Any: the public names are of several kinds

@@ -13,7 +13,7 @@ from introspect import __version__
 
 ROOT = Path(__file__).parent.parent
 INFO = f"introspect_loops-{__version__}.dist-info"
-DATA = {".py", ".j2", ".csv", ".json", ".jinja", ".safetensors", ".md"}
+DATA = {".py", ".j2", ".csv", ".json", ".jinja", ".safetensors", ".md", ".typed"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,13 @@ def test_every_file_of_the_package_is_in_it_once(names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["prompts/templates/detect.j2", "concepts/data/published.csv", "concepts/data/organisms.csv", "cli/app.py"],
+    [
+        "prompts/templates/detect.j2",
+        "concepts/data/published.csv",
+        "concepts/data/organisms.csv",
+        "cli/app.py",
+        "py.typed",
+    ],
 )
 def test_what_a_sweep_reads_is_in_it(names: list[str], name: str) -> None:
     assert f"introspect/{name}" in names

@@ -42,6 +42,12 @@ class ConceptVectors:
             assert values.dtype == torch.float32, (name, values.dtype)
             assert values.device.type == "cpu", (name, values.device)
 
+    def __repr__(self) -> str:
+        """Return the counts of the axes, and no numbers."""
+        concepts, loops, layers, size = self.values.shape
+        outside = "".join(f", {name} {values.shape[1]}" for name, values in self.outside.items())
+        return f"ConceptVectors({concepts} concepts, {loops} loops, {layers} layers, d_model {size}{outside})"
+
     @cached_property
     def hash(self) -> str:
         """Give 16 hex digits of the SHA-256 of words, manifest and values."""

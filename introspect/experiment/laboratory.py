@@ -3,6 +3,7 @@
 Goes in: the options of a sweep. Come out: the grid they span on this model, and what runs its trials.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,17 +21,18 @@ from introspect.families.loading import Outline, load_model, peek
 from introspect.families.placement import device_named, dtype_named
 from introspect.grading import deciders
 from introspect.injection.answer_tokens import AnswerTokens
-from introspect.injection.blocks import BLOCK
+from introspect.injection.blocks import BLOCK, Result
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.injection.pace import Pace, block_size
+from introspect.injection.plan import Plan, plan
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, Prompts, encode
 from introspect.prompts.dates import fix_day, today
 from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
-from introspect.records.trial import Site
+from introspect.records.trial import Site, Trial
 from introspect.results.store.store import Store
 
 
@@ -105,6 +107,18 @@ class Laboratory:
         for n_loops in grid.loops_run():
             looped.forward_arguments(n_loops)
         return grid
+
+    def plan(self, vectors: ConceptVectors) -> Plan:
+        """Return every trial of the options on this model, injections and controls, in the order of a sweep."""
+        return plan(self.grid(vectors))
+
+    def run(self, trials: Iterable[Trial], vectors: ConceptVectors) -> list[Result]:
+        """Return each trial with its response, or with the failure that says why it has none, in their order.
+
+        Nothing is stored. Raises InputError for a trial of another model, other vectors or an unknown prompt.
+        """
+        asked = list(trials)
+        return list(zip(asked, self.engine(vectors).run(asked, self.batch_size()), strict=True))
 
     def engine(self, vectors: ConceptVectors) -> Engine:
         """Make what runs the trials."""

@@ -60,6 +60,11 @@ class Run:
         """
         return cls(Store.open(Path(folder)), trust_remote_code=trust_remote_code)
 
+    def __repr__(self) -> str:
+        """Return folder, model, protocol and the number of answers."""
+        made = self.manifest
+        return f"Run({str(self.folder)!r}: {made.get('model')}, {made.get('protocol')}, {self.store.count()} answers)"
+
     def __enter__(self) -> Self:
         """Give the run itself."""
         return self
@@ -151,6 +156,12 @@ class RunTrial:
 
     def __init__(self, run: Run, record: Trial) -> None:
         self.run, self.record = run, record
+
+    def __repr__(self) -> str:
+        """Return the id, the arm and what is asked about which concept."""
+        one = self.record
+        where = "" if one.injection is None else f" at {', '.join(map(str, one.injection.sites))}"
+        return f"RunTrial({one.id}: {one.question}, {one.arm} {one.concept}{where})"
 
     @property
     def id(self) -> str:

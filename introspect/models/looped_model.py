@@ -76,6 +76,12 @@ class LoopedModel(ABC):
         self.tokenizer = with_chat(tokenizer)
         self.model.set_attn_implementation(ATTENTION)
 
+    def __repr__(self) -> str:
+        """Return the name and the counts of the axes, and no weights."""
+        axes = f"{self.n_loops} loops, {self.n_layers} layers, d_model {self.d_model}"
+        outside = f", prelude {len(self.prelude)}, coda {len(self.coda)}" if self.prelude or self.coda else ""
+        return f"{type(self).__name__}({self.name!r}: {axes}{outside})"
+
     @classmethod
     def config_of(cls, settings: dict[str, Any]) -> Any:
         """Make the config of a checkpoint from its config.json; InputError for what the family cannot compute."""

@@ -1,0 +1,103 @@
+"""What a notebook meets first: the public names, short descriptions, types, and the way from concepts to figures."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import tiny_model
+
+import introspect as ix
+from introspect.experiment.laboratory import Laboratory
+
+CELL = """import introspect as ix
+
+lab = ix.open_laboratory(ix.Options(out=None), for_run=False)
+vectors = lab.vectors()
+results = lab.run(lab.plan(vectors), vectors)
+with ix.keep(lab, results, ix.grade(lab, results), "folder") as run:
+    tables = ix.tables(run)
+reveal_type(tables["rates"])
+reveal_type(ix.figures(tables)["detection_map"])
+ix.grade(results, lab)
+"""
+
+
+@pytest.fixture(scope="module")
+def asked() -> ix.Options:
+    """Ask two concepts at one site of the organism."""
+    return ix.Options(concepts="cat,dog", layers="0", loops="1", strengths="4", max_new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def laboratory(asked: ix.Options) -> Laboratory:
+    return ix.open_laboratory(asked, for_run=False)
+
+
+@pytest.fixture(scope="module")
+def walked(laboratory: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> ix.Run:
+    """Walk the chain by hand."""
+    vectors = laboratory.vectors()
+    results = laboratory.run(laboratory.plan(vectors), vectors)
+    return ix.keep(laboratory, results, ix.grade(laboratory, results), tmp_path_factory.mktemp("walked") / "run")
+
+
+def test_the_names_are_listed_before_any_is_loaded() -> None:
+    code = "import introspect as ix, sys; print(*dir(ix)); assert 'torch' not in sys.modules"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(ix.__all__) <= set(listed)
+    assert {name for name in listed if not name.startswith("_")} == set(ix.__all__)
+
+
+def test_the_chain_gives_the_rows_of_a_sweep(walked: ix.Run, laboratory: Laboratory, tmp_path: Path) -> None:
+    swept = ix.run_sweep(replace(laboratory.options, out=tmp_path / "swept")).folder
+    with ix.Run.open(swept) as other:
+        rows, expected = (ix.tables(run)["trials"].set_index("trial").sort_index() for run in (walked, other))
+        pd.testing.assert_frame_equal(rows, expected, rtol=1e-4)
+        pd.testing.assert_frame_equal(ix.tables(walked)["rates"], ix.tables(other)["rates"])
+        assert set(ix.figures(ix.tables(walked))) == {path.stem for path in (swept / "figures").glob("*.png")}
+
+
+def test_kept_results_are_kept_once(walked: ix.Run, laboratory: Laboratory) -> None:
+    vectors = laboratory.vectors()
+    results = laboratory.run([laboratory.plan(vectors)[place] for place in (0, 1)], vectors)
+    before = walked.store.count()
+    with ix.keep(laboratory, results, [], walked.folder) as again:
+        assert again.store.count() == before
+
+
+def test_descriptions_are_one_short_line(walked: ix.Run, laboratory: Laboratory) -> None:
+    trial = walked.trial(walked.trials["trial"].iloc[0])
+    vectors = laboratory.vectors()
+    shown = [repr(each) for each in (walked, trial, vectors, laboratory.tap.looped, tiny_model())]
+    assert all(len(line) < 200 and "\n" not in line and "tensor" not in line for line in shown)
+    assert shown[0] == f"Run({str(walked.folder)!r}: organism:aware, detect, {walked.store.count()} answers)"
+    assert shown[2].startswith(f"ConceptVectors({len(vectors.words)} concepts, {vectors.n_loops} loops, ")
+    assert trial.id in shown[1]
+    assert shown[1].endswith(trial.record.concept) == (trial.record.injection is None)
+    assert "'organism:aware': 4 loops, " in shown[3]
+
+
+def test_a_closed_run_can_still_be_named(walked: ix.Run) -> None:
+    with ix.Run.open(walked.folder) as run:
+        pass
+    assert str(run.folder) in repr(run)
+
+
+def test_a_cell_of_a_notebook_sees_types(tmp_path: Path) -> None:
+    """Type-check a cell as a user would, with the package found by its marker `py.typed`."""
+    cell = tmp_path / "cell.py"
+    cell.write_text(CELL)
+    options = ["--strict", "--python-executable", sys.executable, "--cache-dir", str(tmp_path / "cache")]
+    root = Path(ix.__file__).parent.parent
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, str(cell)],
+        capture_output=True, text=True, cwd=tmp_path, env={"MYPYPATH": str(root), "PATH": ""}, check=False,
+    )  # fmt: skip
+    assert 'Revealed type is "pandas.core.frame.DataFrame"' in ran.stdout, ran.stdout + ran.stderr
+    assert '"matplotlib.figure.Figure"' in ran.stdout
+    errors = [line for line in ran.stdout.splitlines() if line.startswith("cell.py") and "error" in line]
+    assert errors, ran.stdout
+    assert all("cell.py:10:" in line for line in errors), ran.stdout
