@@ -83,7 +83,7 @@ def test_descriptions_are_one_short_line(walked: ix.Run, laboratory: Laboratory)
 def test_a_closed_run_can_still_be_named(walked: ix.Run) -> None:
     with ix.Run.open(walked.folder) as run:
         pass
-    assert str(run.folder) in repr(run)
+    assert repr(run) == f"Run({str(run.folder)!r}: closed)"
 
 
 def test_a_cell_of_a_notebook_sees_types(tmp_path: Path) -> None:

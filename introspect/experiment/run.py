@@ -51,6 +51,7 @@ class Run:
 
     def __init__(self, store: Store, *, trust_remote_code: bool = False) -> None:
         self.store, self.folder, self._trusting = store, store.folder, trust_remote_code
+        self._closed = False
 
     @classmethod
     def open(cls, folder: str | Path, *, trust_remote_code: bool = False) -> Self:
@@ -61,7 +62,9 @@ class Run:
         return cls(Store.open(Path(folder)), trust_remote_code=trust_remote_code)
 
     def __repr__(self) -> str:
-        """Return folder, model, protocol and the number of answers."""
+        """Return folder, model, protocol and the number of answers; of a closed run the folder."""
+        if self._closed:
+            return f"Run({str(self.folder)!r}: closed)"
         made = self.manifest
         return f"Run({str(self.folder)!r}: {made.get('model')}, {made.get('protocol')}, {self.store.count()} answers)"
 
@@ -75,6 +78,7 @@ class Run:
 
     def close(self) -> None:
         """Close the run's files."""
+        self._closed = True
         self.store.close()
 
     def check(self) -> None:
