@@ -169,7 +169,7 @@ def test_a_cache_that_was_filled_by_other_loops_is_refused() -> None:
 
 def test_noise_at_test_time_is_refused() -> None:
     settings = {**tiny_raven_config().to_dict(), "test_time_noise": 0.1}
-    with pytest.raises(InputError, match="test_time_noise 0.1"):
+    with pytest.raises(InputError, match=r"test_time_noise 0\.1"):
         check_fields(settings, RavenLooped.config_of(dict(settings)), RavenLooped, "mine")
     settings["test_time_noise"] = 0
     check_fields(settings, RavenLooped.config_of(dict(settings)), RavenLooped, "mine")
