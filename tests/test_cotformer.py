@@ -1,7 +1,10 @@
 """CoTFormer and block universal transformer: equal to a plain reference; what a repeat attends to is what is said."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_cotformer import tiny_cotformer, tiny_cotformer_config
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm
@@ -9,13 +12,14 @@ from torch.nn.functional import gelu, layer_norm
 from introspect.errors import InputError
 from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.cotformer.model import CotformerForCausalLM
+from introspect.families.loading import load_model
 
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61]])
 VARIANTS: list[dict[str, object]] = [
     {},
     {"depth_embedding": "learned", "bias": True},
     {"depth_embedding": "linear_learned", "disable_ln_mid": True},
-    {"architecture": "but", "disable_ln_mid": True},
+    {"architecture": "but_full_depth"},
 ]
 
 
@@ -43,13 +47,13 @@ def reference(w: dict[str, Tensor], config: CotformerConfig, ids: Tensor, n_loop
 
     def block(x: Tensor, name: str) -> Tensor:
         read = norm(x, f"{name}.ln_1")
-        if config.architecture == "but":
+        if config.architecture != "cotformer":
             parts = [linear(read, f"{name}.attn.q_attn"), *linear(read, f"{name}.attn.c_attn").chunk(2, -1)]
         else:
             parts = list(linear(read, f"{name}.attn.c_attn").chunk(3, -1))
         q, k, v = (part.unflatten(-1, (config.n_head, size)).transpose(1, 2) for part in parts)
         repeats = kept.setdefault(name, [])
-        if config.architecture == "but":
+        if config.architecture != "cotformer":
             repeats.clear()
         repeats.append((turn(k), v))
         scores = torch.cat([turn(q) @ k.transpose(-1, -2) / size**0.5 for k, _ in repeats], dim=-1)
@@ -83,6 +87,20 @@ def test_it_computes_what_the_paper_says(fields: dict[str, object]) -> None:
         found = looped.model(IDS, **looped.forward_arguments(n_loops)).logits
         expected = reference(looped.model.state_dict(), looped.model.config, IDS, n_loops)
         assert (found - expected).abs().max() < 1e-10
+
+
+@torch.no_grad()
+def test_masks_and_angles_in_a_published_state_are_passed_over(tmp_path: Path) -> None:
+    looped = tiny_cotformer(architecture="but_full_depth")
+    looped.model.save_pretrained(tmp_path)
+    looped.tokenizer.save_pretrained(tmp_path)
+    state = {name: tensor.clone() for name, tensor in looped.model.state_dict().items() if name != "lm_head.weight"}
+    state |= {f"transformer.h_mid.{layer}.attn.bias": torch.ones(1, 1, 8, 8) for layer in range(2)}
+    state |= {"freqs": torch.rand(8), "transformer.pos_emb.freqs": torch.rand(8)}
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    again = load_model(str(tmp_path), device="cpu", dtype="float32")
+    assert torch.equal(again.model(IDS).logits, looped.model(IDS).logits)
+    assert "transformer.ln_mid.weight" not in state
 
 
 @torch.no_grad()

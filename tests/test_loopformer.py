@@ -1,14 +1,18 @@
 """LoopFormer: equal to a plain reference, its loops told apart by their time."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_loopformer import tiny_loopformer, tiny_loopformer_config
 from torch import Tensor
 from torch.nn.functional import gelu, silu
 
 from introspect.errors import InputError
+from introspect.families.loading import load_model
 from introspect.families.loopformer.config import LoopFormerConfig
 from introspect.families.loopformer.model import LoopFormerForCausalLM, LoopFormerLooped
 from introspect.families.registry import family_of
@@ -110,3 +114,19 @@ def test_the_weights_have_the_published_names() -> None:
 def test_a_config_that_contradicts_itself_is_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         tiny_loopformer_config(**fields)
+
+
+@pytest.mark.parametrize("prefix", ["gpt.", "model.", "module.", "module.gpt."])
+@torch.no_grad()
+def test_published_names_may_have_a_prefix_and_eight_loops_are_meant(prefix: str, tmp_path: Path) -> None:
+    looped = tiny_loopformer(max_model_loops=8)
+    looped.model.save_pretrained(tmp_path)
+    looped.tokenizer.save_pretrained(tmp_path)
+    settings = looped.model.config.to_dict()
+    del settings["max_model_loops"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    state = {f"{prefix}{name}": weight.clone() for name, weight in looped.model.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    again = load_model(str(tmp_path), device="cpu", dtype="float32")
+    assert again.n_loops == 8
+    assert torch.equal(again.model(IDS).logits, looped.model(IDS).logits)

@@ -6,6 +6,8 @@ from tiny_raven import tiny_raven, tiny_raven_config
 from torch import Tensor
 
 from introspect.errors import InputError
+from introspect.families.config_fields import check_fields
+from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.huginn.config import RavenConfig
 from introspect.families.huginn.model import RavenForCausalLM
 from introspect.records.trial import CODA, PRELUDE, Site
@@ -136,6 +138,41 @@ def test_the_weights_have_the_published_names() -> None:
         *(f"transformer.{stage}.N.{part}" for stage in ("prelude", "core_block", "coda") for part in block),
         *("transformer.wte.weight", "transformer.adapter.weight", "transformer.ln_f.weight", "lm_head.weight"),
     }
+
+
+def test_heads_have_two_names() -> None:
+    config = RavenConfig.from_dict({"n_embd": 32, "num_attention_heads": 2})
+    assert (config.n_heads, config.head_dim, config.num_key_value_heads) == (2, 16, 2)
+    assert RavenConfig.from_dict(config.to_dict()).n_heads == 2
+    with pytest.raises(InputError, match="n_heads 4 and num_attention_heads 2: two names of one number"):
+        RavenConfig(n_embd=32, n_heads=4, num_attention_heads=2)
+
+
+def test_the_published_stop_tokens_end_a_turn_whatever_the_generation_config_says() -> None:
+    looped = tiny_raven(vocab_size=65536, n_embd=8)
+    looped.model.generation_config.eos_token_id = None
+    assert {65504, 65505, 65508} <= set(looped.end_of_turn)
+    assert max(tiny_raven().end_of_turn) < 65504
+
+
+@torch.no_grad()
+def test_a_cache_that_was_filled_by_other_loops_is_refused() -> None:
+    looped = tiny_raven(dtype=torch.float64)
+    cache = looped.new_cache()
+    looped.model(IDS[:, :4], n_loops=3, past_key_values=cache, use_cache=True)
+    for n_loops in (2, 4):
+        with pytest.raises(InputError, match=f"n_loops {n_loops}: the cache was filled by a forward of 3 loops"):
+            looped.model(IDS[:, 4:], n_loops=n_loops, past_key_values=cache, use_cache=True)
+    on = looped.model(IDS[:, 4:], n_loops=3, past_key_values=cache, use_cache=True).logits
+    torch.testing.assert_close(on, looped.model(IDS, n_loops=3).logits[:, 4:])
+
+
+def test_noise_at_test_time_is_refused() -> None:
+    settings = {**tiny_raven_config().to_dict(), "test_time_noise": 0.1}
+    with pytest.raises(InputError, match=r"test_time_noise 0\.1"):
+        check_fields(settings, RavenLooped.config_of(dict(settings)), RavenLooped, "mine")
+    settings["test_time_noise"] = 0
+    check_fields(settings, RavenLooped.config_of(dict(settings)), RavenLooped, "mine")
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,9 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             if not issubclass(family, OwnCodeLooped):  # whose code runs once only, watched
                 check_size(family.model_class, config, source, name)
-            how = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            how: dict[str, Any] = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            if family.renamed:
+                how["key_mapping"] = dict(family.renamed)
             loaded: Any = family.model_class.from_pretrained(source, revision=revision, dtype=dtype, **how)
     except InputError:
         raise

@@ -52,6 +52,8 @@ class LoopedModel(ABC):
 
     files: ClassVar[frozenset[str]] = frozenset()
     """Files and folders beside config.json and the weights that are read as well."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Regular expressions on the names of saved weights, and what stands in their place."""
     summed: ClassVar[bool] = False
     """Whether what is said after a loop is a sum over the loops so far, of which a loop's end is only the last part.
 

@@ -6,8 +6,8 @@ from transformers import PreTrainedConfig
 
 from introspect.errors import InputError, unknown
 
-ARCHITECTURES = ("cotformer", "but")
-"""What a repeat attends to: all repeats so far, or its own alone."""
+ARCHITECTURES = ("cotformer", "but", "but_full_depth")
+"""What a repeat attends to: all repeats so far, or its own alone, for which there are two names."""
 DEPTH_EMBEDDINGS = (None, "learned", "linear_learned")
 
 
@@ -29,7 +29,7 @@ class CotformerConfig(PreTrainedConfig):
     """What is added before each repeat, by the repeats that are left: nothing, a learned vector each, or one vector
     as many times."""
     disable_ln_mid: bool = False
-    """Whether there is no norm behind each repeat."""
+    """Whether there is no norm behind each repeat; a block universal transformer has none."""
     bias: bool = False
     rope_base: float = 10_000.0
     tie_word_embeddings: bool = True
@@ -46,6 +46,7 @@ class CotformerConfig(PreTrainedConfig):
         for name in ("hidden_size", "num_attention_heads", "num_key_value_heads", "num_hidden_layers"):
             kwargs.pop(name, None)
         self._check(kwargs)
+        self.disable_ln_mid = self.disable_ln_mid or self.architecture != "cotformer"
         super().__post_init__(**kwargs)
 
     @property

@@ -58,6 +58,7 @@ class CotformerForCausalLM(StagedCausalLM):
     base_model_prefix = "transformer"
     _no_split_modules = ["CotformerBlock"]  # noqa: RUF012 (transformers reads a plain list)
     _tied_weights_keys = {"lm_head.weight": "transformer.wte.weight"}  # noqa: RUF012 (read by transformers)
+    _keys_to_ignore_on_load_unexpected = [r"(^|\.)attn\.bias$", r"(^|\.)freqs$"]  # noqa: RUF012 (mask and angles)
 
     def __init__(self, config: CotformerConfig) -> None:
         super().__init__(config)

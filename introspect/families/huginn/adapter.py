@@ -1,6 +1,7 @@
 """How a model in the Huginn layout is seen by the rest of the package: three stages, read out through the coda."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -24,7 +25,7 @@ class RavenLooped(StagedLooped):
         licence="Apache-2.0",
     )
     model_class = RavenForCausalLM
-    required: ClassVar[tuple[str, ...]] = ("mean_recurrence", "n_heads", "norm_eps", "rope_base")
+    required: ClassVar[tuple[str, ...]] = ("mean_recurrence", "n_heads|num_attention_heads", "norm_eps", "rope_base")
     passed_over = frozenset(
         (
             *("n_layers", "padding_multiple", "padded_vocab_size", "effective_expected_depth", "init_strategy"),
@@ -38,6 +39,15 @@ class RavenLooped(StagedLooped):
         "mlp_class_name": ("GatedMLP",),
         "nonlin_name": ("SiLU",),
     }
+
+    stops: ClassVar[tuple[int, ...]] = (65504, 65505, 65508)
+    """Tokens at which the published code stops, whatever the generation config says."""
+
+    @cached_property
+    def end_of_turn(self) -> tuple[int, ...]:
+        """Return the tokens that end an answer, sorted; a small vocabulary has no published ones."""
+        known = (token for token in self.stops if token < self.model.config.vocab_size)
+        return tuple(sorted({*super().end_of_turn, *known}))
 
     @staticmethod
     def counts(config: RavenConfig) -> tuple[int, int]:

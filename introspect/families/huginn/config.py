@@ -17,7 +17,8 @@ class RavenConfig(PreTrainedConfig):
     model_type = "huginn_raven"
 
     n_embd: int = 5280
-    n_heads: int = 55
+    n_heads: int | None = None
+    """The config of the repository calls it `num_attention_heads`; 55 where neither is there."""
     num_key_value_heads: int | None = None
     head_dim: int | None = None
     intermediate_size: int = 17920
@@ -46,13 +47,14 @@ class RavenConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
         self.tie_word_embeddings = kwargs.pop("tie_embeddings", self.tie_word_embeddings)
+        self.n_heads = self._heads(kwargs.pop("num_attention_heads", None))
         self.num_key_value_heads = self.num_key_value_heads or self.n_heads
         self.head_dim = self.head_dim or self.n_embd // self.n_heads
         deviation = math.sqrt(2 / (5 * self.n_embd))
         self.init_values = {"std": deviation, "embed_scale": math.sqrt(self.n_embd)} | (self.init_values or {})
         self.hidden_size, self.num_attention_heads = self.n_embd, self.n_heads  # by which transformers asks for them
         self.num_hidden_layers = self.n_layers_in_prelude + self.n_layers_in_recurrent_block + self.n_layers_in_coda
-        for name in ("hidden_size", "num_attention_heads", "num_hidden_layers"):
+        for name in ("hidden_size", "num_hidden_layers"):
             kwargs.pop(name, None)
         self._check()
         super().__post_init__(**kwargs)
@@ -63,7 +65,14 @@ class RavenConfig(PreTrainedConfig):
         assert self.init_values is not None
         return self.init_values["embed_scale"]
 
+    def _heads(self, other: int | None) -> int:
+        """Return the heads under either name; InputError where the two differ."""
+        if self.n_heads and other and self.n_heads != other:
+            raise InputError(f"n_heads {self.n_heads} and num_attention_heads {other}: two names of one number")
+        return self.n_heads or other or 55
+
     def _check(self) -> None:
+        assert self.n_heads is not None
         for name in ("n_layers_in_recurrent_block", "mean_recurrence"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)}: a looped model has at least one")

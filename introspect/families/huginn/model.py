@@ -23,6 +23,7 @@ class RavenAttention(Attention):
     """Attention with one matrix for queries, keys and values, and a learned bias on the first two."""
 
     def __init__(self, config: RavenConfig) -> None:
+        assert config.n_heads is not None
         assert config.num_key_value_heads is not None
         assert config.head_dim is not None
         super().__init__(config, config.n_heads, config.num_key_value_heads, config.head_dim)

@@ -21,6 +21,7 @@ class LoopFormerConfig(PreTrainedConfig):
     bias: bool = False
     intermediate_dim: int = 5120
     max_model_loops: int = 8
+    """Loops of the longest way; no field of the published config, whose models were trained for 8."""
     frequency_embedding_size: int = 256
     tie_word_embeddings: bool = True
     use_cache: bool = True

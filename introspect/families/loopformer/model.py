@@ -8,7 +8,7 @@ names are those of the published code. It has no cache; here every loop has slot
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -169,10 +169,11 @@ class LoopFormerLooped(LoopedModel):
         name="LoopFormer",
         loops="the whole stack as a step of 1/N, told its time and its length",
         source="arXiv 2602.11451",
-        verified="plain reference on random weights; the published files may name their weights otherwise",
+        verified="plain reference on random weights, under every prefix of the published names",
     )
     model_class = LoopFormerForCausalLM
-    required = ("n_head", "max_model_loops")
+    required = ("n_head",)
+    renamed: ClassVar = {r"^((gpt|model|module)\.)+": ""}  # as the published reader does
 
     def __init__(self, name: str, model: LoopFormerForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -20,13 +20,13 @@ class NanochatConfig(PreTrainedConfig):
     n_kv_head: int = 10
     vocab_size: int = 65536
     sequence_len: int = 2048
-    window_pattern: str = "LLSSSLLL"
+    window_pattern: str = "L"
     """By block, from the first on, again and again: L sees `sequence_len` tokens back, S half; the last block is L."""
     n_prelude: int = 2
     n_recur_block: int = 4
     n_coda: int = 2
     train_recur_mean: float = 4.0
-    input_injection: str = "inject_init_prelude"
+    input_injection: str = "inject_init_random"
     logit_softcap: float = 15.0
     state_seed: int = 0
     """Key of the noise in which the recurrent state begins; ours, the fork draws anew in every forward."""

@@ -138,10 +138,13 @@ class NanochatForCausalLM(StagedCausalLM):
         return cos, -sin
 
     def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
-        """Give the state before the first loop: the prelude's output, or normal noise."""
+        """Return the state before the first loop: the prelude's output, or standard normal noise.
+
+        The fork scaled that noise by `n_embd ** -0.5` before its commit e3594f8 (21 February 2026).
+        """
         if self.config.input_injection != "inject_init_random":
             return refeed
-        noise = noise_at(positions, self.config.n_embd, self.config.state_seed, cut=None) * self.config.n_embd**-0.5
+        noise = noise_at(positions, self.config.n_embd, self.config.state_seed, cut=None)
         return noise.to(refeed.device, refeed.dtype).expand(refeed.shape)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:

@@ -19,7 +19,10 @@ class OuroLooped(LoopedModel):
 
     about = About(
         name="Ouro (LoopLM)",
-        loops="the whole stack, with a norm after every pass; an exit gate",
+        loops=(
+            "the whole stack, with a norm after every pass; an exit gate. The last loop is read here; the published "
+            "default leaves by the gate, which is introspect sweep MODEL --exit gate"
+        ),
         source="arXiv 2510.25741",
         verified="plain reference on random weights; trained organisms",
         checkpoints=tuple(f"ByteDance/Ouro-{size}" for size in ("1.4B", "2.6B", "1.4B-Thinking", "2.6B-Thinking")),

@@ -98,9 +98,10 @@ class RetrofitLooped(RavenLooped):
         licence="each its own, not known for all",
     )
     model_class = RetrofitForCausalLM
-    required = ("mean_recurrence", "n_heads", "norm_eps")
+    required = ("mean_recurrence", "n_heads|num_attention_heads", "norm_eps")
     passed_over = RavenLooped.passed_over | RavenLooped.only.keys()  # left as they were in Huginn's config
     only: ClassVar = {}
+    stops: ClassVar[tuple[int, ...]] = ()  # of the pretrained model's vocabulary, whose tokenizer knows them
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
