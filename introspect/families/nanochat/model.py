@@ -200,4 +200,5 @@ class NanochatLooped(StagedLooped):
         config = self.model.config
         names = ("n_head", "n_kv_head", "n_prelude", "n_recur_block", "n_coda", "train_recur_mean", "window_pattern")
         named = (*names, "sequence_len", "vocab_size", "input_injection", "logit_softcap", "state_seed")
-        return {"model_type": config.model_type, **{name: getattr(config, name) for name in named}}
+        noise = {"noise": "normal"} if config.input_injection == "inject_init_random" else {}  # it was smaller once
+        return {"model_type": config.model_type, **{name: getattr(config, name) for name in named}, **noise}
