@@ -10,11 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as some
 
-from introspect.grading.picking import DETECTION, REPEATING, is_correct
+from introspect.grading.picking import is_correct
 from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import plan
 from introspect.prompts import template_named
-from introspect.protocols import PROTOCOLS, SILENT, Variant
+from introspect.protocols import PROTOCOLS, Variant, kind_of, silent_protocols
 from introspect.records.trial import ARMS, FinishReason, Grade, Measure, Readout, Response, Site, Trial
 from introspect.results.store.store import Store
 
@@ -178,7 +178,7 @@ def _response(trial: Trial, made: Scattered, source: random.Random) -> Response:
         readouts.append(Readout(loop, *numbers, options, source.choice([None, 0, 3, 40])))
     norms = (None, None) if trial.injection is None else (source.choice([0.0, 3.0]), source.choice([0.0, 12.0]))
     measures: tuple[Measure, ...] = ()
-    if trial.protocol in SILENT:
+    if trial.protocol in silent_protocols():
         names = ("cosine", "cosine_others", "cosine_sd")
         places = [(name, layer) for name in names for layer in (0, 1)]
         measures = tuple(Measure(name, 0, layer, source.gauss(0, min(spread, 1.0))) for name, layer in places)
@@ -194,17 +194,17 @@ def _grade(trial: Trial, name: str, habit: Habit, made: Scattered, source: rando
         return (source.random() < habit.yes) != turned
 
     empty = (None, None, None, None, "nothing")
-    if trial.protocol in SILENT:
+    if trial.protocol in silent_protocols():
         return Grade(trial.id, name, "1", *empty)
     coherent, refused = (None, None) if name == "logits" else (verdict(), verdict())
-    if trial.question in DETECTION:
+    if kind_of(trial.question) == "noticing":
         detected = verdict(turned=made.reversed_in_controls and trial.arm != "injected")
         identified = None if detected is None or name == "logits" else detected and verdict()
         answer = {True: "yes", False: "no", None: None}[detected]
         tokens = source.choice([None, 1, 7]) if detected else None
         verdicts = (detected, identified, coherent, refused, "'Yes'", answer)
         return Grade(trial.id, name, "1", *verdicts, tokens=tokens)
-    if trial.question in REPEATING and name == "logits":
+    if kind_of(trial.question) == "repeating" and name == "logits":
         return Grade(trial.id, name, "1", *empty)
     given = verdict()
     options = trial.options if len(trial.options) > 1 else ("yes", "no")

@@ -4,8 +4,8 @@ import pytest
 from made import response, trial
 
 from introspect.grading import GRADERS
-from introspect.grading.picking import DETECTION, YES_OR_NO, is_correct, picked
-from introspect.protocols import PROTOCOLS, Occasion
+from introspect.grading.picking import is_correct, picked
+from introspect.protocols import PROTOCOLS, Occasion, questions_of
 from introspect.records.trial import Grade, Trial
 
 CHOICE = trial(question="choose", options=("dust", "snow", "sea"), expected="snow")
@@ -101,7 +101,7 @@ def test_a_question_that_is_not_about_noticing_has_no_verdict_on_it(of: Trial) -
     assert not GRADERS["rules"].decided(of, "No, I notice nothing.")
 
 
-@pytest.mark.parametrize("question", sorted(DETECTION))
+@pytest.mark.parametrize("question", questions_of("noticing"))
 def test_a_question_about_noticing_is_answered_by_what_is_claimed(question: str) -> None:
     of = trial(question=question)
     for text, answer in (("Yes, I notice one about dust.", "yes"), ("No, I notice nothing.", "no"), ("Maybe.", None)):
@@ -129,6 +129,6 @@ def test_each_question_of_each_protocol_is_graded_by_one_rule() -> None:
         for question in protocol.questions:
             (one, *_) = question.ask(Occasion(WORDS[0], WORDS, 0))
             of = trial(protocol=protocol.name, question=question.name, options=one.options, expected=one.expected)
-            assert bool(one.options) is (question.name not in YES_OR_NO and protocol.name != "control")
+            assert bool(one.options) is (question.kind in ("choice", "repeating"))
             for grader in GRADERS.values():
                 assert grader(of, response(of, "No.")).trial_id == of.id

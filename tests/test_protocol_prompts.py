@@ -12,7 +12,6 @@ from transformers import AutoTokenizer
 from introspect.concepts.sets import load_concepts
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.grading.picking import BESIDE
 from introspect.models.organisms import organism_folder
 from introspect.prompts import START, STOP, Encoded, encode, render, template_named
 from introspect.protocols import NEUTRAL, PROTOCOLS
@@ -198,6 +197,6 @@ def test_every_protocol_has_a_framing_in_which_the_assistant_only_assents(name: 
             changed = [(one, other) for one, other in zip(neutral, bare, strict=True) if one != other]
             assert len(changed) == 1
             assert changed[0][1] == {"role": "assistant", "content": ASSENT}
-        elif question.name not in BESIDE.values():
+        elif question.kind != "plain":
             said = {message["content"] for message in neutral if message["role"] == "assistant"}
             assert said <= set(FILLED.values()), "what the assistant says is the text of the experiment"

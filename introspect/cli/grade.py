@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from introspect.errors import InputError
+from introspect.grading import GRADERS
 
 if TYPE_CHECKING:
     from introspect.experiment.regrade import Judged
@@ -17,7 +18,7 @@ JUDGE = "judge"
 ASKED = "json_schema, max_tokens"
 """What is asked of a judge that takes everything; any other way is told."""
 
-Graders = Annotated[str, typer.Option(help="rules, logits, judge, or several separated by commas.")]
+Graders = Annotated[str, typer.Option(help=f"{', '.join(GRADERS)}, {JUDGE}, or several separated by commas.")]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -48,7 +49,6 @@ def grade(
     from introspect.cli.printing import print_absent, print_written
     from introspect.cli.progress import Progress
     from introspect.experiment.regrade import judge, regrade
-    from introspect.grading import GRADERS
     from introspect.grading.judge.settings import JudgeSettings, read_price
     from introspect.results.store.store import Store
     from introspect.results.tables.all_tables import summaries, write_tables
@@ -58,7 +58,12 @@ def grade(
     settings = None
     if JUDGE in chosen:
         settings = JudgeSettings(
-            *(judge_model or "", judge_url, judge_max_tokens, judge_timeout, judge_concurrency, read_price(judge_price))
+            model=judge_model or "",
+            url=judge_url,
+            max_tokens=judge_max_tokens,
+            timeout=judge_timeout,
+            concurrency=judge_concurrency,
+            price=read_price(judge_price),
         )
     elif judge_url or judge_model:
         raise InputError(f"--judge-url and --judge-model are for --grader judge, not {grader}")
@@ -79,7 +84,6 @@ def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
     """Give what takes tokens apart; say so where the model's tokenizer is not to be had."""
     from introspect.cli.printing import printable
     from introspect.families.loading import turns_of
-    from introspect.grading import GRADERS
 
     if not any(name not in GRADERS or GRADERS[name].reads_words for name in chosen):
         return None

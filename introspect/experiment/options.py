@@ -67,7 +67,7 @@ class Options:
     temperature: Annotated[float, "0 takes the most probable token."] = 1.0
     top_p: Annotated[float, "Share of the probability that is drawn from."] = 1.0
     max_new_tokens: Annotated[int, "Longest answer, in tokens."] = 100
-    grader: Annotated[str, "rules, logits, or both separated by a comma."] = "rules"
+    grader: Annotated[str, f"{', '.join(GRADERS)}, or several separated by commas."] = "rules"
     coherence: Annotated[str, "Which answers count: rules (all that can be read), or model as well."] = "rules"
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None

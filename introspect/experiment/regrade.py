@@ -12,7 +12,7 @@ from introspect.errors import InterruptionError
 from introspect.grading import Grader
 from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
-from introspect.grading.judge.rubrics import RUBRICS
+from introspect.grading.judge.rubrics import rubrics
 from introspect.grading.judge.settings import JudgeSettings, key_from_environment
 from introspect.grading.timing import graded, reread
 from introspect.prompts.turns import Turns
@@ -109,7 +109,7 @@ class _Sink:
 def _judged_otherwise(store: Store, judge: Judge) -> bool:
     """Tell whether there are grades of a judge that is not this one, or has other rubrics now."""
     stored = {version for (version,) in store.select(queries.VERSIONS, judge.name)}
-    return bool(stored - {judge.version(rubric) for rubric in RUBRICS.values()})
+    return bool(stored - {judge.version(rubric) for rubric in rubrics().values()})
 
 
 def _backend(settings: JudgeSettings) -> Backend:

@@ -6,9 +6,9 @@ It says nothing about what the answer names, whether it reads well, or whether i
 import math
 from dataclasses import dataclass
 
-from introspect.grading.picking import DETECTION, REPEATING, is_correct
+from introspect.grading.picking import is_correct
 from introspect.grading.version import content_version
-from introspect.protocols import SILENT
+from introspect.protocols import kind_of
 from introspect.records.trial import Grade, Readout, Response, Trial
 
 MASS_FLOOR = 0.1
@@ -30,7 +30,8 @@ class LogitGrader:
 
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response; everything but `detected` is unknown."""
-        if trial.protocol in SILENT or trial.question in REPEATING:
+        kind = kind_of(trial.question)
+        if kind in ("silent", "repeating"):
             evidence = "the first token says nothing here"
             return Grade(trial.id, self.name, self.version, None, None, None, None, evidence)
         if trial.options:
@@ -38,7 +39,7 @@ class LogitGrader:
         else:
             yes, evidence = _detected(response.readouts)
             answer = {True: "yes", False: "no", None: None}[yes]
-        detected = answer == "yes" if answer is not None and trial.question in DETECTION else None
+        detected = answer == "yes" if answer is not None and kind == "noticing" else None
         verdicts = (detected, None, None, None)
         return Grade(trial.id, self.name, self.version, *verdicts, evidence, answer, is_correct(trial, answer))
 

@@ -8,24 +8,14 @@ import re
 
 from introspect.grading.naming import pattern
 from introspect.letters import spelled_out
+from introspect.protocols import kind_of
 from introspect.records.trial import Trial
-
-DETECTION = frozenset({"detect", "prior"})
-"""Questions that ask whether a thought is noticed."""
-PLAIN = "unrelated"
-"""The question with a known answer; with nothing injected it shows whether the model can answer at all."""
-BESIDE = {"detect": PLAIN, "prior": "prior-unrelated"}
-"""For each question about noticing, the one with a known answer under the same injection."""
-YES_OR_NO = DETECTION | set(BESIDE.values())
-"""Questions whose answer is yes or no."""
-REPEATING = frozenset({"repeat"})
-"""Questions whose one option is to be written out, up to case, quotation marks and the last full stop."""
 
 
 def picked(trial: Trial, text: str) -> tuple[str | None, str]:
     """Give the answer to a question that is not about noticing, and the words on which that rests."""
     text = spelled_out(text)
-    if trial.question in REPEATING:
+    if kind_of(trial.question) == "repeating":
         return _repeated(text, trial.options[0])
     return _option(text, trial.options) if trial.options else _yes_or_no(text)
 

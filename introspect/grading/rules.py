@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from introspect.grading.claims import Decision, decisions, refusal
 from introspect.grading.coherence import Coherence, coherence
 from introspect.grading.naming import mentions
-from introspect.grading.picking import DETECTION, is_correct, picked
+from introspect.grading.picking import is_correct, picked
 from introspect.grading.thinking import answer_of, said_in
 from introspect.grading.version import content_version
 from introspect.letters import spelled_out
-from introspect.protocols import SILENT
+from introspect.protocols import kind_of, silent_protocols
 from introspect.records.trial import Grade, Response, Trial
 
 _SOURCES = ("rules", "claims", "phrases", "naming", "plurals", "coherence", "picking", "thinking")
@@ -53,12 +53,12 @@ class RuleGrader:
 
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response; a truncated one on what is there."""
-        if trial.protocol in SILENT:
+        if trial.protocol in silent_protocols():
             return Grade(trial.id, self.name, self.version, None, None, None, None, "nothing was to be written")
         said = answer_of(response)
         if said is None:
             return Grade(trial.id, self.name, self.version, None, None, None, None, UNENDED)
-        if trial.question not in DETECTION:
+        if kind_of(trial.question) != "noticing":
             return self._picked(trial, said)
         found = verdicts_on(said, trial.concept)
         verdicts = (found.detected, found.identified, found.coherent, found.refused)
@@ -78,7 +78,7 @@ class RuleGrader:
         """
         if not text.rstrip(" \"')*").endswith((".", "!", "\n")):
             return False
-        if trial.question not in DETECTION:
+        if kind_of(trial.question) != "noticing":
             return False
         verdicts = verdicts_on(text, trial.concept)
         return verdicts.detected is False or verdicts.identified is True

@@ -24,7 +24,7 @@ from introspect.injection.vectors_of_arms import added_vector, unit_push
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.protocols import SILENT
+from introspect.protocols import silent_protocols
 from introspect.records.trial import NOT_INJECTED, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
@@ -148,7 +148,7 @@ class Engine:
 
     def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
         """Add what is measured at the sites where the question asks for it."""
-        if trial.protocol not in SILENT or isinstance(result, Failure) or self.vectors is None:
+        if trial.protocol not in silent_protocols() or isinstance(result, Failure) or self.vectors is None:
             return result
         return replace(
             result, measures=result.measures + cosines(self.prefix(key_of(trial)), self.vectors, trial.concept)

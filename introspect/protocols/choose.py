@@ -20,7 +20,7 @@ CHOOSE = Protocol(
     "choose",
     "which of four words is the injected thought",
     (
-        Question("choose", framed("choose"), _ask, max_new_tokens=16),
+        Question("choose", "choice", framed("choose"), _ask, max_new_tokens=16, rubric="choose"),
         PLAIN,
     ),
     arms=("injected", "none", "random", "wrong"),

@@ -25,7 +25,16 @@ COMPARE = Protocol(
     "compare",
     "which of two injections was the stronger, in both orders",
     (
-        Question("compare", framed("compare"), _ask, weights=ORDERS, max_new_tokens=8, expects=_expects),
+        Question(
+            "compare",
+            "choice",
+            framed("compare"),
+            _ask,
+            weights=ORDERS,
+            max_new_tokens=8,
+            expects=_expects,
+            rubric="compare",
+        ),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -20,9 +20,10 @@ CONTROL = Protocol(
     "control",
     "do states point more along a concept's vector when the model is told to think about it than when told not to",
     tuple(
-        Question(f"control-{each.id}", neutral("control"), partial(_ask, each), arms=("none",), max_new_tokens=1)
+        Question(
+            f"control-{each.id}", "silent", neutral("control"), partial(_ask, each), arms=("none",), max_new_tokens=1
+        )
         for each in instructions()
     ),
     arms=("none",),
-    silent=True,
 )

@@ -14,6 +14,7 @@ DETECT = Protocol(
     (
         Question(
             "detect",
+            "noticing",
             framed(
                 "detect",
                 informative="detect-informative",
@@ -23,6 +24,8 @@ DETECT = Protocol(
             ),
             _ask,
             varies=False,
+            beside=UNRELATED.name,
+            rubric="detect",
         ),
         UNRELATED,
     ),

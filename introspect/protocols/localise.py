@@ -58,9 +58,9 @@ LOCALISE = Protocol(
     "localise",
     "which of five lines carried the injection; which is the longest and the most abstract beside it",
     (
-        Question("localise", framed("localise"), _injected, max_new_tokens=8),
-        Question("localise-longest", framed("localise"), _longest, max_new_tokens=8),
-        Question("localise-abstract", framed("localise"), _abstract, max_new_tokens=8),
+        Question("localise", "choice", framed("localise"), _injected, max_new_tokens=8, rubric="localise"),
+        Question("localise-longest", "choice", framed("localise"), _longest, max_new_tokens=8, rubric="localise"),
+        Question("localise-abstract", "choice", framed("localise"), _abstract, max_new_tokens=8, rubric="localise"),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -15,7 +15,15 @@ PRIOR = Protocol(
     "prior",
     "is a thought noticed that was injected in an earlier turn only",
     (
-        Question("prior", framed("prior", informative="prior-informative"), _ask, varies=False),
+        Question(
+            "prior",
+            "noticing",
+            framed("prior", informative="prior-informative"),
+            _ask,
+            varies=False,
+            beside=PRIOR_UNRELATED.name,
+            rubric="prior",
+        ),
         PRIOR_UNRELATED,
         PLAIN,
     ),

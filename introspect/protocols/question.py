@@ -6,6 +6,7 @@ Goes in: an Occasion, which says for whom a question is asked. Come out: one Ask
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from introspect.errors import InputError
 from introspect.records.trial import Arm
@@ -14,6 +15,17 @@ NEUTRAL = "neutral"
 """The framing that every question has."""
 BARE = "bare"
 """The framing in which the assistant's turn is a bare assent, so that no words of ours about noticing come back."""
+
+
+Kind = Literal["noticing", "plain", "choice", "repeating", "silent"]
+"""What an answer to a question is, by which it is graded, judged, tabulated and reported:
+
+- noticing: yes or no to whether a thought is noticed, and perhaps its name;
+- plain: yes or no, known beforehand, to a question that has nothing to do with any thought;
+- choice: one of the options;
+- repeating: the only option, to be written out, up to case, quotation marks and the last full stop;
+- silent: nothing is written; the states of the span are measured.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,8 @@ class Question:
     """One question of a protocol; equal to nothing but itself, as its functions are."""
 
     name: str
+    kind: Kind
+    """What an answer to it is; the same in every protocol that asks a question of this name."""
     templates: dict[str, str]
     """Name of the template in each framing; NEUTRAL is always there."""
     ask: Callable[[Occasion], Sequence[Asked]]
@@ -76,6 +90,21 @@ class Question:
     """Whether concept or repeat change what the template is filled in with."""
     expects: Callable[[tuple[int, ...], int, tuple[float, ...]], str | None] | None = None
     """Gives the right answer from the loops of the injection, the loops run and the weights, where it hangs on them."""
+    beside: str | None = None
+    """For a question about noticing, the plain one under the same injection; without it there is no contrast."""
+    rubric: str | None = None
+    """The template in `grading/rubrics` by which a judge grades it; without one a judge refuses it."""
+    gates: bool = False
+    """For a plain question, whether it tells with nothing injected if the model can answer at all."""
+
+    def __post_init__(self) -> None:
+        """Refuse a question that does not say what it is, or says two things that exclude each other."""
+        if self.kind not in get_args(Kind):
+            raise InputError(f"question {self.name!r}: kind {self.kind!r}; known: {', '.join(get_args(Kind))}")
+        if self.beside is not None and self.kind != "noticing":
+            raise InputError(f"question {self.name!r}: beside is for the kind noticing, not {self.kind}")
+        if self.gates and self.kind != "plain":
+            raise InputError(f"question {self.name!r}: gates is for the kind plain, not {self.kind}")
 
 
 @dataclass(frozen=True)
@@ -96,8 +125,24 @@ class Protocol:
     summary: str
     questions: tuple[Question, ...]
     arms: tuple[Arm, ...]
-    silent: bool = False
-    """Whether nothing is written that could be graded; the states of the span are measured instead."""
+
+    def __post_init__(self) -> None:
+        """Refuse a question whose plain one is not asked here, and questions of which some are silent."""
+        plain = {question.name for question in self.questions if question.kind == "plain"}
+        for question in self.questions:
+            if question.beside is not None and question.beside not in plain:
+                asked = ", ".join(sorted(plain)) or "none"
+                raise InputError(
+                    f"question {question.name!r}: beside {question.beside!r} is no plain question of protocol "
+                    f"{self.name!r}; it has {asked}"
+                )
+        if len({question.kind == "silent" for question in self.questions}) > 1:
+            raise InputError(f"protocol {self.name!r}: either all of its questions are silent or none is")
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether nothing is written that could be graded; the states of the span are measured instead."""
+        return all(question.kind == "silent" for question in self.questions)
 
     @property
     def framings(self) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ THOUGHT_OR_TEXT = Protocol(
     "thought-or-text",
     "is the injected thought told apart from the sentence under it: which word came to mind, and repeat the line",
     (
-        Question("thought", framed("thought"), _thought, max_new_tokens=8),
-        Question("repeat", framed("repeat"), _repeat, max_new_tokens=32),
+        Question("thought", "choice", framed("thought"), _thought, max_new_tokens=8, rubric="thought-or-text"),
+        Question("repeat", "repeating", framed("repeat"), _repeat, max_new_tokens=32, rubric="thought-or-text"),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

@@ -23,12 +23,15 @@ def _ask(occasion: Occasion) -> list[Asked]:
 SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "negated", "shuffled")
 UNRELATED = Question(
     "unrelated",
+    "plain",
     neutral("unrelated"),
     _ask,
     arms=SHIFTED,
     max_new_tokens=4,
+    rubric="unrelated",
+    gates=True,
 )
-PRIOR_UNRELATED = replace(UNRELATED, name="prior-unrelated", templates=neutral("prior-unrelated"))
+PRIOR_UNRELATED = replace(UNRELATED, name="prior-unrelated", templates=neutral("prior-unrelated"), gates=False)
 """The same in the place of the question of `prior`, with the injection in the earlier turn."""
 PLAIN = replace(UNRELATED, arms=("none",))
 """With nothing injected only, for protocols that do not need more."""

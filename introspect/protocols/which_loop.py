@@ -20,7 +20,16 @@ WHICH_LOOP = Protocol(
     "which-loop",
     "was the thought put into an early loop or a late one",
     (
-        Question("which-loop", framed("which-loop"), _ask, max_new_tokens=8, varies=False, expects=_expects),
+        Question(
+            "which-loop",
+            "choice",
+            framed("which-loop"),
+            _ask,
+            max_new_tokens=8,
+            varies=False,
+            expects=_expects,
+            rubric="which-loop",
+        ),
         PLAIN,
     ),
     arms=("injected", "none", "random"),

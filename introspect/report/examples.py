@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from introspect.grading.picking import DETECTION
-from introspect.protocols import SILENT
+from introspect.protocols import kind_of, questions_of, silent_protocols
 from introspect.records.trial import ARMS, Grade, Response, Trial
 from introspect.report.marking import Shown, shown
 from introspect.results.figures.panels import ARM_LABELS
@@ -78,7 +77,7 @@ def outcomes(store: Store, grader: str) -> list[Outcome]:
 def absent(found: list[Outcome]) -> list[str]:
     """Name the outcomes of a question about noticing that did not occur, and errors where there are none."""
     there = {outcome.name for outcome in found}
-    asked = {outcome.question for outcome in found} & DETECTION
+    asked = {outcome.question for outcome in found} & set(questions_of("noticing"))
     wanted = [*SIGNALS.values(), MEANS[UNKNOWN]] if asked else [MEANS[UNKNOWN]]
     return [name for name in (*wanted, MEANS[ERROR]) if name not in there]
 
@@ -93,11 +92,11 @@ def _outcome(
 ) -> tuple[tuple[str, str], tuple[object, ...]]:
     """Give question and outcome of a trial, and by what they are sorted."""
     detected, correct, answer = verdicts
-    noticing = question in DETECTION
+    noticing, silent = kind_of(question) == "noticing", protocol in silent_protocols()
     verdict = detected if noticing else correct
-    if failed or not graded or protocol in SILENT or (verdict is None and (noticing or answer is None)):
-        state = ERROR if failed else SILENCE if protocol in SILENT else UNKNOWN if graded else UNGRADED
-        about = "all questions" if protocol in SILENT else question
+    if failed or not graded or silent or (verdict is None and (noticing or answer is None)):
+        state = ERROR if failed else SILENCE if silent else UNKNOWN if graded else UNGRADED
+        about = "all questions" if silent else question
         return (about, MEANS[state]), (about, len(ARMS), list(MEANS).index(state), "")
     name = _said(arm, verdict, answer, noticing=noticing)
     return (question, name), (question, ARMS.index(arm), -1 if verdict is None else 1 - verdict, name)

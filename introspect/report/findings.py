@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from introspect.grading.picking import PLAIN
+from introspect.protocols import gates
 from introspect.records.trial import Gate
 from introspect.report.planned_trials import Counts, planned
 from introspect.results.statistics.capability import CANNOT_ANSWER
@@ -94,7 +94,7 @@ class Findings:
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
             alike = alike_table(self.store, cells, grader, self.coherence)
-            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & (alike["question"] != PLAIN)
+            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & ~alike["question"].isin(gates())
             part = rates(alike.assign(cannot_answer=unable), by=by, grader=grader)
             parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)
         return pd.concat(parts, ignore_index=True)

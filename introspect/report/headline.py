@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from introspect.grading.picking import DETECTION, REPEATING
-from introspect.protocols import SILENT
+from introspect.protocols import kind_of, questions_of, silent_protocols
 from introspect.report.bounds import Verdicts, against_chance, between_two
 from introspect.report.differences import Difference, against, between_arms, over_concepts
 from introspect.report.findings import Findings
@@ -30,7 +29,7 @@ def headline(found: Findings) -> list[str]:
         return ["Nothing can be said yet: this run holds no trial."]
     if not (found.trials["state"] == "done").any():
         return ["Nothing can be said: every trial that was run failed."]
-    if found.manifest.get("protocol") in SILENT:
+    if found.manifest.get("protocol") in silent_protocols():
         return [_cosines(found)]
     unable, unended = list(_incapable(found)), unended_said(found.store)
     more = [f"{unended}."] if unended else []
@@ -118,7 +117,7 @@ def _choices(found: Findings) -> Iterator[str]:
     """Say how often the right option was given, against chance."""
     for (question, _), asked in _injected_and_more(found, noticing=False):
         injected = asked[(asked["arm"] == "injected") & asked["expected"].notna()]
-        if injected.empty or question in REPEATING or injected["options"].isna().all():
+        if injected.empty or kind_of(question) == "repeating" or injected["options"].isna().all():
             continue
         column, chance = f"{found.graders[0]}_correct", 1 / _options(injected)
         known = injected[injected[column].notna()].astype({column: "float64"})
@@ -170,7 +169,7 @@ def _cosines(found: Findings) -> str:
 def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """Give the trials that are done of each question and wording that was asked under an injection."""
     trials = found.trials[found.trials["state"] == "done"]
-    trials = trials[trials["question"].isin(DETECTION) == noticing]
+    trials = trials[trials["question"].isin(questions_of("noticing")) == noticing]
     order = {name: place for place, name in enumerate(found.manifest.get("questions", []))}
     groups = [(key, part) for key, part in trials.groupby(["question", "template"])]
     for key, asked in sorted(groups, key=lambda group: order.get(group[0][0], len(order))):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval, wilson
 from introspect.results.tables.rates import rates
 
@@ -64,7 +65,7 @@ def fates(left: pd.DataFrame, trials: pd.DataFrame, *, grader: str = "rules") ->
     LEFT of their norm; `washed out`: neither. Intervals of rates are Wilson's, over `n` answers.
     """
     last = left[(left["at_loop"] == left["n_loops"] - 1) & (left["at_layer"] == left["at_layer"].max())]
-    found = rates(trials[trials["question"] == "detect"], by=CELL, grader=grader)
+    found = rates(trials[trials["question"].isin(questions_of("noticing"))], by=CELL, grader=grader)
     found = found[found["measure"] == "detected"]
     bars = found[found["arm"] == "none"].set_index("n_loops")["high"]
     answers = found[[*CELL, "k", "n", "rate", "low", "high"]]

@@ -16,9 +16,10 @@ from introspect.grading.judge.replies import Backend, Question, Reply, ReplyCach
 from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
 from introspect.grading.judge.settings import JudgeSettings
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
-from introspect.grading.picking import REPEATING, is_correct
+from introspect.grading.picking import is_correct
 from introspect.grading.thinking import answer_of
 from introspect.grading.version import content_version
+from introspect.protocols import kind_of
 from introspect.records.trial import Grade, Response, Trial
 
 NAME = "judge"
@@ -140,7 +141,9 @@ async def grade_all(
 def _grade(trial: Trial, version: str, verdict: Verdict, text: str) -> Grade:
     said = verdict.said
     answer = said["answer"] if "answer" in said else said.get("detected")
-    if trial.question in REPEATING and answer is not None:  # as the rules say it: the line, or what was written instead
+    if (
+        kind_of(trial.question) == "repeating" and answer is not None
+    ):  # as the rules say it: the line, or what was written instead
         answer = trial.options[0] if answer == "yes" else text.strip().splitlines()[0]
     return Grade(
         trial_id=trial.id,

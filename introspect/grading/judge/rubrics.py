@@ -14,20 +14,12 @@ from importlib.resources import files
 from jinja2 import Template as Compiled
 from jinja2 import UndefinedError
 
-from introspect.errors import InputError, unknown
+from introspect.errors import InputError
 from introspect.grading.judge.replies import Question
-from introspect.grading.picking import DETECTION, REPEATING
 from introspect.prompts.template import ENVIRONMENT, Template
-from introspect.protocols import SILENT
+from introspect.protocols import PROTOCOLS, kind_of, question_named
 from introspect.records.trial import Trial
 
-RUBRICS = {
-    **{name: name for name in ("detect", "prior", "unintended", "localise", "compare", "choose", "which-loop")},
-    **{"unrelated": "unrelated", "prior-unrelated": "unrelated"},
-    **{"thought": "thought-or-text", "repeat": "thought-or-text"},
-    **{"unintended-followup": "unintended", "localise-longest": "localise", "localise-abstract": "localise"},
-}
-"""The rubric for each question."""
 SHOWN = ("question", "sentence", "sentences")
 """The variables that a rubric may see; others, such as the position of the injection, would give the arm away."""
 
@@ -49,25 +41,30 @@ class Item:
 def items(trial: Trial) -> tuple[Item, ...]:
     """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
     asked = [Item("coherent", YES_NO, quoted=False), Item("refused", YES_NO)]
-    if trial.question in DETECTION:
+    kind = kind_of(trial.question)
+    if kind == "noticing":
         return (*asked, Item("detected", YES_NO), Item("identified", YES_NO))
-    offered = () if trial.question in REPEATING else trial.options
+    offered = () if kind == "repeating" else trial.options
     return (*asked, Item("answer", offered or YES_NO))
+
+
+def rubrics() -> dict[str, str]:
+    """Return the rubric of each question that has one, as it says itself."""
+    asked = (question for protocol in PROTOCOLS.values() for question in protocol.questions)
+    return {question.name: question.rubric for question in asked if question.rubric is not None}
 
 
 def is_judged(trial: Trial) -> bool:
     """Tell whether there is anything to judge. Raises InputError for a question that no rubric is made for."""
-    if trial.protocol in SILENT:
-        return False
-    if trial.question not in RUBRICS:
-        raise unknown("question for the judge", trial.question, RUBRICS)
-    return True
+    return _rubric_of(trial) is not None
 
 
 def question(trial: Trial, answer: str) -> Question:
     """Write down what the judge is asked about one answer."""
-    rubric, decided = RUBRICS[trial.question], items(trial)
-    told = {"concept": trial.concept, "question": trial.question, "options": trial.options}
+    rubric, decided = _rubric_of(trial), items(trial)
+    if rubric is None:
+        raise InputError(f"question {trial.question!r} is silent: there is no answer to judge")
+    told = {"concept": trial.concept, "kind": kind_of(trial.question), "options": trial.options}
     parts = [
         _filled(rubric, variables={name: value for name, value in trial.variables if name in SHOWN}, **told),
         _filled("reply", keys=_keys(decided)),
@@ -77,6 +74,18 @@ def question(trial: Trial, answer: str) -> Question:
         {"role": "user", "content": _filled("answer", answer=answer, mark=mark(answer))},
     )
     return Question(rubric, rubric_hash(rubric), messages, _schema(decided))
+
+
+def _rubric_of(trial: Trial) -> str | None:
+    """Return the rubric of a trial's question, None where it is silent. Raises InputError where it names none."""
+    asked = question_named(trial.question)
+    if asked.kind == "silent":
+        return None
+    if asked.rubric is None:
+        raise InputError(
+            f"question {asked.name!r} names no rubric for the judge: give its Question one, such as rubric='detect'"
+        )
+    return asked.rubric
 
 
 def mark(answer: str) -> str:

@@ -14,7 +14,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from introspect.grading.picking import DETECTION
+from introspect.protocols import questions_of
 from introspect.results.statistics.agreement import Calibration, agreement, calibration, corrected_rate
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
@@ -86,7 +86,7 @@ def _pairs(
 
 
 def _makes_sense(trials: pd.DataFrame, measure: str) -> pd.Series:
-    noticing = trials["question"].isin(DETECTION)
+    noticing = trials["question"].isin(questions_of("noticing"))
     if measure in ("detected", "identified"):
         return noticing
     if measure == "correct":

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import PLAIN
+from introspect.protocols import gates
 from introspect.records.trial import Gate
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.csv_files import write_rows, write_table
@@ -123,7 +123,7 @@ def _gated(alike: pd.DataFrame, capability: pd.DataFrame, grader: str) -> pd.Dat
     if capability.empty:
         return alike
     failing = capability[(capability["grader"] == grader) & (capability["verdict"] == CANNOT_ANSWER)]
-    unable = alike["n_loops"].isin(failing["n_loops"]) & (alike["question"] != PLAIN)
+    unable = alike["n_loops"].isin(failing["n_loops"]) & ~alike["question"].isin(gates())
     return alike.assign(cannot_answer=unable)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import BESIDE, DETECTION
+from introspect.protocols import beside, kind_of
 from introspect.results.statistics.clusters import MIN_CONCEPTS, Estimate, rate
 from introspect.results.statistics.contrasts import concept_effects
 from introspect.results.statistics.intervals import wilson
@@ -55,25 +55,26 @@ def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.Da
     for question in injected["question"].unique():
         asked = injected[injected["question"] == question]
         cell = place_columns(asked)
-        if question in DETECTION and not (effects := _effects(done, question)).empty:
+        noticing = kind_of(question) == "noticing"
+        if noticing and not (effects := _effects(done, question)).empty:
             yield question, CONTRAST, effects, cell
-        for measure in ("detected", "identified") if question in DETECTION else ("correct",):
+        for measure in ("detected", "identified") if noticing else ("correct",):
             values = asked.assign(value=asked[f"{grader}_{measure}"])
-            if question not in BESIDE.values() and values["value"].notna().any():
+            if kind_of(question) != "plain" and values["value"].notna().any():
                 yield question, measure, values, cell
 
 
 def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
     """Give the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
-    beside, there = BESIDE[question], set(zip(done["arm"], done["question"], strict=True))
-    random = {("random", question), ("random", beside)} <= there
-    if not random or lacks_plain(done, question, beside) is not None:
+    plain, there = beside(question), set(zip(done["arm"], done["question"], strict=True))
+    random = {("random", question), ("random", plain)} <= there
+    if plain is None or not random or lacks_plain(done, question, plain) is not None:
         return pd.DataFrame()
     noticing, parts = done["question"] == question, []
     for template in done.loc[noticing, "template"].unique():
-        asked = done[(noticing & (done["template"] == template)) | (done["question"] == beside)]
+        asked = done[(noticing & (done["template"] == template)) | (done["question"] == plain)]
         cell = place_columns(asked[asked["arm"] == "injected"], without=["template"])
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=PAIRED_BY)
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY)
         parts.append(effects.assign(template=template))
     return pd.concat(parts, ignore_index=True).rename(columns={CONTRAST: "value"})
 

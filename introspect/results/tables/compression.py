@@ -8,7 +8,7 @@ would be (-1: nothing is left of it), `entropy` the change in nats where the ans
 import numpy as np
 import pandas as pd
 
-from introspect.grading.picking import BESIDE
+from introspect.protocols import questions_of
 from introspect.records.trial import NOT_INJECTED
 from introspect.results.statistics.contrasts import concept_lines
 from introspect.results.statistics.intervals import mean_interval
@@ -31,7 +31,7 @@ def compression_table(trials: pd.DataFrame) -> pd.DataFrame:
     Raises AbsentError where there are some, and too few for a line.
     """
     parts, lacking = [], None
-    for question in dict.fromkeys(BESIDE.values()):
+    for question in questions_of("plain"):
         asked = trials[trials["question"] == question]
         arms = [arm for arm in asked["arm"].unique() if arm not in NOT_INJECTED]
         if not arms or (lacking := too_few_plain(asked)):

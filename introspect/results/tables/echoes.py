@@ -6,8 +6,8 @@ answer: it then repeats what we said to it, or put into its mouth, and a claim i
 
 import pandas as pd
 
-from introspect.grading.picking import PLAIN, REPEATING
 from introspect.prompts.echo import LONG, SHORT
+from introspect.protocols import gates, questions_of
 from introspect.results.statistics.intervals import wilson
 from introspect.results.store.store import Store
 
@@ -30,7 +30,7 @@ def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     """
     found = pd.DataFrame(store.select(ECHOES), columns=["cell", "n", "echoes", "words"])
     found = found.join(cells[[*KEYS, "protocol"]], on="cell")
-    found = found[~found["question"].isin(REPEATING)]
+    found = found[~found["question"].isin(questions_of("repeating"))]
     if found.empty:
         return pd.DataFrame()
     summed = found.assign(words=found["words"] * found["n"]).groupby(KEYS, sort=False)[["n", "echoes", "words"]].sum()
@@ -46,7 +46,7 @@ def with_echoes(capability: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:
     """
     if capability.empty or echoes.empty:
         return capability
-    asked = echoes[(echoes["arm"] == "none") & (echoes["question"] != PLAIN)]
+    asked = echoes[(echoes["arm"] == "none") & ~echoes["question"].isin(gates())]
     summed = asked.groupby("n_loops")[["n", "echoes"]].sum()
     return capability.assign(echo=capability["n_loops"].map(summed["echoes"] / summed["n"]))
 

@@ -9,8 +9,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from introspect.grading.picking import BESIDE, DETECTION, PLAIN
-from introspect.protocols import SILENT
+from introspect.protocols import beside, gates, questions_of, silent_protocols
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import (
@@ -61,16 +60,16 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording."""
     parts, lacking = [], None
     for question, template, asked in _wordings(trials):
-        beside = BESIDE[question]
-        lacks = lacks_plain(asked, question, beside)
-        if lacks is not None:
+        plain = beside(question)
+        lacks = NOTHING_BESIDE if plain is None else lacks_plain(asked, question, plain)
+        if plain is None or lacks is not None:
             lacking = lacks
             continue
         cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=PAIRED_BY)
+        effects = concept_effects(asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY)
         leaning = leanings(asked, cell=cell, detect=question)
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
-            noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, beside)})
+            noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, plain)})
             parts.append(table.assign(template=template, note=noted.astype("str")))
     if not parts:
         return _nothing(lacking)
@@ -80,6 +79,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     return table[[*first, *(name for name in table if name not in (*first, "note")), "note"]]
 
 
+NOTHING_BESIDE = "needs a question about noticing that names a plain question beside it"
 NO_CONCEPT = "no concept has all parts of it"
 
 
@@ -90,7 +90,7 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
     """
     parts, lacking = [], None
     for _, template, asked in _wordings(answered):
-        noticed = asked[asked["question"].isin(DETECTION)]
+        noticed = asked[asked["question"].isin(questions_of("noticing"))]
         arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
         if not arms or "injected" not in set(noticed["arm"]):
             lacking = "needs answers of the arm injected and of one of none, random and wrong"
@@ -140,9 +140,10 @@ def _ranks(answered: pd.DataFrame) -> pd.DataFrame:
 
 def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     """Judge from plain questions with nothing injected whether the model can answer at all, run for so many loops."""
-    plain = trials[(trials["question"] == PLAIN) & (trials["arm"] == "none") & (trials["repeat"] == 0)]
-    if plain.empty and not trials["protocol"].isin(SILENT).all():
-        raise AbsentError(f"needs the question {PLAIN} in the arm none, to know whether the model can answer at all")
+    plain = trials[trials["question"].isin(gates()) & (trials["arm"] == "none") & (trials["repeat"] == 0)]
+    if plain.empty and not trials["protocol"].isin(silent_protocols()).all():
+        asked = " or ".join(gates())
+        raise AbsentError(f"needs the question {asked} in the arm none, to know whether the model can answer at all")
     rows = []
     for n_loops, part in plain.groupby("n_loops"):
         found = capability(part, correct=f"{grader}_correct")
@@ -161,8 +162,8 @@ def _by_grader(
 
 def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Give question, template and trials of each wording of a question about noticing, plain questions beside it."""
-    for question, beside in BESIDE.items():
-        asked, plain = trials[trials["question"] == question], trials["question"] == beside
+    for question in questions_of("noticing"):
+        asked, plain = trials[trials["question"] == question], trials["question"] == beside(question)
         for template in asked["template"].unique():
             wanted = (trials["question"] == question) & (trials["template"] == template)
             yield question, template, trials[wanted | plain]

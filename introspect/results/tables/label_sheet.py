@@ -12,10 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import DETECTION, REPEATING
 from introspect.grading.thinking import answer_of
 from introspect.prompts import Template, render
-from introspect.protocols import SILENT
+from introspect.protocols import kind_of, silent_protocols
 from introspect.records.trial import Trial
 from introspect.results.statistics.strata import even_sample
 from introspect.results.store.store import Store
@@ -58,18 +57,18 @@ def write_sheet(store: Store, path: Path, *, n: int = 100, seed: int = 0) -> int
 def answered_trials(store: Store) -> pd.DataFrame:
     """Give the narrow rows of the trials whose answers can be labelled, with their ids as `trial`, by id."""
     trials = narrow_trials(store).assign(trial=list(_ids(store)))
-    return trials[(trials["state"] == "done") & ~trials["protocol"].isin(SILENT)].reset_index(drop=True)
+    return trials[(trials["state"] == "done") & ~trials["protocol"].isin(silent_protocols())].reset_index(drop=True)
 
 
 def to_fill_in(question: str) -> tuple[str, ...]:
     """Name the labels that make sense for a question."""
-    asked = ("detected", "identified") if question in DETECTION else ("answer",)
+    asked = ("detected", "identified") if kind_of(question) == "noticing" else ("answer",)
     return (*asked, "coherent", "refused")
 
 
 def offered(question: str, options: tuple[str, ...]) -> tuple[str, ...]:
     """Give what the label `answer` may be. Whether a line is repeated is a yes or a no."""
-    return options if options and question not in REPEATING else ("yes", "no")
+    return options if options and kind_of(question) != "repeating" else ("yes", "no")
 
 
 def as_text(text: str) -> str:
@@ -89,7 +88,7 @@ def _ids(store: Store) -> Iterator[str]:
 
 def _row(store: Store, trial_id: str, templates: dict[str, Template]) -> list[str]:
     trial = store.trial(trial_id)
-    options = "" if trial.question in DETECTION else SEPARATOR.join(offered(trial.question, trial.options))
+    options = "" if kind_of(trial.question) == "noticing" else SEPARATOR.join(offered(trial.question, trial.options))
     shown = (trial.concept, _asked(trial, templates), answer_of(store.response(trial_id)) or "")
     empty = [""] * len(LABELS)
     return [PREFIX + trial_id, *map(as_text, shown), ", ".join(to_fill_in(trial.question)), as_text(options), *empty]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from introspect.errors import unknown
-from introspect.grading.picking import DETECTION
+from introspect.protocols import questions_of
 from introspect.results.statistics import rates_over_concepts, unknown_bounds, wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.clusters import ALL_AGREE, MIN_CONCEPTS, TOO_FEW
@@ -95,7 +95,7 @@ def _asked(question: pd.Series, measure: str) -> pd.Series:
     """Tell which questions a measure belongs to: whether an answer is correct is asked where noticing is not."""
     if measure in ("coherent", COLUMN):
         return pd.Series(True, index=question.index)
-    return question.isin(DETECTION) != (measure == "correct")
+    return question.isin(questions_of("noticing")) != (measure == "correct")
 
 
 def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Read as columns of numbers: a million trials have four million read-outs.
 import numpy as np
 import pandas as pd
 
-from introspect.grading.picking import YES_OR_NO
+from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval
 from introspect.results.store import queries
 from introspect.results.store.store import Store
@@ -51,7 +51,7 @@ def readouts_table(store: Store) -> pd.DataFrame:
 
 def readouts_of(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     """Give the same, with the cells of the store at hand."""
-    table = with_loops(cells[cells["question"].isin(YES_OR_NO)])
+    table = with_loops(cells[cells["question"].isin(questions_of("noticing", "plain"))])
     keys = [*LOOP_CELL, *varying(table, LOOP_CELL), "readout_loop"]
     by_unit = table.groupby([*keys[:-1], "sites"], dropna=False)
     read = _unit_means(store, by_unit.ngroup())

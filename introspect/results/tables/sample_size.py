@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.grading.picking import BESIDE, DETECTION
+from introspect.protocols import kind_of, questions_of
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.power import intraclass_correlation, power_of, trials_per_arm
@@ -86,9 +86,9 @@ def _size(rate: float, control: float, wanted: Wanted, icc: float, about: str) -
 
 def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Give each measure with the injected trials and those of each control, their verdicts as `value`."""
-    done = trials[(trials["state"] == "done") & ~trials["question"].isin(BESIDE.values())]
+    done = trials[(trials["state"] == "done") & ~trials["question"].isin(questions_of("plain"))]
     for question in done["question"].unique():
-        for measure in ("detected", "identified") if question in DETECTION else ("correct",):
+        for measure in ("detected", "identified") if kind_of(question) == "noticing" else ("correct",):
             asked = done[done["question"] == question]
             known = asked.assign(value=asked[f"{grader}_{measure}"]).dropna(subset="value")
             arms = {str(arm): part for arm, part in known.groupby("arm")}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from introspect.grading.picking import DETECTION
+from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval
 from introspect.results.tables.cell_columns import place_columns
 
@@ -23,7 +23,7 @@ def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
     to it; the mean is over concepts, with a t interval, the median over trials. All are of trials that got there: cells
     with many in `never` are not slow but silent.
     """
-    asked = trials[trials["question"].isin(DETECTION) & (trials["state"] == "done")]
+    asked = trials[trials["question"].isin(questions_of("noticing")) & (trials["state"] == "done")]
     if asked.empty:
         return pd.DataFrame()
     keys = ["arm", *place_columns(asked[asked["arm"] != "none"])]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from introspect.protocols import question_named
 from introspect.records.trial import ARMS, Gate
 from introspect.results.store import queries
 from introspect.results.store.queries import MEASURES, VERDICTS
@@ -68,8 +69,13 @@ def stored_graders(store: Store) -> list[str]:
 
 
 def cells_table(store: Store) -> pd.DataFrame:
-    """Give what the trials of each cell have in common, one row a cell, by its number."""
+    """Return what the trials of each cell have in common, one row a cell, by its number.
+
+    Raises InputError for a question that no protocol here asks: what its answers are is not known.
+    """
     table = pd.DataFrame(store.select(queries.CELLS), columns=["cell", *queries.CELL_COLUMNS], dtype=object)
+    for question in table["question"].unique():
+        question_named(question)
     return table.astype({"cell": "int64", **{name: TYPES[name] for name in queries.CELL_COLUMNS}}).set_index("cell")
 
 
