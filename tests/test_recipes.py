@@ -63,7 +63,7 @@ from introspect.results.figures.panels import panels
 
 
 def bars(table):
-    axes = panels(1)
+    axes = panels(1, width=3.0, height=2.5)
     axes[0].bar(table["arm"], table["answers_given"])
     return axes
 ''',
