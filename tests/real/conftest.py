@@ -8,7 +8,8 @@ from commands import FRAMED, introspect
 from fetch import fetched
 
 LOOPED = ("--loop-layers", "10-19", "--total-loops", "2")
-FILES = Path(__file__).parents[2] / "build" / "real"
+HERE = Path(__file__).parent
+FILES = HERE.parents[1] / "build" / "real"
 """Where `make real` keeps what it has fetched; no part of the repository."""
 
 
@@ -45,7 +46,7 @@ KINDS = [pytest.param((), id="plain"), pytest.param(LOOPED, id="looped")]
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Let one process run all tests that read one sweep, so that it is swept once."""
     for item in items:
-        if "swept" in item.fixturenames:
+        if item.path.parent == HERE and "swept" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group(item.callspec.id))
 
 
