@@ -1,6 +1,6 @@
-"""Tables and the figure of docs/real.md, from two runs of one sweep: a model as it is, and with loops of its own.
+"""Tables and the figure of docs/real.md, from runs of one sweep: a model as it is, and with loops of its own.
 
-python tests/real/page.py PLAIN LOOPED writes docs/real.png and prints the tables; the page has the commands.
+python tests/real/page.py RUN [RUN ...] writes docs/real.png and prints the tables; the page has the commands.
 """
 
 import sys
@@ -11,7 +11,6 @@ import pandas as pd
 
 ROOT = Path(__file__).parents[2]
 ARMS = {"injected": "o", "random": "s", "wrong": "^", "none": "D"}
-MEASURES = ("detected", "coherent_by_model", "identified")
 
 
 def read(run: Path, name: str) -> pd.DataFrame:
@@ -58,10 +57,11 @@ def contrasts(run: Path) -> pd.DataFrame:
     return table[["effect", "n", "mean", "low", "high", "p"]].round(3)
 
 
-def draw(plain: pd.DataFrame, looped: pd.DataFrame, out: Path) -> None:
-    """Draw detection among decided answers and the unknown share, plain and looped."""
-    figure, axes = plt.subplots(2, 2, figsize=(6.5, 4.6), sharex=True, sharey=True, layout="constrained")
-    for column, (name, table) in enumerate({"as it is": plain, "two damped loops": looped}.items()):
+def draw(tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """Draw detection among decided answers and the unknown share, one column per run."""
+    shape = {"nrows": 2, "ncols": len(tables), "figsize": (3.3 * len(tables), 4.6), "squeeze": False}
+    figure, axes = plt.subplots(**shape, sharex=True, sharey=True, layout="constrained")
+    for column, (name, table) in enumerate(tables.items()):
         for row, (value, said) in enumerate({"rate": "detected, of the decided", "share": "unknown, of all"}.items()):
             ax = axes[row, column]
             for arm, marker in ARMS.items():
@@ -79,9 +79,9 @@ def draw(plain: pd.DataFrame, looped: pd.DataFrame, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    runs = [Path(each) for each in sys.argv[1:3]]
-    tables = [by_strength(run) for run in runs]
-    draw(*tables, ROOT / "docs" / "real.png")
-    for run, table in zip(runs, tables, strict=True):
-        sys.stdout.write(f"\n{run}\n\n{markdown(table)}\n\n{markdown(contrasts(run))}\n\n")
+    runs = [Path(each) for each in sys.argv[1:]]
+    found = {run.name: by_strength(run) for run in runs}
+    draw(found, ROOT / "docs" / "real.png")
+    for run in runs:
+        sys.stdout.write(f"\n{run}\n\n{markdown(found[run.name])}\n\n{markdown(contrasts(run))}\n\n")
         sys.stdout.write(f"{markdown(read(run, 'capability'))}\n")
