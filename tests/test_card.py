@@ -65,7 +65,7 @@ def test_a_card_is_printed_with_loops_layers_and_norms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"n_heads": 5}, "n_embd 32 is no multiple of n_heads 5"),
+        ({"n_heads": 5, "num_attention_heads": 5}, "n_embd 32 is no multiple of n_heads 5"),
         ({"model_type": "mamba"}, "is of type 'mamba', which is no known family"),
     ],
 )

@@ -77,7 +77,7 @@ def test_the_models_own_fields_are_known(folder: Path) -> None:
         ("raven", {"rope_theta": 10_000.0}, r"rope_theta 10000\.0"),
         ("ouro", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types .* only 'full_attention'"),
         ("tah", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope type 'linear'"),
-        ("llama", {"quantization_config": {"bits": 4}}, "quantization_config"),
+        ("llama", {"quantization_config": {"bits": 4}}, "quantised"),
     ],
 )
 def test_a_value_that_a_family_does_not_compute_with_is_refused(

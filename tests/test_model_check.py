@@ -1,6 +1,5 @@
 """models NAME --check: what a good checkpoint passes, and what of a bad one is found."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,15 +104,11 @@ def test_the_command_prints_each_check_and_the_time_of_a_sweep(monkeypatch: pyte
 
 
 def test_the_command_ends_with_1_where_a_check_fails(tmp_path: Path) -> None:
-    folder = save_tiny(tiny_model(), tmp_path / "model")
-    file = folder / "tokenizer.json"
-    content = json.loads(file.read_text())
-    content["added_tokens"].append(content["added_tokens"][0] | {"id": 5000, "content": "<|far|>"})
-    file.write_text(json.dumps(content))
-    code, said, _ = introspect("models", folder, "--check", "--device", "cpu")
+    looped = tiny_model()
+    dated(looped)
+    code, said, _ = introspect("models", save_tiny(looped, tmp_path / "model"), "--check", "--device", "cpu")
     assert code == 1
-    assert "token ids" in said
-    assert "1 of 6 checks failed: token ids" in said
+    assert "1 of 6 checks failed: chat template" in said
 
 
 def test_without_a_name_there_is_nothing_to_check() -> None:

@@ -102,7 +102,7 @@ def test_what_a_model_writes_stays_text(tmp_path: Path) -> None:
 
 def test_names_cannot_break_out_of_an_attribute(tmp_path: Path) -> None:
     with new_store(tmp_path / "'onclick='x\x07", MANIFEST) as store:
-        fill(store, [asked('"><b onload="y', question='"q')])
+        fill(store, [asked('"><b onload="y', template='" onload="z')])
         tags = Tags(page(Findings(store))).tags
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
 
