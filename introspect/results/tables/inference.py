@@ -14,6 +14,7 @@ from introspect.protocols import SILENT
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import (
+    EFFECTS,
     concept_effects,
     contrasts_table,
     leanings,
@@ -66,8 +67,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
         if lacks is not None:
             lacking = lacks
             continue
-        cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=beside, pairs=PAIRED_BY)
+        cell, effects = _effects(question, asked)
         leaning = leanings(asked, cell=cell, detect=question)
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
             noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, beside)})
@@ -78,6 +78,29 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     table = table.astype({name: "Int64" for name in (*WHOLE, "n", "dropped") if name in table})
     first = [name for name in ("template", *PLACE) if name in table]
     return table[[*first, *(name for name in table if name not in (*first, "note")), "note"]]
+
+
+def effects_by_concept(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return what the means of contrasts.csv are means of: template, place, concept, effect, value; NaN where missing.
+
+    The rows without a place are over all cells, as in that table. No rows where the run lacks a part of all contrasts.
+    """
+    parts = []
+    for question, template, asked in _wordings(trials):
+        if lacks_plain(asked, question, BESIDE[question]) is None:
+            cell, effects = _effects(question, asked)
+            by_concept = effects.groupby("concept")[list(EFFECTS)]
+            complete = by_concept.count() == len(effects[cell].drop_duplicates())
+            overall = by_concept.mean().where(complete).reset_index()
+            long = pd.concat([overall, effects]).melt([*cell, "concept"], list(EFFECTS), "effect", "value")
+            parts.append(long.assign(template=template))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _effects(question: str, asked: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """Return the columns of a cell, and the effects of each concept in each cell of one wording."""
+    cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
+    return cell, concept_effects(asked, cell=cell, detect=question, unrelated=BESIDE[question], pairs=PAIRED_BY)
 
 
 NO_CONCEPT = "no concept has all parts of it"
