@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from introspect.analyses.monitor import monitor
     from introspect.analyses.trajectory.trajectory import trajectory
     from introspect.experiment.chain import figures, grade, keep, tables
+    from introspect.experiment.comparison import compare
     from introspect.experiment.laboratory import open_laboratory
     from introspect.experiment.options import Options
     from introspect.experiment.run import Run
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Options",
     "Run",
+    "compare",
     "dynamics",
     "figures",
     "grade",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Options": "introspect.experiment.options",
     "Run": "introspect.experiment.run",
+    "compare": "introspect.experiment.comparison",
     "dynamics": "introspect.analyses.dynamics.dynamics",
     "figures": "introspect.experiment.chain",
     "grade": "introspect.experiment.chain",

@@ -46,6 +46,7 @@ LIGHT = (
     "results.tables.all_tables",
     "results.tables.inference",
     "results.figures.all_figures",
+    "experiment.comparison",
     "experiment.options",
     "experiment.preconditions",
     "experiment.regrade",

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from introspect.cli.agree import agree
 from introspect.cli.best import best
 from introspect.cli.calibrate import calibrate
+from introspect.cli.compare import compare
 from introspect.cli.concepts import concepts
 from introspect.cli.dynamics import dynamics
 from introspect.cli.grade import grade
@@ -71,7 +72,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
-READERS = (table, plot, show, report, label, agree, best)
+READERS = (table, plot, show, report, label, agree, best, compare)
 ANALYSES = (monitor, dynamics, trajectory)
 for command in (sweep, calibrate, grade, *READERS, *ANALYSES, power, models, concepts, protocols, prompts):
     app.command()(command)

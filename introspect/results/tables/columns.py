@@ -22,6 +22,7 @@ TABLES = {
     "echo": "How many answers repeat the prompt.",
     "agreement": "Agreement of every two graders, and of each with human labels.",
     "corrected": "Rates corrected by what human labels say about the grader.",
+    "compare": "Two runs side by side: rates and contrasts of each, and the second minus the first.",
     "best": "The best cell, chosen on half of the concepts and measured on the other half.",
 }
 """Tables of a run, by the name of their file in `tables/`."""
@@ -163,7 +164,19 @@ _ESTIMATE = {
     "random": "The random direction, in the chosen cell.",
     "wrong": "The other concept's vector, in the chosen cell.",
 }
-COLUMNS = {**_PLACE, **_TRIAL, **_ESTIMATE}
+_COMPARED = {
+    "unit": "share or logits.",
+    "a": "Value in the first run.",
+    "b": "Value in the second run.",
+    "difference": "Second run minus first.",
+    "pairing": "paired over the concepts of both runs, or unpaired.",
+    **{f"{run}_low": f"Lower end of the interval of {run}." for run in ("a", "b")},
+    **{f"{run}_high": f"Upper end of the interval of {run}." for run in ("a", "b")},
+    **{f"{run}_n": f"Decided answers, or concepts of a contrast, of run {run}." for run in ("a", "b")},
+    **{f"{run}_unknown": f"Share of the answers of run {run} without a verdict." for run in ("a", "b")},
+    **{f"{run}_concepts": f"Concepts of run {run} in the row." for run in ("a", "b")},
+}
+COLUMNS = {**_PLACE, **_TRIAL, **_ESTIMATE, **_COMPARED}
 """What a column means, by its name."""
 
 

@@ -13,6 +13,7 @@ from introspect.protocols import beside, gates, questions_of, silent_protocols
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import (
+    EFFECTS,
     concept_effects,
     contrasts_table,
     leanings,
@@ -65,8 +66,7 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
         if plain is None or lacks is not None:
             lacking = lacks
             continue
-        cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
-        effects = concept_effects(asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY)
+        cell, effects = _effects(question, plain, asked)
         leaning = leanings(asked, cell=cell, detect=question)
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
             noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, plain)})
@@ -80,6 +80,32 @@ def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 NOTHING_BESIDE = "needs a question about noticing that names a plain question beside it"
+
+
+def effects_by_concept(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return what the means of contrasts.csv are means of: template, place, concept, effect, value; NaN where missing.
+
+    The rows without a place are over all cells, as in that table. No rows where the run lacks a part of all contrasts.
+    """
+    parts = []
+    for question, template, asked in _wordings(trials):
+        plain = beside(question)
+        if plain is not None and lacks_plain(asked, question, plain) is None:
+            cell, effects = _effects(question, plain, asked)
+            by_concept = effects.groupby("concept")[list(EFFECTS)]
+            complete = by_concept.count() == len(effects[cell].drop_duplicates())
+            overall = by_concept.mean().where(complete).reset_index()
+            long = pd.concat([overall, effects]).melt([*cell, "concept"], list(EFFECTS), "effect", "value")
+            parts.append(long.assign(template=template))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _effects(question: str, plain: str, asked: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """Return the columns of a cell, and the effects of each concept in each cell of one wording."""
+    cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
+    return cell, concept_effects(asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY)
+
+
 NO_CONCEPT = "no concept has all parts of it"
 
 

@@ -57,7 +57,7 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     measures = [
         measure for measure in MEASURES if measure != COLUMN or (COLUMN in table and table[COLUMN].notna().any())
     ]
-    asked = [(measure, verdicts[_asked(verdicts["question"], measure)]) for measure in measures]
+    asked = [(measure, verdicts[belongs_to(verdicts["question"], measure)]) for measure in measures]
     parts = [_counted(part, keys, measure) for measure, part in asked if not part.empty]
     counts = pd.concat(parts, ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
@@ -91,7 +91,7 @@ def _notes(counts: pd.DataFrame) -> pd.Series:
     return notes
 
 
-def _asked(question: pd.Series, measure: str) -> pd.Series:
+def belongs_to(question: pd.Series, measure: str) -> pd.Series:
     """Tell which questions a measure belongs to: whether an answer is correct is asked where noticing is not."""
     if measure in ("coherent", COLUMN):
         return pd.Series(True, index=question.index)
