@@ -52,7 +52,8 @@ def test_paths_of_a_batch_are_those_of_its_trials_alone_and_end_in_what_the_mode
         end = Site(n_loops - 1, last)
         through = logit_lens(looped, batch.points[:, 1 + looped.sites(n_loops).index(end)])
         said = coda_lens(looped, batch.whole[end]) if looped.coda else through
-        torch.testing.assert_close(said[2], plain.logits[0, -1])
+        if not looped.summed:  # else a path ends in the part of its last loop, and the model says the sum
+            torch.testing.assert_close(said[2], plain.logits[0, -1])
         assert not torch.allclose(said[0], said[2])
         torch.testing.assert_close(logit_lens(looped, batch.points[:, -1]), said)
         assert torch.equal(said, through) == (not looped.coda)
