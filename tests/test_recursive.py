@@ -32,6 +32,15 @@ KINDS: dict[str, dict[str, object]] = {
     "token": {"routing": "token"},
     "token unweighted": {"routing": "token", "gating": "none", "sharing": "middle_cycle"},
     "expert": {"routing": "expert", "router_alpha": 0.7, "router_temp": 2.0},
+    "token sharing": {"routing": "token", "kv_sharing": "sharing"},
+    "expert recursion": {
+        "routing": "expert",
+        "kv_sharing": "recursion",
+        "seed": 1,
+        "router_alpha": 0.7,
+        "router_temp": 2.0,
+    },
+    "expert sharing": {"routing": "expert", "kv_sharing": "sharing"},
     "expert second": {"routing": "expert", "route_first": False, "sharing": "middle_cycle", "lora_rank": 2},
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -124,14 +133,19 @@ class Reference:
         q, k, v = (linear(x, f"self_attn.{part}_proj").unflatten(-1, (-1, size)) for part in "qkv")
         q, k = self.rotated(q), self.rotated(k)
         if run is not None and config.routing != "none":
+            first = self.keys.setdefault((name, 0), (k.clone(), v.clone()))
             for t, runs in enumerate(run):
-                if not runs and (name, 0) in self.keys:
-                    k[t], v[t] = (old[t] for old in self.keys[name, 0])
-            self.keys[name, 0] = k, v
+                if config.kv_sharing == "sharing" or (config.kv_sharing == "hybrid" and not runs):
+                    k[t], v[t] = (each[t] for each in first)
         group, heads = q.shape[1] // k.shape[1], []
         for head in range(q.shape[1]):
             scores = q[:, head] @ k[:, head // group].T / size**0.5
             scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), -torch.inf)
+            if run is not None and config.routing != "none" and config.kv_sharing == "recursion":
+                unseen = ~torch.tensor(run)[None] & ~torch.eye(
+                    len(run), dtype=torch.bool
+                )  # what sees itself is no matter
+                scores = scores.masked_fill(unseen, -torch.inf)
             heads.append(softmax(scores, -1) @ v[:, head // group])
         h = h + linear(torch.cat(heads, -1), "self_attn.o_proj")
         x = self.norm(h, f"{name}.post_attention_layernorm")
@@ -339,7 +353,8 @@ def test_loops_that_nothing_was_learned_for_are_refused(kind: str, message: str)
         ({"num_recursion": 0}, "num_recursion 0"),
         ({"routing": "top"}, "unknown routing 'top'"),
         ({"routing": "token", "sharing": "sequence"}, "tokens are routed in cycles only"),
-        ({"kv_sharing": "none"}, "unknown kv_sharing 'none'; known: hybrid"),
+        ({"kv_sharing": "none"}, "unknown kv_sharing 'none'; known: recursion"),
+        ({"routing": "token", "kv_sharing": "hybrid"}, "kv_sharing 'hybrid' with routing 'token'"),
         ({"gating": "half"}, "unknown gating 'half'"),
         ({"lora_targets": ["lm_head"]}, "unknown lora target 'lm_head'"),
         ({"lora_rank": -1}, "lora_rank -1"),

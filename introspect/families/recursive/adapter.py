@@ -92,10 +92,11 @@ class RecursiveLooped(LoopedModel):
         """Give the slots of the cache, one a site and those for read-outs, its heads, and their size."""
         config = self.model.config
         slots = len(self.sites(n_loops)) + (n_loops - 1) * len(self.coda)
-        return slots, config.num_key_value_heads, config.head_dim
+        return slots, config.num_key_value_heads, config.head_dim + config.marks_keys
 
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         settings = {name: getattr(config, name) for name in DESCRIBED}
-        return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings}
+        kept = {} if config.routing == "none" else {"kept": "first loop"}  # until November 2026 it was the loop before
+        return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings, **kept}

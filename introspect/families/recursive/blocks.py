@@ -25,7 +25,7 @@ class Pass:
     routed: Tensor | None = None
     """Tokens that are run, `(batch, position, 1)`; None: all."""
     before: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """Keys and values of each attention in the loop before, which tokens keep that are no longer run."""
+    """Keys and values of each attention in the first loop, where later ones look at these."""
     leave: Callable[[Tensor], Tensor] | None = None
     """What the last block of a loop does to its output."""
 
@@ -43,19 +43,46 @@ class LowRank(nn.Module):
         return nn.functional.linear(nn.functional.linear(h, self.lora_A), self.lora_B) * self.scale
 
 
+HIDDEN = -3.0e4
+"""What a key that must not be seen has where every query has a 1: its weight is then 0, in half precision as well."""
+
+
 class RecursiveAttention(LlamaAttention):
-    """Llama's attention; a token that is not run keeps the keys and values of the loop before."""
+    """Llama's attention, with the published ways to treat keys and values of tokens that a loop does not run.
+
+    - `recursion`: a loop sees the tokens that it runs, and no others.
+    - `sharing`: every loop sees all tokens as the first one left them.
+    - `hybrid`: a loop sees the tokens that it runs, and the others as the first one left them.
+
+    Which tokens were run must outlast the forward, so with `recursion` heads have one more number: see HIDDEN.
+    """
 
     def forward(self, h: Tensor, shared: Shared, own: Pass) -> Tensor:  # type: ignore[override]  # a pass, not a slot
         """Attend over what the slot of this pass has seen; `h` is `(batch, position, d_model)`."""
         q, k, v = (self.heads(projected(self, name, h, own)) for name in ("q_proj", "k_proj", "v_proj"))
         assert shared.angles is not None, "rotary attention without angles"
         q, k = rotate(q, *shared.angles), rotate(k, *shared.angles)
+        if own.routed is not None and self.config.kv_sharing != "recursion":
+            k, v = self._of_first_loop(k, v, own.routed, own.before)
+        if not self.config.marks_keys:
+            return projected(self, "o_proj", self.attend(q, k, v, shared, own.slot), own)
+        hidden = k.new_zeros((*k.shape[:-1], 1))
         if own.routed is not None:
-            if self in own.before:
-                k, v = (torch.where(own.routed[:, None], *pair) for pair in zip((k, v), own.before[self], strict=True))
-            own.before[self] = k, v
-        return projected(self, "o_proj", self.attend(q, k, v, shared, own.slot), own)
+            hidden = hidden.masked_fill(~own.routed[:, None], HIDDEN)
+        q, k, v = (torch.cat(pair, -1) for pair in ((q, torch.ones_like(q[..., :1])), (k, hidden), (v, 0 * hidden)))
+        out = self.attend(q, k, v, shared, own.slot).unflatten(-1, (-1, self.head_dim + 1))
+        return projected(self, "o_proj", out[..., :-1].flatten(-2), own)
+
+    def _of_first_loop(
+        self, k: Tensor, v: Tensor, routed: Tensor, first: dict[nn.Module, tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return keys and values of the first loop: those of all tokens, or of those that are not run."""
+        if self not in first:
+            first[self] = k, v
+        if self.config.kv_sharing == "sharing":
+            return first[self]
+        run = routed[:, None]
+        return torch.where(run, k, first[self][0]), torch.where(run, v, first[self][1])
 
 
 class RecursiveMLP(GatedMLP):

@@ -11,6 +11,7 @@ from introspect.errors import InputError, unknown
 
 SHARING = ("cycle", "sequence", "middle_cycle", "middle_sequence")
 ROUTING = ("none", "token", "expert")
+KV_SHARING = ("recursion", "sharing", "hybrid")
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -50,7 +51,8 @@ class RecursiveConfig(PreTrainedConfig):
     router_temp: float = 1.0
     gating: str = "weighted"
     route_first: bool = True
-    kv_sharing: str = "hybrid"
+    kv_sharing: str | None = None
+    """Of routed tokens: recursion, sharing, or with expert choice hybrid, its default; see RecursiveAttention."""
     bos_token_id: int | None = 1
     eos_token_id: int | None = 2
     pad_token_id: int | None = 0
@@ -66,9 +68,16 @@ class RecursiveConfig(PreTrainedConfig):
             self.lora_targets = list(PROJECTIONS)
         if self.router_alpha is None:
             self.router_alpha = 0.1 if self.routing == "expert" else 1.0
+        if self.kv_sharing is None:
+            self.kv_sharing = "recursion" if self.routing == "token" else "hybrid"
         self._check_depth()
         self._check_routing()
         super().__post_init__(**kwargs)
+
+    @property
+    def marks_keys(self) -> bool:
+        """Say whether keys tell which tokens were run."""
+        return self.routing != "none" and self.kv_sharing == "recursion"
 
     @property
     def n_outside(self) -> int:
@@ -114,10 +123,12 @@ class RecursiveConfig(PreTrainedConfig):
         for kind, name, known in (
             ("routing", self.routing, ROUTING),
             ("gating", self.gating, ("weighted", "none")),
-            ("kv_sharing", self.kv_sharing, ("hybrid",)),
+            ("kv_sharing", self.kv_sharing, KV_SHARING),
         ):
             if name not in known:
                 raise unknown(kind, name, known)
+        if self.routing == "token" and self.kv_sharing == "hybrid":
+            raise InputError("kv_sharing 'hybrid' with routing 'token': known with expert only; recursion or sharing")
         if self.routing != "none" and self.sharing.endswith("sequence"):
             raise InputError(
                 f"routing {self.routing!r} with sharing {self.sharing!r}: tokens are routed in cycles only"
