@@ -5,6 +5,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from introspect.errors import InputError
+from introspect.families.parts.llama_fields import check_llama_fields, fill_llama_fields
 
 
 class NanbeigeConfig(PreTrainedConfig):
@@ -38,11 +39,7 @@ class NanbeigeConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
-        theta, scaling = kwargs.pop("rope_theta", None), kwargs.pop("rope_scaling", None)
-        if self.rope_parameters is None:
-            self.rope_parameters = {"rope_type": "default", "rope_theta": theta or 70_000_000.0} | (scaling or {})
+        fill_llama_fields(self, kwargs, theta=70_000_000.0)
         self._check()
         super().__post_init__(**kwargs)
 
@@ -52,14 +49,6 @@ class NanbeigeConfig(PreTrainedConfig):
         return len(self.loop_loss_weights) + 1 if self.loop_loss_weights else self.num_loops
 
     def _check(self) -> None:
-        rope = self.rope_parameters or {}
-        rope_type = rope.get("type", rope.get("rope_type", "default"))
-        if rope_type != "default":
-            raise InputError(f"rope type {rope_type!r}: Nanbeige has 'default' only")
+        check_llama_fields(self, "Nanbeige")
         if self.trained_loops < 1:
             raise InputError(f"num_loops {self.num_loops}: a looped model runs at least one loop")
-        if self.num_attention_heads % (self.num_key_value_heads or 1):
-            raise InputError(
-                f"num_attention_heads {self.num_attention_heads} is no multiple of "
-                f"num_key_value_heads {self.num_key_value_heads}"
-            )

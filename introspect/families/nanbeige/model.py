@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from introspect.families.nanbeige.config import NanbeigeConfig
-from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared, rotary_angles
-from introspect.families.parts.looped_lm import LoopedCausalLM
+from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared
+from introspect.families.parts.normed_stack import NormedStackCausalLM
 from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
 from introspect.records.site import Site
@@ -51,52 +51,27 @@ class NanbeigeModel(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
-class NanbeigeForCausalLM(LoopedCausalLM):
+class NanbeigeForCausalLM(NormedStackCausalLM):
     """The looped language model."""
 
     config_class = NanbeigeConfig
     config: NanbeigeConfig
-    base_model_prefix = "model"
     _no_split_modules = ["NanbeigeBlock"]  # noqa: RUF012 (transformers reads a plain list)
-    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (read by transformers)
 
     def __init__(self, config: NanbeigeConfig) -> None:
-        super().__init__(config)
-        self.model = NanbeigeModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        super().__init__(config, NanbeigeModel(config))
 
     @property
     def trained_loops(self) -> int:
         """Give the loops as trained."""
         return self.config.trained_loops
 
-    def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
-        return self.model.embed_tokens
-
-    def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
-        assert self.config.rope_parameters is not None
-        assert self.config.head_dim is not None
-        return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
-
     def run(
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, **_: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack; the states are normed, and the head reads the last."""
-        layers, states = self.model.layers, list[Tensor]()
-        first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
-        for loop in range(first_loop, n_loops):
-            for layer in range(first_layer if loop == first_loop else 0, len(layers)):
-                h = layers[layer](h, shared, loop * len(layers) + layer)
-            h = self.model.norm(h)
-            states.append(h)
-        return h, tuple(states)
-
-    def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of a normed state."""
-        return self.lm_head(state)
+        states = self.passes(h, shared, n_loops, after)
+        return states[-1], tuple(states)
 
 
 class NanbeigeLooped(LoopedModel):

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from introspect.errors import InputError
+from introspect.families.parts.llama_fields import check_llama_fields, fill_llama_fields
 
 
 class OuroConfig(PreTrainedConfig):
@@ -39,27 +40,15 @@ class OuroConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
-        theta, scaling = kwargs.pop("rope_theta", None), kwargs.pop("rope_scaling", None)
-        if self.rope_parameters is None:
-            self.rope_parameters = {"rope_type": "default", "rope_theta": theta or 1_000_000.0} | (scaling or {})
+        fill_llama_fields(self, kwargs, theta=1_000_000.0)
         if self.eos_token_id == self.pad_token_id == self.bos_token_id == 0:
             self.bos_token_id, self.eos_token_id = 1, 2
         self._check(kwargs.get("use_sliding_window"))
         super().__post_init__(**kwargs)
 
     def _check(self, sliding_window: bool | None) -> None:
-        rope = self.rope_parameters or {}
-        rope_type = rope.get("type", rope.get("rope_type", "default"))
-        if rope_type != "default":
-            raise InputError(f"rope type {rope_type!r}: the Ouro layout has 'default' only")
+        check_llama_fields(self, "the Ouro layout")
         if sliding_window:
             raise InputError("use_sliding_window is true: the Ouro layout attends over everything before a token")
         if self.total_ut_steps < 1:
             raise InputError(f"total_ut_steps {self.total_ut_steps}: a looped model runs at least one loop")
-        if self.num_attention_heads % (self.num_key_value_heads or 1):
-            raise InputError(
-                f"num_attention_heads {self.num_attention_heads} is no multiple of "
-                f"num_key_value_heads {self.num_key_value_heads}"
-            )

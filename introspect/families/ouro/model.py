@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from introspect.families.ouro.config import OuroConfig
-from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared, rotary_angles
-from introspect.families.parts.looped_lm import LoopedCausalLM
+from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared
+from introspect.families.parts.normed_stack import NormedStackCausalLM
 from introspect.records.trial import Site
 
 
@@ -44,7 +44,7 @@ class OuroModel(nn.Module):
         self.early_exit_gate = nn.Linear(config.hidden_size, 1)
 
 
-class OuroForCausalLM(LoopedCausalLM):
+class OuroForCausalLM(NormedStackCausalLM):
     """The looped language model.
 
     Its forward takes `exit_threshold` (0 to 1), which reads each token at the first loop at which the exit gate's
@@ -54,30 +54,15 @@ class OuroForCausalLM(LoopedCausalLM):
 
     config_class = OuroConfig
     config: OuroConfig
-    base_model_prefix = "model"
     _no_split_modules = ["OuroBlock"]  # noqa: RUF012 (transformers reads a plain list)
-    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (read by transformers)
 
     def __init__(self, config: OuroConfig) -> None:
-        super().__init__(config)
-        self.model = OuroModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        super().__init__(config, OuroModel(config))
 
     @property
     def trained_loops(self) -> int:
         """Give the loops as trained."""
         return self.config.total_ut_steps
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
-        return self.model.embed_tokens
-
-    def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
-        assert self.config.rope_parameters is not None
-        assert self.config.head_dim is not None
-        return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
 
     def run(
         self,
@@ -90,19 +75,9 @@ class OuroForCausalLM(LoopedCausalLM):
         **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack; the states are normed, and the head reads that of the loop at which a token leaves."""
-        layers, states = self.model.layers, []
-        first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
-        for loop in range(first_loop, n_loops):
-            for layer in range(first_layer if loop == first_loop else 0, len(layers)):
-                h = layers[layer](h, shared, loop * len(layers) + layer)
-            h = self.model.norm(h)
-            states.append(h)
+        states = self.passes(h, shared, n_loops, after)
         final = states[-1] if exit_loop is None else states[exit_loop]
         return final if exit_threshold is None else self._exit(states, exit_threshold), tuple(states)
-
-    def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of a normed state."""
-        return self.lm_head(state)
 
     def _exit(self, states: list[Tensor], threshold: float) -> Tensor:
         """Take each token's state from the first loop at which the exit probability adds up to `threshold`."""

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from introspect.errors import InputError, unknown
+from introspect.families.parts.llama_fields import check_llama_fields, fill_llama_fields
 
 SHARING = ("cycle", "sequence", "middle_cycle", "middle_sequence")
 ROUTING = ("none", "token", "expert")
@@ -59,11 +60,7 @@ class RecursiveConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
-        theta, scaling = kwargs.pop("rope_theta", None), kwargs.pop("rope_scaling", None)
-        if self.rope_parameters is None:
-            self.rope_parameters = {"rope_type": "default", "rope_theta": theta or 10_000.0} | (scaling or {})
+        fill_llama_fields(self, kwargs, theta=10_000.0)
         if self.lora_targets is None:
             self.lora_targets = list(PROJECTIONS)
         if self.router_alpha is None:
@@ -104,15 +101,7 @@ class RecursiveConfig(PreTrainedConfig):
                 f"num_recursion {self.num_recursion}: the {tied} tied layers of sharing {self.sharing!r} are no "
                 f"multiple of it"
             )
-        rope = self.rope_parameters or {}
-        rope_type = rope.get("type", rope.get("rope_type", "default"))
-        if rope_type != "default":
-            raise InputError(f"rope type {rope_type!r}: recursive_llama has 'default' only")
-        if self.num_attention_heads % (self.num_key_value_heads or 1):
-            raise InputError(
-                f"num_attention_heads {self.num_attention_heads} is no multiple of "
-                f"num_key_value_heads {self.num_key_value_heads}"
-            )
+        check_llama_fields(self, "recursive_llama")
         if self.lora_rank < 0:
             raise InputError(f"lora_rank {self.lora_rank}: must be 0, for none, or more")
         for target in self.lora_targets or []:
