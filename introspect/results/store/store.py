@@ -3,7 +3,6 @@
 In go records; out come the records again, or the rows of a query for the tables.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -19,13 +18,13 @@ from introspect.results.store.connection import (
     connect,
     explained,
     lock,
-    read_through,
     sound,
     transaction,
 )
 from introspect.results.store.folder import made_ready, refuse_something_else
 from introspect.results.store.manifest import read_manifest, refuse_other
-from introspect.results.store.soundness import check_rows, check_shape, check_whole
+from introspect.results.store.soundness import check_rows, check_whole
+from introspect.results.store.version import check_schema, create
 
 __all__ = ["Store", "StoreError"]
 
@@ -53,7 +52,7 @@ class Store:
         with store._closed_on_error():
             if store._has_schema():
                 raise InputError(f"{folder}: holds a run already; choose another --out")
-            store._create(manifest)
+            create(store._database, store.path, manifest)
         return store
 
     @classmethod
@@ -80,7 +79,7 @@ class Store:
                 with explained(store.path):
                     store._look_at_rows()
             else:
-                store._create(manifest)
+                create(store._database, store.path, manifest)
                 store._looked = True
         return store
 
@@ -243,40 +242,8 @@ class Store:
         return bool(self._read("SELECT 1 FROM sqlite_master LIMIT 1"))
 
     def _check_schema(self) -> None:
-        if not self._read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'"):
-            raise InputError(f"{self.path}: is not a run of introspect; choose another folder")
-        rows = self._read("SELECT schema_version FROM run LIMIT 2")
-        if len(rows) != 1:
-            many = "several rows" if rows else "no row"
-            raise InputError(f"{self.path}: table 'run' has {many} and should have one; restore the file")
-        ((version,),) = rows
-        if version == schema.BEFORE:
-            self._bring_up_to_date()
-        elif version != schema.SCHEMA_VERSION:
-            raise InputError(
-                f"{self.path}: has schema version {version}, this introspect reads version {schema.SCHEMA_VERSION}; "
-                "use the introspect that wrote it, or choose another --out"
-            )
-        with explained(self.path):
-            check_shape(self._database, self.path)
+        check_schema(self._database, self.path, write=self._writes)
         _ = self.manifest  # read once, so that a damaged one is refused before anything else happens
-
-    def _bring_up_to_date(self) -> None:
-        """Add the columns that an older run lacks; who only reads looks at it through a view instead."""
-        if not self._writes:
-            with explained(self.path):
-                read_through(self._database, schema.VIEW)
-            return
-        with transaction(self._database, self.path):
-            for change in schema.UPDATE:
-                self._database.execute(change)
-
-    def _create(self, manifest: dict[str, object]) -> None:
-        text = json.dumps(manifest, allow_nan=False)
-        with transaction(self._database, self.path):
-            for table in schema.TABLES:
-                self._database.execute(table)
-            self._database.execute(schema.INSERT_RUN, (schema.SCHEMA_VERSION, text))
 
     def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
         with explained(self.path):
