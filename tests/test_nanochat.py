@@ -124,6 +124,12 @@ def test_texts_that_a_window_does_not_hold_are_refused(pattern: str, window: int
         looped.model(ids[:, :1], past_key_values=cache, use_cache=True)
 
 
+def test_a_model_that_begins_in_noise_is_not_taken_for_one_of_before_the_noise_had_its_size() -> None:
+    """Its weights hash was another then, so that a run of that time is not continued with other states."""
+    begun, plain = (tiny_nanochat(input_injection=kind) for kind in ("inject_init_random", "inject_init_prelude"))
+    assert set(begun.described()) - set(plain.described()) == {"noise"}
+
+
 def test_the_defaults_are_those_of_the_fork() -> None:
     config = NanochatConfig()
     assert (config.input_injection, config.window_pattern) == ("inject_init_random", "L")

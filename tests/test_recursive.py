@@ -345,6 +345,11 @@ def test_loops_that_nothing_was_learned_for_are_refused(kind: str, message: str)
         made(kind).forward_arguments(0)
 
 
+def test_routed_models_are_not_taken_for_those_that_kept_the_loop_before() -> None:
+    """Their weights hash was another then; that of a model without routers stays what it was."""
+    assert set(made("expert").described()) - set(made("cycle").described()) == {"kept"}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
