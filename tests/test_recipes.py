@@ -79,7 +79,8 @@ class AnotherLooped(OuroLooped):
 ''',
 }
 """The files of the recipes."""
-CONCEPTS = "all"
+CONCEPTS = "dust,satellites,trumpets,origami,illusions,cameras,lightning,constellations,treasures,phones"
+"""As many as give ten plain questions of each answer."""
 LINES = {
     "protocols/__init__.py": (
         ("from introspect.protocols.detect import DETECT", "from introspect.protocols.feeling import FEELING"),

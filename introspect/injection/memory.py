@@ -4,6 +4,7 @@ import psutil
 import torch
 
 from introspect.errors import InputError
+from introspect.injection.prefix import shared_tokens
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 
@@ -25,7 +26,7 @@ def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_ne
     float64 copies.
     """
     tokens = len(encoded.token_ids)
-    rest = tokens - min(encoded.span_start, tokens - 1)
+    rest = tokens - shared_tokens(looped, encoded)
     cache = (rest + max_new_tokens) * looped.bytes_per_token(n_loops)
     activations = rest * looped.d_model * looped.dtype.itemsize * WIDTHS
     heads = looped.d_model // looped.cache_shape(n_loops)[2]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from introspect.injection.loop_ends import Ends
+from introspect.models.looped_model import LoopedModel
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
@@ -98,10 +99,17 @@ class Prefix:
         return [position - self.split for start, stop in spans for position in range(start, stop)]
 
 
+def shared_tokens(looped: LoopedModel, encoded: Encoded) -> int:
+    """Return how many tokens at the beginning of a prompt all of its trials share: those before the span, never all.
+
+    None where a prompt is read both ways: what is injected later changes its beginning too.
+    """
+    return 0 if looped.both_ways else min(encoded.span_start, len(encoded.token_ids) - 1)
+
+
 def prefill(tap: Tap, encoded: Encoded, n_loops: int, exit_: str = LAST) -> Prefix:
     """Run the tokens before the span, leaving at least the last one of the prompt, and then the rest."""
-    both_ways = tap.looped.both_ways  # then what is injected later in a prompt changes its beginning too
-    split = 0 if both_ways else min(encoded.span_start, len(encoded.token_ids) - 1)
+    both_ways, split = tap.looped.both_ways, shared_tokens(tap.looped, encoded)
     begin, rest = encoded.token_ids[:split], encoded.token_ids[split:]
     clean = RowCache(*_beginning(tap, list(begin), n_loops), 1, len(rest), both_ways=both_ways)
     clean.aim(0, [0], len(rest))
