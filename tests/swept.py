@@ -25,7 +25,7 @@ of the arms injected, random and wrong, 2 of the arm none. Two plain questions: 
 TOTAL = 38 + 2 * 26
 
 
-def options(model: Path, out: Path, **changes: Any) -> Options:
+def options(model: Path | str, out: Path, **changes: Any) -> Options:
     """Make small options for the tiny model."""
     return Options(**{"model": str(model), "out": out, **SMALL, **changes})
 

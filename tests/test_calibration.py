@@ -111,6 +111,7 @@ def trial(arm: str, question: str, loop: int | None = None, layer: int | None = 
     return {"arm": arm, "question": question, "loop": loop, "layer": layer, "strength": strength}
 
 
+@pytest.mark.slow
 def test_every_truth_is_about_one_question_and_finds_its_trials_in_the_standard_sweeps() -> None:
     """What the sweeps of an organism ask for, at strength 2, and what the truths about it select."""
     for known in TRUTHS:

@@ -43,6 +43,7 @@ def test_a_model_is_measured_into_a_folder(model: str, texts: Path, tmp_path: Pa
     assert "fates" not in found.said["tables"]
 
 
+@pytest.mark.slow
 def test_with_a_run_thoughts_have_fates(texts: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     sites = {"concepts": "snow,bread,river,trust,desert", "layers": "0", "loops": "0,3", "strengths": "3"}

@@ -120,6 +120,7 @@ def test_a_sample_is_spread_over_all() -> None:
     assert spread(range(3), 4) == spread(range(3), None) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_the_full_size_takes_more() -> None:
     few = ("dynamics", "organism:aware", "--dry-run", "--recurrences", 4, "--follow", 4, "--layers", 0, "--loops", 0)
     some, full = (introspect(*few, *more)[1] for more in ((), ("--full",)))

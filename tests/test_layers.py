@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(str(importlib.util.find_spec("introspect").origin)).parent  # type: ignore[union-attr]
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
-    ("errors", "letters"),
+    ("errors", "letters", "whole_files"),
     ("records", "selection"),
     ("prompts",),
     ("models",),
@@ -29,6 +29,7 @@ LAYERS = (
     ("analyses",),
     ("report", "calibration"),
     ("cli",),
+    ("__main__",),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 LIGHT = (

@@ -211,6 +211,7 @@ def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None
     assert set(analysis.table("curves")["loops"]) == {1, 2}
 
 
+@pytest.mark.slow
 def test_the_command_goes_into_a_run_and_takes_its_words(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_sweep(Options(**{**OPTIONS.__dict__, "out": run, "arms": "injected,random,none"}))

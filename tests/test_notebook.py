@@ -24,7 +24,6 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
-@pytest.mark.slow
 def test_it_runs_to_its_end_and_draws_both_figures(executed: NotebookNode) -> None:
     shown = [output.data for output in outputs(executed) if "data" in output]
     assert sum("image/png" in data for data in shown) == 2

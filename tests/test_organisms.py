@@ -67,7 +67,9 @@ def test_five_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
         assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 6_000_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name in ("aware", "huginn") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
 def test_the_engine_agrees_with_plain_hooks_on_every_organism(name: str) -> None:
     on = organism(name)
     sites = [(site.loop, site.layer) for site in on.looped.sites() if site.stage == "core"]

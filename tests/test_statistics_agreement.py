@@ -60,6 +60,7 @@ def test_kappa_of_constant_graders_is_undefined() -> None:
 
 
 @pytest.mark.parametrize(("n", "right"), [(60, 0.85), (300, 0.95)])
+@pytest.mark.slow
 def test_the_interval_of_kappa_covers_the_truth(n: int, right: float) -> None:
     observed, yes = right**2 + (1 - right) ** 2, 0.3 * right + 0.7 * (1 - right)
     expected = yes**2 + (1 - yes) ** 2

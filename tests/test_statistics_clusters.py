@@ -54,6 +54,7 @@ def test_a_frame_of_equal_concepts_is_resampled_too() -> None:
 
 
 @pytest.mark.parametrize("concepts", [12, 40])
+@pytest.mark.slow
 def test_the_interval_covers_the_rate_of_clustered_trials(concepts: int) -> None:
     covered = []
     for seed in range(1000):

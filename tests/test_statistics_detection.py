@@ -90,6 +90,7 @@ def test_a_grader_that_did_not_grade_is_refused() -> None:
         detection_table(simulated(1), verdict="judge_detected")
 
 
+@pytest.mark.slow
 def test_the_intervals_cover_the_planted_sensitivity() -> None:
     table = detection_table(simulated(1000), resamples=200)
     total = np.sqrt(1 + SPREAD**2)

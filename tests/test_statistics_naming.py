@@ -110,6 +110,7 @@ def test_ranks_are_summarised_as_numpy_would_and_resampled_by_concept() -> None:
     assert found["median_rank"] == slow
 
 
+@pytest.mark.slow
 def test_the_intervals_of_ranks_cover_the_truth() -> None:
     rng, covered = np.random.default_rng(0), Counter[str]()
     population = pd.Series(np.floor(rng.lognormal(1.2, 1, 2_000_000)))

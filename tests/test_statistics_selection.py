@@ -16,6 +16,7 @@ def simulated(concepts: int, cells: int, seed: int, planted: float = 0) -> pd.Da
     return pd.DataFrame({"concept": concept, "loop": loop, "layer": 1, "strength": 2.0, "effect": values.ravel()})
 
 
+@pytest.mark.slow
 def test_of_noise_the_half_that_chose_is_an_optimist_and_the_other_covers_the_truth() -> None:
     data = [simulated(24, 20, seed) for seed in range(600)]
     # seeds of their own, so that draws do not follow the data; few resamples would make the intervals too narrow

@@ -36,7 +36,6 @@ run_sweep(Options(model=model, out=Path(out), **{small}), lambda done, total: pr
 ONE_QUESTION = {"arms": "injected", "loops": "0", "questions": "detect"}
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_very_run_of_an_undisturbed_one(
     tiny: Path, finished: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from introspect.errors import InputError
-from introspect.results.store.csv_files import replacing, write_figure, write_table
+from introspect.results.store.csv_files import write_figure, write_table
+from introspect.whole_files import replacing
 
 FILE = "analysis.json"
 FOLDER = "analyses"

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from introspect.analyses.subject import Subject
 from introspect.errors import InputError, InterruptionError
 from introspect.experiment.sweep import Stopping, stop_after_block
-from introspect.results.store.csv_files import replacing
+from introspect.whole_files import replacing
 
 KEPT = "kept"
 """Folder within that of an analysis, there while it is unfinished."""

@@ -15,6 +15,7 @@ from introspect.errors import InputError
 from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.run import Run
+from introspect.experiment.spelling import model_of
 from introspect.injection.engine import Engine
 from introspect.injection.plan import plan
 from introspect.models.tap import Tap
@@ -73,7 +74,9 @@ def open_subject(options: Options, run: str | Path | None = None, *, most_concep
     listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
     names = ("device", "batch_size", "trust_remote_code")
     elsewhere = {**{name: getattr(options, name) for name in names}, "out": opened.folder}
+    elsewhere["model"] = model_of(manifest)
     laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
+    laboratory.tap.looped.name = manifest["model"]
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:
         raise InputError(

@@ -1,5 +1,6 @@
 """The typer application, with how errors and interruptions end it: 2 bad input, 1 failed, 130 interrupted."""
 
+import signal
 import sys
 from itertools import pairwise
 from typing import Any
@@ -52,6 +53,8 @@ class Commands(TyperGroup):
             raise _ended(str(error), 2) from None
         except UsageError as error:
             raise _ended(error.format_message(), 2) from None
+        except BrokenPipeError:
+            raise typer.Exit(128 + signal.SIGPIPE) from None
         except (StoreError, OSError) as error:
             raise _ended(str(error), 1) from None
         except InterruptionError as stopped:

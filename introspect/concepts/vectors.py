@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from introspect.errors import InputError
 from introspect.letters import one_spelling
 from introspect.records.site import LOOP_OF
 from introspect.records.trial import Site
+from introspect.whole_files import replacing
 
 FORMAT = "introspect concept vectors 2"
 
@@ -111,13 +111,8 @@ class ConceptVectors:
         content = safetensors.torch.save(
             {name: values.contiguous() for name, values in self._parts.items()}, {**about, "hash": self.hash}
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with replacing(path) as part:
             part.write_bytes(content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> "ConceptVectors":

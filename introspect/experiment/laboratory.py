@@ -17,6 +17,7 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
+from introspect.experiment.spelling import found_at, respelled
 from introspect.families.loading import Outline, load_model, peek
 from introspect.families.placement import device_named, dtype_named
 from introspect.grading import deciders
@@ -82,6 +83,7 @@ class Laboratory:
             "n_layers": self.tap.looped.layers,
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
+            **found_at(self.options),
         }
 
     def vectors(self, folder: Path | None = None) -> ConceptVectors:
@@ -161,16 +163,18 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
 
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
+    stored = Store.manifest_in(options.folder) if for_run else {}
+    options = respelled(options, stored)
     check_surroundings(options, for_run=for_run)
     dtype = _name(dtype_named(options.dtype, device_named(options.device)))
     outline = peek(options.model, **options.source)
     _check_plan(options, outline, dtype)
     contrast = options.chosen_contrast()
-    stored = Store.manifest_in(options.folder) if for_run else {}
     day = options.date or stored.get("date") or today()
     fix_day(outline.tokenizer, day)
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
     options = _dated(options, prompts, contrast, outline.tokenizer)
+    _check_length(options, prompts, outline.positions)
     AnswerTokens(outline.tokenizer)
     if for_run:
         Store.refuse_other(options.folder, {**options.identity(), "dtype": dtype})
@@ -226,6 +230,13 @@ def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
     unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals)}
     for total in _grid(options, **of_model, **unknown).loops_run():
         outline.check_loops(total)
+
+
+def _check_length(options: Options, prompts: Prompts, positions: int | None) -> None:
+    """Raise InputError for a prompt that is longer than the model's longest text."""
+    longest = max(len(encoded.token_ids) for encoded, _ in first_prompts(options, prompts))
+    if positions is not None and longest > positions:
+        raise InputError(f"model {options.model!r}: a prompt has {longest} tokens, its longest text has {positions}")
 
 
 def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:

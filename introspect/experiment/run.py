@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import pandas as pd
 
 from introspect.errors import InputError
+from introspect.experiment.spelling import model_of
 from introspect.experiment.variation import changed
 from introspect.grading import GRADERS, deciders, grader_named
 from introspect.prompts import Prompt, Prompts, Template, render
@@ -49,17 +50,18 @@ class Replay:
 class Run:
     """An open run, read only."""
 
-    def __init__(self, store: Store, *, trust_remote_code: bool = False) -> None:
+    def __init__(self, store: Store, *, model: str | None = None, trust_remote_code: bool = False) -> None:
         self.store, self.folder, self._trusting = store, store.folder, trust_remote_code
+        self._moved = model
         self._closed = False
 
     @classmethod
-    def open(cls, folder: str | Path, *, trust_remote_code: bool = False) -> Self:
+    def open(cls, folder: str | Path, *, model: str | None = None, trust_remote_code: bool = False) -> Self:
         """Open the folder of a sweep. Raises InputError when it holds no run.
 
-        Whether a replay may run the code of its checkpoint is asked anew: a run never says that for itself.
+        `model` says where the run's model is now, if a replay would not find it where it was. Whether a replay may run the code of its checkpoint is asked anew: a run never says that for itself.
         """
-        return cls(Store.open(Path(folder)), trust_remote_code=trust_remote_code)
+        return cls(Store.open(Path(folder)), model=model, trust_remote_code=trust_remote_code)
 
     def __repr__(self) -> str:
         """Return folder, model, protocol and the number of answers; of a closed run the folder."""
@@ -139,7 +141,7 @@ class Run:
 
         manifest = self.manifest
         looped = load_model(
-            manifest["model"],
+            model_of(manifest, self._moved),
             dtype=manifest["dtype"],
             revision=manifest["revision"],
             trust_remote_code=self._trusting,
@@ -150,6 +152,7 @@ class Run:
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "
                 f"the run was made with {manifest['weights_hash']}"
             )
+        looped.name = manifest["model"]  # as its trials call it, wherever it is by now
         fix_day(looped.tokenizer, manifest.get("date") or today())
         prompts = Prompts(self.templates().values(), looped.tokenizer)
         return Engine(Tap(looped), prompts, self.vectors, deciders())

@@ -33,6 +33,8 @@ from introspect.models.named import is_gguf, place_of
 from introspect.prompts.turns import Turns
 from introspect.records.site import Stage
 
+POSITIONS = ("max_position_embeddings", "n_positions", "block_size", "sequence_len")
+"""What families call the length of the longest text."""
 UNFORESEEN = (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ArithmeticError, RecursionError)
 """What libraries raise at a checkpoint that is not as they expect."""
 
@@ -48,6 +50,8 @@ class Outline:
     tokenizer: PreTrainedTokenizerFast
     check_loops: Callable[[int], None]
     """Raises InputError for a number of loops that cannot be run."""
+    positions: int | None = None
+    """Longest text in tokens, as the config says; None where it says nothing."""
 
 
 def load_model(
@@ -113,7 +117,7 @@ def peek(
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         tokenizer = _tokenizer(name, source, version)
         check_tokens(tokenizer, config, name)
-        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config))
+        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config), _positions(config))
 
 
 def turns_of(name: str, *, revision: str | None = None) -> Turns:
@@ -169,6 +173,11 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, sour
     if not is_gguf(source):
         check_files(source, revision, family.files, name)
     return config
+
+
+def _positions(config: Any) -> int | None:  # Any: the family's own
+    found = [getattr(config, name, None) for name in POSITIONS]
+    return next((each for each in found if isinstance(each, int)), None)
 
 
 def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:

@@ -1,21 +1,26 @@
 """Writing a report: a file appears whole or not at all. In go findings, out come paths."""
 
-import os
 from pathlib import Path
 
 from introspect.errors import InputError
 from introspect.report.findings import Findings
 from introspect.report.latex import latex_tables
 from introspect.report.page import page
+from introspect.whole_files import replacing
 
 NAME = "report.html"
 
 
 def write_report(found: Findings, out: Path | None = None) -> Path:
-    """Write the page, as `report.html` in the run's folder unless a file is named. Raises InputError for a folder."""
+    """Write the page, as `report.html` in the run's folder unless a file is named.
+
+    Raises InputError where a folder, or anything else that is no regular file, stands in its place.
+    """
     path = found.store.folder / NAME if out is None else out
     if path.is_dir():
         raise InputError(f"--out {path}: is a folder; give a file, such as {path / NAME}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"--out {path}: is no regular file; give one, such as {NAME}")
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}; make it first")
     return _write(path, page(found))
@@ -29,10 +34,6 @@ def write_latex(found: Findings) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

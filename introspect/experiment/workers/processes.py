@@ -5,7 +5,8 @@ With fewer cores a matrix product may be added up in another order: numbers may 
 
 import itertools
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -40,7 +41,8 @@ class Processes:
         seat = min(set(range(self.size)) - {member.seat for member in self._members.values()})
         here, there = SPAWN.Pipe()
         process = SPAWN.Process(target=_serve, args=(seated(self._job, seat, self.size), there), daemon=True)
-        process.start()
+        with _unheard(signal.SIGINT):
+            process.start()
         there.close()  # the child has its own; with this one open its death would go unnoticed
         self._members[worker] = _Member(process, here, seat)
         return worker
@@ -94,7 +96,6 @@ def seated(job: Job, seat: int, size: int) -> Job:
 
 def _serve(job: Job, connection: Connection) -> None:
     """Be a worker until the driver is gone or the worker can no longer be trusted."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver minds it
     from introspect.experiment.workers.worker import Worker  # takes seconds
 
     worker = Worker(job)
@@ -104,6 +105,16 @@ def _serve(job: Job, connection: Connection) -> None:
         while not isinstance(event, Died):
             event = worker.run(connection.recv())
             connection.send(event)
+
+
+@contextmanager
+def _unheard(number: signal.Signals) -> Iterator[None]:
+    """Block a signal; a process started meanwhile never hears it: Ctrl-C reaches a terminal's processes all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended(exitcode: int | None) -> str:

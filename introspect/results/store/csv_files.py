@@ -1,7 +1,7 @@
 """The tables and figures beside a run's database: each file appears whole or not at all."""
 
 import csv
-import os
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any, TextIO
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
+
+from introspect.whole_files import replacing
 
 END = "\r\n"
 """What ends a row for `csv`, which quotes a text only where it holds one of these; a file has the second one alone."""
@@ -42,8 +44,11 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     paths = []
     for suffix, options in FORMATS.items():
         path = folder / "figures" / f"{name}.{suffix}"
-        with replacing(path) as part, matplotlib.rc_context({"pdf.fonttype": 42}):
-            figure.savefig(part, format=suffix, **options)  # type: ignore[arg-type]
+        drawn = io.BytesIO()  # on a full disk matplotlib's own writer of PDF hides the error behind another one
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            figure.savefig(drawn, format=suffix, **options)  # type: ignore[arg-type]
+        with replacing(path) as part:
+            part.write_bytes(drawn.getbuffer())
         paths.append(path)
     return paths
 
@@ -69,15 +74,3 @@ def _table_file(folder: Path, name: str) -> Iterator[tuple[Path, Any]]:  # Any: 
     path = folder / "tables" / f"{name}.csv"
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield path, _Rows(file)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` to write, which takes its place when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

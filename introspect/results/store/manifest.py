@@ -12,6 +12,9 @@ LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
 COUNTS = ("repeats", "seed", "max_new_tokens")
 """Entries of a manifest by the type they must have where they are there."""
 
+NOTED = ("found_at",)
+"""Entries that are no part of what decides what a run contains."""
+
 SHOWN = 60
 """Characters shown of a value, beginning a little before the place where the two differ."""
 
@@ -67,7 +70,8 @@ def refuse_other(stored: dict[str, Any], given: dict[str, object], folder: Path)
 
     Values are compared as JSON gives them back, so a tuple equals the list of the same items. Any: JSON.
     """
-    difference = _first_difference(stored, json.loads(json.dumps(given)))
+    held = ({name: of[name] for name in of if name not in NOTED} for of in (stored, json.loads(json.dumps(given))))
+    difference = _first_difference(*held)
     if difference is None:
         return
     option, before, now = difference

@@ -1,0 +1,85 @@
+"""One thing said in two ways continues a run with the same trials; another thing is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from swept import TOTAL, options, run_without_figures
+
+from introspect.errors import InputError
+from introspect.experiment.options import Options
+from introspect.experiment.run import Run
+from introspect.experiment.spelling import MEANINGS, model_of, respelled
+from introspect.results.store.store import Store
+from introspect.selection import select
+
+SAME = {
+    "loops": ("0,1,2", "0-2"),
+    "layers": ("0", "0-0"),
+    "concepts": ("Dust,Snow", "Snow,Dust"),
+    "strengths": ("2,4", "4.0,2"),
+    "stages": ("core", "core,core"),
+    "total_loops": ("3", "3-3"),
+}
+OTHER = {"loops": "0-1", "concepts": "Dust,Bread", "strengths": "2", "total_loops": "2"}
+numbered = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+
+
+@given(numbered, numbered)
+def test_two_texts_mean_the_same_places_just_where_they_select_the_same(first: list[int], second: list[int]) -> None:
+    one, other = (",".join(map(str, each)) for each in (first, second))
+    spans = ",".join(f"{each}-{each}" for each in second)
+    alike = select(one, 10, option="loops") == select(other, 10, option="loops")
+    assert (MEANINGS["loops"](one) == MEANINGS["loops"](other)) == alike
+    assert MEANINGS["loops"](other) == MEANINGS["loops"](spans)
+
+
+def test_depths_and_all_mean_themselves() -> None:
+    assert MEANINGS["loops"]("all,3") == MEANINGS["loops"]("all") != MEANINGS["loops"]("0-9")
+    assert MEANINGS["layers"]("0.5") != MEANINGS["layers"]("5")
+
+
+def test_a_run_is_continued_in_other_words_and_holds_the_same_trials(tiny: Path, tmp_path: Path) -> None:
+    first = {name: pair[0] for name, pair in SAME.items()}
+    second = {name: pair[1] for name, pair in SAME.items()}
+    run = run_without_figures(options(tiny, tmp_path / "run", **first))
+    before = (run / "tables" / "trials.csv").read_bytes()
+    assert run_without_figures(options(f"{tiny}/../{tiny.name}/", run, **second)) == run
+    assert (run / "tables" / "trials.csv").read_bytes() == before
+    with Store.open(run) as store:
+        assert store.count() == TOTAL
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_means_something_else_is_not_taken_over(name: str) -> None:
+    stored = {each: pair[0] for each, pair in SAME.items()}
+    asked = Options(model="any/model", **{**stored, name: OTHER[name]})
+    assert getattr(respelled(asked, stored), name) == OTHER[name]
+
+
+def test_a_set_of_concepts_is_not_words_in_another_order() -> None:
+    assert respelled(Options(concepts="published"), {"concepts": "dust"}).concepts == "published"
+
+
+def test_a_folder_that_moved_is_asked_for_and_never_sought_on_the_hub(tiny: Path, tmp_path: Path) -> None:
+    home = tmp_path / "org" / "checkpoint"
+    shutil.copytree(tiny, home)
+    run = run_without_figures(options(home, tmp_path / "run", loops="0", strengths="2"))
+    with Run.open(run) as opened:
+        manifest = {**opened.manifest, "model": "org/checkpoint"}
+    assert json.loads(json.dumps(manifest))["found_at"] == str(home)
+    assert model_of(manifest) == str(home)  # named from another folder
+    moved = home.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"model 'org/checkpoint': was .*checkpoint, which is not here"):
+        model_of(manifest)
+    with Run.open(run, model=str(moved)) as opened:
+        trial = opened.trial(opened.trials["trial"].iloc[0])
+        assert trial.replay().text == trial.text
+
+
+def test_a_hub_id_and_an_organism_are_what_they_are_called() -> None:
+    assert model_of({"model": "org/name"}) == "org/name"
+    assert model_of({"model": "organism:aware", "found_at": None}) == "organism:aware"
