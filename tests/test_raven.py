@@ -155,18 +155,6 @@ def test_the_published_stop_tokens_end_a_turn_whatever_the_generation_config_say
     assert max(tiny_raven().end_of_turn) < 65504
 
 
-@torch.no_grad()
-def test_a_cache_that_was_filled_by_other_loops_is_refused() -> None:
-    looped = tiny_raven(dtype=torch.float64)
-    cache = looped.new_cache()
-    looped.model(IDS[:, :4], n_loops=3, past_key_values=cache, use_cache=True)
-    for n_loops in (2, 4):
-        with pytest.raises(InputError, match=f"n_loops {n_loops}: the cache was filled by a forward of 3 loops"):
-            looped.model(IDS[:, 4:], n_loops=n_loops, past_key_values=cache, use_cache=True)
-    on = looped.model(IDS[:, 4:], n_loops=3, past_key_values=cache, use_cache=True).logits
-    torch.testing.assert_close(on, looped.model(IDS, n_loops=3).logits[:, 4:])
-
-
 def test_noise_at_test_time_is_refused() -> None:
     settings = {**tiny_raven_config().to_dict(), "test_time_noise": 0.1}
     with pytest.raises(InputError, match=r"test_time_noise 0\.1"):

@@ -88,7 +88,8 @@ def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
     if not any(name not in GRADERS or GRADERS[name].reads_words for name in chosen):
         return None
     try:
-        return turns_of(store.manifest["model"], revision=store.manifest.get("revision"))
+        made = store.manifest
+        return turns_of(made["model"], revision=made.get("revision"), tokenizer=made.get("tokenizer"))
     except (InputError, OSError) as error:
         typer.echo(printable(f"tokens until detection stay unknown, without the tokenizer: {error}"), err=True)
         return None

@@ -56,14 +56,12 @@ def check_size(model_class: Any, config: Any, source: str, name: str) -> None:
         )
 
 
-def check_tokens(tokenizer: PreTrainedTokenizerFast, config: Any, name: str) -> None:
-    """Refuse a tokenizer with ids that have no row in the embedding, so that a prompt could not be embedded."""
+def check_tokens(tokenizer: PreTrainedTokenizerFast, config: Any, name: str, called: str) -> None:
+    """Refuse a tokenizer, `called` so, with ids that have no row in the embedding: a prompt could not be embedded."""
     rows = getattr(config, "padded_vocab_size", None) or getattr(config, "vocab_size", None)
     largest = max(tokenizer.get_vocab().values(), default=0)
     if isinstance(rows, int) and largest >= rows:
-        raise InputError(
-            f"model {name!r}: its tokenizer has ids up to {largest}, its embedding {rows} rows (vocab_size)"
-        )
+        raise InputError(f"model {name!r}: {called} has ids up to {largest}, its embedding {rows} rows (vocab_size)")
 
 
 def from_config(model_class: Any, config: Any) -> torch.nn.Module:
