@@ -52,7 +52,7 @@ def models(
     baseline, looped = FAMILIES[FEED_FORWARD[0]].about, TrainingFreeLooped.about
     listed = {**kinds, "see below": baseline, "with --loop-layers": looped}
     rows = [(kind, a.name, a.loops, a.verified) for kind, a in listed.items()]
-    print_rows(("model_type", "family", "a loop is", "verified against"), rows)
+    print_rows(("model_type", "family", "a loop is", "verified"), rows)
     OUT.print("")
     known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]
     print_rows(("checkpoint", "family", "licence"), known)
