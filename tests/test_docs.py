@@ -129,8 +129,8 @@ def test_every_table_and_column_is_explained(demo: Path) -> None:
         assert unknown == [], file.name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/follow_up.md"])
-def test_the_python_of_the_first_pages_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/follow_up.md", "docs/how-to/transformerlens.md"])
+def test_the_python_of_the_pages_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo)
     code = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert code
