@@ -12,7 +12,8 @@ from tiny_raven import tiny_raven
 
 from introspect.errors import InputError
 from introspect.experiment.run import Run
-from introspect.families.loading import load_model, peek, turns_of
+from introspect.families.loading import load_model, peek
+from introspect.families.tokenizer import turns_of
 from introspect.models.looped_model import LoopedModel
 
 MAKERS = {"ouro": tiny_model, "parcae": tiny_parcae, "huginn": tiny_raven}

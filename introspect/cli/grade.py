@@ -83,7 +83,7 @@ def grade(
 def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
     """Give what takes tokens apart; say so where the model's tokenizer is not to be had."""
     from introspect.cli.printing import printable
-    from introspect.families.loading import turns_of
+    from introspect.families.tokenizer import turns_of
 
     if not any(name not in GRADERS or GRADERS[name].reads_words for name in chosen):
         return None

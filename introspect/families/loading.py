@@ -24,13 +24,12 @@ from introspect.families.quiet import quiet
 from introspect.families.registry import family_of
 from introspect.families.settings import check_pointers, check_settings
 from introspect.families.think_at_hard import checkpoint as published
+from introspect.families.tokenizer import read_tokenizer
 from introspect.families.training_free.model import looping
-from introspect.families.weight_checks import align, check_size, check_tensors, check_tokens
-from introspect.models.chat import with_chat
+from introspect.families.weight_checks import align, check_size, check_tensors
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.looped_model import LoopedModel
-from introspect.models.named import is_gguf, place_of, tokenizer_place
-from introspect.prompts.turns import Turns
+from introspect.models.named import is_gguf, place_of
 from introspect.records.site import Stage
 
 UNFORESEEN = (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ArithmeticError, RecursionError)
@@ -87,7 +86,7 @@ def load_model(
         config = _config(
             family, settings, name, source, version
         )  # refuses what cannot be computed before anything large is read
-        words = _tokenizer(name, source, version, tokenizer, config)
+        words = read_tokenizer(name, source, version, tokenizer, config)
         model = _weights(family, name, source, version, config, number_format)
     _correct_ids(model, words)
     check_tensors(model, family.computed_buffers(model), name)
@@ -119,16 +118,8 @@ def peek(
         config = _config(family, settings, name, source, version)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
-        words = _tokenizer(name, source, version, tokenizer, config)
+        words = read_tokenizer(name, source, version, tokenizer, config)
         return Outline(n_loops, layers, words, partial(family.check_loops, config))
-
-
-def turns_of(name: str, *, revision: str | None = None, tokenizer: str | None = None) -> Turns:
-    """Return what takes a model's drawn tokens apart, without its weights."""
-    with quiet():
-        if tokenizer is not None:
-            return Turns(_tokenizer_in(tokenizer_place(tokenizer), "main", f"tokenizer {tokenizer!r}"))
-        return Turns(_tokenizer_in(place_of(name, revision), revision or "main", f"model {name!r}"))
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
@@ -178,32 +169,6 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, sour
     if not is_gguf(source):
         check_files(source, revision, family.files, name)
     return config
-
-
-def _tokenizer(name: str, source: str, revision: str, other: str | None, config: Any) -> PreTrainedTokenizerFast:
-    """Read the model's own tokenizer, or the other one; InputError for ids that have no row in the embedding."""
-    if other is None:
-        called, tokenizer = "its tokenizer", _tokenizer_in(source, revision, f"model {name!r}")
-    else:
-        called = f"tokenizer {other!r}"
-        tokenizer = _tokenizer_in(tokenizer_place(other), "main", called)
-    check_tokens(tokenizer, config, name, called)
-    return tokenizer
-
-
-def _tokenizer_in(source: str, revision: str, called: str) -> PreTrainedTokenizerFast:
-    """Read tokenizer.json exactly as it stands, whichever class the checkpoint names."""
-    if is_gguf(source):
-        return with_chat(checkpoint.tokenizer_of(source))
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
-    except Exception as error:  # the reader of tokenizer.json raises whatever, plain Exception included
-        elsewhere = "; --tokenizer names where one is" if called.startswith("model") else ""
-        raise InputError(f"{called} has no tokenizer that can be read (tokenizer.json){elsewhere}") from error
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    if not tokenizer("a b", add_special_tokens=False)["input_ids"]:
-        raise InputError(f"{called}: its tokenizer has no tokens for text (tokenizer.json)")
-    return with_chat(tokenizer)
 
 
 def _weights(family: type[LoopedModel], name: str, source: str, revision: str, config: Any, dtype: torch.dtype) -> Any:
