@@ -1,6 +1,7 @@
 """The card of a model, and the list of families."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_a_card_counts_what_the_model_has() -> None:
     assert list(card.norms) == looped.sites()
 
 
+def test_what_was_equal_to_the_published_code_says_when_and_by_how_much() -> None:
+    said = {kind: family.about.verified for kind, family in FAMILIES.items()}
+    equal = {kind for kind, text in said.items() if "equal to the published code" in text}
+    assert {"ouro", "huginn_raven", "retrofit", "parcae", "loopformer", "ponder_gpt_neox", "cotformer"} <= equal
+    pattern = r"equal to the published code, [A-Z][a-z]+ 20\d\d, largest relative difference at most \de-\d+"
+    assert all(re.match(pattern, said[kind]) for kind in equal)
+    assert all(said.values())
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_norms_are_those_of_plain_hooks_at_every_site_of_every_stage(name: str) -> None:
     looped = MAKERS[name].make(dtype=torch.float64)
@@ -49,6 +59,7 @@ def test_the_list_names_every_family_and_every_known_checkpoint() -> None:
         assert kind in said
         assert family.about.name.split()[0] in said
         assert all(checkpoint in said for checkpoint in family.about.checkpoints)
+        assert all(word in said for word in family.about.verified.split())  # cells are folded
     assert "organism:aware" in said
 
 

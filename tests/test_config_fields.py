@@ -91,17 +91,9 @@ def test_a_value_that_a_family_does_not_compute_with_is_refused(
 @pytest.mark.parametrize(
     ("family", "fields"),
     [
-        ("ouro", {"use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28}),
-        ("raven", {"block_class_name": "SandwichBlock", "sampling_scheme": "poisson-lognormal-filling", "n_layers": 5}),
-        ("retrofit-llama", {"block_class_name": "SandwichBlock", "effective_expected_depth": 132}),
-        (
-            "parcae",
-            {"recurrent_iteration_method": "per-sequence", "init_orthogonal": True},
-        ),
-        ("loopformer", {"dropout": 0.1}),
         ("llama", {"is_llama_config": True, "rope_interleaved": False, "pretraining_tp": 1}),
         ("gemma3_text", {"sliding_window_pattern": 6, "cache_implementation": "hybrid"}),
     ],
 )
-def test_fields_of_published_files_are_known(family: str, fields: dict[str, object], tmp_path: Path) -> None:
+def test_fields_of_feed_forward_files_are_known(family: str, fields: dict[str, object], tmp_path: Path) -> None:
     peek_with(save_tiny(FAMILIES[family].make(dtype=torch.float32), tmp_path / "model"), fields)

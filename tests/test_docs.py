@@ -1,5 +1,6 @@
 """What the README and the documentation say is there: commands, options, columns, protocols, arms, families, links."""
 
+import importlib
 import re
 import runpy
 import shlex
@@ -79,10 +80,21 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_protocol_arm_and_family_has_its_row() -> None:
-    reference = ROOT / "docs" / "reference"
-    asked, families = ((reference / f"{name}.md").read_text() for name in ("protocols", "families"))
+    asked = (ROOT / "docs" / "reference" / "protocols.md").read_text()
     assert [name for name in (*PROTOCOLS, *ARMS) if f"| `{name}` |" not in asked] == []
-    assert [kind for kind in FAMILIES if kind not in FEED_FORWARD and f"`{kind}`" not in families] == []
+
+
+def test_the_table_of_families_is_what_they_say_of_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    write_families = importlib.import_module("families_table").write_families
+    write_families(tmp_path / "table.md")
+    rows = [line.strip("| ").split(" | ") for line in (tmp_path / "table.md").read_text().splitlines()]
+    said = {kind: (name, loops, verified) for kind, name, loops, verified in rows[2:]}
+    for kind in FAMILIES:
+        if kind not in FEED_FORWARD:
+            about = FAMILIES[kind].about
+            assert said[f"`{kind}`"] == (about.name, about.loops, about.verified)
+    assert "{include} families_table.md" in (ROOT / "docs" / "reference" / "families.md").read_text()
 
 
 def test_the_readme_is_a_page_of_short_sentences() -> None:
@@ -117,8 +129,8 @@ def test_every_table_and_column_is_explained(demo: Path) -> None:
         assert unknown == [], file.name
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/follow_up.md"])
-def test_the_python_of_the_first_pages_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/follow_up.md", "docs/how-to/transformerlens.md"])
+def test_the_python_of_the_pages_runs(page: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo)
     code = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert code

@@ -9,6 +9,7 @@ from injected import ARMS, Bench, bench_on, responses
 from oracle import clean_logprob, hooked, numbers, oracle
 from torch import Tensor
 
+from introspect.errors import InputError
 from introspect.families.loading import load_model, peek
 from introspect.families.registry import family_of
 from introspect.models.looped_model import LoopedModel, SiteError
@@ -179,3 +180,19 @@ def test_a_saved_model_is_loaded_as_it_was(name: str, tmp_path: Path) -> None:
         arguments = looped.forward_arguments(looped.n_loops)
         one, other = (each.model(text, use_cache=False, **arguments).logits for each in (looped, again))
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if len(set(family.loops)) > 1])
+@torch.no_grad()
+def test_a_cache_that_another_number_of_loops_filled_is_refused(name: str) -> None:
+    looped, loops = made(name), sorted(set(FAMILIES[name].loops))
+    cache, filled = looped.new_cache(), loops[1]
+    how = looped.forward_arguments(filled)
+    looped.model(IDS[:, :3], past_key_values=cache, use_cache=True, **how)
+    for other in {*loops} - {filled}:
+        given, said = looped.forward_arguments(other), f"n_loops {other}: the cache was filled by a forward of {filled}"
+        with pytest.raises(InputError, match=said):
+            looped.model(IDS[:, 3:], past_key_values=cache, use_cache=True, **given)
+    on = looped.model(IDS[:, 3:], past_key_values=cache, use_cache=True, **how).logits
+    whole = looped.model(IDS, use_cache=False, **how).logits
+    torch.testing.assert_close(on, whole[:, 3:], atol=ROUNDING, rtol=ROUNDING)

@@ -16,7 +16,8 @@ from introspect.errors import InputError
 from introspect.experiment.run import Run
 from introspect.families.gguf.checkpoint import ARCHITECTURES as KNOWN
 from introspect.families.gguf.reader import LONG, QuickReader
-from introspect.families.loading import load_model, peek, turns_of
+from introspect.families.loading import load_model, peek
+from introspect.families.tokenizer import turns_of
 
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))
 Q8 = gguf.GGMLQuantizationType.Q8_0

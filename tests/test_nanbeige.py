@@ -14,8 +14,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from introspect.errors import InputError
 from introspect.families.loading import load_model, peek
 from introspect.families.nanbeige.config import NanbeigeConfig
-from introspect.families.nanbeige.model import NanbeigeLooped
-from introspect.families.registry import family_of
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33], [9, 8, 7, 6, 5, 4, 3]])
 
@@ -77,20 +75,6 @@ def test_with_one_loop_it_is_llama() -> None:
     plain = LlamaForCausalLM(LlamaConfig(**shape, **more, rope_parameters=looped.model.config.rope_parameters)).eval()
     plain.load_state_dict(looped.model.state_dict())  # the names are Llama's
     torch.testing.assert_close(looped.model(IDS, n_loops=1).logits, plain(IDS).logits, rtol=1e-4, atol=1e-4)
-
-
-def test_a_published_config_is_read_as_it_stands() -> None:
-    published = {
-        **{"model_type": "nanbeige", "hidden_size": 3072, "intermediate_size": 10752, "num_hidden_layers": 22},
-        **{"num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "rope_theta": 7e7},
-        **{"rms_norm_eps": 1e-5, "vocab_size": 166144, "num_loops": 2, "loop_loss_weights": []},
-        **{"tie_word_embeddings": False, "pad_token_id": 0, "bos_token_id": 166100, "eos_token_id": 166101},
-        **{"max_position_embeddings": 262144, "skip_loop_final_norm": False, "torch_dtype": "bfloat16"},
-    }
-    assert family_of(published, name="x") is NanbeigeLooped
-    config = NanbeigeLooped.config_of(published)
-    assert (NanbeigeLooped.counts(config), config.head_dim, config.num_key_value_heads) == ((2, 22), 128, 8)
-    assert config.rope_parameters["rope_theta"] == 7e7
 
 
 def test_weights_of_training_tell_the_loops() -> None:

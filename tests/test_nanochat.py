@@ -136,16 +136,8 @@ def test_the_defaults_are_those_of_the_fork() -> None:
     assert config.window == config.sequence_len
 
 
-def test_the_weights_have_the_names_of_the_fork() -> None:
+def test_the_rows_of_the_embedding_are_a_multiple_of_64_and_a_model_that_passes_through_mixes_nothing_in() -> None:
     names = NanochatForCausalLM(tiny_nanochat_config()).state_dict()
-    block = [*(f"attn.c_{part}.weight" for part in ("q", "k", "v", "proj")), "mlp.c_fc.weight", "mlp.c_proj.weight"]
-    block += [f"n{number}.weight" for number in (1, 2, 3, 4)]
-    blocks = ("prelude.0", "prelude.1", "recur.0", "recur.1", "coda.0")
-    assert set(names) == {
-        *(f"transformer.{each}.{part}" for each in blocks for part in block),
-        *(f"{part}.weight" for part in ("norm_emb", "norm_recur", "norm_final", "inject", "lm_head")),
-        "transformer.wte.weight",
-    }
     assert len(names["lm_head.weight"]) == len(names["transformer.wte.weight"]) == 320  # 64 times 5 hold 317
     assert "inject.weight" not in NanochatForCausalLM(tiny_nanochat_config(input_injection="passthrough")).state_dict()
 

@@ -32,6 +32,7 @@ OTHERWISE: dict[str, Any] = {
         "exit": "gate",
         "loop_layers": "1-2",
         "loop_step": "plain",
+        "tokenizer": "organism:blind",
     },
 }
 
@@ -152,9 +153,9 @@ def test_the_identity_changes_with_all_that_decides_what_a_run_contains(name: st
     assert same == (name in ELSEWHERE)
 
 
-def test_a_model_as_it_is_says_nothing_of_loops() -> None:
+def test_a_model_as_it_is_says_nothing_of_loops_or_of_another_tokenizer() -> None:
     """So that runs that were made before there were any go on."""
-    assert {"loop_layers", "loop_step"}.isdisjoint(Options(loop_step="plain").identity())
+    assert {"loop_layers", "loop_step", "tokenizer"}.isdisjoint(Options(loop_step="plain").identity())
     assert Options(model="a/b").folder == Path("runs/b-detect")
     assert Options(model="a/b", loop_layers="10-19").folder == Path("runs/b@10-19-damped-detect")
 

@@ -17,7 +17,6 @@ from introspect.errors import InputError
 from introspect.families.feedforward.model import FeedForwardLooped
 from introspect.families.loading import load_model, peek
 from introspect.families.ponder.config import PonderConfig
-from introspect.families.ponder.model import PonderForCausalLM, PonderLooped
 from introspect.families.registry import family_of
 
 HEAD = {"embed_out.weight": "lm_head.weight"}
@@ -98,19 +97,6 @@ def test_each_loop_matters() -> None:
     assert all((one - two).abs().max() > 1e-2 for one, two in pairwise(logits))
 
 
-def test_a_published_config_is_told_from_gpt_neox_and_read_as_it_stands() -> None:
-    published = {
-        **{"model_type": "gpt_neox", "hidden_size": 2048, "num_attention_heads": 16, "intermediate_size": 8192},
-        **{"num_hidden_layers": 24, "vocab_size": 50304, "layer_norm_eps": 1e-5, "rotary_pct": 0.25},
-        **{"rotary_emb_base": 10000, "use_parallel_residual": True, "ponderinglm": True, "pondering_steps": 3},
-        **{"scale_embeds": True, "mutiply_pondering_steps": False, "tie_word_embeddings": False},
-    }
-    assert family_of(published, name="x") is PonderLooped
-    config = PonderLooped.config_of(published)
-    assert (PonderLooped.counts(config), config.rotary_size, config.scale_embeds) == ((4, 24), 32, True)
-    assert config.rope_parameters["rope_theta"] == 10000
-
-
 def test_the_vanilla_baseline_is_gpt_neox_although_its_file_has_steps(tmp_path: Path) -> None:
     folder = save_tiny(tiny_feedforward("gpt_neox"), tmp_path)
     settings = json.loads((folder / "config.json").read_text())
@@ -118,12 +104,6 @@ def test_the_vanilla_baseline_is_gpt_neox_although_its_file_has_steps(tmp_path: 
     (folder / "config.json").write_text(json.dumps(settings | written))
     assert peek(str(folder)).n_loops == 1
     assert isinstance(load_model(str(folder), device="cpu"), FeedForwardLooped)
-
-
-def test_the_weights_have_the_published_names() -> None:
-    plain = GPTNeoXForCausalLM(GPTNeoXConfig.from_dict(tiny_ponder_config().to_dict()))
-    named = {HEAD.get(name, name) for name in PonderForCausalLM(tiny_ponder_config()).state_dict()}
-    assert named == set(plain.state_dict())
 
 
 @pytest.mark.parametrize(

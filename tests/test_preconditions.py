@@ -24,6 +24,7 @@ BAD: dict[str, list[list[str]]] = {
     "inject": [["--inject", "nosuch"]],
     "loop_layers": [["--loop-layers", "x"], ["--loop-layers", "2-1"]],
     "loop_step": [["--loop-step", "nosuch"]],
+    "tokenizer": [["--tokenizer", name] for name in ("./nosuch", "organism:nosuch", "no.gguf", "{taken}", "")],
     "total_loops": [["--total-loops", "0"], ["--total-loops", "x"]],
     "remaining_loops": [["--remaining-loops", "-1"], ["--remaining-loops", "x"]],
     "extract": [["--extract", "x"]],

@@ -9,7 +9,6 @@ from introspect.errors import InputError
 from introspect.families.config_fields import check_fields
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.huginn.config import RavenConfig
-from introspect.families.huginn.model import RavenForCausalLM
 from introspect.records.trial import CODA, PRELUDE, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17], [9, 8, 7, 6, 5, 4]])
@@ -128,18 +127,6 @@ def test_the_published_config_is_read_as_it_stands() -> None:
     assert config.init_values["std"] == pytest.approx(0.00870, abs=1e-5)
 
 
-def test_the_weights_have_the_published_names() -> None:
-    names = {
-        name.replace(".0.", ".N.") for name in RavenForCausalLM(tiny_raven_config()).state_dict() if ".1." not in name
-    }
-    block = ["attn.Wqkv.weight", "attn.proj.weight", "attn.qk_bias", "mlp.fc.weight", "mlp.proj.weight"]
-    block += [f"norm_{number}.weight" for number in (1, 2, 3, 4)]
-    assert names == {
-        *(f"transformer.{stage}.N.{part}" for stage in ("prelude", "core_block", "coda") for part in block),
-        *("transformer.wte.weight", "transformer.adapter.weight", "transformer.ln_f.weight", "lm_head.weight"),
-    }
-
-
 def test_heads_have_two_names() -> None:
     config = RavenConfig.from_dict({"n_embd": 32, "num_attention_heads": 2})
     assert (config.n_heads, config.head_dim, config.num_key_value_heads) == (2, 16, 2)
@@ -153,18 +140,6 @@ def test_the_published_stop_tokens_end_a_turn_whatever_the_generation_config_say
     looped.model.generation_config.eos_token_id = None
     assert {65504, 65505, 65508} <= set(looped.end_of_turn)
     assert max(tiny_raven().end_of_turn) < 65504
-
-
-@torch.no_grad()
-def test_a_cache_that_was_filled_by_other_loops_is_refused() -> None:
-    looped = tiny_raven(dtype=torch.float64)
-    cache = looped.new_cache()
-    looped.model(IDS[:, :4], n_loops=3, past_key_values=cache, use_cache=True)
-    for n_loops in (2, 4):
-        with pytest.raises(InputError, match=f"n_loops {n_loops}: the cache was filled by a forward of 3 loops"):
-            looped.model(IDS[:, 4:], n_loops=n_loops, past_key_values=cache, use_cache=True)
-    on = looped.model(IDS[:, 4:], n_loops=3, past_key_values=cache, use_cache=True).logits
-    torch.testing.assert_close(on, looped.model(IDS, n_loops=3).logits[:, 4:])
 
 
 def test_noise_at_test_time_is_refused() -> None:

@@ -13,7 +13,7 @@ from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.loading import load_model
 from introspect.families.registry import family_of
 from introspect.families.retrofit.config import RetrofitConfig
-from introspect.families.retrofit.model import RetrofitForCausalLM, RetrofitLooped
+from introspect.families.retrofit.model import RetrofitLooped
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33, 2, 41], [9, 8, 7, 6, 5, 4, 3, 2, 1]])
 PLAIN = {"rope_scaling": None}
@@ -196,19 +196,6 @@ def test_the_published_config_is_told_from_huginns_and_read_as_it_stands() -> No
     assert config.rope_parameters == LLAMA3 | {"rope_theta": 500_000.0}
     assert RetrofitLooped.config_of(published | {"norm_eps": 1e-6}).post_norm
     assert RetrofitLooped.config_of(config.to_dict()).to_dict() == config.to_dict()
-
-
-@pytest.mark.parametrize("kind", [LLAMA, OLMO])
-def test_the_weights_have_the_published_names(kind: dict[str, object]) -> None:
-    names = set(RetrofitForCausalLM(tiny_retrofit_config(**kind)).state_dict())
-    block = ["attn.Wqkv.weight", "attn.proj.weight", "mlp.fc.weight", "mlp.proj.weight"]
-    block += ["norm_1.weight", "norm_2.weight"]
-    block += ["attn.q_norm.weight", "attn.k_norm.weight"] if kind == OLMO else []
-    blocks = ("prelude.0", "prelude.1", "core_block.0", "core_block.1", "coda.0")
-    assert names == {
-        *(f"transformer.{each}.{part}" for each in blocks for part in block),
-        *("transformer.wte.weight", "transformer.adapter.weight", "transformer.ln_f.weight", "lm_head.weight"),
-    }
 
 
 def test_weights_of_the_other_kind_of_block_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from introspect.experiment.run import Run
 
 INTERRUPTED = {0, 130, -signal.SIGINT}
-"""It was done already; it ended in an orderly way; the second Ctrl-C, or one before our first line, ended it at once."""
+"""It was done; it ended in an orderly way; the second Ctrl-C, or one before our first line, ended it at once."""
 
 
 def begin(*args: object, **environment: str) -> subprocess.Popen[str]:

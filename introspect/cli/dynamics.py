@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.cli.given import refuse_beside, refuse_of_run
-from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
-from introspect.models.looped_layers import LOOP_STEPS
+from introspect.cli.given import OF_RUN, refuse_beside, refuse_of_run, with_source
+from introspect.experiment.options import DEFAULT_MODEL, Options
 
 Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
 Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw the stages of each loop beside.")]
@@ -17,13 +16,11 @@ Full = Annotated[
 Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
-OF_RUN = (
-    *("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", "revision"),
-    *("loop_layers", "loop_step"),
-)
+SAID = ("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", *OF_RUN)
 """What a run says for itself."""
 
 
+@with_source
 def dynamics(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
@@ -44,30 +41,26 @@ def dynamics(
     strengths: Annotated[str, typer.Option(help="In units of the vector, such as 1,2.")] = "2",
     total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
-    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
-    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; 32 when left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/dynamics or runs/MODEL-dynamics.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
+    **source: Any,  # Any: as `with_source` declares them
 ) -> None:
     """Measure whether the loops settle, and where injections go: washed out, changed, or there and unnoticed.
 
     Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
     """
     if grid:
-        refuse_beside(ctx, "grid", [*OF_RUN, "run", "texts", "baseline", "full", "follow", "attention_loops"])
+        refuse_beside(ctx, "grid", [*SAID, "run", "texts", "baseline", "full", "follow", "attention_loops"])
         _grid(blocks, recurrences, train_steps, out, dry_run=dry_run)
         return
-    refuse_of_run(ctx, OF_RUN, run)
+    refuse_of_run(ctx, SAID, run)
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
-    source = {"revision": revision, "trust_remote_code": trust_remote_code, "device": device, "dtype": dtype}
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
-    looped = {"loop_layers": loop_layers, "loop_step": loop_step}
-    options = Options(model=model, **where, **source, **how, **looped)  # type: ignore[arg-type]
+    here = {"device": device, "dtype": dtype}
+    options = Options(model=model, **where, **how, **here, **source)  # type: ignore[arg-type]
     sizes = {"recurrences": recurrences, "attention_loops": attention_loops, "follow": follow}
     settings = {**sizes, "texts": texts, "max_tokens": max_tokens, "baseline": baseline, "full": full}
     _dynamics(options, settings, run, out, dry_run=dry_run)

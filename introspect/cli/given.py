@@ -1,10 +1,47 @@
-"""Which options the user gave, as against those that stand at their defaults."""
+"""Options of commands that are those of a sweep, taken from `Options`, and which of all options the user gave."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
 
 from introspect.errors import InputError
+from introspect.experiment.options import SOURCE, Options
+
+OF_RUN = tuple(name for name in SOURCE if name != "trust_remote_code")
+"""What finds a model and a run says for itself; whether its code may run is asked anew."""
+
+
+# Any, in both: a command, whose signature typer reads
+def with_options(command: Any, names: Iterable[str], *, before: str | None = None) -> Any:
+    """Give a command options of a sweep, in place of its last parameter, `**named`.
+
+    Args:
+        command: a function whose last parameter takes all other keywords.
+        names: fields of `Options`, whose names, types, defaults and help the options have.
+        before: the parameter of the command that they stand before; the first when left out.
+    """
+    *own, _ = Signature.from_callable(command, eval_str=True).parameters.values()
+    place = 0 if before is None else [each.name for each in own].index(before)
+    taken = [_parameter(name) for name in names]
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own[:place], *taken, *own[place:])]
+    command.__signature__ = Signature(parameters)
+    command.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
+    return command
+
+
+def with_source(command: Any) -> Any:
+    """Give a command the options that find a model, before its option `device`; it gets them as `**source`."""
+    return with_options(command, SOURCE, before="device")
+
+
+def _parameter(name: str) -> Parameter:
+    kind, said = get_args(get_type_hints(Options, include_extras=True)[name])
+    declared = typer.Argument(help=said) if name == "model" else typer.Option(help=said)
+    default = Options.__dataclass_fields__[name].default
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared])
 
 
 def given(ctx: Any, name: str) -> bool:  # Any: typer keeps the class of its context in another place in each version

@@ -84,12 +84,13 @@ def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
     """Give what takes tokens apart; say so where the model's tokenizer is not to be had."""
     from introspect.cli.printing import printable
     from introspect.experiment.spelling import model_of
-    from introspect.families.loading import turns_of
+    from introspect.families.tokenizer import turns_of
 
     if not any(name not in GRADERS or GRADERS[name].reads_words for name in chosen):
         return None
     try:
-        return turns_of(model_of(store.manifest), revision=store.manifest.get("revision"))
+        made = store.manifest
+        return turns_of(model_of(made), revision=made.get("revision"), tokenizer=made.get("tokenizer"))
     except (InputError, OSError) as error:
         typer.echo(printable(f"tokens until detection stay unknown, without the tokenizer: {error}"), err=True)
         return None

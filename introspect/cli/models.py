@@ -1,12 +1,12 @@
 """The command `models`: organisms, families and checkpoints, or the card of one model."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from introspect.cli.given import with_source
 from introspect.errors import InputError
-from introspect.experiment.options import LOOP_LAYERS, LOOP_STEP, TRUST, Options
-from introspect.models.looped_layers import LOOP_STEPS
+from introspect.experiment.options import Options
 
 if TYPE_CHECKING:
     from introspect.models.looped_model import LoopedModel
@@ -21,45 +21,24 @@ ABOUT = {
 }
 
 
+@with_source
 def models(
     model: Annotated[str | None, typer.Argument(help="Hub id, folder, GGUF file or organism:NAME: its card.")] = None,
-    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
-    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     check: Annotated[bool, typer.Option("--check", help=CHECK)] = False,
+    **source: Any,  # Any: as `with_source` declares them
 ) -> None:
     """List the shipped organisms and the families of checkpoints that can be loaded, or describe one model."""
     if check:
         if model is None:
             raise InputError("models --check: name the model to be checked")
-        _check(
-            Options(
-                model=model,
-                loop_layers=loop_layers,
-                loop_step=loop_step,
-                revision=revision,
-                trust_remote_code=trust_remote_code,
-                device=device,
-                dtype=dtype,
-            )
-        )
+        _check(Options(model=model, device=device, dtype=dtype, **source))
         return
     if model is not None:
         from introspect.families.loading import load_model
 
-        loaded = load_model(
-            model,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            loop_layers=loop_layers,
-            loop_step=loop_step,
-        )
-        _print_card(loaded)
+        _print_card(load_model(model, device=device, dtype=dtype, **source))
         return
     from introspect.cli.printing import OUT, print_rows
     from introspect.families.feedforward.model import FEED_FORWARD
@@ -73,7 +52,7 @@ def models(
     baseline, looped = FAMILIES[FEED_FORWARD[0]].about, TrainingFreeLooped.about
     listed = {**kinds, "see below": baseline, "with --loop-layers": looped}
     rows = [(kind, a.name, a.loops, a.verified) for kind, a in listed.items()]
-    print_rows(("model_type", "family", "a loop is", "verified against"), rows)
+    print_rows(("model_type", "family", "a loop is", "verified"), rows)
     OUT.print("")
     known = [(hub_id, a.name, a.licence or "not known") for a in kinds.values() for hub_id in a.checkpoints]
     print_rows(("checkpoint", "family", "licence"), known)

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.cli.given import refuse_of_run
-from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
-from introspect.models.looped_layers import LOOP_STEPS
+from introspect.cli.given import OF_RUN, refuse_of_run, with_source
+from introspect.experiment.options import DEFAULT_MODEL, Options
 
 FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
 
 
-OF_RUN = ("model", "loops", "concepts", "strengths", "repeats", "revision", "dtype", "loop_layers", "loop_step")
+SAID = ("model", "loops", "concepts", "strengths", "repeats", "dtype", *OF_RUN)
 """What a run says for itself."""
 
 
+@with_source
 def monitor(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or organism:NAME.")] = DEFAULT_MODEL,
@@ -43,33 +43,22 @@ def monitor(
         int, typer.Option(help="Trials of a concept and site, each with a trial number of its own.")
     ] = 4,
     seed: Annotated[int, typer.Option(help="Key of wrong answers, splits, shuffled labels and draws.")] = 0,
-    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
-    loop_step: Annotated[str, typer.Option(help=LOOP_STEP)] = LOOP_STEPS[0],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/monitor or runs/MODEL-monitor.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count forwards and memory; store nothing.")] = False,
+    **source: Any,  # Any: as `with_source` declares them
 ) -> None:
     """Compare what the model says of answers, or of injected thoughts, with what a probe reads from its states.
 
     Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
     """
-    refuse_of_run(ctx, OF_RUN, run)
+    refuse_of_run(ctx, SAID, run)
     planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
     shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
-    where = {
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "device": device,
-        "dtype": dtype,
-        "total_loops": total_loops,
-        "loop_layers": loop_layers,
-        "loop_step": loop_step,
-    }
-    given: dict[str, Any] = {**planned, **shared, **where}  # Any: the options, which check themselves
+    where = {"device": device, "dtype": dtype, "total_loops": total_loops}
+    given: dict[str, Any] = {**planned, **shared, **where, **source}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
     asked = {"tasks": task, "part": questions, "injected": injected, "run": run, "texts": texts, "full": full}
     _monitor(options, {**asked, "probe": probe}, out, dry_run=dry_run)

@@ -1,31 +1,17 @@
 """The command `sweep`: its options are those of `Options`."""
 
-from inspect import Parameter, Signature
-from typing import Annotated, Any, get_args, get_type_hints
+from dataclasses import fields
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
+from introspect.cli.given import with_options
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
 
 
-def _with_options(command: Any) -> Any:  # Any: typer reads the signature that is made here
-    """Give a command the options of a sweep: their names, types, defaults and help are those of `Options`."""
-    own = list(Signature.from_callable(command).parameters.values())[:-1]
-    parameters = [_parameter(name, hint) for name, hint in get_type_hints(Options, include_extras=True).items()]
-    command.__signature__ = Signature([*parameters, *own])
-    command.__annotations__ = {each.name: each.annotation for each in (*parameters, *own)} | {"return": None}
-    return command
-
-
-def _parameter(name: str, hint: Any) -> Parameter:  # Any: a type with its help
-    kind, said = get_args(hint)
-    declared = typer.Argument(help=said) if name == "model" else typer.Option(help=said)
-    default = Options.__dataclass_fields__[name].default
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared])
-
-
-@_with_options
+@partial(with_options, names=[each.name for each in fields(Options)])
 def sweep(
     *,
     dry_run: Annotated[

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.errors import InputError
-from introspect.experiment.options import DEFAULT_MODEL, LOOP_LAYERS, LOOP_STEP, TRUST, Options
+from introspect.cli.given import OF_RUN, refuse_of_run, with_source
+from introspect.experiment.options import DEFAULT_MODEL, Options
 
 NAME = "trajectory"
 DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2"}
@@ -14,7 +14,9 @@ DEFAULTS |= {"questions": "detect", "arms": "injected,none,random"}
 """What is injected where neither a run nor the user says it."""
 
 
+@with_source
 def trajectory(
+    ctx: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:NAME. [default: {DEFAULT_MODEL}]")
     ] = None,
@@ -34,11 +36,8 @@ def trajectory(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit, at most 64.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of all draws. [default: 0]")] = None,
-    loop_layers: Annotated[str | None, typer.Option(help=LOOP_LAYERS)] = None,
-    loop_step: Annotated[str | None, typer.Option(help=LOOP_STEP)] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=TRUST)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
+    **source: Any,  # Any: as `with_source` declares them
 ) -> None:
     """Follow the last token of a prompt through (loop, layer): geometry, lenses, and what the cache remembers.
 
@@ -46,17 +45,13 @@ def trajectory(
     Example: introspect trajectory organism:aware --layers 1,2 --strengths 1,2
     """
     where = {"model": model, "loops": loops, "layers": layers, "strengths": strengths}
-    given: dict[str, Any] = {**where, "concepts": concepts, "seed": seed, "dtype": dtype, "revision": revision}
-    given |= {"loop_layers": loop_layers, "loop_step": loop_step}
-    said = {name: value for name, value in given.items() if value is not None}
-    elsewhere: dict[str, Any] = {"device": device, "batch_size": batch_size, "trust_remote_code": trust_remote_code}
-    if run is not None and said:
-        raise InputError(f"{next(iter(said))}: is that of the run {run}; leave it out, or leave out --run")
-    if run is None:
-        total = {} if total_loops is None else {"total_loops": str(total_loops)}
-        options = Options(**{**DEFAULTS, **said, **elsewhere, **total})
-    else:
-        options = Options(**elsewhere)
+    asked: dict[str, Any] = {**where, "concepts": concepts, "seed": seed, "dtype": dtype}
+    refuse_of_run(ctx, [*asked, *OF_RUN], run)
+    said = {name: value for name, value in asked.items() if value is not None}
+    here: dict[str, Any] = {**source, "device": device, "batch_size": batch_size}
+    if run is None and total_loops is not None:
+        said["total_loops"] = str(total_loops)
+    options = Options(**({**DEFAULTS, **said} if run is None else {}), **here)
     _follow(options, run, probe, total_loops, out, dry_run)
 
 

@@ -30,6 +30,9 @@ SHIPPED_BASELINE = "published"
 DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
 TRUST = "Run the code that a checkpoint of a type unknown here brings along, with all your rights: read it first."
 
+TOKENIZER = "Hub id, folder or GGUF file that holds the tokenizer, where it is not the model's own."
+SOURCE = ("revision", "tokenizer", "trust_remote_code", "loop_layers", "loop_step")
+"""The options that find a model, beside its name: every command that loads one has them."""
 LOOP_LAYERS = (
     "Layers of a model without loops to run in loops, such as 10-19; see --total-loops, which is 1 if left out."
 )
@@ -72,6 +75,7 @@ class Options:
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
+    tokenizer: Annotated[str | None, TOKENIZER] = None
     date: Annotated[str | None, "Day told to a chat template that writes one; when left out, that of the run."] = None
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
@@ -98,8 +102,8 @@ class Options:
 
     @property
     def source(self) -> dict[str, Any]:
-        """Give what finds the model, beside its name; where and how it is run not included."""
-        return {name: getattr(self, name) for name in ("revision", "trust_remote_code", "loop_layers", "loop_step")}
+        """Return what finds the model, beside its name; where and how it is run not included."""
+        return {name: getattr(self, name) for name in SOURCE}
 
     @property
     def sampling(self) -> Sampling:
@@ -208,7 +212,7 @@ class Options:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "batch_size", "grader", "coherence", "workers", "ray", "trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
-        elsewhere |= {"date"} if self.date is None else set()
+        elsewhere |= {name for name in ("date", "tokenizer") if getattr(self, name) is None}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),

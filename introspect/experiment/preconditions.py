@@ -13,7 +13,7 @@ from introspect.concepts.pairs import SHIPPED as PAIRS
 from introspect.errors import InputError, unknown
 from introspect.injection.grid import check_counts, check_sampling
 from introspect.models.looped_layers import LOOP_STEPS
-from introspect.models.named import place_of
+from introspect.models.named import place_of, tokenizer_place
 from introspect.prompts import START, render
 from introspect.prompts.dates import checked_day
 from introspect.protocols import Occasion
@@ -63,8 +63,10 @@ def check_surroundings(options: "Options", *, for_run: bool = True) -> None:
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
     place_of(options.model, options.revision)
+    if options.tokenizer is not None:
+        tokenizer_place(options.tokenizer)
     if for_run:
-        known = options.identity()
+        known = {**dict.fromkeys(("tokenizer", "loop_layers")), **options.identity()}  # a run may have either
         if known["dtype"] == "auto":  # what that is on this machine, torch knows; a run has the format's own name
             del known["dtype"]
         Store.refuse_other(options.folder, known)

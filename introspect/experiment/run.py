@@ -145,7 +145,7 @@ class Run:
             dtype=manifest["dtype"],
             revision=manifest["revision"],
             trust_remote_code=self._trusting,
-            **{name: manifest[name] for name in ("loop_layers", "loop_step") if name in manifest},
+            **{name: manifest[name] for name in ("tokenizer", "loop_layers", "loop_step") if name in manifest},
         )
         if looped.weights_hash != manifest["weights_hash"]:
             raise InputError(

@@ -24,13 +24,12 @@ from introspect.families.quiet import quiet
 from introspect.families.registry import family_of
 from introspect.families.settings import check_pointers, check_settings
 from introspect.families.think_at_hard import checkpoint as published
+from introspect.families.tokenizer import read_tokenizer
 from introspect.families.training_free.model import looping
-from introspect.families.weight_checks import align, check_size, check_tensors, check_tokens
-from introspect.models.chat import with_chat
+from introspect.families.weight_checks import align, check_size, check_tensors
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.looped_model import LoopedModel
 from introspect.models.named import is_gguf, place_of
-from introspect.prompts.turns import Turns
 from introspect.records.site import Stage
 
 POSITIONS = ("max_position_embeddings", "n_positions", "block_size", "sequence_len")
@@ -63,6 +62,7 @@ def load_model(
     trust_remote_code: bool = False,
     loop_layers: str | None = None,
     loop_step: str = LOOP_STEPS[0],
+    tokenizer: str | None = None,
 ) -> LoopedModel:
     """Load a looped model.
 
@@ -76,6 +76,10 @@ def load_model(
         loop_layers: of a model without loops, the layers that are run several times, such as `10-19`; the loops as
             trained are then one, the model as it was.
         loop_step: `damped`, in each of K loops a layer adds 1/K of its update, or `plain`.
+        tokenizer: hub id, folder, GGUF file or `organism:NAME` that holds the tokenizer, where that is not the model's
+            own. Chats are written as it says, and it is part of the weights hash.
+
+    Raises InputError for what cannot be used, a tokenizer with ids that the embedding has no row for included.
     """
     where, version = device_named(device), revision or "main"
     number_format = dtype_named(dtype, where)
@@ -86,14 +90,13 @@ def load_model(
         config = _config(
             family, settings, name, source, version
         )  # refuses what cannot be computed before anything large is read
-        tokenizer = _tokenizer(name, source, version)
-        check_tokens(tokenizer, config, name)
+        words = read_tokenizer(name, source, version, tokenizer, config)
         model = _weights(family, name, source, version, config, number_format)
-    _correct_ids(model, tokenizer)
+    _correct_ids(model, words)
     check_tensors(model, family.computed_buffers(model), name)
     model = model.to(where).eval()
     align(model)
-    looped = family(name, model, tokenizer)
+    looped = family(name, model, words)
     if is_gguf(source):
         looped.file_hash = checkpoint.file_hash(source)
     return looped
@@ -106,8 +109,12 @@ def peek(
     trust_remote_code: bool = False,
     loop_layers: str | None = None,
     loop_step: str = LOOP_STEPS[0],
+    tokenizer: str | None = None,
 ) -> Outline:
-    """Read what can be known of a model without its weights, so that bad input is refused before they are loaded."""
+    """Read what can be known of a model without its weights, so that bad input is refused before they are loaded.
+
+    The arguments are those of `load_model`.
+    """
     source, version = place_of(name, revision), revision or "main"
     with quiet():
         settings = _settings(name, source, version)
@@ -115,15 +122,8 @@ def peek(
         config = _config(family, settings, name, source, version)
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
-        tokenizer = _tokenizer(name, source, version)
-        check_tokens(tokenizer, config, name)
-        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config), _positions(config))
-
-
-def turns_of(name: str, *, revision: str | None = None) -> Turns:
-    """Give what takes a model's drawn tokens apart, without its weights."""
-    with quiet():
-        return Turns(_tokenizer(name, place_of(name, revision), revision or "main"))
+        words = read_tokenizer(name, source, version, tokenizer, config)
+        return Outline(n_loops, layers, words, partial(family.check_loops, config), _positions(config))
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
@@ -178,20 +178,6 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, sour
 def _positions(config: Any) -> int | None:  # Any: the family's own
     found = [getattr(config, name, None) for name in POSITIONS]
     return next((each for each in found if isinstance(each, int)), None)
-
-
-def _tokenizer(name: str, source: str, revision: str) -> PreTrainedTokenizerFast:
-    """Read tokenizer.json exactly as it stands, whichever class the checkpoint names."""
-    if is_gguf(source):
-        return with_chat(checkpoint.tokenizer_of(source))
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(source, revision=revision)
-    except Exception as error:  # the reader of tokenizer.json raises whatever, plain Exception included
-        raise InputError(f"model {name!r} has no tokenizer that can be read (tokenizer.json)") from error
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    if not tokenizer("a b", add_special_tokens=False)["input_ids"]:
-        raise InputError(f"model {name!r}: its tokenizer has no tokens for text (tokenizer.json)")
-    return with_chat(tokenizer)
 
 
 def _weights(family: type[LoopedModel], name: str, source: str, revision: str, config: Any, dtype: torch.dtype) -> Any:

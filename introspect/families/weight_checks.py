@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 from transformers.initialization import no_init_weights
 
 from introspect.errors import InputError
@@ -53,16 +52,6 @@ def check_size(model_class: Any, config: Any, source: str, name: str) -> None:
         raise InputError(
             f"model {name!r}: its config.json describes {described:.2g} weights, its files hold {held:.2g}; "
             "one of the two is of another model"
-        )
-
-
-def check_tokens(tokenizer: PreTrainedTokenizerFast, config: Any, name: str) -> None:
-    """Refuse a tokenizer with ids that have no row in the embedding, so that a prompt could not be embedded."""
-    rows = getattr(config, "padded_vocab_size", None) or getattr(config, "vocab_size", None)
-    largest = max(tokenizer.get_vocab().values(), default=0)
-    if isinstance(rows, int) and largest >= rows:
-        raise InputError(
-            f"model {name!r}: its tokenizer has ids up to {largest}, its embedding {rows} rows (vocab_size)"
         )
 
 

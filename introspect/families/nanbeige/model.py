@@ -81,7 +81,7 @@ class NanbeigeLooped(LoopedModel):
         name="Nanbeige4.2",
         loops="the whole stack, with its norm after every pass",
         source="the model card of Nanbeige4.2-3B",
-        verified="plain reference on random weights; with one loop transformers' Llama on the same weights",
+        verified="a plain reference on random weights; with one loop transformers' Llama on the same weights",
         checkpoints=("Nanbeige/Nanbeige4.2-3B",),
         licence="Apache-2.0",
     )

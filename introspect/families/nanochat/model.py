@@ -174,7 +174,7 @@ class NanochatLooped(StagedLooped):
         name="looped nanochat",
         loops="the core between prelude and coda, with a norm at its end, into which the prelude's output is mixed",
         source="github.com/LoopedLMs/looped_nanochat",
-        verified="plain reference on random weights; only the architecture is known",
+        verified="a plain reference of the fork's code, on random weights; no published checkpoint is known",
     )
     model_class = NanochatForCausalLM
     required = ("train_recur_mean", "n_head")

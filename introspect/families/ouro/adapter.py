@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from introspect.families.ouro.config import OuroConfig
 from introspect.families.ouro.model import OuroForCausalLM
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import LAST, Site
 
@@ -24,7 +24,7 @@ class OuroLooped(LoopedModel):
             "default leaves by the gate, which is introspect sweep MODEL --exit gate"
         ),
         source="arXiv 2510.25741",
-        verified="plain reference on random weights; trained organisms",
+        verified=f"{equal_to_published('November 2026', 1e-5)}; trained organisms",
         checkpoints=tuple(f"ByteDance/Ouro-{size}" for size in ("1.4B", "2.6B", "1.4B-Thinking", "2.6B-Thinking")),
         licence="Apache-2.0",
     )

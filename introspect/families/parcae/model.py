@@ -18,7 +18,7 @@ from introspect.families.parcae.config import PUBLISHED, ROPE_BASE, ParcaeConfig
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.site import Site
 
 
@@ -148,7 +148,7 @@ class ParcaeLooped(StagedLooped):
         name="Parcae",
         loops="the core between prelude and coda, whose state decays and is fed the prelude's output in each",
         source="arXiv 2604.12946",
-        verified="plain reference and the published code, on small random weights",
+        verified=equal_to_published("November 2026", 1e-5),
         checkpoints=(
             *("SandyResearch/parcae-140m", "SandyResearch/parcae-370m"),
             *("SandyResearch/parcae-770m", "SandyResearch/parcae-1.3b"),

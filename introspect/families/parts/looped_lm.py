@@ -16,6 +16,7 @@ from transformers.masking_utils import create_causal_mask
 from transformers.utils.generic import ModelOutput
 
 from introspect.errors import InputError
+from introspect.families.parts.cache_loops import check_cache
 from introspect.families.parts.layers import Shared, positions_of
 from introspect.records.trial import Site
 
@@ -88,7 +89,8 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
         """Run `n_loops` loops (default: as trained) and read the last one out.
 
         `after` goes on behind the block at that site, whose output `inputs_embeds` then is. `more` is what a family
-        takes beside, and what generate() passes to every model. Raises InputError for fewer loops than one.
+        takes beside, and what generate() passes to every model. Raises InputError for fewer loops than one, and for a
+        cache that another number of loops filled.
         """
         n_loops = self.trained_loops if n_loops is None else n_loops
         if n_loops < 1:
@@ -97,6 +99,7 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
             use_cache = getattr(self.config, "use_cache", True) and not self.training
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()  # made without a config it grows by one slot a site
+        check_cache(past_key_values, n_loops)
         given = input_ids if inputs_embeds is None else inputs_embeds
         assert given is not None, "a forward needs input_ids or inputs_embeds"
         seen = 0 if past_key_values is None else past_key_values.get_seq_length()

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from introspect.errors import InputError
 from introspect.families.parts.layers import Shared
 from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.records.site import CODA, PRELUDE, Site
@@ -75,11 +74,7 @@ class StagedCausalLM(LoopedCausalLM):
         lens: int | None = None,
         **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run prelude, loops and coda; the states after each loop are as the core's last block put them out.
-
-        Raises InputError for a cache that was filled by another number of loops: its slots are of other sites.
-        """
-        _check_cache(shared.cache, n_loops)
+        """Run prelude, loops and coda; the states after each loop are as the core's last block put them out."""
         prelude, core, coda = self.stages
         behind = len(prelude) + n_loops * len(core)
         if lens is not None:
@@ -112,17 +107,6 @@ class StagedCausalLM(LoopedCausalLM):
         for layer in range(first, len(coda)):
             h = coda[layer](h, shared, slot + layer)
         return self.closed(h)
-
-
-def _check_cache(cache: Any, n_loops: int) -> None:  # Any: a cache of any kind, on which the number is noted
-    if cache is None:
-        return
-    filled = getattr(cache, "n_loops", n_loops)
-    if filled != n_loops and cache.get_seq_length() > 0:
-        raise InputError(
-            f"n_loops {n_loops}: the cache was filled by a forward of {filled} loops; run as many, or anew"
-        )
-    cache.n_loops = n_loops
 
 
 def noise_at(positions: Tensor, width: int, seed: int, *, cut: float | None = 3.0) -> Tensor:

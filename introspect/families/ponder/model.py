@@ -15,7 +15,7 @@ from transformers.activations import ACT2FN
 from introspect.families.parts.layers import Attention, Shared, at_least_float32, rotary_angles, rotate
 from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.families.ponder.config import PonderConfig
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
@@ -177,7 +177,7 @@ class PonderLooped(LoopedModel):
         name="PonderLM",
         loops="the whole stack, on embeddings to which the expected next one is added after each",
         source="arXiv 2505.20674",
-        verified="plain reference on random weights; with one loop transformers' GPT-NeoX on the same weights",
+        verified=f"{equal_to_published('November 2026', 1e-5)}; with one loop transformers' GPT-NeoX",
         checkpoints=("zeng123/PonderingPythia-1.4B", "zeng123/PonderingPythia-2.8B"),
     )
     model_class = PonderForCausalLM

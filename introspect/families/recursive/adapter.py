@@ -29,7 +29,7 @@ class RecursiveLooped(LoopedModel):
         name="Recursive, Relaxed Recursive, Mixture-of-Recursions",
         loops="the tied blocks; a position in an unrolled stack",
         source="arXiv 2410.20672, 2507.10524",
-        verified="plain reference on random weights; architecture only, no published checkpoint is known",
+        verified="a plain reference of the published rules, on random weights; no published checkpoint is known",
     )
     model_class = RecursiveForCausalLM
     required = ("num_recursion", "sharing", "num_attention_heads", "rms_norm_eps")

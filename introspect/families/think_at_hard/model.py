@@ -125,7 +125,7 @@ class TahLooped(LoopedModel):
         name="Think-at-Hard",
         loops="an iteration of the whole stack over the tokens that are found hard, adapted from the second on",
         source="arXiv 2511.08577",
-        verified="plain reference on random weights, and a small checkpoint in the published files",
+        verified="a plain reference of the published rules, on random weights; small published files",
         checkpoints=("nics-efc/TaH-plus-1.7B",),
     )
     model_class = TahForCausalLM

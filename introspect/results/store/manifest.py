@@ -6,7 +6,10 @@ from typing import Any
 
 from introspect.errors import InputError
 
-TEXTS = ("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit")
+TEXTS = (
+    *("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit"),
+    "tokenizer",
+)
 LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
 LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
 COUNTS = ("repeats", "seed", "max_new_tokens")

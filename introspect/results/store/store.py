@@ -95,7 +95,7 @@ class Store:
                 if store._has_schema():
                     store._check_schema()
                     there = store.manifest
-                    refuse_other({name: there[name] for name in known if name in there}, known, folder)
+                    refuse_other({name: there.get(name) for name in known}, known, folder)
 
     @classmethod
     def manifest_in(cls, folder: Path) -> dict[str, Any]:  # Any: JSON
