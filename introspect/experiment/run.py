@@ -59,7 +59,8 @@ class Run:
     def open(cls, folder: str | Path, *, model: str | None = None, trust_remote_code: bool = False) -> Self:
         """Open the folder of a sweep. Raises InputError when it holds no run.
 
-        `model` says where the run's model is now, if a replay would not find it where it was. Whether a replay may run the code of its checkpoint is asked anew: a run never says that for itself.
+        `model` says where the run's model is now, if a replay would not find it where it was. Whether a replay may run
+        the code of its checkpoint is asked anew: a run never says that for itself.
         """
         return cls(Store.open(Path(folder)), model=model, trust_remote_code=trust_remote_code)
 

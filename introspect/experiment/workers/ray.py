@@ -18,6 +18,8 @@ from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.events import Died, Event, Job
 
 LOCAL = "local"
+LOOPBACK = "127.0.0.1"
+"""Where a local cluster listens: who else reaches this machine has no business there."""
 STORE_BYTES = 200_000_000
 """Shared memory for messages of a local cluster; Ray's default is a third of the machine's memory."""
 
@@ -97,7 +99,12 @@ def _connect(address: str, size: int | None) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}  # Any: Ray's own options
     if address == LOCAL:
         cores = max(size or 1, os.cpu_count() or 1)
-        ray.init(address, num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+        here: dict[str, Any] = {
+            "num_cpus": cores,
+            "include_dashboard": False,
+            "_node_ip_address": LOOPBACK,
+        }  # Any: as above
+        ray.init(address, object_store_memory=STORE_BYTES, **here, **quiet)
         return
     try:
         _knock(address)
