@@ -1,6 +1,5 @@
 """The sentences of the summary and of the analyses, word for word: every sign, direction and missing part."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -158,11 +157,11 @@ def test_a_sample_is_called_one() -> None:
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect what the summary prints."""
     found: list[str] = []
     monkeypatch.setattr(summary.OUT, "print", lambda *said, **_: found.append(" ".join(map(str, said))))
-    yield found
+    return found
 
 
 def swept(folder: Path, **tables: pd.DataFrame) -> Swept:
