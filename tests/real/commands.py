@@ -20,10 +20,10 @@ FRAMED = (
     "--strengths",
     "2",
     "--max-new-tokens",
-    "30",
+    "16",
 )
 """A sweep of `detect` in three framings, in the middle of the layers."""
-FEW = (*WORDS, "--questions", "detect", "--layers", "0.5", "--strengths", "2", "--max-new-tokens", "30")
+FEW = (*WORDS, "--questions", "detect", "--layers", "0.5", "--strengths", "2", "--max-new-tokens", "16")
 """One question in one framing, at the same place."""
 
 

@@ -11,7 +11,7 @@ from introspect.protocols import PROTOCOLS
 pytestmark = pytest.mark.real
 TEN = ("--concepts", "Dust,Trumpets,Bread,Mirrors,Sugar,Snow,Rubber,Silver,Oceans,Honey")
 """As many concepts as a protocol with distractors needs."""
-TINY = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "16")
+TINY = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "8")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
