@@ -48,6 +48,8 @@ class Outline:
     tokenizer: PreTrainedTokenizerFast
     check_loops: Callable[[int], None]
     """Raises InputError for a number of loops that cannot be run."""
+    by_token: bool = False
+    """Whether a token runs all its loops before the next one begins."""
 
 
 def load_model(
@@ -113,7 +115,7 @@ def peek(
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         tokenizer = _tokenizer(name, source, version)
         check_tokens(tokenizer, config, name)
-        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config))
+        return Outline(n_loops, layers, tokenizer, partial(family.check_loops, config), family.by_token)
 
 
 def turns_of(name: str, *, revision: str | None = None) -> Turns:

@@ -15,6 +15,7 @@ from introspect.families.nanochat.model import NanochatLooped
 from introspect.families.ouro.adapter import OuroLooped
 from introspect.families.parcae.model import ParcaeLooped
 from introspect.families.ponder.model import PonderLooped
+from introspect.families.ponderlm2.model import PonderLm2Looped
 from introspect.families.recursive.adapter import RecursiveLooped
 from introspect.families.retrofit.model import RetrofitLooped
 from introspect.families.think_at_hard.model import TahLooped
@@ -30,6 +31,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "nanbeige": NanbeigeLooped,
     "looped_nanochat": NanochatLooped,
     "ponder_gpt_neox": PonderLooped,
+    "ponderlm2_gpt_neox": PonderLm2Looped,
     "loopformer": LoopFormerLooped,
     "cotformer": CotformerLooped,
     "think_at_hard": TahLooped,
@@ -64,7 +66,7 @@ def _kind(settings: Mapping[str, Any]) -> str | None:
     if kind == "huginn_raven" and "max_position_embeddings" in settings:
         return "retrofit"
     if settings.get("num_latent_thoughts"):
-        return "ponderlm_2"
+        return f"ponderlm2_{kind}"
     if settings.get("ponderinglm") is False:  # the published loader writes the steps all the same
         return kind
     if settings.get("ponderinglm") or settings.get("pondering_steps") is not None:

@@ -79,7 +79,7 @@ class StagedCausalLM(LoopedCausalLM):
 
         Raises InputError for a cache that was filled by another number of loops: its slots are of other sites.
         """
-        _check_cache(shared.cache, n_loops)
+        check_cache(shared.cache, n_loops)
         prelude, core, coda = self.stages
         behind = len(prelude) + n_loops * len(core)
         if lens is not None:
@@ -114,7 +114,7 @@ class StagedCausalLM(LoopedCausalLM):
         return self.closed(h)
 
 
-def _check_cache(cache: Any, n_loops: int) -> None:  # Any: a cache of any kind, on which the number is noted
+def check_cache(cache: Any, n_loops: int) -> None:  # Any: a cache of any kind, on which the number is noted
     if cache is None:
         return
     filled = getattr(cache, "n_loops", n_loops)
