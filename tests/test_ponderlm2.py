@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from injected import SPANS, bench_on, responses
 from neox_reference import stack_of
 from tiny import save_tiny
 from tiny_feedforward import tiny_feedforward
@@ -273,3 +274,24 @@ def test_a_folder_with_the_published_fields_is_loaded_and_one_without_thoughts_i
 def test_a_config_that_contradicts_itself_is_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         tiny_ponderlm2_config(**fields)
+
+
+def test_the_norms_of_a_trial_are_those_at_its_sites_however_many_tokens_ran() -> None:
+    on = bench_on(tiny_ponderlm2(dtype=torch.float64))
+    trial = on.trial((0, 1), (2, 0), prompt="closed")
+    (response,) = responses(on.engine.run([trial]))
+    states: dict[Site, Tensor] = {}
+    ids, (start, stop) = torch.tensor([on.prompts["closed", ()].token_ids]), SPANS["closed"][0]
+    adding = on.engine.injector([trial]).visits([0], slice(start, stop))
+
+    def look(site: Site, h: Tensor) -> None:
+        states[site] = h.clone()
+        if site in adding:
+            adding[site](h)
+
+    with torch.no_grad():
+        on.engine.tap.run({s: lambda h, s=s: look(s, h) for s in on.looped.sites()}, input_ids=ids)
+    pushes = on.engine.pushes(trial)
+    assert response.vector_norm == pytest.approx(sum(push.norm().item() for push in pushes.values()) / 2)
+    norms = [states[site][0, start:stop].norm(dim=-1).mean().item() for site in pushes]
+    assert response.residual_norm == pytest.approx(sum(norms) / 2)
