@@ -1,4 +1,4 @@
-"""GPT-NeoX's stack by plain sums, over the columns of a text that may share positions: the reference of two families."""
+"""GPT-NeoX's stack by plain sums, over the columns of a text that may share positions: a family's reference."""
 
 from collections.abc import Callable
 

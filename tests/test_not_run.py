@@ -11,7 +11,6 @@ from introspect.errors import InputError
 from introspect.families.registry import FAMILIES, NOT_RUN, family_of
 
 MADE_OF = {
-    "lds": {"model_type": "lds", "base_model_name_or_path": "Qwen/Qwen3-1.7B", "N": 6, "hidden_size": 8},
     "looplm": {"model_type": "looplm", "n_prelude": 4, "n_coda": 2, "mu_rec": 6, "use_a_matrix": False},
     "ponderlm2_llama": {"model_type": "llama", "num_latent_thoughts": 1, "hidden_size": 8},
 }

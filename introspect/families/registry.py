@@ -10,6 +10,7 @@ from introspect.families.feedforward.model import FEED_FORWARD, FeedForwardLoope
 from introspect.families.hrm_text.adapter import HrmLooped
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.loopformer.model import LoopFormerLooped
+from introspect.families.loopus.model import LoopUsLooped
 from introspect.families.nanbeige.model import NanbeigeLooped
 from introspect.families.nanochat.model import NanochatLooped
 from introspect.families.ouro.adapter import OuroLooped
@@ -28,6 +29,7 @@ FAMILIES: dict[str, type[LoopedModel]] = {
     "hrm_text": HrmLooped,
     "retrofit": RetrofitLooped,
     "parcae": ParcaeLooped,
+    "lds": LoopUsLooped,
     "nanbeige": NanbeigeLooped,
     "looped_nanochat": NanochatLooped,
     "ponder_gpt_neox": PonderLooped,
@@ -39,9 +41,8 @@ FAMILIES: dict[str, type[LoopedModel]] = {
 }
 
 NOT_RUN: dict[str, str] = {
-    "lds": "LoopUS (arXiv 2605.11011), layers of Qwen3, Phi-4 and others in a loop with a gate: not written here yet",
-    "looplm": "LoopLM-135M, one block in a loop between 4 and 2: its loop begins with noise in the code that trained it, "
-    "and what its published loader begins with is not known here",
+    "looplm": "LoopLM-135M, one block in a loop between 4 and 2: its loop begins with noise in the code that trained "
+    "it, and what its published loader begins with is not known here",
     "ponderlm2_llama": "PonderLM-2 on Llama: only PonderLM-2 on GPT-NeoX is known here",
 }
 """Looped models that are known by name and not run, by what they are found by; also not by code of their own, which

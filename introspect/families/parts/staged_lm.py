@@ -115,6 +115,7 @@ class StagedCausalLM(LoopedCausalLM):
 
 
 def check_cache(cache: Any, n_loops: int) -> None:  # Any: a cache of any kind, on which the number is noted
+    """Raise InputError for a cache that was filled by another number of loops; note the number on it."""
     if cache is None:
         return
     filled = getattr(cache, "n_loops", n_loops)
