@@ -8,10 +8,12 @@ from tiny_cotformer import tiny_cotformer
 from tiny_feedforward import tiny_feedforward
 from tiny_hrm_text import tiny_hrm_text
 from tiny_loopformer import tiny_loopformer
+from tiny_loopus import tiny_loopus
 from tiny_nanbeige import tiny_nanbeige
 from tiny_nanochat import tiny_nanochat
 from tiny_parcae import tiny_parcae
 from tiny_ponder import tiny_ponder
+from tiny_ponderlm2 import tiny_ponderlm2
 from tiny_raven import tiny_raven
 from tiny_recursive import tiny_recursive
 from tiny_retrofit import tiny_retrofit
@@ -69,6 +71,12 @@ FAMILIES = {
     "parcae": Family(tiny_parcae),
     "ponder": Family(tiny_ponder),
     "ponder-scaled": Family(lambda dtype: tiny_ponder(dtype=dtype, scale_embeds=True, use_parallel_residual=False)),
+    "loopus": Family(tiny_loopus),
+    "loopus-phi": Family(lambda dtype: tiny_loopus(dtype=dtype, base="phi3")),
+    "ponderlm2": Family(tiny_ponderlm2),
+    "ponderlm2-mixed": Family(
+        lambda dtype: tiny_ponderlm2(dtype=dtype, interpolation=True, interpolation_use_topk=True, interpolation_topk=9)
+    ),
     "loopformer": Family(tiny_loopformer),
     "cotformer": Family(lambda dtype: tiny_cotformer(dtype=dtype, depth_embedding="linear_learned")),
     "cotformer-learned": Family(

@@ -23,13 +23,34 @@ from tests.injected import Bench
 
 @contextmanager
 def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]]) -> Iterator[None]:
-    """Call each visit with the live output of its block, in the forwards run inside; every forward counts anew."""
+    """Call each visit with the live output of its block, in the forwards run inside; every forward counts anew.
+
+    Where tokens are run one after another, a visit is shown the token behind those before it, as their blocks put them
+    out, and zeros behind; what it does to the token itself is kept.
+    """
     loops = 1 + max((site.loop for site in visits if site.stage == "core"), default=0)
+    texts: dict[str, Tensor | int] = {}
+    so_far: dict[tuple[nn.Module, int], Tensor] = {}
     planned = {looped.locate(site, loops): visit for site, visit in visits.items()}
     calls: dict[nn.Module, int] = {}
 
-    def restart(*_: object) -> None:
+    def restart(_: nn.Module, given: tuple[Tensor, ...], named: Mapping[str, Tensor | int]) -> None:
         calls.clear()
+        so_far.clear()
+        if looped.by_token:
+            texts.update(ids=named["input_ids"] if "input_ids" in named else given[0], loops=named["n_loops"])
+
+    def visit_token(block: nn.Module, _: object, output: Tensor) -> None:
+        calls[block] = calls.get(block, -1) + 1
+        token, loop = divmod(calls[block], texts["loops"])
+        if (block, loop) in planned:
+            empty = torch.zeros(*texts["ids"].shape, output.shape[-1], dtype=output.dtype)
+            states = so_far.setdefault((block, loop), empty)
+            with torch.no_grad():
+                states[:, token] = output[:, 0]
+                shown = states.clone()
+                planned[block, loop](shown)
+                output[:, 0] = shown[:, token]
 
     def visit(block: nn.Module, _: object, output: Tensor) -> None:
         calls[block] = calls.get(block, -1) + 1
@@ -38,8 +59,9 @@ def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]])
             with torch.no_grad():
                 function(output)
 
-    handles = [looped.model.register_forward_pre_hook(restart)]
-    handles += [block.register_forward_hook(visit) for block in {block: None for block, _ in planned}]
+    hook = visit_token if looped.by_token else visit
+    handles = [looped.model.register_forward_pre_hook(restart, with_kwargs=True)]
+    handles += [block.register_forward_hook(hook) for block in {block: None for block, _ in planned}]
     try:
         yield
     finally:

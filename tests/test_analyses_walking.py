@@ -70,8 +70,9 @@ def test_watching_the_attention_changes_nothing_and_shows_weights_that_sum_to_on
         seen = walk(tap, rows, lambda *_: None, n_loops=n_loops)
     assert torch.equal(seen, plain)
     assert torch.equal(walk(tap, rows, lambda *_: None, n_loops=n_loops), plain)
-    assert [site for site, _ in shown] == looped.sites(n_loops)
-    for _, weights in shown:
+    tokens = rows.ids.shape[1] if looped.by_token else 1
+    assert [site for site, _ in shown] == looped.sites(n_loops) * tokens
+    for _, weights in shown[-len(looped.sites(n_loops)) :]:
         there = weights[:, :, -1].unflatten(-1, (-1, rows.mask.shape[1]))  # a CoTFormer sees its earlier repeats too
         torch.testing.assert_close(there.sum((-1, -2)), torch.ones_like(there[..., 0, 0]), atol=1e-5, rtol=0)
         assert (there * (1 - rows.mask[:, None, None])).abs().max() == 0, "a padded token is seen"

@@ -110,7 +110,7 @@ def test_the_vanilla_baseline_is_gpt_neox_although_its_file_has_steps(tmp_path: 
     ("settings", "words"),
     [
         ({"model_type": "llama", "pondering_steps": 3}, "of type 'ponder_llama', which is no known family"),
-        ({"model_type": "gpt_neox", "num_latent_thoughts": 1}, "of type 'ponderlm_2', which is no known family"),
+        ({"model_type": "llama", "num_latent_thoughts": 1}, "is PonderLM-2 on Llama: only PonderLM-2 on GPT-NeoX"),
     ],
 )
 def test_what_ponders_in_another_layout_is_not_run_as_if_it_did_not(settings: dict[str, object], words: str) -> None:

@@ -51,6 +51,8 @@ class Outline:
     """Raises InputError for a number of loops that cannot be run."""
     positions: int | None = None
     """Longest text in tokens, as the config says; None where it says nothing."""
+    by_token: bool = False
+    """Whether a token runs all its loops before the next one begins."""
 
 
 def load_model(
@@ -123,7 +125,8 @@ def peek(
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         words = read_tokenizer(name, source, version, tokenizer, config)
-        return Outline(n_loops, layers, words, partial(family.check_loops, config), _positions(config))
+        known = {"positions": _positions(config), "by_token": family.by_token}
+        return Outline(n_loops, layers, words, partial(family.check_loops, config), **known)
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:

@@ -52,7 +52,10 @@ class Injector:
         self._planned = {site: _planned(planned, site, dtype, device) for site in sites}
         wide = torch.promote_types(dtype, torch.float32)
         self._faint = torch.zeros(len(planned), dtype=torch.bool, device=device)
-        self._residual, self._added = torch.zeros(2, len(planned), dtype=wide, device=device)
+        measured = {site: torch.zeros(2, len(planned), dtype=wide, device=device) for site in sites}
+        self._measured: dict[Site, Tensor] = measured
+        """By site, the mean norms of the residual stream and of what was added, `(2, trial)`; 0 where it has no such
+        site. They are set and not summed up, since a visit may be paid again as a text grows."""
         self._sites = [len(vectors) for vectors in planned]
 
     def visits(
@@ -68,7 +71,7 @@ class Injector:
             there = [index for index, trial in enumerate(planned.trials) if trial in row]
             if there:
                 addition = self._addition(planned, there, row, weights)
-                visits[site] = partial(self._visit, addition, columns, measure=measure)
+                visits[site] = partial(self._visit, site, addition, columns, measure=measure)
         return visits
 
     def faint(self) -> list[bool]:
@@ -78,7 +81,8 @@ class Injector:
 
     def norms(self) -> list[tuple[float | None, float | None]]:
         """Give for each trial the mean norms of what was added and of the residual stream; None without sites."""
-        sums = zip(self._added.tolist(), self._residual.tolist(), self._sites, strict=True)
+        residual, added = sum(self._measured.values(), start=torch.zeros(2, len(self._sites), device=self.device))
+        sums = zip(added.tolist(), residual.tolist(), self._sites, strict=True)
         return [(added / n, residual / n) if n else (None, None) for added, residual, n in sums]
 
     def _addition(self, planned: Planned, there: list[int], row: Mapping[int, int], weights: Tensor | None) -> Addition:
@@ -91,15 +95,15 @@ class Injector:
             nonzero = nonzero & (weights[rows] != 0).to(self.device)
         return Addition(rows, torch.tensor(trials, device=self.device), vectors, nonzero)
 
-    def _visit(self, addition: Addition, columns: slice, h: Tensor, *, measure: bool) -> None:
+    def _visit(self, site: Site, addition: Addition, columns: slice, h: Tensor, *, measure: bool) -> None:
         before = h[addition.rows, columns]  # a copy, (k, positions, d_model)
         h[addition.rows, columns] = before + addition.vectors
         unchanged = (h[addition.rows, columns] == before).all(-1)
         self._faint[addition.trials] |= (unchanged & addition.nonzero).any(-1)
         if measure:
             added = residual_norms(addition.vectors)
-            self._residual[addition.trials] += _mean(residual_norms(before), where=added)
-            self._added[addition.trials] += _mean(added, where=added)
+            self._measured[site][0, addition.trials] = _mean(residual_norms(before), where=added)
+            self._measured[site][1, addition.trials] = _mean(added, where=added)
 
 
 def _mean(norms: Tensor, where: Tensor) -> Tensor:

@@ -51,4 +51,5 @@ def seconds_of_trial(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max
     weights = sum(parameter.numel() for site in sites for parameter in looped.locate(site, n_loops)[0].parameters())
     head = len(looped.tokenizer) * looped.d_model
     operations = 2 * (rest * weights + steps * (weights + head))
-    return operations / SPEED[looped.device.type] + CALL * len(sites) * steps / rows
+    alone = rest if looped.by_token else 0  # tokens of the prompt that are run one at a time
+    return operations / SPEED[looped.device.type] + CALL * len(sites) * (steps + alone) / rows

@@ -62,6 +62,8 @@ class Start:
         """The first loop whose end an injection can change; that behind the last one without any."""
         if self.site is None:
             return self.prefix.n_loops
+        if self.tap.looped.by_token:  # what is added to one token reaches the first loop of the next
+            return 0
         return min(max(self.site.loop, 0), self.prefix.n_loops - (self.site.stage == "coda"))
 
     def _behind(self, site: Site, sites: Sequence[Site]) -> Tensor:

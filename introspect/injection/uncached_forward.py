@@ -21,7 +21,7 @@ from introspect.records.trial import Site, Trial
 
 Look = Callable[[Site, Tensor], None]
 """Shown a site and the live state behind its block, `(row, position, d_model)`, in running order; it copies what it
-keeps and changes nothing."""
+keeps and changes nothing. As with a `Visit`, a site may be shown again as the text grows: the last time counts."""
 
 
 UNCACHED: dict[str, Any] = {"use_cache": False, "logits_to_keep": 1}
@@ -107,19 +107,19 @@ def walk_behind(
 
     The trials share their prompt, number of loops and first site (see `alike`). Shown are the states over the
     prompt's tokens from its first injected one on, those of the engine's `prefix`, `(row, position, d_model)`, at all
-    `sites`; before the first injected site they are the prefix's own. Gives the logits after each loop,
-    `(trial, vocabulary)`.
+    `sites`; before the first injected site they are the prefix's own, unless the model runs its tokens one after
+    another. Gives the logits after each loop, `(trial, vocabulary)`.
     """
     prefix, injector = engine.prefix(key_of(trials[0])), engine.injector(trials)
     (first,) = dict.fromkeys(injector.first)
     shown = engine.tap.looped.sites(prefix.n_loops) if sites is None else sites
+    behind = [site for site in shown if first is not None and (site >= first or engine.tap.looped.by_token)]
     for site in shown:
-        if first is None or site < first:
+        if site not in behind:
             look(site, prefix.states[site].expand(len(trials), -1, -1))
     cache, weights = prefix.cache(len(trials), 0), prefix.weights([trial.injection for trial in trials])
     cache.aim(0, [0] * len(trials), prefix.length)
     start = Start(engine.tap, prefix, cache, injector, range(len(trials)), first, weights)
-    behind = [site for site in shown if first is not None and site >= first]
     start.visits |= {site: partial(_after, start.visits.get(site), partial(look, site)) for site in behind}
     return start.readouts(start.run())
 

@@ -60,6 +60,13 @@ class LoopedModel(ABC):
     `readout` then gives that part alone; the sum is the head of the forward's `loop_states`.
     """
 
+    by_token: ClassVar[bool] = False
+    """Whether a token runs all its loops before the next token begins.
+
+    A block is then called once per token and loop, for one column each time, and an injection at any loop reaches all
+    loops of the tokens behind it. Such a family cannot go on behind a site.
+    """
+
     n_loops: int
     """Loops as trained; any other number can be run."""
     n_layers: int

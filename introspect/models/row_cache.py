@@ -4,7 +4,7 @@ Goes in: the keys and values of the shared beginning, the rows and columns to ma
 forward over some of the rows, whose attention reads the beginning once for all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,31 @@ class RowCache(Cache):
             parts.append(Part(shared[layer_idx], seen, self._asking, self._hidden))
         return tuple(parts)
 
+    def columns(self) -> Iterator[int]:
+        """Aim at each of the new columns alone, in turn, and at the end at all of them again; give their numbers.
+
+        For models that run a token through all loops before the next one begins.
+        """
+        first, filled, new = self._rows.start, list(self._filled), self._new
+        for column in range(new):
+            self.aim(first, [seen + column for seen in filled], 1)
+            yield column
+        self.aim(first, filled, new)
+
+    def held(self, slot: int, *, before: bool) -> tuple[Part, Part]:
+        """Give the keys and values that a slot holds as Parts, of one new column, or of the columns `before` it."""
+        until, hidden = self._until, self._hidden
+        if before and self._even:
+            until -= 1
+        elif before:
+            column, last = torch.arange(until, device=self.shared[0].device), self._index[1]
+            hidden = (column >= last[:, None])[:, None, None, None]
+        keys, values = (
+            Part(shared[slot], own[slot, self._rows, :, :until], self._asking, hidden)
+            for shared, own in zip(self.shared, self.own, strict=True)
+        )
+        return keys, values
+
     def begin_like(self, other: "RowCache", slots: int, columns: int) -> None:
         """Fill the first slots of the rows that were aimed at with what the one row of `other` holds there.
 
@@ -112,6 +137,15 @@ class RowCache(Cache):
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         """Give the sizes of the mask that `attend` does not need."""
         return self.get_seq_length(layer_idx) + query_length, 0
+
+
+def side_by_side(parts: Sequence[Any]) -> Any:
+    """Put the columns of several slots side by side, tensors or Parts of the same rows and queries."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(tuple(parts), dim=2)
+    shared, own = torch.cat([part.shared for part in parts], dim=1), torch.cat([part.own for part in parts], dim=2)
+    hidden = None if parts[0].hidden is None else torch.cat([part.hidden for part in parts], dim=-1)
+    return Part(shared, own, parts[0].asking, hidden)
 
 
 def attend(

@@ -6,6 +6,7 @@ model's output. A site that was not visited exactly once is an error, and then n
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ unmount("save")
 client, takes it for an attribute of its classes without a type. `save(value)` does the same without it."""
 
 Visit = Callable[[Tensor], None]
+"""Called with the live block output `(batch, position, d_model)`. Where a model runs its tokens one after another, it
+is called again with every token, the states behind it zero, and the last call is the one that counts: a visit sets
+what it keeps, it never adds up. It changes each position by itself."""
 Planned = tuple[Site, nn.Module, int, Visit]
 
 
@@ -74,12 +78,15 @@ class Tap:
             behind = self.looped.resume_arguments(site, states)
             assert behind is not None, f"{type(self.looped).__name__} cannot go on behind a site"
             inputs, tokens = inputs | behind, states[site].shape[:-1].numel()
+        columns = inputs["input_ids"].shape[1] if self.looped.by_token else 1
         self.work += tokens * (len(sites) - len(passed))
-        self.calls += len(sites) - len(passed)
+        self.calls += (len(sites) - len(passed)) * columns
         before = Counter(self.looped.locate(site, loops)[0] for site in passed)
         plan = [(site, *self._call(site, loops, before), visits[site]) for site in sorted(visits)]
         if not plan:
             return self.looped.model(**inputs)
+        if columns > 1:
+            plan = _token_by_token(plan, columns, loops)
         planned = [site for site, *_ in plan]
         try:
             visited, output = self._trace(plan, inputs)
@@ -107,6 +114,36 @@ class Tap:
                 visited.append(site)
             output = save(tracer.result)
         return visited, output
+
+
+class _Growing:
+    """The states of a site over the tokens so far, shown to its visit whenever a token has come to them."""
+
+    def __init__(self, visit: Visit, columns: int) -> None:
+        self._visit, self._columns = visit, columns
+        self._states: Tensor | None = None
+
+    def grow(self, column: int, h: Tensor) -> None:
+        """Put in one token's state `(batch, 1, d_model)` as its block gave it, and give back what the visit made of it.
+
+        The states before are kept as their blocks gave them, so that nothing is added to them twice.
+        """
+        if self._states is None:
+            self._states = h.new_zeros(h.shape[0], self._columns, h.shape[2])
+        self._states[:, column] = h[:, 0]
+        shown = self._states.clone()
+        self._visit(shown)
+        h[:, 0] = shown[:, column]
+
+
+def _token_by_token(plan: list[Planned], columns: int, loops: int) -> list[Planned]:
+    """Plan the visits of a forward that runs each token through all loops before the next one."""
+    growing = [(site, block, call, _Growing(visit, columns)) for site, block, call, visit in plan]
+    return [
+        (site, block, column * loops + call, partial(states.grow, column))
+        for column in range(columns)
+        for site, block, call, states in growing
+    ]
 
 
 def _listed(sites: list[Site]) -> str:

@@ -129,14 +129,25 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
     wanted = (settings.recurrences, settings.attention_loops, settings.follow)
     if run is None:
         outline = peek(options.model, **options.source)
+        _check_order(options.model, by_token=outline.by_token)
         for n_loops in wanted:
             outline.check_loops(n_loops)
     subject = open_subject(options, run, most_concepts=None if settings.full else CONCEPTS)
+    _check_order(subject.tap.looped.name, by_token=subject.tap.looped.by_token)
     for n_loops in wanted:
         subject.tap.looped.forward_arguments(n_loops)
     if texts is None:
         texts = spread(prompts_of(subject), None if settings.full else TEXTS)
     return Opened(subject, texts, settings)
+
+
+def _check_order(name: str, *, by_token: bool) -> None:
+    """Raise InputError for a model of which a (loop, layer) has no attention matrix over a text."""
+    if by_token:
+        raise InputError(
+            f"model {name!r} runs a token through all its loops before the next one: no (loop, layer) has an attention "
+            "matrix over a text, which dynamics compares; trajectory follows its states"
+        )
 
 
 def settle(opened: Opened, keep: Keeping) -> Settled:

@@ -4,7 +4,7 @@ Goes in: trials of one number of loops. Come out, batch by batch: points in runn
 first block as the first one, for the trials and for controls that differ from them in nothing but the injection.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -59,33 +59,36 @@ def control_of(trial: Trial) -> Trial:
 def walked_states(engine: Engine, trials: Sequence[Trial]) -> Walked:
     """Run the prompt of trials that share it and keep the states."""
     looped, n_loops = engine.tap.looped, trials[0].n_loops
-    points: list[Tensor] = []
+    points: dict[Site, Tensor] = {}
     whole: dict[Site, Tensor] = {}
 
     def look(site: Site, h: Tensor) -> None:
-        points.append(h[:, -1].clone())
+        points[site] = h[:, -1].clone()
         if looped.coda and site.stage != "coda":
             whole[site] = h.clone()
 
-    with _entering(looped, n_loops, points):
+    with _entering(looped, n_loops, points) as entering:
         walk_trials(engine, trials, look)
-    return Walked(torch.stack(points, dim=1), whole)
+    entered = entering[-n_loops if looped.by_token else -1]  # the last token's calls, one a loop, come last
+    return Walked(torch.stack([entered, *(points[site] for site in looped.sites(n_loops))], dim=1), whole)
 
 
 @contextmanager
-def _entering(looped: LoopedModel, n_loops: int, points: list[Tensor]) -> Iterator[None]:
-    """Put first among the points what the first block reads at the last token, `(row, d_model)`.
+def _entering(looped: LoopedModel, n_loops: int, points: Mapping[Site, Tensor]) -> Iterator[list[Tensor]]:
+    """Keep what the first block reads at the last token, `(row, d_model)`, until the first point is there.
 
-    Forwards that are run before, to make the injections ready, have shown no other point yet and are overwritten.
+    Of a model that runs its tokens one after another every call is kept. Forwards that are run before, to make the
+    injections ready, come first.
     """
+    entering: list[Tensor] = []
 
     def keep(_: nn.Module, read: tuple[Tensor, ...]) -> None:
-        if len(points) < 2:
-            points[:] = [read[0][:, -1].clone()]
+        if looped.by_token or not points:
+            entering.append(read[0][:, -1].clone())
 
     block, _ = looped.locate(looped.sites(n_loops)[0], n_loops)
     handle = block.register_forward_pre_hook(keep)
     try:
-        yield
+        yield entering
     finally:
         handle.remove()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.parts.layers import Attention, PlainMLP, Shared
-from introspect.models.row_cache import Part
+from introspect.models.row_cache import Part, side_by_side
 
 EPS = 1e-5
 """Of all norms."""
@@ -48,7 +48,7 @@ class CotformerAttention(Attention):
         seen = shared.seen.setdefault(self, [])
         seen[:] = [*seen, (k, v)] if self.all_repeats else [(k, v)]
         mask = shared.mask if isinstance(k, Part) else again(shared.mask, q, k, len(seen))
-        keys, values = (together(parts) for parts in zip(*seen, strict=True))
+        keys, values = (side_by_side(parts) for parts in zip(*seen, strict=True))
         return self.c_proj(self.attend(q, keys, values, replace(shared, mask=mask, cache=None), slot))
 
 
@@ -72,15 +72,6 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     cos, sin = cos[..., :half], sin[..., :half]
     first, second = x[..., ::2], x[..., 1::2]
     return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
-
-
-def together(parts: tuple[Any, ...]) -> Any:
-    """Put the columns of all repeats side by side, whichever form they have."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(parts, dim=2)
-    shared, own = torch.cat([part.shared for part in parts], dim=1), torch.cat([part.own for part in parts], dim=2)
-    hidden = parts[-1].hidden
-    return Part(shared, own, parts[-1].asking, None if hidden is None else hidden.repeat(1, 1, 1, 1, len(parts)))
 
 
 def again(mask: Tensor | None, q: Tensor, k: Tensor, times: int) -> Tensor | None:

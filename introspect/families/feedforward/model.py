@@ -79,6 +79,8 @@ class FeedForwardLooped(LoopedModel):
             *("partial_rotary_factor", "sliding_window_pattern", "original_max_position_embeddings"),
             # written by PonderLM's loader beside `ponderinglm: false`, and then read by nothing
             *("pondering_steps", "scale_embeds", "mutiply_pondering_steps", "checkpoint_num_layers"),
+            # written by PonderLM-2's loader beside `num_latent_thoughts: 0`, and then read by nothing
+            *("num_jacobi_iterations", "random_jacobi_iterations", "interpolation", "recurrent_model"),
         )
     )
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from introspect.families.cotformer.blocks import again, together
+from introspect.families.cotformer.blocks import again
 from introspect.families.parts.layers import Attention, RMSNorm, Shared, rotate
 from introspect.families.think_at_hard.config import TahConfig
-from introspect.models.row_cache import Part
+from introspect.models.row_cache import Part, side_by_side
 
 OUT_OF_SIGHT = -30_000.0
 """What the score of a token gains that an iteration has not run: its weight is then exactly zero."""
@@ -78,7 +78,7 @@ class TahAttention(Attention):
         seen = own.seen.setdefault(self, [])
         seen.append((k, v))
         mask = shared.mask if isinstance(k, Part) else again(shared.mask, q, k, len(seen))
-        keys, values = (together(parts) for parts in zip(*seen, strict=True))
+        keys, values = (side_by_side(parts) for parts in zip(*seen, strict=True))
         mixed = self.attend(q, keys, values, Shared(shared.positions, shared.angles, mask, None), slot)
         return self.o_proj(mixed.unflatten(-1, (-1, self.head_dim + 1))[..., :-1].flatten(2), adapted=own.adapted)
 
