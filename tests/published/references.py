@@ -15,6 +15,7 @@ import test_nanochat
 import test_ouro
 import test_parcae
 import test_ponder
+import test_ponderlm2
 import test_raven
 import test_retrofit
 import torch
@@ -71,6 +72,12 @@ def ponder(weights: Weights, looped: LoopedModel, _: Path) -> tuple[Tensor, Tens
     return ids, test_ponder.reference(weights, looped.model.config, ids, looped.n_loops)[-1:]
 
 
+def ponderlm2(weights: Weights, looped: LoopedModel, _: Path) -> tuple[Tensor, Tensor]:
+    ids, last = test_ponderlm2.IDS, looped.n_loops - 1
+    states = test_ponderlm2.reference(weights, looped.model.config, ids, looped.n_loops)
+    return ids, states[last] @ weights["embed_out.weight"].T
+
+
 def loopformer(weights: Weights, looped: LoopedModel, _: Path) -> tuple[Tensor, Tensor]:
     ids = test_loopformer.IDS
     return ids, test_loopformer.reference(weights, looped.model.config, ids, looped.n_loops)
@@ -101,6 +108,7 @@ REFERENCES: dict[str, Reference] = {
     "nanochat": nanochat,
     "nanbeige": nanbeige,
     "ponder": ponder,
+    "ponderlm2": ponderlm2,
     "loopformer": loopformer,
     "cotformer": cotformer,
     "hrm_text": hrm_text,

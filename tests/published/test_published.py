@@ -21,7 +21,10 @@ from introspect.families.weight_checks import from_config
 from introspect.models.looped_model import LoopedModel
 
 LAYOUTS = read_layouts()
-ELSEWHERE = {"think_at_hard": "four files, one of them of PEFT: tests/test_extra_files.py"}
+ELSEWHERE = {
+    "think_at_hard": "four files, one of them of PEFT: tests/test_extra_files.py",
+    "lds": "the layers of another family's config: tests/test_loopus.py",
+}
 """Families with published checkpoints whose layout has a test of its own."""
 OF_TRANSFORMERS = frozenset(
     (
