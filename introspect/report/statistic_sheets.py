@@ -46,7 +46,7 @@ TITLES = {
     "echo": (
         "Do answers echo the prompt?",
         f"Answers that share {LONG} words in a row with their prompt, or {SHORT} that are half of the answer, and the "
-        "mean length of the longest run: what is said in such a run is ours. Wilson intervals.",
+        "mean length of the longest run: what is said in such a run is ours.",
     ),
     "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
     "control": (

@@ -12,10 +12,9 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.protocols import kind_of, questions_of
+from introspect.results.statistics.clustered_rates import Rate, clustered_rate
 from introspect.results.statistics.clusters import MIN_CONCEPTS
-from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.power import intraclass_correlation, power_of, trials_per_arm
-from introspect.results.statistics.sizes import effective_size
 from introspect.results.tables.cell_columns import place_columns
 
 CONTROLS = ("none", "random", "wrong")
@@ -111,9 +110,6 @@ def _own_icc(both: pd.DataFrame, repeats: int) -> tuple[float, ...]:
     return (found,)
 
 
-def _rate(side: pd.DataFrame) -> tuple[float, float, float]:
-    """Give a rate with the Wilson interval of as many trials as the pilot's are worth."""
-    value = float(side["value"].astype(float).mean())
-    size = effective_size(side["value"], side["concept"])
-    low, high = wilson(min(value, 1.0) * size, size)
-    return value, float(low), float(high)
+def _rate(side: pd.DataFrame) -> Rate:
+    """Return a rate with its interval."""
+    return clustered_rate(side["concept"], side["value"])
