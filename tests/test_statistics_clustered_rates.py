@@ -53,7 +53,8 @@ def test_wherever_there_is_a_verdict_there_is_an_interval(k: list[int], n: list[
 
 def test_nothing_counted_has_no_interval() -> None:
     low, high, independent, concepts = clustered_rates([[0, 0], [1, 0]], [[0, 0], [2, 2]])
-    assert np.isnan([low[0], high[0], independent[0]]).all() and concepts[0] == 0
+    assert np.isnan([low[0], high[0], independent[0]]).all()
+    assert concepts[0] == 0
     assert np.isfinite([low[1], high[1], independent[1]]).all()
 
 

@@ -53,9 +53,7 @@ def test_who_chooses_blindly_among_the_words_on_offer_has_a_small_p_in_at_most_5
         likings = {word: float(np.exp(spread * rng.normal())) for word in set(choices.concepts)}
         named, alone = blind(choices, likings, rng), blind(choices, likings, rng)
         found = naming(choices.concepts, named, alone, choices.concepts, options=4)
-        _, _, p_bits, _ = mutual_information(
-            choices.concepts, named, choices.offered, permutations=99, seed=seed
-        )
+        _, _, p_bits, _ = mutual_information(choices.concepts, named, choices.offered, permutations=99, seed=seed)
         small.update({"chance": found.p_chance <= 0.05, "habit": found.p_habit <= 0.05, "bits": p_bits <= 0.05})
     assert max(small.values()) <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
 
@@ -66,9 +64,7 @@ def test_who_names_the_injected_word_one_time_in_three_is_found() -> None:
         guesses = [blind(choices, dict.fromkeys(set(choices.concepts), 1.0), rng) for _ in range(2)]
         named = choices.concepts.where(rng.random(len(choices.concepts)) < 1 / 3, guesses[0])
         found = naming(choices.concepts, named, guesses[1], choices.concepts, options=4)
-        _, _, p_bits, _ = mutual_information(
-            choices.concepts, named, choices.offered, permutations=99, seed=seed
-        )
+        _, _, p_bits, _ = mutual_information(choices.concepts, named, choices.offered, permutations=99, seed=seed)
         small.update({"habit": found.p_habit <= 0.05, "bits": p_bits <= 0.05})
     assert min(small[name] for name in ("habit", "bits")) >= 18
 
@@ -106,7 +102,8 @@ def test_without_trials_or_without_controls_nothing_is_claimed() -> None:
     assert np.isnan([found.rate, found.low, found.p_chance, found.habit, found.p_habit]).all()
     one = pd.Series(["a"])
     alone = naming(one, one, pd.Series([None], dtype="str"), one, options=4)
-    assert np.isnan([alone.habit, alone.p_habit]).all() and alone.rate == 1
+    assert np.isnan([alone.habit, alone.p_habit]).all()
+    assert alone.rate == 1
 
 
 def test_mutual_information_is_that_of_scikit_learn_and_leaves_out_what_was_not_named() -> None:

@@ -22,7 +22,10 @@ def simulated(concepts: int, cells: int, seed: int, planted: float = 0) -> pd.Da
 def test_of_noise_the_half_that_chose_is_an_optimist_and_the_other_covers_the_truth() -> None:
     data = [simulated(24, 20, seed) for seed in range(600)]
     # seeds of their own, so that draws do not follow the data; few resamples would make the intervals too narrow
-    found = [best_cell(each, "effect", seed=1000 + number, estimate=partial(rate, resamples=1000, seed=1000 + number)) for number, each in enumerate(data)]
+    found = [
+        best_cell(each, "effect", seed=1000 + number, estimate=partial(rate, resamples=1000, seed=1000 + number))
+        for number, each in enumerate(data)
+    ]
     assert np.mean([each.chosen.value for each in found]) > 0.4
     assert np.mean([each.held_out.value for each in found]) == pytest.approx(0, abs=0.03)
     # 600 choices: 95% is known to 2% at two standard errors, and 12 concepts give a little less

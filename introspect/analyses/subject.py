@@ -73,7 +73,9 @@ def open_subject(options: Options, run: str | Path | None = None, *, most_concep
     listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
     names = ("device", "batch_size", "trust_remote_code")
     elsewhere = {**{name: getattr(options, name) for name in names}, "out": opened.folder}
-    laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
+    laboratory = open_laboratory(
+        Options(**(made | listed | elsewhere)), for_run=False, design=manifest.get("design", 1)
+    )
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:
         raise InputError(

@@ -63,7 +63,10 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
         _rate_axis(ax, measure)
     label_outer(axes)
     legend(axes)
-    caption(axes, f"bars and bands: 95% intervals over concepts; n = {span_of(injected(loops)['n'])} per point")
+    caption(
+        axes,
+        f"over all layers; bars and bands: 95% intervals over concepts; n = {span_of(injected(loops)['n'])} per point",
+    )
     return axes
 
 
@@ -88,7 +91,7 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
     label_outer(axes)
     legend(axes)
     counts = f"n = {span_of(shown['n'])} per point"
-    caption(axes, f"controls pooled over loops; bars and bands: 95% intervals over concepts; {counts}")
+    caption(axes, f"over all layers, controls also over loops; bars and bands: 95% intervals over concepts; {counts}")
     return axes
 
 
@@ -110,7 +113,7 @@ def loops_run(loops: pd.DataFrame) -> list[Axes]:
         )
     label_outer(axes)
     legend(axes)
-    caption(axes, f"bars: 95% intervals over concepts; n = {span_of(cells['n'])} per point")
+    caption(axes, f"over all layers; bars: 95% intervals over concepts; n = {span_of(cells['n'])} per point")
     return axes
 
 

@@ -48,9 +48,7 @@ class Naming:
     p_habit: float
 
 
-def naming(
-    injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd.Series, *, options: int
-) -> Naming:
+def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd.Series, *, options: int) -> Naming:
     """Hold the names given against 1/`options` and against `alone`, those of the same trials with nothing injected.
 
     Each row is a trial; `alone` is missing where its control named nothing readable, and the pair is then in no habit.

@@ -9,7 +9,7 @@ from introspect.errors import InputError
 TEXTS = ("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit")
 LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
 LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
-COUNTS = ("repeats", "seed", "max_new_tokens")
+COUNTS = ("repeats", "seed", "max_new_tokens", "design")
 """Entries of a manifest by the type they must have where they are there."""
 
 SHOWN = 60

@@ -33,9 +33,7 @@ def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFr
     done = trials[trials["state"] == "done"]
     rows: list[dict[str, object]] = []
     for question, measure, values, cell in _measured(done, grader):
-        found = best_cell(
-            values, "value", cell=cell, seed=seed, estimate=rate if measure == CONTRAST else _share
-        )
+        found = best_cell(values, "value", cell=cell, seed=seed, estimate=rate if measure == CONTRAST else _share)
         row = {"question": question, "measure": measure, "cells": found.cells, **found.cell}
         sides = {"chosen": found.chosen, "value": found.held_out}
         if measure != CONTRAST:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from introspect.protocols import beside, gates, questions_of, silent_protocols
+from introspect.records.trial import OF_ANOTHER
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import (
@@ -118,7 +119,7 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
     parts, lacking = [], None
     for _, template, asked in _wordings(answered):
         noticed = asked[asked["question"].isin(questions_of("noticing"))]
-        arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
+        arms = [arm for arm in ("none", "random", *OF_ANOTHER) if arm in set(noticed["arm"])]
         if not arms or "injected" not in set(noticed["arm"]):
             lacking = "needs answers of the arm injected and of one of none, random and wrong"
             continue
