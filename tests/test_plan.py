@@ -40,7 +40,8 @@ WORDS = tuple(f"word{number}" for number in range(10))  # as many as the protoco
 
 def partnered(pairs: Iterable[tuple[str, str]]) -> dict[Arm, dict[str, str]]:
     """Make the same partners for both arms that have some."""
-    return {key: dict(pairs) for key in OF_ANOTHER}
+    found = dict(pairs)
+    return {arm: found for arm in OF_ANOTHER}
 
 
 def cell_of(trial: Trial) -> Cell:

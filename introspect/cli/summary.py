@@ -66,8 +66,8 @@ def _print_unknown(loops: pd.DataFrame) -> None:
     if (shares > MUCH_UNKNOWN).any():
         said = ", ".join(f"{share:.0%} ({measure})" for measure, share in shares.items() if share > MUCH_UNKNOWN)
         OUT.print(
-            f"unknown answers, over all questions and arms: {said}; they are in no rate. Whatever they say, the rate of all answers lies between "
-            "if_no and if_yes of rates.csv; where they are, figures/unknown_map.png shows"
+            f"unknown answers, over all questions and arms: {said}; they are in no rate. Whatever they say, "
+            "the rate of all answers lies between if_no and if_yes of rates.csv; where they are, figures/unknown_map.png shows"
         )
 
 

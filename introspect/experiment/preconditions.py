@@ -127,6 +127,6 @@ def _check_partner(options: "Options") -> None:
     if of_another and len(words) < 2:
         others = ",".join(arm for arm in options.chosen_arms() if arm not in OF_ANOTHER)
         raise InputError(
-            f"concepts {words[0]!r}: the arm {of_another.pop()} injects another concept and needs at least 2; give more, or "
-            f"--arms {others}"
+            f"concepts {words[0]!r}: the arm {of_another.pop()} injects another concept and needs at least 2; "
+            f"give more, or --arms {others}"
         )

@@ -94,8 +94,8 @@ def _shifts(found: Findings) -> Iterator[str]:
     for (question, template), asked in _injected_and_more(found, noticing=True):
         said = _said(between_arms(asked, "difference", "injected", "none"))
         yield (
-            f"On “{question}” ({template}){_pooled(asked)}, {LOGITS} was higher by {said} with the concept's vector than with nothing "
-            "injected; without plain questions under the same injection this may be a shift towards yes on anything."
+            f"On “{question}” ({template}){_pooled(asked)}, {LOGITS} was higher by {said} with the concept's vector "
+            "than with nothing injected; without plain questions under the same injection this may be a shift towards yes on anything."
         )
 
 
@@ -110,7 +110,8 @@ def _noticed(found: Findings) -> Iterator[str]:
         said = "; ".join(f"{ARM_LABELS[arm]} {each.said}" for arm, each in counts.items())
         control = next((arm for arm in ("none", "random", "wrong") if arm in counts), "injected")
         left_open = between_two(counts["injected"], counts[control], (ARM_LABELS["injected"], ARM_LABELS[control]))
-        yield f"On “{question}” ({template}){_pooled(asked)}, a thought was said to be noticed with: {said}. {left_open}".strip()
+        about = f"On “{question}” ({template}){_pooled(asked)}"
+        yield f"{about}, a thought was said to be noticed with: {said}. {left_open}".strip()
 
 
 def _choices(found: Findings) -> Iterator[str]:
@@ -127,8 +128,8 @@ def _choices(found: Findings) -> Iterator[str]:
         test = against(known, column, chance)
         right, none = (_verdicts(part, column) for part in (injected, asked[asked["arm"] == "none"]))
         said = (
-            f"On “{question}” ({template}){_pooled(asked)}, the right answer was given in {right.said} under the concept's vector; chance is "
-            f"{percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: "
+            f"On “{question}” ({template}){_pooled(asked)}, the right answer was given in {right.said} under "
+            f"the concept's vector; chance is {percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: "
             f"{none.said}. {against_chance(right, chance)}"
         )
         yield said.strip()
@@ -149,8 +150,8 @@ def _undecided(found: Findings) -> Iterator[str]:
         first = (asked[answer] == option).astype("Float64").where(asked[answer].notna())
         shares = [_verdicts(asked.assign(first=first)[asked["arm"] == arm], "first") for arm in ("injected", "none")]
         yield (
-            f"On “{question}” ({template}){_pooled(asked)}, “{option}” was answered in {shares[0].said} under the concept's vector and in "
-            f"{shares[1].said} with nothing injected; the share differs by {said}."
+            f"On “{question}” ({template}){_pooled(asked)}, “{option}” was answered in {shares[0].said} "
+            f"under the concept's vector and in {shares[1].said} with nothing injected; the share differs by {said}."
         )
 
 

@@ -6,7 +6,8 @@ the trials are worth,
 
     independent = n / (1 + (m - 1) * icc),    m = sum(n_g^2) / n over concepts g    (Kish 1965)
 
-with a t quantile of concepts - 1 degrees of freedom, since icc is estimated. `tests/test_statistics_clustered_rates.py` has its coverage.
+with a t quantile of concepts - 1 degrees of freedom, since icc is estimated.
+`tests/test_statistics_clustered_rates.py` has its coverage.
 """
 
 from typing import NamedTuple

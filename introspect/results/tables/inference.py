@@ -158,7 +158,7 @@ def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
 
 
 def _beside_none(asked: pd.DataFrame, answer: str) -> pd.DataFrame:
-    """Return the trials of all arms but none, with the word injected, those on offer, and the same trial's answer alone."""
+    """Return the trials of all arms but none, with the words injected and offered, and the same trial's answer alone."""
     same = ["concept", "repeat", "n_loops", "template", "options"]
     alone = asked[asked["arm"] == "none"].drop_duplicates(same)[[*same, answer]].rename(columns={answer: "alone"})
     active = asked[asked["arm"] != "none"].merge(alone, on=same, how="left", validate="many_to_one")

@@ -41,7 +41,8 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     model there is one only where it was measured. Only verdicts
     that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
     failed. Where n is 0 the rate is NaN. `low` and `high` are Wilson's interval at the number of `independent` trials
-    that n trials of so many `concepts` are worth (`clustered_rates`); there is one wherever n is above 0. `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes. Where the column
+    that n trials of so many `concepts` are worth (`clustered_rates`); there is one wherever n is above 0.
+    `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes. Where the column
     `cannot_answer` says that the model cannot answer at all, there is no rate. `note` says why a number is missing.
     Columns: those of `by`, the factors that vary within a cell, measure, and those of RATE. A table with a column
     `alike` has that many trials in a row.
