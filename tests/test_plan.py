@@ -40,8 +40,7 @@ WORDS = tuple(f"word{number}" for number in range(10))  # as many as the protoco
 
 def partnered(pairs: Iterable[tuple[str, str]]) -> dict[Arm, dict[str, str]]:
     """Make the same partners for both arms that have some."""
-    found = dict(pairs)
-    return {arm: found for arm in OF_ANOTHER}
+    return dict.fromkeys(OF_ANOTHER, dict(list(pairs)))
 
 
 def cell_of(trial: Trial) -> Cell:
