@@ -17,7 +17,7 @@ from introspect.injection.cells import Cell
 from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import Tally, plan
 from introspect.protocols import PROTOCOLS, Asked, Occasion, Variant
-from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, PRELUDE, Arm, Injection, Sampling, Site, Trial
+from introspect.records.trial import ARMS, NOT_INJECTED, PRELUDE, Arm, Injection, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)
@@ -40,7 +40,8 @@ WORDS = tuple(f"word{number}" for number in range(10))  # as many as the protoco
 
 def partnered(pairs: Iterable[tuple[str, str]]) -> dict[Arm, dict[str, str]]:
     """Make the same partners for both arms that have some."""
-    return dict.fromkeys(OF_ANOTHER, dict(list(pairs)))
+    known = dict(pairs)
+    return {"wrong": known, "opposite": known}
 
 
 def cell_of(trial: Trial) -> Cell:

@@ -20,7 +20,7 @@ def plain(right: int, wrong: int, unread: int = 0, errors: int = 0, mass: float 
 def test_a_model_that_answers_can_answer_and_the_figures_are_counts_with_intervals() -> None:
     trials = plain(36, 4, errors=2)
     found = capability(trials)
-    low, high = wilson(36, 40)
+    low, high = wilson(36, 40, freedom=39)
     masses = mean_interval(trials["mass"].dropna())
     assert found == Capability(*masses, 36, 40, 0, 2, 0.9, float(low), float(high), CAN_ANSWER)
 

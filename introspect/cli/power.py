@@ -52,8 +52,8 @@ def power(
     _print_sizes(table)
     corrected = f", divided by {cells} cells" if cells > 1 else ""
     OUT.print(
-        f"\nconcepts for one cell, for power {power:g} at alpha {alpha:g}{corrected}, two-sided; trials are of one arm\n"
-        f"test: {TEST}, simulated"
+        f"\nconcepts for one cell, for power {power:g} at alpha {alpha:g}{corrected}, two-sided; "
+        f"trials are of one arm\ntest: {TEST}, simulated"
     )
 
 

@@ -18,6 +18,10 @@ def _with_options(command: Any) -> Any:  # Any: typer reads the signature that i
     return command
 
 
+LEAST_CONCEPTS = 6
+"""2 of 2^5 flips are as far from 0 as five concepts on one side: p = .06."""
+
+
 def _parameter(name: str, hint: Any) -> Parameter:  # Any: a type with its help
     kind, said = get_args(hint)
     declared = typer.Argument(help=said) if name == "model" else typer.Option(help=said)
@@ -46,6 +50,9 @@ def sweep(
 
     if (sharers := gpu_sharers(options)) > 1:
         typer.echo(f"{options.workers} workers: up to {sharers} share a GPU", err=True)
+    if (words := len(options.words())) < LEAST_CONCEPTS:
+        few = f"{words} concepts: sign flips over fewer than {LEAST_CONCEPTS} cannot reach p < .05"
+        typer.echo(few, err=True)
     if dry_run:
         _dry_run(options)
         return

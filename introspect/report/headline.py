@@ -95,7 +95,8 @@ def _shifts(found: Findings) -> Iterator[str]:
         said = _said(between_arms(asked, "difference", "injected", "none"))
         yield (
             f"On “{question}” ({template}){_pooled(asked)}, {LOGITS} was higher by {said} with the concept's vector "
-            "than with nothing injected; without plain questions under the same injection this may be a shift towards yes on anything."
+            "than with nothing injected; without plain questions under the same injection this may be "
+            "a shift towards yes on anything."
         )
 
 
@@ -129,8 +130,8 @@ def _choices(found: Findings) -> Iterator[str]:
         right, none = (_verdicts(part, column) for part in (injected, asked[asked["arm"] == "none"]))
         said = (
             f"On “{question}” ({template}){_pooled(asked)}, the right answer was given in {right.said} under "
-            f"the concept's vector; chance is {percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: "
-            f"{none.said}. {against_chance(right, chance)}"
+            f"the concept's vector; chance is {percent(chance)} ({p_said(test.p)}, "
+            f"{counted(test.concepts, 'concept')}). With nothing injected: {none.said}. {against_chance(right, chance)}"
         )
         yield said.strip()
 

@@ -31,8 +31,8 @@ TITLES = {
     "naming": (
         "The concept chosen among several",
         "Against chance a one-sided exact binomial test; against the habit, the same word among the same words on "
-        "offer with nothing injected, paired sign flips over concepts. Mutual information of the word injected and the one "
-        "named, against names permuted among the trials that offer them.",
+        "offer with nothing injected, paired sign flips over concepts. Mutual information of the word injected and the "
+        "one named, against names permuted among the trials that offer them.",
     ),
     "ranks": (
         "Rank of the concept's first token where the answer begins",

@@ -123,7 +123,7 @@ _ESTIMATE = {
     "bits": "Mutual information of the injected and the chosen word.",
     "bits_null": "Its mean by chance, names permuted among the trials that offer them.",
     "p_bits": "p value of the bits by the same permutations; 1 where each word was injected once.",
-    "questions": "Number of plain questions.",
+    "questions": "Number of different plain questions, over which the intervals are.",
     "mass": "Probability on yes and no together where the answer begins.",
     "mass_low": "Lower end of its interval.",
     "mass_high": "Upper end of its interval.",

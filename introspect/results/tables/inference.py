@@ -158,7 +158,7 @@ def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
 
 
 def _beside_none(asked: pd.DataFrame, answer: str) -> pd.DataFrame:
-    """Return the trials of all arms but none, with the words injected and offered, and the same trial's answer alone."""
+    """Return the trials of all arms but none, with the words injected and offered, and the answer alone."""
     same = ["concept", "repeat", "n_loops", "template", "options"]
     alone = asked[asked["arm"] == "none"].drop_duplicates(same)[[*same, answer]].rename(columns={answer: "alone"})
     active = asked[asked["arm"] != "none"].merge(alone, on=same, how="left", validate="many_to_one")
@@ -187,7 +187,7 @@ def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     rows = []
     for n_loops, part in plain.groupby("n_loops"):
         found = capability(part, correct=f"{grader}_correct")
-        rows.append({"n_loops": n_loops, "questions": len(part), **asdict(found)})
+        rows.append({"n_loops": n_loops, "questions": part["asked"].nunique(), **asdict(found)})
     return pd.DataFrame(rows)
 
 
