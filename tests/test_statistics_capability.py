@@ -38,6 +38,15 @@ def test_a_model_below_a_floor_cannot_answer(trials: pd.DataFrame, why: str) -> 
     assert capability(trials).verdict == CANNOT_ANSWER, why
 
 
+def test_a_question_that_is_asked_again_narrows_no_interval() -> None:
+    once = plain(9, 3)
+    thrice = pd.concat([once.assign(asked=range(12))] * 3, ignore_index=True)
+    first, again = capability(once), capability(thrice)
+    assert (again.n, again.accuracy) == (36, first.accuracy)
+    assert (again.low, again.high) == pytest.approx((first.low, first.high), abs=1e-9)
+    assert (again.mass_low, again.mass_high) == pytest.approx((first.mass_low, first.mass_high))
+
+
 def test_unread_answers_are_in_no_rate() -> None:
     found = capability(plain(10, 0, unread=30))
     assert (found.accuracy, found.n, found.unknown) == (1, 10, 30)

@@ -101,7 +101,8 @@ def _print_capability(capability: pd.DataFrame) -> None:
     for _, row in failing.iterrows():
         OUT.print(
             f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
-            f"{row['n'] + row['unknown']} answers to plain questions right, probability of yes and no {row['mass']:.2f}; no rate below is a finding"
+            f"{row['n'] + row['unknown']} answers to plain questions right, probability of yes and no "
+            f"{row['mass']:.2f}; no rate below is a finding"
         )
 
 
