@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from made import grade, injection, new_store, plain_pair, response, trial
 
 from introspect.records.trial import Grade, Response, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS, NO_VALUE, TOO_FEW
+from introspect.results.statistics.detection import TOO_FEW as TOO_FEW_FOR_D
 from introspect.results.tables.inference import infer, inferences
 from introspect.results.tables.narrow_trials import narrow_trials
 
@@ -157,21 +159,32 @@ def test_a_question_outside_of_what_plain_ones_span_is_noted(tmp_path: Path) -> 
 
 
 def test_sensitivity_tells_what_is_apart_from_what_is_not(tmp_path: Path) -> None:
-    table = inferred(tmp_path, list(planted()))["sensitivity"]
+    first = list(planted())
+    more = [(replace(one, concept=f"{one.concept}2"), answer, grades) for one, answer, grades in first]
+    again = [
+        (one, replace(answer, trial_id=one.id), [replace(each, trial_id=one.id) for each in grades])
+        for one, answer, grades in more
+    ]
+    table = inferred(tmp_path, [*first, *again])["sensitivity"]
     assert set(table["control"]) == {"none", "random"}
     assert row(table, measure="auc", control="random", loop=1)["value"] > 0.55
     assert table[(table["measure"] == "auc") & (table["control"] == "none")].empty  # one number for all concepts
     d = row(table, measure="dprime", control="random", loop=0)
-    assert d["value"] == pytest.approx(2 * 1.4652, abs=1e-3)  # 6 of 6 against 0 of 6, log-linear: z(6.5/7) - z(0.5/7)
+    # 12 of 12 against 0 of 12, log-linear: z(12.5/13) - z(0.5/13)
+    assert d["value"] == pytest.approx(2 * NormalDist().inv_cdf(12.5 / 13))
 
 
 def test_too_few_concepts_have_every_value_without_an_interval_and_a_note(tmp_path: Path) -> None:
     few = [each for each in planted() if each[0].concept in CONCEPTS[: MIN_CONCEPTS - 1]]
     made = inferred(tmp_path, few)
-    for name in ("sensitivity", "ranks"):
-        assert made[name]["value"].notna().all()
-        assert made[name][["low", "high"]].isna().all(axis=None)
-        assert set(made[name]["note"]) == {TOO_FEW}
+    sensitivity = made["sensitivity"]
+    for table in (made["ranks"], sensitivity[sensitivity["measure"] == "auc"]):
+        assert table["value"].notna().all()
+        assert table[["low", "high"]].isna().all(axis=None)
+        assert set(table["note"]) == {TOO_FEW}
+    rest = sensitivity[sensitivity["measure"] != "auc"]
+    assert rest[["value", "low", "high"]].isna().all(axis=None)
+    assert set(rest["note"]) == {TOO_FEW_FOR_D}
     assert "contrasts" not in made  # eight plain questions of each answer are too few for a line
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from introspect.protocols import kind_of, questions_of, silent_protocols
 from introspect.report.bounds import Verdicts, against_chance, between_two
-from introspect.report.differences import Difference, against, between_arms, over_concepts
+from introspect.report.differences import Difference, against, against_balanced, between_arms, over_concepts
 from introspect.report.findings import Findings
 from introspect.report.numbers import counted, interval, listed, number, p_said, percent
 from introspect.results.figures.panels import ARM_LABELS
@@ -126,12 +126,18 @@ def _choices(found: Findings) -> Iterator[str]:
         if known.empty:
             yield f"On “{question}”, none of {counted(len(injected), 'answer')} under the concept's vector can be read."
             continue
-        test = against(known, column, chance)
+        test, balanced = against(known, column, chance), ""
+        if injected["options"].nunique() == 1 and known["expected"].nunique() > 1:
+            test = against_balanced(known, column, chance)
+            balanced = (
+                f" Balanced over the right answers, so that always saying the same is chance: {_share(test, chance)}."
+            )
         right, none = (_verdicts(part, column) for part in (injected, asked[asked["arm"] == "none"]))
         said = (
             f"On “{question}” ({template}){_pooled(asked)}, the right answer was given in {right.said} under "
             f"the concept's vector; chance is {percent(chance)} ({p_said(test.p)}, "
-            f"{counted(test.concepts, 'concept')}). With nothing injected: {none.said}. {against_chance(right, chance)}"
+            f"{counted(test.concepts, 'concept')}).{balanced} With nothing injected: {none.said}. "
+            f"{against_chance(right, chance)}"
         )
         yield said.strip()
 
@@ -193,6 +199,12 @@ def _pooled(asked: pd.DataFrame) -> str:
     if {"loops", "layers"} & set(found):  # the sites differ with these
         found = [said for said in found if said != POOLED["sites"]]
     return f", over all {listed(found)}" if found else ""
+
+
+def _share(test: Difference, chance: float) -> str:
+    """Write the share that a difference from chance stands for."""
+    bounds = interval(test.low + chance, test.high + chance, share=True)
+    return f"{percent(test.mean + chance)} (95% interval {bounds})"
 
 
 def _verdicts(asked: pd.DataFrame, column: str) -> Verdicts:
