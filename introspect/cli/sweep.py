@@ -1,5 +1,6 @@
 """The command `sweep`: its options are those of `Options`."""
 
+from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -7,6 +8,7 @@ import typer
 
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
+from introspect.records.trial import NOT_INJECTED
 
 
 def _with_options(command: Any) -> Any:  # Any: typer reads the signature that is made here
@@ -50,17 +52,34 @@ def sweep(
 
     if (sharers := gpu_sharers(options)) > 1:
         typer.echo(f"{options.workers} workers: up to {sharers} share a GPU", err=True)
-    if (words := len(options.words())) < LEAST_CONCEPTS:
-        few = f"{words} concepts: sign flips over fewer than {LEAST_CONCEPTS} cannot reach p < .05"
-        typer.echo(few, err=True)
     if dry_run:
         _dry_run(options)
         return
     with Progress() as progress:
-        swept = run_sweep(options, progress.report)
+        swept = run_sweep(options, _after(_few(options), progress.report))
     print_swept(swept)
     if swept.failed:
         raise typer.Exit(1)
+
+
+def _few(options: Options) -> str | None:
+    """Return the line on too few concepts for any test, None where there are enough or nothing is injected."""
+    words = len(options.words())
+    if words >= LEAST_CONCEPTS or set(options.chosen_arms()) <= set(NOT_INJECTED):
+        return None
+    return f"{words} concepts: sign flips over fewer than {LEAST_CONCEPTS} cannot reach p < .05, whatever is found"
+
+
+def _after(line: str | None, report: Callable[..., None]) -> Callable[..., None]:
+    """Make a report that prints a line before its first one: when the model is loaded and nothing was refused."""
+    lines = [] if line is None else [line]
+
+    def reported(*told: Any) -> None:  # Any: what `report` takes
+        while lines:
+            typer.echo(lines.pop())
+        report(*told)
+
+    return reported
 
 
 def _dry_run(options: Options) -> None:
@@ -71,6 +90,8 @@ def _dry_run(options: Options) -> None:
 
     estimated = estimate(options)
     print_counts(estimated)
+    if few := _few(options):
+        typer.echo(few)
     typer.echo(f"timing a sample of the trials, about {BUDGET:.0f} seconds", err=True)
     with Progress("questions timed") as progress:
         timing = estimated.timing(progress.report)
