@@ -15,7 +15,7 @@ from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import PROTOCOLS, Variant, kind_of, silent_protocols
-from introspect.records.trial import ARMS, FinishReason, Grade, Measure, Readout, Response, Site, Trial
+from introspect.records.trial import ARMS, OF_ANOTHER, FinishReason, Grade, Measure, Readout, Response, Site, Trial
 from introspect.results.store.store import Store
 
 GRADERS_OF = (("rules",), ("logits",), ("rules", "judge"), ("rules", "logits"), ("judge", "logits"))
@@ -119,7 +119,7 @@ def grid_of(made: Scattered) -> Grid:
         vector_loops=4,
         mode=made.mode,  # type: ignore[arg-type]
         arms=tuple(arms) or ("none",),  # type: ignore[arg-type]
-        partners=dict(zip(words, (*words[1:], words[0]), strict=True)),
+        partners={arm: dict(zip(words, (*words[1:], words[0]), strict=True)) for arm in OF_ANOTHER},
         extract_loops=(None,) if outside else made.extract,
         repeats=made.repeats,
     )

@@ -25,7 +25,7 @@ def table(*cells: tuple[str, list[bool | None]]) -> pd.DataFrame:
     """Make a table of trials from sites and their verdicts."""
     rows = [("injected", site, verdict) for site, verdicts in cells for verdict in verdicts]
     made = pd.DataFrame(rows, columns=["arm", "sites", "rules_detected"])
-    return made.astype({"rules_detected": "boolean"})
+    return made.astype({"rules_detected": "boolean"}).assign(concept=range(len(made)))
 
 
 def truth(low: float, high: float, by: str | None = None) -> Truth:
@@ -40,7 +40,7 @@ def test_a_rate_is_recovered_exactly_within_its_bounds(low: float, high: float, 
     checked = check(truth(low, high), table(("0:0", [True, True, True, False])))
     assert (checked.k, checked.n, checked.rate) == (3, 4, 0.75)
     assert checked.recovered == recovered
-    assert checked.interval[0] < 0.75 < checked.interval[1]
+    assert checked.low < 0.75 < checked.high
 
 
 def test_answers_without_a_verdict_count_against_a_lower_bound_only() -> None:
@@ -83,8 +83,8 @@ def test_measured_is_printed_against_known_with_a_verdict_a_line(capsys: pytest.
     print_calibration([check(truth(0, 1), answers), check(truth(0.9, 1, "sites"), answers)], Path("runs/here"))
     out = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[1] == "aware made up at least 0% 95.2% [77.3%, 99.2%] 20/21 2 recovered"
-    assert lines[2] == "aware made up (worst: sites 0:1) at least 90% 100.0% [20.7%, 100.0%] 1/1 2 NOT RECOVERED"
+    assert lines[1] == "aware made up at least 0% 95.2% [75.7%, 99.2%] 20/21 2 recovered"
+    assert lines[2] == "aware made up (worst: sites 0:1) at least 90% 100.0% [0.6%, 100.0%] 1/1 2 NOT RECOVERED"
     assert lines[-1] == "1 of 2 known truths recovered; runs in runs/here"
 
 
@@ -141,6 +141,7 @@ def test_a_truth_about_one_question_is_measured_on_no_other() -> None:
             trial("injected", "unrelated", 1, 1),
         ]
     )
+    answers["concept"] = range(4)
     answers["rules_correct"] = pd.array([True, False, True, True], dtype="boolean")
     checked = check(known, answers)
     assert (checked.k, checked.n) == (1, 2)

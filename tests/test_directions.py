@@ -1,8 +1,13 @@
 """What is added in each arm: the concept's vector or another one, always of exactly its norm where it is a control."""
 
+from collections import Counter
+from itertools import permutations
+
+import numpy as np
 import pytest
 import torch
 
+from introspect.concepts.partners import BOUND, drawn_partners, opposites
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.injection.failures import UnreachableError
@@ -55,21 +60,71 @@ def test_the_wrong_arm_adds_the_vector_of_the_partner() -> None:
 
 
 @pytest.mark.parametrize("n_words", [2, 3, 12])
-def test_the_partner_is_the_other_concept_of_the_least_mean_cosine_over_all_sites(n_words: int) -> None:
+def test_the_opposite_is_the_other_concept_of_the_least_mean_cosine_over_all_sites(n_words: int) -> None:
     words = tuple(f"word{number}" for number in range(n_words))
     values = torch.randn(n_words, 3, 2, 16, generator=torch.Generator().manual_seed(1)) + 0.5
     vectors = ConceptVectors(words, values, {})
     sites = [Site(loop, layer) for loop in range(3) for layer in range(2)]
     cosines = torch.stack([vectors.cosines(site) for site in sites]).mean(0)
+    found = opposites(words, vectors.mean_cosines().numpy())
     for index, word in enumerate(words):
-        partner = words.index(vectors.partners()[word])
+        partner = words.index(found[word])
         assert partner != index
         assert cosines[index, partner] == min(cosines[index, other] for other in range(n_words) if other != index)
 
 
 def test_one_concept_alone_has_no_partner() -> None:
     with pytest.raises(InputError, match="1 concepts: the arm wrong needs at least 2"):
-        ConceptVectors(("dust",), torch.ones(1, 1, 1, 4), {}).partners()
+        opposites(("dust",), np.ones((1, 1)))
+    with pytest.raises(InputError, match="1 concepts: the arm wrong needs at least 2"):
+        drawn_partners(("dust",), np.ones((1, 1)))
+
+
+def likeness(n_words: int, seed: int = 0) -> np.ndarray:
+    """Cosines of vectors that have a common part, as a shared baseline leaves one."""
+    drawn = np.random.default_rng(seed).normal(size=(n_words, 24)) + 0.2
+    unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return np.asarray(unit @ unit.T)
+
+
+def test_drawn_partners_are_used_once_each_of_another_category_and_little_alike() -> None:
+    words = tuple(f"word{number}" for number in range(48))
+    kinds, cosines = {word: f"kind{place % 6}" for place, word in enumerate(words)}, likeness(48)
+    partners = drawn_partners(words, cosines, categories=kinds)
+    assert sorted(partners.values()) == sorted(words)
+    for word, partner in partners.items():
+        assert kinds[word] != kinds[partner]
+        assert abs(cosines[words.index(word), words.index(partner)]) < BOUND
+    mean = np.mean([cosines[words.index(word), words.index(other)] for word, other in partners.items()])
+    assert abs(mean) < 0.1
+    least = opposites(words, cosines)
+    assert np.mean([cosines[words.index(word), words.index(other)] for word, other in least.items()]) < -0.3
+
+
+def test_the_draw_of_partners_is_that_of_the_seed_and_even() -> None:
+    words, cosines = tuple("abcdefgh"), np.eye(8)
+    assert drawn_partners(words, cosines, seed=3) == drawn_partners(words, cosines, seed=3)
+    counts = Counter(pair for seed in range(700) for pair in drawn_partners(words, cosines, seed=seed).items())
+    assert len(counts) == 56
+    assert max(abs(count - 100) for count in counts.values()) < 5 * 10  # five standard errors
+
+
+def test_where_all_pairs_are_too_like_each_word_still_has_another_and_each_is_used_once() -> None:
+    words = tuple("abcd")
+    partners = drawn_partners(words, np.full((4, 4), 0.9), categories=dict.fromkeys(words, "one"))
+    assert sorted(partners.values()) == list(words)
+    assert all(word != other for word, other in partners.items())
+
+
+def test_a_random_direction_of_an_aligned_injection_is_that_of_the_layer_whatever_the_loop() -> None:
+    sites = tuple(Site(loop, layer) for loop in range(3) for layer in range(2))
+    for aligned in (False, True):
+        injection = Injection(sites, 1.0, "v0", aligned=aligned)
+        made = torch.stack([random_direction(7, site, injection, 64) for site in sites])
+        cosines = made @ made.T
+        for first, second in permutations(range(6), 2):
+            same = aligned and sites[first].layer == sites[second].layer
+            assert cosines[first, second].item() == pytest.approx(1) if same else abs(cosines[first, second]) < 0.6
 
 
 def test_a_random_direction_has_exactly_the_norm_of_the_vector() -> None:

@@ -93,7 +93,9 @@ def test_a_washed_out_thought_and_an_unnoticed_one_are_told_apart() -> None:
         left.append({**cell, "at_loop": 3, "at_layer": 1, **shares, "n": 5})
         left.append({**cell, "at_loop": 2, "at_layer": 1, **shares, "projection": 9.0, "n": 5})
         trials += [{**cell, "sites": f"{loop}:0", "rules_detected": bool(detected), "concept": c} for c in "abcdefghij"]
-    trials += [dict.fromkeys(CELL) | {"arm": "none", "n_loops": 4, "rules_detected": False, "concept": c} for c in "ab"]
+    trials += [
+        dict.fromkeys(CELL) | {"arm": "none", "n_loops": 4, "rules_detected": False, "concept": c} for c in "abcdef"
+    ]
     table = pd.DataFrame(trials).assign(question="detect", state="done", rules_coherent=True)
     for verdict in ("identified", "refused", "correct"):
         table[f"rules_{verdict}"] = False

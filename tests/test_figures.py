@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from made import fill, new_store, trial, trial_at
+from made import fill, new_store, response, trial, trial_at
 
+from introspect.records.trial import Grade
 from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
 from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
 from introspect.results.figures.panels import figure_of
@@ -25,7 +27,8 @@ def counted(rows: list[tuple]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["arm", "loop", "layer", "strength", "k", "n"])
     table = table.astype({"loop": "Int64", "layer": "Int64", "strength": "float64"}).assign(measure="detected")
     low, high = wilson(table["k"], table["n"])
-    return table.assign(rate=(table["k"] / table["n"].where(table["n"] > 0)), low=low, high=high, note=None)
+    table = table.assign(rate=(table["k"] / table["n"].where(table["n"] > 0)), low=low, high=high, note=None)
+    return table.assign(concepts=table["n"], independent=table["n"].astype("float64"))
 
 
 @pytest.fixture
@@ -69,7 +72,9 @@ def test_a_map_of_a_model_that_cannot_answer_says_so(rates: pd.DataFrame) -> Non
 
 def test_the_caption_has_n_and_the_controls(rates: pd.DataFrame) -> None:
     said = figure_of(rate_map(rates, "detected")).get_supxlabel().replace("\n", " ")
-    assert said == "n = 10 per cell; no injection: 3 of 100; random direction: 90 of 300"
+    assert said == (
+        "n = 10 per cell; no injection: 3 of 100; random direction over loops, layers and strengths: 90 of 300"
+    )
 
 
 def test_two_rows_for_one_cell_are_refused_not_overdrawn(rates: pd.DataFrame) -> None:
@@ -110,6 +115,23 @@ def test_a_factor_that_varies_gives_a_figure_each_with_its_controls(tmp_path: Pa
     }
     assert "no injection: 1 of 1" in figures["detection_map_n_loops=2"].get_supxlabel()
     assert "no injection" not in figures["detection_map_n_loops=4"].get_supxlabel()
+
+
+def test_a_question_that_is_asked_without_an_injection_only_is_in_no_control_of_another(tmp_path: Path) -> None:
+    choice = {"protocol": "choose", "question": "choose", "template": "choose", "options": ("a", "b", "c", "d")}
+    plain = {"protocol": "choose", "question": "unrelated", "template": "unrelated", "expected": "yes"}
+    with new_store(tmp_path) as store:
+        asked = [trial_at(0, 0, expected="a", **choice), trial(arm="none", expected="a", **choice)]
+        asked += [replace(trial(arm="none", **plain), repeat=repeat) for repeat in range(9)]
+        grades = [
+            Grade(one.id, "rules", "1", None, None, True, False, "", correct=place > 1)
+            for place, one in enumerate(asked)
+        ]
+        store.add([(one, response(one)) for one in asked], grades)
+        tables = make_tables(store)
+    assert set(tables["rates"]["question"]) == {"choose", "unrelated"}
+    said = draw_all(tables).made["correct_map"].get_supxlabel().replace("\n", " ")
+    assert "no injection: 0 of 1" in said
 
 
 @pytest.mark.parametrize(("unknown", "drawn"), [(0, False), (1, False), (2, True), (10, True)])

@@ -90,6 +90,7 @@ def capability() -> pd.DataFrame:
 def loops(**factor: list[int]) -> pd.DataFrame:
     ((name, values),) = factor.items()
     fixed = {"arm": "injected", "strength": 1.0, "measure": "detected", "low": 0.0, "high": 1.0, "n": 10, "k": 1}
+    fixed |= {"concepts": 10, "independent": 10.0}
     return table(
         [{**fixed, "loop": loop, name: value, "rate": (loop + value) / 10} for loop in (0, 1) for value in values]
     )

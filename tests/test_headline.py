@@ -47,14 +47,14 @@ YES, NO, UNKNOWN = [True] * 6, [False] * 6, [None] * 6
         (
             YES,
             NO,
-            f"{NOTICED} 6 of 6 (100.0%; 95% interval 61.0% to 100.0%); "
-            "no injection 0 of 6 (0.0%; 95% interval 0.0% to 39.0%).",
+            f"{NOTICED} 6 of 6 (100.0%; 95% interval 47.6% to 100.0%); "
+            "no injection 0 of 6 (0.0%; 95% interval 0.0% to 52.4%).",
         ),
         (
             [*YES[:5], None],
             NO,
-            f"{NOTICED} 5 of 5 (100.0%; 95% interval 56.6% to 100.0%, 1 answer unknown, 16.7%); "
-            "no injection 0 of 6 (0.0%; 95% interval 0.0% to 39.0%). Unknown are 16.7% of the answers with concept "
+            f"{NOTICED} 5 of 5 (100.0%; 95% interval 39.3% to 100.0%, 1 answer unknown, 16.7%); "
+            "no injection 0 of 6 (0.0%; 95% interval 0.0% to 52.4%). Unknown are 16.7% of the answers with concept "
             "vector and 0.0% of those with no injection: if every unknown answer were yes, the rates would be 100.0% "
             "and 0.0%; if every one were no, 83.3% and 0.0%; whatever they say, the rate with concept vector is the "
             "higher one.",
@@ -62,8 +62,8 @@ YES, NO, UNKNOWN = [True] * 6, [False] * 6, [None] * 6
         (
             [False, False, *UNKNOWN[:4]],
             [*YES[:5], None],
-            f"{NOTICED} 0 of 2 (0.0%; 95% interval 0.0% to 65.8%, 4 answers unknown, 66.7%); "
-            "no injection 5 of 5 (100.0%; 95% interval 56.6% to 100.0%, 1 answer unknown, 16.7%). Unknown are 66.7% of "
+            f"{NOTICED} 0 of 2 (0.0%; 95% interval 0.0% to 98.8%, 4 answers unknown, 66.7%); "
+            "no injection 5 of 5 (100.0%; 95% interval 39.3% to 100.0%, 1 answer unknown, 16.7%). Unknown are 66.7% of "
             "the answers with concept vector and 16.7% of those with no injection: if every unknown answer were yes, "
             "the rates would be 66.7% and 100.0%; if every one were no, 0.0% and 83.3%; whatever they say, the rate "
             "with concept vector is the lower one.",
@@ -71,8 +71,8 @@ YES, NO, UNKNOWN = [True] * 6, [False] * 6, [None] * 6
         (
             [True, False, *UNKNOWN[:4]],
             [False, *UNKNOWN[:5]],
-            f"{NOTICED} 1 of 2 (50.0%; 95% interval 9.5% to 90.5%, 4 answers unknown, 66.7%); "
-            "no injection 0 of 1 (0.0%; 95% interval 0.0% to 79.3%, 5 answers unknown, 83.3%). Unknown are 66.7% of "
+            f"{NOTICED} 1 of 2 (50.0%; 95% interval 0.3% to 99.7%, 4 answers unknown, 66.7%); "
+            "no injection 0 of 1 (0.0%; 95% interval 0.0% to 99.4%, 5 answers unknown, 83.3%). Unknown are 66.7% of "
             "the answers with concept vector and 83.3% of those with no injection: if every unknown answer were yes, "
             "the rates would be 83.3% and 83.3%; if every one were no, 16.7% and 0.0%; they can turn which of the two "
             "is the higher.",

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
-import numpy as np
 import pandas as pd
 import pytest
 from made import grade, injection, new_store, plain_pair, response, trial
 
 from introspect.records.trial import Grade, Response, Trial
-from introspect.results.statistics.clusters import MIN_CONCEPTS, TOO_FEW
+from introspect.results.statistics.clusters import MIN_CONCEPTS, NO_VALUE, TOO_FEW
+from introspect.results.statistics.detection import TOO_FEW as TOO_FEW_FOR_D
 from introspect.results.tables.inference import infer, inferences
 from introspect.results.tables.narrow_trials import narrow_trials
 
@@ -158,27 +159,39 @@ def test_a_question_outside_of_what_plain_ones_span_is_noted(tmp_path: Path) -> 
 
 
 def test_sensitivity_tells_what_is_apart_from_what_is_not(tmp_path: Path) -> None:
-    table = inferred(tmp_path, list(planted()))["sensitivity"]
+    first = list(planted())
+    more = [(replace(one, concept=f"{one.concept}2"), answer, grades) for one, answer, grades in first]
+    again = [
+        (one, replace(answer, trial_id=one.id), [replace(each, trial_id=one.id) for each in grades])
+        for one, answer, grades in more
+    ]
+    table = inferred(tmp_path, [*first, *again])["sensitivity"]
     assert set(table["control"]) == {"none", "random"}
     assert row(table, measure="auc", control="random", loop=1)["value"] > 0.55
     assert table[(table["measure"] == "auc") & (table["control"] == "none")].empty  # one number for all concepts
     d = row(table, measure="dprime", control="random", loop=0)
-    assert d["value"] == pytest.approx(2 * 1.4652, abs=1e-3)  # 6 of 6 against 0 of 6, log-linear: z(6.5/7) - z(0.5/7)
+    # 12 of 12 against 0 of 12, log-linear: z(12.5/13) - z(0.5/13)
+    assert d["value"] == pytest.approx(2 * NormalDist().inv_cdf(12.5 / 13))
 
 
 def test_too_few_concepts_have_every_value_without_an_interval_and_a_note(tmp_path: Path) -> None:
     few = [each for each in planted() if each[0].concept in CONCEPTS[: MIN_CONCEPTS - 1]]
     made = inferred(tmp_path, few)
-    for name in ("sensitivity", "ranks"):
-        assert made[name]["value"].notna().all()
-        assert made[name][["low", "high"]].isna().all(axis=None)
-        assert set(made[name]["note"]) == {TOO_FEW}
+    sensitivity = made["sensitivity"]
+    for table in (made["ranks"], sensitivity[sensitivity["measure"] == "auc"]):
+        assert table["value"].notna().all()
+        assert table[["low", "high"]].isna().all(axis=None)
+        assert set(table["note"]) == {TOO_FEW}
+    rest = sensitivity[sensitivity["measure"] != "auc"]
+    assert rest[["value", "low", "high"]].isna().all(axis=None)
+    assert set(rest["note"]) == {TOO_FEW_FOR_D}
     assert "contrasts" not in made  # eight plain questions of each answer are too few for a line
 
 
 def choices(arm: str, named: Sequence[str | None], partner: Sequence[str] = CONCEPTS) -> Iterator[Stored]:
     for number, (concept, said) in enumerate(zip(CONCEPTS, named, strict=True)):
-        own = {"question": "choose", "options": CONCEPTS[:4], "expected": concept, "repeat": number}
+        words = tuple(CONCEPTS[(number + step) % 6] for step in range(4))
+        own = {"question": "choose", "options": words, "expected": concept, "repeat": number}
         own |= {"partner": partner[number]} if arm == "wrong" else {}
         one = trial(arm=arm, concept=concept, protocol="choose", **own)
         yield one, response(one), [grade(one, None, answer=said, correct=None)]
@@ -189,7 +202,7 @@ def test_naming_is_held_against_chance_and_habit_and_in_the_wrong_arm_against_th
     made = [
         *choices("injected", (*CONCEPTS[:5], None)),
         *choices("wrong", partner, partner),
-        *choices("none", ["ash"] * 6),
+        *choices("none", CONCEPTS[:3] + CONCEPTS[:3]),
     ]
     table = inferred(tmp_path, made)["naming"]
     injected, wrong = (row(table, arm=arm) for arm in ("injected", "wrong"))
@@ -197,9 +210,20 @@ def test_naming_is_held_against_chance_and_habit_and_in_the_wrong_arm_against_th
     assert (wrong["k"], wrong["n"]) == (6, 6)
     assert injected["chance"] == 0.25
     assert injected["p_chance"] == pytest.approx(0.25**5)
-    expected = [(6 + 0.25) / 7] + [0.25 / 7] * 4  # ash is the habit, the others were never named
-    assert injected["habit"] == pytest.approx(np.mean(expected))
+    assert injected["habit"] == pytest.approx(3 / 5)  # three of the five that can be read were named anyhow
+    assert wrong["habit"] == 0
     assert set(table["grader"]) == {"rules"}
+
+
+def test_a_trial_that_does_not_offer_the_injected_word_is_left_out_and_counted(tmp_path: Path) -> None:
+    partner = (*CONCEPTS[4:], *CONCEPTS[:4])  # the fourth word on, of four
+    made = [*choices("wrong", CONCEPTS, partner), *choices("none", CONCEPTS)]
+    (row,) = inferred(tmp_path, made)["naming"].to_dict("records")
+    assert (row["k"], row["n"], row["note"]) == (0, 0, NO_VALUE)
+    partner = (CONCEPTS[1], *CONCEPTS[5:], *CONCEPTS[:4])
+    made = [*choices("wrong", CONCEPTS, partner), *choices("none", CONCEPTS)]
+    (row,) = inferred(tmp_path / "more", made)["naming"].to_dict("records")
+    assert (row["k"], row["n"], row["note"]) == (0, 1, "5 trials left out, which did not offer the injected word")
 
 
 def test_the_ranks_of_an_arm_are_those_of_its_trials(tmp_path: Path) -> None:

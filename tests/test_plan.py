@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby, islice, pairwise, product
 from typing import Any
@@ -17,7 +17,7 @@ from introspect.injection.cells import Cell
 from introspect.injection.grid import MODES, Grid
 from introspect.injection.plan import Tally, plan
 from introspect.protocols import PROTOCOLS, Asked, Occasion, Variant
-from introspect.records.trial import ARMS, NOT_INJECTED, PRELUDE, Injection, Sampling, Site, Trial
+from introspect.records.trial import ARMS, NOT_INJECTED, PRELUDE, Arm, Injection, Sampling, Site, Trial
 
 VARIANTS = {
     question.name: Variant(question, template, template)
@@ -38,6 +38,12 @@ GRID = Grid(
 WORDS = tuple(f"word{number}" for number in range(10))  # as many as the protocols' distractors need
 
 
+def partnered(pairs: Iterable[tuple[str, str]]) -> dict[Arm, dict[str, str]]:
+    """Make the same partners for both arms that have some."""
+    known = dict(pairs)
+    return {"wrong": known, "opposite": known}
+
+
 def cell_of(trial: Trial) -> Cell:
     variant = VARIANTS[trial.question]
     if trial.injection is None:
@@ -49,7 +55,7 @@ def cell_of(trial: Trial) -> Cell:
 
 GRIDS = some.builds(
     replace,
-    some.just(replace(GRID, concepts=WORDS, partners=dict(zip(WORDS, WORDS[::-1], strict=True)))),
+    some.just(replace(GRID, concepts=WORDS, partners=partnered(zip(WORDS, WORDS[::-1], strict=True)))),
     variants=some.lists(some.sampled_from(list(VARIANTS.values())), min_size=1, max_size=3, unique=True).map(tuple),
     totals=some.lists(some.integers(1, 3), max_size=2).map(lambda more: (3, *more)),
     arms=some.lists(some.sampled_from(ARMS), min_size=1, max_size=3).map(tuple),
@@ -139,7 +145,7 @@ def test_there_is_nothing_behind_the_last_trial() -> None:
 def test_a_hundred_million_trials_are_counted_and_reached_at_once(name: str) -> None:
     large = replace(
         GRID, variants=(VARIANTS[name],), concepts=WORDS, arms=ARMS, repeats=10**7,
-        partners=dict(zip(WORDS, WORDS[::-1], strict=True)),
+        partners=partnered(zip(WORDS, WORDS[::-1], strict=True)),
     )  # fmt: skip
     begin = time.process_time()
     trials = plan(large)
@@ -167,7 +173,10 @@ def test_each_cell_has_every_concept_and_repeat() -> None:
 
 def test_an_injected_trial_and_its_controls_have_one_seed_and_others_have_not() -> None:
     grid = replace(
-        GRID, variants=(DETECT, VARIANTS["unrelated"]), arms=ARMS, partners=dict.fromkeys(GRID.concepts, "x")
+        GRID,
+        variants=(DETECT, VARIANTS["unrelated"]),
+        arms=ARMS,
+        partners=partnered((word, "x") for word in GRID.concepts),
     )
     seeds: dict[tuple[str, int], set[int]] = {}
     for trial in plan(grid):
@@ -197,7 +206,10 @@ def test_there_is_one_such_control_for_each_number_of_loops_and_each_wording() -
 
 def test_the_arms_with_an_injection_have_the_cells_of_the_injected_one() -> None:
     active = tuple(arm for arm in ARMS if arm not in NOT_INJECTED)
-    cells = {cell_of(trial) for trial in plan(replace(GRID, arms=active, partners=dict.fromkeys(GRID.concepts, "x")))}
+    cells = {
+        cell_of(trial)
+        for trial in plan(replace(GRID, arms=active, partners=partnered((word, "x") for word in GRID.concepts)))
+    }
     for arm in active:
         of_arm = {cell._replace(arm="injected") for cell in cells if cell.arm == arm}
         assert of_arm == {cell for cell in cells if cell.arm == "injected"}
@@ -205,8 +217,37 @@ def test_the_arms_with_an_injection_have_the_cells_of_the_injected_one() -> None
 
 def test_the_wrong_arm_names_the_concept_and_injects_its_partner() -> None:
     partners = {"dust": "salt", "salt": "snow", "snow": "dust"}
-    for trial in plan(replace(GRID, arms=("injected", "none", "wrong"), partners=partners)):
+    for trial in plan(replace(GRID, arms=("injected", "none", "wrong"), partners={"wrong": partners})):
         assert trial.partner == (partners[trial.concept] if trial.arm == "wrong" else None)
+
+
+@pytest.mark.parametrize("question", ["choose", "thought"])
+def test_the_partners_are_among_the_words_on_offer_and_all_arms_of_a_concept_are_offered_the_same(
+    question: str,
+) -> None:
+    partners: dict[Arm, dict[str, str]] = {
+        "wrong": dict(zip(WORDS, (*WORDS[4:], *WORDS[:4]), strict=True)),
+        "opposite": dict(zip(WORDS, WORDS[::-1], strict=True)),
+    }
+    arms = ("injected", "none", "wrong", "opposite")
+    grid = replace(GRID, concepts=WORDS, variants=(VARIANTS[question],), arms=arms, partners=partners, repeats=3)
+    known, offered = list(plan(replace(grid, offers_partners=True))), {}
+    for trial in known:
+        assert {trial.concept, *(of[trial.concept] for of in partners.values())} <= set(trial.options)
+        assert len(set(trial.options)) == len(trial.options)
+        assert offered.setdefault((trial.concept, trial.repeat), trial.options) == trial.options
+    before = plan(grid)
+    assert any(trial.partner not in trial.options for trial in before if trial.partner) or question == "thought"
+    assert {trial.id for trial in before}.isdisjoint({trial.id for trial in known}) or question == "thought"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_random_vectors_at_several_loops_are_aligned_in_new_grids_and_single_sites_keep_their_hashes(mode: str) -> None:
+    before, now = (list(plan(replace(GRID, mode=mode, aligned=aligned))) for aligned in (False, True))  # type: ignore[arg-type]
+    for old, new in zip(before, now, strict=True):
+        several = new.injection is not None and len(new.injection.sites) > 1
+        assert (old.id != new.id) is several
+        assert new.injection is None or new.injection.aligned is several
 
 
 def test_the_text_arm_writes_the_concept_into_the_prompt_and_no_other_arm_does() -> None:
@@ -216,7 +257,7 @@ def test_the_text_arm_writes_the_concept_into_the_prompt_and_no_other_arm_does()
 
 
 def test_a_question_is_asked_only_in_the_arms_in_which_it_makes_sense() -> None:
-    partners = dict.fromkeys(GRID.concepts, "x")
+    partners = partnered((word, "x") for word in GRID.concepts)
     grid = replace(GRID, variants=(VARIANTS["unrelated"], VARIANTS["control-think"]), arms=ARMS, partners=partners)
     for trial in plan(grid):
         assert trial.arm in VARIANTS[trial.question].question.arms

@@ -1,4 +1,4 @@
-"""How many concepts a question needs, from two rates and from a pilot, against statsmodels."""
+"""How many concepts a question needs, from two rates and from a pilot."""
 
 from pathlib import Path
 
@@ -6,10 +6,7 @@ import pandas as pd
 import pytest
 from commanded import introspect, refused
 from graded import by_arm, grader, run, trials
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import proportion_effectsize
 
-from introspect.results.statistics.power import power_of, trials_per_arm
 from introspect.results.store.store import Store
 from introspect.results.tables.narrow_trials import narrow_trials
 from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
@@ -27,33 +24,20 @@ def pilot(folder: Path, **shape: int) -> pd.DataFrame:
         return narrow_trials(store)
 
 
-@pytest.mark.parametrize(("rate", "control"), [(0.2, 0.05), (0.05, 0.2), (0.6, 0.5), (0.9, 0.05)])
-def test_the_trials_are_those_of_statsmodels(rate: float, control: float) -> None:
-    effect = abs(proportion_effectsize(rate, control))
-    needed = NormalIndPower().solve_power(effect, alpha=0.05, power=0.8, alternative="two-sided")
-    assert sizes(rate, control, Wanted()).loc[0, "concepts"] == max(5, -(-needed // 1))
-
-
-def test_an_effect_of_any_size_has_a_number() -> None:
-    assert trials_per_arm(1, 0) == 2
-    assert trials_per_arm(1, 0.01, power=0.99) <= 6
-    many = trials_per_arm(0.2, 0.2001)
-    assert power_of(0.2, 0.2001, many) == pytest.approx(0.8, abs=1e-6)
-
-
 def test_repeats_save_concepts_and_alike_repeats_save_fewer() -> None:
     once, found = sizes(0.2, 0.05, Wanted()), sizes(0.2, 0.05, Wanted(repeats=4))
     assert list(found["icc"]) == [0, 0.1, 0.3]
     assert found["concepts"].is_monotonic_increasing
-    assert found.loc[2, "concepts"] < once.loc[0, "concepts"] < found.loc[0, "trials"] + 4
+    assert found.loc[2, "concepts"] < once.loc[0, "concepts"] < 1.1 * found.loc[0, "trials"]
     assert (found["trials"] == 4 * found["concepts"]).all()
     assert (found["power"] >= 0.8).all()
-    assert sizes(0.2, 0.05, Wanted(repeats=4), [1.0]).loc[0, "concepts"] == once.loc[0, "concepts"]
+    alike = sizes(0.2, 0.05, Wanted(repeats=4), [1.0]).loc[0, "concepts"]
+    assert alike == pytest.approx(once.loc[0, "concepts"], rel=0.1)
 
 
 def test_more_cells_need_more_and_no_question_fewer_than_an_interval_over_concepts() -> None:
     assert sizes(0.2, 0.05, Wanted(cells=20)).loc[0, "concepts"] > sizes(0.2, 0.05, Wanted()).loc[0, "concepts"]
-    assert sizes(1, 0, Wanted()).loc[0, "concepts"] == 5
+    assert sizes(1, 0, Wanted()).loc[0, "concepts"] == 6
 
 
 def test_a_pilot_gives_its_rates_and_the_near_ends_of_their_intervals(tmp_path: Path) -> None:
@@ -96,9 +80,10 @@ def test_the_command_prints_a_small_table() -> None:
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()[:2]] == [
         ["rate", "control", "icc", "concepts", "repeats", "trials", "power"],
-        ["0.2", "0.05", "0.10", "40", "4", "160", "0.81"],
+        ["0.2", "0.05", "0.10", "47", "4", "188", "0.81"],
     ]
     assert "alpha 0.05, divided by 12 cells, two-sided" in out
+    assert "test: sign flips over concepts" in out
 
 
 @pytest.mark.parametrize(
@@ -112,7 +97,7 @@ def test_the_command_prints_a_small_table() -> None:
         (["--rates", "0.2,1.4"], "control rate 1.4: must lie between 0 and 1"),
         (["--rates", "0.2,0.1", "--repeats", "0"], "repeats 0: must be at least 1"),
         (["--rates", "0.2,0.1", "--power", "1"], "power 1.0: must lie between 0 and 1"),
-        (["--rates", "0.2,0.1", "--alpha", "0"], "alpha 0.0 and power 0.8: must lie between 0 and 1"),
+        (["--rates", "0.2,0.1", "--alpha", "0"], "alpha 0.0: must lie between 0 and 1"),
         (["--rates", "0.2,0.1", "--cells", "0"], "0 cells: must be at least 1"),
         (["--rates", "0.2,0.1", "--repeats", "2", "--icc", "2"], "intra-class correlation 2.0: must lie between"),
         (["--pilot", "nowhere"], "nowhere: no run here"),

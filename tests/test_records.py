@@ -55,6 +55,7 @@ CHANGED_INJECTION: dict[str, Any] = {
     "extract_loop": 0,
     "unit": "residual",
     "weights": (1.0, 0.5),
+    "aligned": True,
 }
 CHANGED_SAMPLING: dict[str, Any] = {
     **{"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1", "exit": "gate"}
@@ -76,6 +77,7 @@ INJECTIONS = some.builds(
     extract_loop=some.none() | some.integers(0),
     unit=some.sampled_from(STRENGTH_UNITS),
     weights=some.lists(FLOATS, max_size=2).map(tuple),
+    aligned=some.booleans(),
 )
 TRIALS = some.builds(
     Trial,
@@ -147,12 +149,14 @@ def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
 
 
 def written_fields(made: Trial) -> dict[str, Any]:
-    """Give the fields of a trial; exit and date came late, and are left out where they are the last loop and none."""
+    """Give the fields of a trial; date, exit and aligned came late, and are left out where they say nothing."""
     values = asdict(made)
     if values["date"] is None:
         del values["date"]
     if values["sampling"]["exit"] == "last":
         del values["sampling"]["exit"]
+    if values["injection"] is not None and not values["injection"]["aligned"]:
+        del values["injection"]["aligned"]
     return values
 
 

@@ -219,7 +219,7 @@ def test_the_headline_is_the_contrast_with_its_interval_and_p(tmp_path: Path) ->
         found = Findings(store)
         (first, second), text = headline(found), page(found)
     assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in first
-    assert "concept vector 6 of 6 (100.0%; 95% interval 61.0% to 100.0%)" in second
+    assert "concept vector 6 of 6 (100.0%; 95% interval 47.6% to 100.0%)" in second
     assert "no injection 0 of 6" in second
     assert "by 2.25 (95% interval 2.05 to 2.45; p = 0.031; 6 concepts)" in text
 
@@ -246,6 +246,19 @@ def test_a_choice_is_held_against_chance(tmp_path: Path) -> None:
     assert "the right answer was given in 5 of 6 (83.3%" in said
     assert "chance is 25.0% (p = 0.062, 6 concepts)" in said
     assert "With nothing injected: no answer that can be read" in said
+
+
+def test_who_always_says_late_is_at_chance_where_most_injections_are_late(tmp_path: Path) -> None:
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        for word in WORDS:
+            for loop, right in enumerate(("early", "late", "late", "late")):
+                one = asked(word, question="which-loop", options=("early", "late"), expected=right, repeat=loop)
+                given = replace(grade(one, None), answer="late", correct=right == "late")
+                store.add([(one, response(one))], [given])
+        (said,) = headline(Findings(store))
+    assert "the right answer was given in 18 of 24 (75.0%" in said
+    assert "chance is 50.0% (p = 1, 6 concepts). Balanced over the right answers" in said
+    assert "is chance: 50.0% (95% interval 50.0% to 50.0%)." in said
 
 
 def test_each_span_is_cut_out_of_its_message() -> None:

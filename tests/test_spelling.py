@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commanded import arguments, introspect
 from hypothesis import given
 from hypothesis import strategies as st
-from swept import TOTAL, options, run_without_figures
+from swept import SMALL, TOTAL, options, run_without_figures
 
 from introspect.errors import InputError
 from introspect.experiment.options import Options
@@ -51,6 +52,15 @@ def test_a_run_is_continued_in_other_words_and_holds_the_same_trials(tiny: Path,
     assert (run / "tables" / "trials.csv").read_bytes() == before
     with Store.open(run) as store:
         assert store.count() == TOTAL
+
+
+def test_the_command_line_continues_it_too(finished: Path, tiny: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = (run / "run.sqlite").read_bytes()
+    asked = arguments({**SMALL, "model": f"{tiny}/", "concepts": "snow,dust", "layers": "0-0", "strengths": "4,2.0"})
+    code, _, err = introspect("sweep", *asked, "--out", run)
+    assert (code, err) == (0, ""), err
+    assert (run / "run.sqlite").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -20,7 +20,7 @@ def plain(right: int, wrong: int, unread: int = 0, errors: int = 0, mass: float 
 def test_a_model_that_answers_can_answer_and_the_figures_are_counts_with_intervals() -> None:
     trials = plain(36, 4, errors=2)
     found = capability(trials)
-    low, high = wilson(36, 40)
+    low, high = wilson(36, 40, freedom=39)
     masses = mean_interval(trials["mass"].dropna())
     assert found == Capability(*masses, 36, 40, 0, 2, 0.9, float(low), float(high), CAN_ANSWER)
 
@@ -36,6 +36,15 @@ def test_a_model_that_answers_can_answer_and_the_figures_are_counts_with_interva
 )
 def test_a_model_below_a_floor_cannot_answer(trials: pd.DataFrame, why: str) -> None:
     assert capability(trials).verdict == CANNOT_ANSWER, why
+
+
+def test_a_question_that_is_asked_again_narrows_no_interval() -> None:
+    once = plain(9, 3)
+    thrice = pd.concat([once.assign(asked=range(12))] * 3, ignore_index=True)
+    first, again = capability(once), capability(thrice)
+    assert (again.n, again.accuracy) == (36, first.accuracy)
+    assert (again.low, again.high) == pytest.approx((first.low, first.high), abs=1e-9)
+    assert (again.mass_low, again.mass_high) == pytest.approx((first.mass_low, first.mass_high))
 
 
 def test_unread_answers_are_in_no_rate() -> None:

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from introspect.errors import InputError
 from introspect.results.statistics.clusters import bootstrap_frame
-from introspect.results.statistics.detection import criterion, detection_table, dprime
+from introspect.results.statistics.detection import LEAST, TOO_FEW, criterion, detection_table, dprime
 
 SPREAD = 0.7
 """Standard deviation between concepts, of which signal and noise share half the variance."""
@@ -102,3 +102,16 @@ def test_the_intervals_cover_the_planted_sensitivity() -> None:
     }
     table["covered"] = (table["low"] <= table["measure"].map(truth)) & (table["measure"].map(truth) <= table["high"])
     assert table.groupby("measure")["covered"].mean().between(0.93, 0.97).all()
+
+
+def test_below_twelve_concepts_dprime_is_not_given_and_the_note_says_so() -> None:
+    rng = np.random.default_rng(0)
+    for concepts in (LEAST - 1, LEAST):
+        arms = np.repeat(["injected", "none"], concepts)
+        rows = pd.DataFrame({"concept": np.tile(np.arange(concepts), 2), "arm": arms})
+        rows = rows.assign(loop=0, layer=0, strength=1.0, difference=rng.normal(size=len(rows)))
+        rows["rules_detected"] = pd.array(rng.random(len(rows)) < 0.5, dtype="boolean")
+        found = detection_table(rows, controls=["none"], resamples=50).set_index("measure")
+        few = concepts < LEAST
+        assert found["value"].isna().to_dict() == {"dprime": few, "criterion": few, "auc": False}
+        assert (found.loc["dprime", "note"] == TOO_FEW) is few

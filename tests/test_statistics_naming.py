@@ -1,6 +1,7 @@
 """Naming against scipy, scikit-learn and models with known habits."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -8,59 +9,101 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
+from introspect.protocols import Occasion
 from introspect.results.statistics.clusters import bootstrap_frame
-from introspect.results.statistics.naming import mutual_information, naming, rank_summary
+from introspect.results.statistics.naming import _permuted, mutual_information, naming, rank_summary
 
 
 def names(numbers: np.ndarray) -> pd.Series:
     return pd.Series([f"c{number}" for number in numbers])
 
 
-def test_the_tests_are_exact_binomial_tests_against_chance_and_habit() -> None:
-    injected = pd.Series(["a"] * 6 + ["b"] * 4)
-    named = pd.Series(["a", "a", "a", "b", "b", "a", "b", "a", "a", None])
-    habit = pd.Series(["a"] * 14 + ["b"] * 4 + ["c", None])
-    found = naming(injected, named, habit, options=4)
-    expected = (6 * (14 + 0.25) + 3 * (4 + 0.25)) / 9 / 20
-    assert (found.k, found.n, found.unknown) == (5, 9, 1)
-    assert found.habit == pytest.approx(expected)
-    assert found.p_chance == pytest.approx(stats.binom.sf(4, 9, 0.25))
-    assert found.p_habit == pytest.approx(stats.binom.sf(4, 9, expected))
+@dataclass(frozen=True)
+class Choices:
+    """Trials of a question with four words on offer, as the protocol `choose` asks it."""
+
+    concepts: pd.Series
+    offered: pd.Series
 
 
-def test_a_model_that_always_says_the_same_word_beats_chance_on_it_but_not_its_habit() -> None:
-    injected, always = pd.Series(["sea"] * 30 + ["moon"] * 10), pd.Series(["sea"] * 40)
-    found = naming(injected, always, always, options=10)
-    assert found.p_chance < 1e-6
-    assert found.p_habit > 0.05
+def asked(concepts: int, repeats: int) -> Choices:
+    words = tuple(f"c{number}" for number in range(concepts))
+    occasions = [Occasion(word, words, repeat) for word in words for repeat in range(repeats)]
+    offered = [each.shuffled((each.concept, *each.others(3))) for each in occasions]
+    return Choices(pd.Series([each.concept for each in occasions]), pd.Series(offered))
 
 
-def test_without_trials_or_without_a_habit_nothing_is_claimed() -> None:
-    nothing = pd.Series([], dtype=object)
-    assert np.isnan(
-        [naming(nothing, nothing, nothing, options=4).rate, naming(nothing, nothing, nothing, options=4).p_chance]
-    ).all()
-    assert np.isnan(naming(pd.Series(["a"]), pd.Series(["a"]), nothing, options=4).p_habit)
+def blind(choices: Choices, likings: dict[str, float], rng: np.random.Generator) -> pd.Series:
+    """Choose among the words on offer in proportion to a liking for each, whatever was injected."""
+    given = []
+    for words in choices.offered:
+        weights = np.array([likings[word] for word in words])
+        given.append(words[rng.choice(len(words), p=weights / weights.sum())])
+    return pd.Series(given)
 
 
-@pytest.mark.parametrize("words", [10, 40])
-def test_habits_alone_pass_for_naming_in_at_most_5_percent(words: int) -> None:
-    rng, rejected = np.random.default_rng(0), []
-    for _ in range(600):
-        habits = np.append(rng.dirichlet(np.full(words, 0.5)) * 0.6, 0.4)  # the last name is no concept
-        injected = rng.choice(words, 100, p=rng.dirichlet(np.ones(words)))
-        named, before = rng.choice(words + 1, 100, p=habits), rng.choice(words + 1, 100, p=habits)
-        rejected.append(naming(names(injected), names(named), names(before), options=words).p_habit <= 0.05)
-    assert np.mean(rejected) <= 0.077  # three standard errors of 600 above 5%
+@pytest.mark.parametrize("spread", [0, 3], ids=["no liking", "a strong liking"])
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_who_chooses_blindly_among_the_words_on_offer_has_a_small_p_in_at_most_5_percent(
+    spread: float, repeats: int
+) -> None:
+    rng, choices, small = np.random.default_rng(repeats), asked(16, repeats), Counter[str]()
+    runs = 200
+    for seed in range(runs):
+        likings = {word: float(np.exp(spread * rng.normal())) for word in set(choices.concepts)}
+        named, alone = blind(choices, likings, rng), blind(choices, likings, rng)
+        found = naming(choices.concepts, named, alone, choices.concepts, options=4)
+        _, _, p_bits, _ = mutual_information(choices.concepts, named, choices.offered, permutations=99, seed=seed)
+        small.update({"chance": found.p_chance <= 0.05, "habit": found.p_habit <= 0.05, "bits": p_bits <= 0.05})
+    assert max(small.values()) <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
 
 
-def test_naming_one_time_in_four_is_found() -> None:
-    rng, rejected = np.random.default_rng(1), []
-    for _ in range(100):
-        injected, guesses = np.repeat(np.arange(10), 10), rng.integers(0, 10, (2, 100))
-        named = np.where(rng.random(100) < 0.25, injected, guesses[0])
-        rejected.append(naming(names(injected), names(named), names(guesses[1]), options=10).p_habit <= 0.05)
-    assert np.mean(rejected) > 0.95
+def test_who_names_the_injected_word_one_time_in_three_is_found() -> None:
+    rng, choices, small = np.random.default_rng(1), asked(12, 12), Counter[str]()
+    for seed in range(20):
+        guesses = [blind(choices, dict.fromkeys(set(choices.concepts), 1.0), rng) for _ in range(2)]
+        named = choices.concepts.where(rng.random(len(choices.concepts)) < 1 / 3, guesses[0])
+        found = naming(choices.concepts, named, guesses[1], choices.concepts, options=4)
+        _, _, p_bits, _ = mutual_information(choices.concepts, named, choices.offered, permutations=99, seed=seed)
+        small.update({"habit": found.p_habit <= 0.05, "bits": p_bits <= 0.05})
+    assert min(small[name] for name in ("habit", "bits")) >= 18
+
+
+def test_without_regard_to_the_words_on_offer_a_blind_choice_passes_for_naming() -> None:
+    rng, choices = np.random.default_rng(0), asked(8, 60)
+    named = blind(choices, dict.fromkeys(set(choices.concepts), 1.0), rng)
+    assert mutual_information(choices.concepts, named, permutations=99)[2] == 0.01
+
+
+def test_permuted_names_stay_among_the_words_on_offer_and_keep_their_numbers() -> None:
+    rng = np.random.default_rng(0)
+    allowed = rng.random((60, 6)) < 0.5
+    columns = np.array([rng.choice(np.flatnonzero(row)) if row.any() else 0 for row in allowed])
+    allowed[np.arange(60), columns] = True
+    drawn = _permuted(columns, allowed, 50, rng)
+    assert allowed[np.arange(60), drawn].all()
+    assert (np.sort(drawn, axis=1) == np.sort(columns)).all()
+    assert (drawn != columns).any(axis=1).all()
+
+
+def test_the_habit_is_the_share_of_the_same_words_in_the_controls_of_the_same_trials() -> None:
+    injected = pd.Series(["a", "a", "b", "b", "c"])
+    named, alone = pd.Series(["a", "b", "b", "b", None]), pd.Series(["a", "a", "b", None, "c"])
+    found = naming(injected, named, alone, injected, options=4)
+    assert (found.k, found.n, found.unknown, found.rate) == (3, 4, 1, 0.75)
+    assert found.habit == 1
+    assert found.p_chance == pytest.approx(stats.binom.sf(2, 4, 0.25))
+    assert found.p_habit == pytest.approx(1)  # two concepts, of which one was named less often
+
+
+def test_without_trials_or_without_controls_nothing_is_claimed() -> None:
+    nothing = pd.Series([], dtype="str")
+    found = naming(nothing, nothing, nothing, nothing, options=4)
+    assert np.isnan([found.rate, found.low, found.p_chance, found.habit, found.p_habit]).all()
+    one = pd.Series(["a"])
+    alone = naming(one, one, pd.Series([None], dtype="str"), one, options=4)
+    assert np.isnan([alone.habit, alone.p_habit]).all()
+    assert alone.rate == 1
 
 
 def test_mutual_information_is_that_of_scikit_learn_and_leaves_out_what_was_not_named() -> None:

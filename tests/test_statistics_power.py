@@ -4,61 +4,68 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_effectsize
 
 from introspect.errors import InputError
+from introspect.results.statistics.flips import sign_flips
 from introspect.results.statistics.power import (
+    LARGE,
+    Setting,
+    concepts_needed,
     design_effect,
-    effective_trials,
     intraclass_correlation,
     power_of,
-    trials_per_arm,
 )
 
 
-@pytest.mark.parametrize(
-    ("rate", "control", "cells", "trials"),
-    # a table with the quantile rounded to 3.36 has 954 for the last
-    [
-        (0.2, 0.02, 1, 38),
-        (0.2, 0.02, 64, 86),
-        (0.1, 0.02, 1, 122),
-        (0.1, 0.02, 64, 273),
-        (0.1, 0.05, 1, 424),
-        (0.1, 0.05, 64, 953),
-    ],
-)
-def test_the_trials_per_arm_are_the_known_ones(rate: float, control: float, cells: int, trials: int) -> None:
-    assert trials_per_arm(rate, control, cells=cells) == trials
-    assert trials_per_arm(control, rate, cells=cells) == trials
+def test_near_0_the_power_is_that_of_fishers_exact_test_and_not_of_a_formula() -> None:
+    effect = proportion_effectsize(0.1, 0.0)
+    formula = NormalIndPower().power(effect, 38, 0.05, alternative="two-sided")
+    k = np.arange(39)
+    exact = sum(
+        stats.binom.pmf(yes, 38, 0.1) for yes in k if stats.fisher_exact([[yes, 38 - yes], [0, 38]]).pvalue <= 0.05
+    )
+    found = power_of(Setting(0.1, 0.0), 38)
+    assert formula > 0.75
+    assert exact < 0.25
+    assert found == pytest.approx(exact, abs=0.15)
 
 
-@pytest.mark.parametrize(("rate", "control"), [(0.1, 0.05), (0.6, 0.5)])
-def test_simulated_runs_of_that_size_find_the_difference_as_often_as_said(rate: float, control: float) -> None:
-    trials, rng = trials_per_arm(rate, control), np.random.default_rng(0)
-    first, second = rng.binomial(trials, rate, 20_000), rng.binomial(trials, control, 20_000)
-    h = 2 * np.arcsin(np.sqrt(first / trials)) - 2 * np.arcsin(np.sqrt(second / trials))
-    assert np.mean(np.abs(h) * np.sqrt(trials / 2) > stats.norm.isf(0.025)) == pytest.approx(0.8, abs=0.02)
+@pytest.mark.parametrize("icc", [0.0, 0.3])
+def test_other_runs_of_that_size_find_the_difference_as_often_as_said(icc: float) -> None:
+    setting = Setting(0.4, 0.15, repeats=3, icc=icc)
+    concepts = concepts_needed(setting)
+    rng, found = np.random.default_rng(9), 0
+    for _ in range(400):
+        own = [rng.beta(p * (1 / icc - 1), (1 - p) * (1 / icc - 1), concepts) if icc else p for p in (0.4, 0.15)]
+        first, second = (rng.binomial(3, each, concepts) / 3 for each in own)
+        found += sign_flips((first - second)[:, None], flips=999).p[0] <= 0.05
+    assert found / 400 == pytest.approx(0.8, abs=0.08)  # three standard errors of 400 runs and of the search
+    assert power_of(setting, concepts) >= 0.8 > power_of(setting, concepts - 1)
 
 
-def test_power_is_the_inverse_of_the_number_of_trials() -> None:
-    trials = trials_per_arm(0.2, 0.02, power=0.9, cells=10, per_concept=4, icc=0.3)
-    options = {"cells": 10, "per_concept": 4, "icc": 0.3}
-    assert power_of(0.2, 0.02, trials, **options) >= 0.9 > power_of(0.2, 0.02, trials - 2, **options)  # type: ignore[arg-type]
+def test_rates_that_are_equal_are_told_apart_no_oftener_than_alpha() -> None:
+    for rate in (0.02, 0.5):
+        assert power_of(Setting(rate, rate, repeats=4, icc=0.3), 24) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
+
+
+def test_five_concepts_tell_nothing_apart_by_sign_flips() -> None:
+    assert power_of(Setting(1.0, 0.0), 5) == 0
+    assert concepts_needed(Setting(1.0, 0.0)) == 6
+    assert concepts_needed(Setting(1.0, 0.0, cells=64)) == 12
+
+
+def test_many_concepts_are_judged_as_simulation_would() -> None:
+    setting = Setting(0.2, 0.14, repeats=2, icc=0.2)
+    assert power_of(setting, LARGE + 1) == pytest.approx(power_of(setting, LARGE), abs=0.06)
+    assert 1e8 < concepts_needed(Setting(0.2, 0.2001)) < 1e9
 
 
 def test_correlated_trials_count_for_less() -> None:
     assert design_effect(10, 0.2) == pytest.approx(2.8)
-    assert round(effective_trials(500, 10, 0.2)) == 179
-    assert trials_per_arm(0.2, 0.02, per_concept=10, icc=0.2) == 107  # 37.9 * 2.8
-    assert effective_trials(500, 10, 0) == 500
-    assert effective_trials(500, 10, 1) == 50
-
-
-def test_the_mean_of_correlated_trials_varies_as_the_design_effect_says() -> None:
-    rng = np.random.default_rng(0)
-    rates = rng.beta(0.2 * 4, 0.8 * 4, (4000, 50))  # intra-class correlation 1 / (4 + 1)
-    means = rng.binomial(10, rates).sum(axis=1) / 500
-    assert means.var() == pytest.approx(0.2 * 0.8 / effective_trials(500, 10, 0.2), rel=0.1)
+    one, many = (concepts_needed(Setting(0.3, 0.05, repeats=10, icc=icc)) for icc in (0.0, 0.5))
+    assert one < many <= concepts_needed(Setting(0.3, 0.05)) + 2
 
 
 def test_the_correlation_is_that_of_the_f_test() -> None:
@@ -99,9 +106,10 @@ def test_no_correlation_can_be_seen_without_two_trials_a_concept_or_without_vari
         ({"power": 0.04}, "alpha below power"),
         ({"cells": 0}, "0 cells: must be at least 1"),
         ({"icc": 1.5}, "intra-class correlation 1.5"),
-        ({"per_concept": 0.5}, "0.5 trials a concept"),
+        ({"repeats": 0.5}, "0.5 trials a concept"),
     ],
 )
 def test_impossible_plans_are_refused(options: dict[str, float], message: str) -> None:
+    power = {name: options.pop(name) for name in ["power"] if name in options}
     with pytest.raises(InputError, match=message):
-        trials_per_arm(**{"rate": 0.2, "control_rate": 0.02, **options})  # type: ignore[arg-type]
+        concepts_needed(Setting(**{"rate": 0.2, "control_rate": 0.02, **options}), **power)  # type: ignore[arg-type]

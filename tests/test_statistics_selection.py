@@ -1,10 +1,13 @@
 """The best cell on pure noise and on one planted cell."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from introspect.errors import InputError
+from introspect.results.statistics.clusters import rate
 from introspect.results.statistics.selection import best_cell
 
 
@@ -20,7 +23,10 @@ def simulated(concepts: int, cells: int, seed: int, planted: float = 0) -> pd.Da
 def test_of_noise_the_half_that_chose_is_an_optimist_and_the_other_covers_the_truth() -> None:
     data = [simulated(24, 20, seed) for seed in range(600)]
     # seeds of their own, so that draws do not follow the data; few resamples would make the intervals too narrow
-    found = [best_cell(each, "effect", resamples=1000, seed=1000 + number) for number, each in enumerate(data)]
+    found = [
+        best_cell(each, "effect", seed=1000 + number, estimate=partial(rate, resamples=1000, seed=1000 + number))
+        for number, each in enumerate(data)
+    ]
     assert np.mean([each.chosen.value for each in found]) > 0.4
     assert np.mean([each.held_out.value for each in found]) == pytest.approx(0, abs=0.03)
     # 600 choices: 95% is known to 2% at two standard errors, and 12 concepts give a little less

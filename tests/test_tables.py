@@ -122,8 +122,8 @@ def test_cells_are_counted_apart_and_controls_have_no_site(store: Store) -> None
     fill(store, [trial_at(0, 1, strength=1.0), trial_at(0, 1, strength=2.0), trial_at(1, 1)], [True, False, False])
     fill(store, [trial(arm="none"), trial_at(0, 1, arm="random")], False)
     table = rates(trials_table(store))
-    asked = ["arm", "loop", "layer", "strength", "measure", "k", "n", "rate", "low", "high"]
-    rest = ["concepts_low", "concepts_high", "unknown", "if_no", "if_yes", "errors", "note"]
+    asked = ["arm", "loop", "layer", "strength", "measure", "k", "n", "concepts", "independent"]
+    rest = ["rate", "low", "high", "unknown", "if_no", "if_yes", "errors", "note"]
     assert list(table.columns) == [*asked, *rest]
     assert cell(table, arm="injected", strength=1.0)["rate"] == 1
     assert cell(table, arm="injected", loop=0, strength=2.0)["rate"] == 0

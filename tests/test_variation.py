@@ -8,7 +8,7 @@ from made import injection, trial, trial_at
 from introspect.errors import InputError
 from introspect.experiment.variation import CHANGEABLE, changed
 from introspect.injection.plan import trial_seed
-from introspect.records.trial import ARMS, NOT_INJECTED, Injection, Site
+from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, Injection, Site
 
 WHICH: dict[str, Any] = {"protocol": "which-loop", "question": "which-loop", "options": ("early", "late")}
 
@@ -26,7 +26,7 @@ def test_everything_that_may_change_can_be_changed() -> None:
 
 def test_without_a_change_nothing_changes() -> None:
     for arm in ARMS:
-        made = trial(arm=arm, partner="snow" if arm == "wrong" else None)
+        made = trial(arm=arm, partner="snow" if arm in OF_ANOTHER else None)
         made = changed(made) if arm == "text" else made
         assert changed(made) == made
 

@@ -75,7 +75,8 @@ def open_subject(options: Options, run: str | Path | None = None, *, most_concep
     names = ("device", "batch_size", "trust_remote_code")
     elsewhere = {**{name: getattr(options, name) for name in names}, "out": opened.folder}
     elsewhere["model"] = model_of(manifest)
-    laboratory = open_laboratory(Options(**(made | listed | elsewhere)), for_run=False)
+    asked, design = Options(**(made | listed | elsewhere)), manifest.get("design", 1)
+    laboratory = open_laboratory(asked, for_run=False, design=design)
     laboratory.tap.looped.name = manifest["model"]
     found = laboratory.tap.looped.weights_hash
     if found != manifest["weights_hash"]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from introspect.results.statistics import wilson
+from introspect.results.statistics import clustered_rate
 
 Select = Callable[[pd.DataFrame], pd.Series]
 
@@ -41,17 +41,14 @@ class Check:
     n: int
     """Answers with a verdict, yes or no."""
     unknown: int
+    low: float
+    """Lower end of the 95% interval of the rate, NaN without a verdict."""
+    high: float
 
     @property
     def rate(self) -> float:
         """Give k / n, NaN when there is no verdict."""
         return self.k / self.n if self.n else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Give the Wilson 95% interval of the rate."""
-        low, high = wilson(self.k, self.n)
-        return float(low), float(high)
 
     @property
     def certain(self) -> float:
@@ -75,8 +72,7 @@ class Check:
     @property
     def measured(self) -> str:
         """Say the rate and its interval."""
-        low, high = self.interval
-        return f"{self.rate:.1%} [{low:.1%}, {high:.1%}]"
+        return f"{self.rate:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
     @property
     def counted(self) -> str:
@@ -109,4 +105,5 @@ def check(truth: Truth, table: pd.DataFrame) -> Check:
 
 def _counted(truth: Truth, table: pd.DataFrame, where: str) -> Check:
     verdicts = table[f"rules_{truth.measure}"]
-    return Check(truth, where, int(verdicts.sum()), int(verdicts.count()), int(verdicts.isna().sum()))
+    _, low, high = clustered_rate(table["concept"], verdicts)
+    return Check(truth, where, int(verdicts.sum()), int(verdicts.count()), int(verdicts.isna().sum()), low, high)

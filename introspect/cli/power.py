@@ -34,6 +34,7 @@ def power(
     The numbers are those of one cell and one arm. Example: introspect power --rates 0.2,0.05 --repeats 4 --cells 12
     """
     from introspect.cli.printing import OUT
+    from introspect.results.statistics.power import TEST
     from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
     from introspect.selection import numbers
 
@@ -51,7 +52,8 @@ def power(
     _print_sizes(table)
     corrected = f", divided by {cells} cells" if cells > 1 else ""
     OUT.print(
-        f"\nconcepts for one cell, for power {power:g} at alpha {alpha:g}{corrected}, two-sided; trials are of one arm"
+        f"\nconcepts for one cell, for power {power:g} at alpha {alpha:g}{corrected}, two-sided; "
+        f"trials are of one arm\ntest: {TEST}, simulated"
     )
 
 

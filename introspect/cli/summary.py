@@ -66,8 +66,9 @@ def _print_unknown(loops: pd.DataFrame) -> None:
     if (shares > MUCH_UNKNOWN).any():
         said = ", ".join(f"{share:.0%} ({measure})" for measure, share in shares.items() if share > MUCH_UNKNOWN)
         OUT.print(
-            f"unknown answers: {said}; they are in no rate. Whatever they say, the rate of all answers lies between "
-            "if_no and if_yes of rates.csv; where they are, figures/unknown_map.png shows"
+            f"unknown answers, over all questions and arms: {said}; they are in no rate. Whatever they say, "
+            "the rate of all answers lies between if_no and if_yes of rates.csv; "
+            "where they are, figures/unknown_map.png shows"
         )
 
 
@@ -99,8 +100,9 @@ def _print_capability(capability: pd.DataFrame) -> None:
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
         OUT.print(
-            f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of {row['questions']} plain "
-            f"questions right, probability of yes and no {row['mass']:.2f}; no rate below is a finding"
+            f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
+            f"{row['n'] + row['unknown']} answers to plain questions right, probability of yes and no "
+            f"{row['mass']:.2f}; no rate below is a finding"
         )
 
 

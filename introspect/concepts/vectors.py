@@ -94,16 +94,13 @@ class ConceptVectors:
         unit = vectors / vectors.norm(dim=-1, keepdim=True)
         return (unit @ unit.T).float()
 
-    def partners(self) -> dict[str, str]:
-        """Give for each word the one whose vectors are least like its own: the least mean cosine over all sites.
+    def mean_cosines(self) -> Tensor:
+        """Return the mean over all sites of the cosine of each two concepts' vectors, `(concept, concept)`, float64.
 
-        Raises InputError with fewer than two words.
+        A vector that is zero counts as at right angles to all others.
         """
-        if len(self.words) < 2:
-            raise InputError(f"{len(self.words)} concepts: the arm wrong needs at least 2, to inject another one")
         unit = torch.nn.functional.normalize(self.values.double(), dim=-1).flatten(1)
-        likeness = (unit @ unit.T).fill_diagonal_(torch.inf)
-        return dict(zip(self.words, (self.words[index] for index in likeness.argmin(-1).tolist()), strict=True))
+        return (unit @ unit.T) / (self.n_loops * self.n_layers)
 
     def save(self, path: Path) -> None:
         """Write everything into one file, which appears whole or not at all."""

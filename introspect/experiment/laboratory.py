@@ -9,10 +9,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
+from introspect.concepts.partners import drawn_partners, opposites
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.experiment.options import Options
@@ -33,8 +35,13 @@ from introspect.prompts import Encoded, Prompts, encode
 from introspect.prompts.dates import fix_day, today
 from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
-from introspect.records.trial import Site, Trial
+from introspect.records.trial import OF_ANOTHER, Arm, Site, Trial
 from introspect.results.store.store import Store
+
+DESIGN = 2
+"""Which rules lay out the trials of a new run. 1: partners of `wrong` point away most, words on offer do not know them,
+random vectors have a direction per site. 2: partners are drawn (`concepts.partners`) and on offer, one direction serves
+all loops of a layer."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Laboratory:
     prompts: Prompts
     """The prompts of all questions, in the model's tokens."""
     contrast: Contrast
+    design: int = DESIGN
+    """Rules by which the trials are laid out; a run keeps those that it was begun with."""
 
     @property
     def totals(self) -> tuple[int, ...]:
@@ -84,6 +93,7 @@ class Laboratory:
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
             **found_at(self.options),
+            **({} if self.design == 1 else {"design": self.design}),
         }
 
     def vectors(self, folder: Path | None = None) -> ConceptVectors:
@@ -93,7 +103,7 @@ class Laboratory:
 
     def grid(self, vectors: ConceptVectors) -> Grid:
         """Cross everything with everything; InputError for a number of loops that the model cannot run."""
-        looped, wrong = self.tap.looped, "wrong" in self.options.chosen_arms()
+        looped = self.tap.looped
         grid = _grid(
             self.options,
             model=looped.name,
@@ -103,12 +113,29 @@ class Laboratory:
             layers=looped.layers,
             vectors_hash=vectors.hash,
             vector_loops=vectors.n_loops,
-            partners=vectors.partners() if wrong else {},
+            partners=self._partners(vectors),
+            offers_partners=self.design > 1,
+            aligned=self.design > 1,
             dates=self.dates,
         )
         for n_loops in grid.loops_run():
             looped.forward_arguments(n_loops)
         return grid
+
+    def _partners(self, vectors: ConceptVectors) -> dict[Arm, dict[str, str]]:
+        """Return whose vectors the arms `wrong` and `opposite` inject, of those that are run."""
+        arms = [arm for arm in OF_ANOTHER if arm in self.options.chosen_arms()]
+        if not arms:
+            return {}
+        cosines = vectors.mean_cosines().numpy()
+        if self.design == 1:
+            return {arm: opposites(vectors.words, cosines) for arm in arms}
+        words, chosen = self.options.words(), self.options.chosen_concepts()[1]
+        rows = [vectors.words.index(word) for word in words]
+        among = cosines[np.ix_(rows, rows)]
+        known = {word: kind for word, kind in zip(chosen.words, chosen.categories, strict=True) if kind}
+        made = {"wrong": partial(drawn_partners, categories=known, seed=self.options.seed), "opposite": opposites}
+        return {arm: made[arm](words, among) for arm in arms}
 
     def plan(self, vectors: ConceptVectors) -> Plan:
         """Return every trial of the options on this model, injections and controls, in the order of a sweep."""
@@ -158,10 +185,11 @@ class Laboratory:
         return max(self.totals) + (self.options.remaining_loops or 0)
 
 
-def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
+def open_laboratory(options: Options, *, for_run: bool = True, design: int = DESIGN) -> Laboratory:
     """Load the model, after checking without its weights what can be checked without them, the run's folder last.
 
-    Without `for_run` nothing is going to be stored, and the folder is not looked at.
+    Without `for_run` nothing is going to be stored, and the folder is not looked at. A run that is there keeps its
+    design; else it is `design`.
     """
     stored = Store.manifest_in(options.folder) if for_run else {}
     options = respelled(options, stored)
@@ -170,6 +198,12 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     outline = peek(options.model, **options.source)
     _check_plan(options, outline, dtype)
     contrast = options.chosen_contrast()
+    if stored:
+        design = stored.get("design", 1)
+    if design > DESIGN:
+        raise InputError(
+            f"{options.folder}: this run has design {design}, made by a later version; known: 1 to {DESIGN}"
+        )
     day = options.date or stored.get("date") or today()
     fix_day(outline.tokenizer, day)
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
@@ -181,7 +215,7 @@ def open_laboratory(options: Options, *, for_run: bool = True) -> Laboratory:
     looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
     fix_day(looped.tokenizer, day)
     looped.exit_arguments(options.exit)
-    return Laboratory(options, Tap(looped), prompts, contrast)
+    return Laboratory(options, Tap(looped), prompts, contrast, design)
 
 
 def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:

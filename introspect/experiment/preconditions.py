@@ -17,6 +17,7 @@ from introspect.models.named import place_of, tokenizer_place
 from introspect.prompts import START, render
 from introspect.prompts.dates import checked_day
 from introspect.protocols import Occasion
+from introspect.records.trial import OF_ANOTHER
 from introspect.results.store.store import Store
 from introspect.selection import check_selection, one_of, shown
 
@@ -122,11 +123,12 @@ def _check_prompts(options: "Options") -> None:
 
 
 def _check_partner(options: "Options") -> None:
-    """Hold that there is another concept for the arm `wrong`."""
+    """Hold that there is another concept for the arms `wrong` and `opposite`."""
     words = options.chosen_contrast().words
-    if "wrong" in options.chosen_arms() and len(words) < 2:
-        others = ",".join(arm for arm in options.chosen_arms() if arm != "wrong")
+    of_another = set(OF_ANOTHER) & set(options.chosen_arms())
+    if of_another and len(words) < 2:
+        others = ",".join(arm for arm in options.chosen_arms() if arm not in OF_ANOTHER)
         raise InputError(
-            f"concepts {words[0]!r}: the arm wrong injects another concept and needs at least 2; give more, or "
-            f"--arms {others}"
+            f"concepts {words[0]!r}: the arm {of_another.pop()} injects another concept and needs at least 2; "
+            f"give more, or --arms {others}"
         )

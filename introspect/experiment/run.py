@@ -16,7 +16,8 @@ from introspect.experiment.variation import changed
 from introspect.grading import GRADERS, deciders, grader_named
 from introspect.prompts import Prompt, Prompts, Template, render
 from introspect.prompts.dates import fix_day, today
-from introspect.records.trial import ARMS, Arm, Grade, Response, Trial
+from introspect.records.trial import ARMS, OF_ANOTHER, Arm, Grade, Response, Trial
+from introspect.results.store import queries
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables, summaries
 from introspect.selection import one_of
@@ -133,6 +134,24 @@ class Run:
             raise InputError(f"{self.folder}: holds {len(files)} files vectors-*.safetensors, a run has one")
         return ConceptVectors.open(files[0])
 
+    def partner(self, arm: Arm, concept: str) -> str:
+        """Return the concept whose vector an arm injects in place of another: that of the stored trials.
+
+        A run without the arm gets the one that it would have been given, but for categories, which it does not keep.
+        """
+        stored = list(self.store.select(queries.PARTNER, arm, concept))
+        if stored:
+            return str(stored[0][0])
+        from introspect.concepts.partners import drawn_partners, opposites
+
+        words, cosines = self.vectors.words, self.vectors.mean_cosines().numpy()
+        made = opposites(words, cosines)
+        if arm == "wrong" and self.manifest.get("design", 1) > 1:
+            made = drawn_partners(words, cosines, seed=self.manifest["seed"])
+        if concept not in made:
+            raise InputError(f"concept {concept!r}: the run has no vector of it; it has {', '.join(words[:5])}, ...")
+        return made[concept]
+
     @cached_property
     def engine(self) -> "Engine":
         """Load the model, with the run's own vectors. Raises InputError if the model is not the same any more."""
@@ -204,9 +223,9 @@ class RunTrial:
             raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
 
     def _changed(self, **changes: Any) -> Trial:  # Any: fields of three records
-        """Give the trial with changes; in the arm `wrong` with the partner that a sweep gives it."""
-        if changes.get("arm") == "wrong" and "partner" not in changes:
-            changes["partner"] = self.run.vectors.partners()[changes.get("concept", self.record.concept)]
+        """Return the trial with changes; in the arms `wrong` and `opposite` with the partner that the run gives it."""
+        if changes.get("arm") in OF_ANOTHER and "partner" not in changes:
+            changes["partner"] = self.run.partner(changes["arm"], changes.get("concept", self.record.concept))
         return changed(self.record, **changes)
 
     def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records

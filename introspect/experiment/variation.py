@@ -9,7 +9,7 @@ from typing import Any
 from introspect.errors import InputError
 from introspect.injection.grid import check_counts, check_sampling
 from introspect.protocols import PROTOCOLS
-from introspect.records.trial import ARMS, NOT_INJECTED, STRENGTH_UNITS, Injection, Sampling, Site, Trial
+from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, STRENGTH_UNITS, Injection, Sampling, Site, Trial
 from introspect.selection import one_of
 
 OWN = ("concept", "partner", "arm", "n_loops", "repeat", "seed")
@@ -21,8 +21,8 @@ CHANGEABLE = (*OWN, *OF_INJECTION, *OF_SAMPLING)
 def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three records
     """Give the trial with some fields changed, those of its injection and sampling by their own names.
 
-    `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. The arm `wrong` needs
-    `partner`, the concept whose vector is injected. Raises InputError for a change that cannot be made.
+    `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. The arms `wrong` and
+    `opposite` need `partner`, the concept whose vector is injected. Raises InputError for a change that cannot be made.
     """
     for name in changes:
         if name not in CHANGEABLE:
@@ -31,7 +31,7 @@ def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three reco
         {name: value for name, value in changes.items() if name in group} for group in (OWN, OF_INJECTION, OF_SAMPLING)
     )
     varied = replace(trial, partner=None, sampling=replace(trial.sampling, **drawn))
-    if own.get("arm", trial.arm) == "wrong":
+    if own.get("arm", trial.arm) in OF_ANOTHER:
         varied = replace(varied, partner=trial.partner)
     varied = replace(varied, **own)
     one_of(varied.arm, ARMS, kind="arm")
@@ -44,8 +44,9 @@ def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three reco
 
 def _check_words(trial: Trial, varied: Trial) -> None:
     """Refuse a wrong arm without another concept, and another concept where the question itself names the first."""
-    if (varied.arm == "wrong") != (varied.partner is not None):
-        need = "needs partner, the concept whose vector is injected" if varied.arm == "wrong" else "has no partner"
+    of_another = varied.arm in OF_ANOTHER
+    if of_another != (varied.partner is not None):
+        need = "needs partner, the concept whose vector is injected" if of_another else "has no partner"
         raise InputError(f"arm {varied.arm!r} {need}")
     said = [*(value for name, value in trial.variables if name != "written"), *trial.options]
     if varied.concept != trial.concept and any(trial.concept.casefold() in text.casefold() for text in said):

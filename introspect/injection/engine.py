@@ -25,7 +25,7 @@ from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.protocols import silent_protocols
-from introspect.records.trial import NOT_INJECTED, Response, Site, Trial
+from introspect.records.trial import NOT_INJECTED, OF_ANOTHER, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and what it is filled in with."""
@@ -187,7 +187,7 @@ class Engine:
             raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)
         if (trial.injection is None) != (trial.arm in NOT_INJECTED):
             raise InputError(f"trial {trial.id}: arm {trial.arm!r} with injection {trial.injection}")
-        if (trial.partner is None) == (trial.arm == "wrong"):
+        if (trial.partner is None) == (trial.arm in OF_ANOTHER):
             raise InputError(f"trial {trial.id}: arm {trial.arm!r} with partner {trial.partner!r}")
         if trial.injection is None:
             return

@@ -47,8 +47,12 @@ class Grid:
     split_dose: bool = False
     """Divide the strength by the number of an injection's sites, so that the total is the same."""
     arms: tuple[Arm, ...] = ("injected", "none", "random")
-    partners: Mapping[str, str] = field(default_factory=dict)
-    """For the arm `wrong`, the concept whose vector is injected in place of another's."""
+    partners: Mapping[Arm, Mapping[str, str]] = field(default_factory=dict)
+    """For the arms `wrong` and `opposite`, the concept whose vector is injected in place of another's."""
+    offers_partners: bool = False
+    """Whether a question with words on offer offers the partners of its concept, too."""
+    aligned: bool = False
+    """Whether random vectors at several loops have one direction for all loops of a layer."""
     extract_loops: tuple[int | None, ...] = (None,)
     """Loops whose vectors are injected; None means that of each site."""
     unit: StrengthUnit = "vector"
@@ -82,6 +86,12 @@ class Grid:
         if self.remaining is not None:  # several totals may have an injection in common
             pairs = [(sites[-1].loop + 1 + self.remaining, sites) for _, sites in pairs]
         yield from dict.fromkeys(pairs)
+
+    def partners_of(self, concept: str) -> tuple[str, ...]:
+        """Return the words that a question about a concept must offer, beside the concept."""
+        if not self.offers_partners:
+            return ()
+        return tuple(dict.fromkeys(partners[concept] for partners in self.partners.values()))
 
     def loops_run(self) -> tuple[int, ...]:
         """Give every number of loops that some trial runs."""

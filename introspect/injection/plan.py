@@ -14,7 +14,7 @@ from introspect.injection.cells import Cell
 from introspect.injection.grid import Grid
 from introspect.injection.sections import Member, Section
 from introspect.protocols import Variant
-from introspect.records.trial import Arm, Injection, Sampling, Trial
+from introspect.records.trial import OF_ANOTHER, Arm, Injection, Sampling, Trial
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _trials(grid: Grid, cell: Cell, members: Iterator[Member]) -> Iterator[Trial
             variables=tuple(sorted({**asked.variables, **written}.items())),
             options=asked.options,
             expected=expects if asked.expected is None else asked.expected,
-            partner=grid.partners[concept] if cell.arm == "wrong" else None,
+            partner=grid.partners[cell.arm][concept] if cell.arm in OF_ANOTHER else None,
             date=grid.dates.get(cell.variant.template_hash),
         )
 
@@ -137,7 +137,8 @@ def _injection(grid: Grid, cell: Cell) -> Injection | None:
     if cell.strength is None:
         return None
     strength = cell.strength / len(cell.sites) if grid.split_dose else cell.strength
-    return Injection(cell.sites, strength, grid.vectors_hash, cell.extract_loop, grid.unit, cell.weights)
+    aligned = grid.aligned and len(cell.sites) > 1
+    return Injection(cell.sites, strength, grid.vectors_hash, cell.extract_loop, grid.unit, cell.weights, aligned)
 
 
 def _sampling(grid: Grid, cell: Cell) -> Sampling:

@@ -37,7 +37,7 @@ class Members:
         for place in range(start // self._items, -(-stop // self._items)):
             concept, repeat = divmod(place, self._grid.repeats)
             word, number = self._grid.concepts[concept], self._grid.numbers[repeat % len(self._grid.numbers)]
-            asked = self._ask(Occasion(word, self._grid.concepts, repeat, number))
+            asked = self._ask(Occasion(word, self._grid.concepts, repeat, number, self._grid.partners_of(word)))
             first = place * self._items
             yield from (Member(word, repeat, each) for each in asked[max(start - first, 0) : stop - first])
 

@@ -67,9 +67,10 @@ def random_direction(seed: int, site: Site, injection: Injection, d_model: int) 
     """Draw a unit vector, evenly over all directions.
 
     It depends on the trial's seed, the site and the extraction loop, and not on the strength: a dose ladder climbs
-    along one direction.
+    along one direction. Of an aligned injection it depends on the site's stage and layer alone, whatever the loop.
     """
-    key = hashlib.sha256(f"random\n{seed}\n{site}\n{injection.extract_loop}".encode()).digest()[:16]
+    place = f"{site.stage} {site.layer}" if injection.aligned else str(site)
+    key = hashlib.sha256(f"random\n{seed}\n{place}\n{injection.extract_loop}".encode()).digest()[:16]
     uniform = uniforms([int.from_bytes(key, "big")], d_model)[0]
     normal = torch.special.ndtri(uniform + 2.0**-54)  # off 0, where the inverse of the normal CDF is infinite
     return normal / normal.norm()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from introspect.errors import InputError
-from introspect.records.trial import Arm
+from introspect.records.trial import ARMS, Arm
 
 NEUTRAL = "neutral"
 """The framing that every question has."""
@@ -38,6 +38,8 @@ class Occasion:
     repeat: int
     number: int = 1
     """The trial number that the model is told, where the template tells one."""
+    partners: tuple[str, ...] = ()
+    """Concepts that are injected in place of this one; they are among its distractors."""
 
     @property
     def index(self) -> int:
@@ -49,12 +51,16 @@ class Occasion:
         return tuple(random.Random(f"{self.concept}\n{self.repeat}").sample(list(items), len(items)))
 
     def others(self, n: int) -> tuple[str, ...]:
-        """Give `n` other concepts, over all occasions each equally often. Raises InputError when there are too few."""
+        """Return `n` other concepts, the partners first, the others in turn as evenly as can be.
+
+        Raises InputError when there are too few.
+        """
         if len(self.words) <= n:
             raise InputError(f"{len(self.words)} concepts: this protocol needs at least {n + 1}, for its distractors")
-        place, rest = self.words.index(self.concept), len(self.words) - 1
-        steps = [1 + (self.repeat * n + k) % rest for k in range(n)]
-        return tuple(self.words[(place + step) % len(self.words)] for step in steps)
+        place, drawn = self.words.index(self.concept), n - len(self.partners)
+        around = [*self.words[place + 1 :], *self.words[:place]]
+        rest = [word for word in around if word not in self.partners]
+        return (*self.partners, *(rest[(self.repeat * drawn + k) % len(rest)] for k in range(drawn)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Question:
     """Name of the template in each framing; NEUTRAL is always there."""
     ask: Callable[[Occasion], Sequence[Asked]]
     """Gives how it is asked on an occasion: as one trial, or as several."""
-    arms: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "negated", "shuffled", "text")
+    arms: tuple[Arm, ...] = ARMS
     """Arms in which it makes sense."""
     weights: tuple[tuple[float, ...], ...] = ((),)
     """For prompts with several spans, what the strength is multiplied with in each; a cell for each."""

@@ -17,13 +17,16 @@ from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
 
-Arm = Literal["injected", "none", "random", "wrong", "negated", "shuffled", "text"]
+Arm = Literal["injected", "none", "random", "wrong", "opposite", "negated", "shuffled", "text"]
 """`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `wrong`: the
-vector of another concept. `negated`: the concept's, reversed. `shuffled`: the concept's, with its coordinates permuted.
-`text`: nothing added, the concept written into the prompt where the span begins."""
-ARMS: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "negated", "shuffled", "text")
+vector of another concept. `opposite`: that of the concept whose vector points away most. `negated`: the concept's,
+reversed. `shuffled`: the concept's, with its coordinates permuted. `text`: nothing added, the concept written into the
+prompt where the span begins."""
+ARMS: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "opposite", "negated", "shuffled", "text")
 NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 """Arms without an injection, which no cell of a grid changes."""
+OF_ANOTHER: tuple[Arm, ...] = ("wrong", "opposite")
+"""Arms that inject the vector of another concept, the trial's partner."""
 
 Gate = Literal["rules", "model"]
 GATES: tuple[Gate, ...] = ("rules", "model")
@@ -51,6 +54,8 @@ class Injection:
     unit: StrengthUnit = "vector"
     weights: tuple[float, ...] = ()
     """What the strength is multiplied with in each span of the prompt; empty: 1 in every one."""
+    aligned: bool = field(default=False, metadata=LATE)
+    """Whether the arm `random` has one direction for all loops of a layer, as a concept's vectors nearly have."""
 
     @cached_property
     def json(self) -> str:
@@ -115,7 +120,7 @@ class Trial:
     expected: str | None = None
     """The right answer, where there is one whatever the model noticed; else None."""
     partner: str | None = None
-    """In the arm `wrong`, the concept whose vector is injected."""
+    """In the arms `wrong` and `opposite`, the concept whose vector is injected."""
     date: str | None = field(default=None, metadata=LATE)
     """The day that the chat format wrote into the prompt; None where it writes none."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from introspect.report.numbers import counted, interval, percent
-from introspect.results.statistics import unknown_bounds, wilson
+from introspect.results.statistics import clustered_rate, unknown_bounds
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,16 @@ class Verdicts:
     n: int
     """That are known."""
     unknown: int
+    low: float = float("nan")
+    """Lower end of the 95% interval of the rate, NaN without a known one."""
+    high: float = float("nan")
 
     @classmethod
-    def of(cls, verdicts: pd.Series) -> "Verdicts":
-        """Count verdicts, missing where unknown."""
+    def of(cls, verdicts: pd.Series, concepts: pd.Series) -> "Verdicts":
+        """Count verdicts, missing where unknown, of trials of these concepts."""
         known = verdicts.dropna().astype(float)
-        return cls(int(known.sum()), len(known), len(verdicts) - len(known))
+        _, low, high = clustered_rate(concepts, verdicts)
+        return cls(int(known.sum()), len(known), len(verdicts) - len(known), low, high)
 
     @property
     def share(self) -> float:
@@ -45,8 +49,7 @@ class Verdicts:
         beside = f", {counted(self.unknown, 'answer')} unknown, {percent(self.share)}" if self.unknown else ""
         if not self.n:
             return f"no answer that can be read{beside}"
-        low, high = (float(each) for each in wilson(self.k, self.n))
-        bounds = interval(low, high, share=True)
+        bounds = interval(self.low, self.high, share=True)
         return f"{self.k} of {self.n} ({percent(self.k / self.n)}; 95% interval {bounds}{beside})"
 
 

@@ -40,3 +40,13 @@ def between_arms(trials: pd.DataFrame, column: str, first: str, second: str) -> 
 def against(trials: pd.DataFrame, column: str, value: float) -> Difference:
     """Give how much higher a column is than a value."""
     return over_concepts(trials.groupby("concept")[column].mean() - value)
+
+
+def against_balanced(trials: pd.DataFrame, column: str, value: float) -> Difference:
+    """Return the same with every right answer counting alike, however often it is the right one.
+
+    Who always answers the same is right in one of N, and not in as many trials as have that right answer. A concept
+    without one of the right answers is left out.
+    """
+    shares = trials.groupby(["concept", "expected"])[column].mean().unstack("expected")
+    return over_concepts(shares.mean(axis=1, skipna=False) - value)

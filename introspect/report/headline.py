@@ -10,9 +10,9 @@ import pandas as pd
 
 from introspect.protocols import kind_of, questions_of, silent_protocols
 from introspect.report.bounds import Verdicts, against_chance, between_two
-from introspect.report.differences import Difference, against, between_arms, over_concepts
+from introspect.report.differences import Difference, against, against_balanced, between_arms, over_concepts
 from introspect.report.findings import Findings
-from introspect.report.numbers import counted, interval, number, p_said, percent
+from introspect.report.numbers import counted, interval, listed, number, p_said, percent
 from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 from introspect.results.tables.compression import EXTRAPOLATED
@@ -94,8 +94,9 @@ def _shifts(found: Findings) -> Iterator[str]:
     for (question, template), asked in _injected_and_more(found, noticing=True):
         said = _said(between_arms(asked, "difference", "injected", "none"))
         yield (
-            f"On “{question}” ({template}), {LOGITS} was higher by {said} with the concept's vector than with nothing "
-            "injected; without plain questions under the same injection this may be a shift towards yes on anything."
+            f"On “{question}” ({template}){_pooled(asked)}, {LOGITS} was higher by {said} with the concept's vector "
+            "than with nothing injected; without plain questions under the same injection this may be "
+            "a shift towards yes on anything."
         )
 
 
@@ -106,16 +107,17 @@ def _noticed(found: Findings) -> Iterator[str]:
             continue
         arms = [arm for arm in ARM_LABELS if arm in set(asked["arm"])]
         column = f"{found.graders[0]}_detected"
-        counts = {arm: Verdicts.of(asked.loc[asked["arm"] == arm, column]) for arm in arms}
+        counts = {arm: _verdicts(asked[asked["arm"] == arm], column) for arm in arms}
         said = "; ".join(f"{ARM_LABELS[arm]} {each.said}" for arm, each in counts.items())
         control = next((arm for arm in ("none", "random", "wrong") if arm in counts), "injected")
         left_open = between_two(counts["injected"], counts[control], (ARM_LABELS["injected"], ARM_LABELS[control]))
-        yield f"On “{question}” ({template}), a thought was said to be noticed with: {said}. {left_open}".strip()
+        about = f"On “{question}” ({template}){_pooled(asked)}"
+        yield f"{about}, a thought was said to be noticed with: {said}. {left_open}".strip()
 
 
 def _choices(found: Findings) -> Iterator[str]:
     """Say how often the right option was given, against chance."""
-    for (question, _), asked in _injected_and_more(found, noticing=False):
+    for (question, template), asked in _injected_and_more(found, noticing=False):
         injected = asked[(asked["arm"] == "injected") & asked["expected"].notna()]
         if injected.empty or kind_of(question) == "repeating" or injected["options"].isna().all():
             continue
@@ -124,19 +126,25 @@ def _choices(found: Findings) -> Iterator[str]:
         if known.empty:
             yield f"On “{question}”, none of {counted(len(injected), 'answer')} under the concept's vector can be read."
             continue
-        test = against(known, column, chance)
-        right, none = (Verdicts.of(part[column]) for part in (injected, asked[asked["arm"] == "none"]))
+        test, balanced = against(known, column, chance), ""
+        if injected["options"].nunique() == 1 and known["expected"].nunique() > 1:
+            test = against_balanced(known, column, chance)
+            balanced = (
+                f" Balanced over the right answers, so that always saying the same is chance: {_share(test, chance)}."
+            )
+        right, none = (_verdicts(part, column) for part in (injected, asked[asked["arm"] == "none"]))
         said = (
-            f"On “{question}”, the right answer was given in {right.said} under the concept's vector; chance is "
-            f"{percent(chance)} ({p_said(test.p)}, {counted(test.concepts, 'concept')}). With nothing injected: "
-            f"{none.said}. {against_chance(right, chance)}"
+            f"On “{question}” ({template}){_pooled(asked)}, the right answer was given in {right.said} under "
+            f"the concept's vector; chance is {percent(chance)} ({p_said(test.p)}, "
+            f"{counted(test.concepts, 'concept')}).{balanced} With nothing injected: {none.said}. "
+            f"{against_chance(right, chance)}"
         )
         yield said.strip()
 
 
 def _undecided(found: Findings) -> Iterator[str]:
     """Say how the first option's share differs from that with nothing injected, where no option is right."""
-    for (question, _), asked in _injected_and_more(found, noticing=False):
+    for (question, template), asked in _injected_and_more(found, noticing=False):
         if asked["expected"].notna().any() or asked["options"].isna().all():
             continue
         option, answer = asked["options"].iloc[0].split('"')[1], f"{found.graders[0]}_answer"
@@ -147,10 +155,10 @@ def _undecided(found: Findings) -> Iterator[str]:
         known = known.assign(first=(known[answer] == option).astype(float))
         said = _said(between_arms(known, "first", "injected", "none"))
         first = (asked[answer] == option).astype("Float64").where(asked[answer].notna())
-        shares = [Verdicts.of(first[asked["arm"] == arm]) for arm in ("injected", "none")]
+        shares = [_verdicts(asked.assign(first=first)[asked["arm"] == arm], "first") for arm in ("injected", "none")]
         yield (
-            f"On “{question}”, “{option}” was answered in {shares[0].said} under the concept's vector and in "
-            f"{shares[1].said} with nothing injected; the share differs by {said}."
+            f"On “{question}” ({template}){_pooled(asked)}, “{option}” was answered in {shares[0].said} "
+            f"under the concept's vector and in {shares[1].said} with nothing injected; the share differs by {said}."
         )
 
 
@@ -175,6 +183,32 @@ def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tup
     for key, asked in sorted(groups, key=lambda group: order.get(group[0][0], len(order))):
         if (asked["arm"] == "injected").any() and (noticing or found.graders):
             yield (str(key[0]), str(key[1])), asked
+
+
+POOLED = {
+    **{"loop": "loops", "layer": "layers", "strength": "strengths", "sites": "sets of sites"},
+    **{"extract_loop": "loops of the vectors", "n_loops": "numbers of loops run"},
+}
+"""What a sentence puts together, by the column in which it varies."""
+
+
+def _pooled(asked: pd.DataFrame) -> str:
+    """Say over what the injected trials of a rate are put together; "" where they share all of it."""
+    injected = asked[asked["arm"] == "injected"]
+    found = [said for column, said in POOLED.items() if injected[column].nunique(dropna=False) > 1]
+    if {"loops", "layers"} & set(found):  # the sites differ with these
+        found = [said for said in found if said != POOLED["sites"]]
+    return f", over all {listed(found)}" if found else ""
+
+
+def _share(test: Difference, chance: float) -> str:
+    """Write the share that a difference from chance stands for."""
+    bounds = interval(test.low + chance, test.high + chance, share=True)
+    return f"{percent(test.mean + chance)} (95% interval {bounds})"
+
+
+def _verdicts(asked: pd.DataFrame, column: str) -> Verdicts:
+    return Verdicts.of(asked[column], asked["concept"])
 
 
 def _options(asked: pd.DataFrame) -> int:

@@ -11,7 +11,7 @@ from introspect.experiment.options import DOSES
 from introspect.injection.grid import Grid
 from introspect.injection.plan import plan
 from introspect.protocols import Question, Variant, protocol_named
-from introspect.records.trial import Site
+from introspect.records.trial import OF_ANOTHER, Site
 from introspect.selection import select
 
 Manifest = Mapping[str, Any]  # Any: JSON
@@ -52,7 +52,7 @@ def _grid(manifest: Manifest) -> Grid:
         vector_loops=max(manifest["totals"]),
         mode=manifest["inject"],
         arms=tuple(manifest["arms"]),
-        partners={word: word for word in words},
+        partners={arm: {word: word for word in words} for arm in OF_ANOTHER},
         extract_loops=_extracted(manifest),
         unit=DOSES[manifest["dose"]],
         repeats=manifest["repeats"],

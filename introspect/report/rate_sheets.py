@@ -12,13 +12,15 @@ from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.tables.rates import RATE
 
 NOTE = (
-    "Rates are of the answers that can be read; unknown ones and errors are counted apart. The first interval (Wilson) "
-    "takes trials as independent, the one over concepts does not; there is none over fewer than 5 concepts, or where "
-    "all concepts agree. Both: detected and identified."
+    "Rates are of the answers that can be read; unknown ones and errors are counted apart. The interval is Wilson's at "
+    "the number of independent trials that the answers are worth, since those of one concept are alike. Both: detected "
+    "and identified."
 )
 MAIN = ("detected", "identified", "both", "correct")
 """Measures that are shown first; whether answers are coherent, or refusals, stands behind."""
-REPLACED = ("rate", "95% interval", "95% over concepts", "unknown all no to all yes")
+HIDDEN = ("concepts", "independent", "note")
+"""Columns of rates.csv that a sheet has no room for."""
+REPLACED = ("rate", "95% interval", "unknown all no to all yes")
 
 
 def controls(found: Findings) -> list[Sheet]:
@@ -55,7 +57,7 @@ def _sheet(table: pd.DataFrame, name: str, title: str) -> Sheet:
     other = [str(key) for key in table if key not in (*first, *RATE)]
     ranks = {rank: place for place, rank in enumerate((*ARM_LABELS, *dict.fromkeys(table["measure"])))}
     order = table.assign(arm=table["arm"].map(ranks), measure=table["measure"].map(ranks))
-    columns = [*first, *other, *(name for name in RATE if name != "note")]
+    columns = [*first, *other, *(name for name in RATE if name not in HIDDEN)]
     table = table.iloc[order.sort_values([*first, *other]).index]
     gated = table["note"] == CANNOT_ANSWER
     made = sheet(name, title, table[columns].assign(arm=table["arm"].map(ARM_LABELS)), NOTE)

@@ -12,10 +12,10 @@ from introspect.report.numbers import MISSING, interval, is_missing, number, p_v
 
 PAIRS = {
     **{"low": ("high", "95% interval"), "mass_low": ("mass_high", "95% interval of the mass")},
-    **{"concepts_low": ("concepts_high", "95% over concepts"), "if_no": ("if_yes", "unknown all no to all yes")},
+    **{"if_no": ("if_yes", "unknown all no to all yes")},
 }
 """Lower bounds, with the upper one and what both are called."""
-SHARES = ("rate", "accuracy", "chance", "habit", "mass", "mass_low", "concepts_low", "if_no")
+SHARES = ("rate", "accuracy", "chance", "habit", "mass", "mass_low", "if_no")
 P_VALUES = ("p", "p_map", "p_chance", "p_habit", "p_bits")
 PLACES = ("loop", "layer", "strength", "sites", "loops", "n_sites", "extract_loop", "strength_unit")
 """Columns in which a missing value means that there is no such thing: no injection, or not at one place."""

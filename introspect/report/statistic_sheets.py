@@ -30,8 +30,9 @@ TITLES = {
     ),
     "naming": (
         "The concept chosen among several",
-        "One-sided exact binomial tests against chance and against what is chosen with nothing injected; mutual "
-        "information of the concept injected and the one named, against permuted trials.",
+        "Against chance a one-sided exact binomial test; against the habit, the same word among the same words on "
+        "offer with nothing injected, paired sign flips over concepts. Mutual information of the word injected and the "
+        "one named, against names permuted among the trials that offer them.",
     ),
     "ranks": (
         "Rank of the concept's first token where the answer begins",
@@ -46,7 +47,7 @@ TITLES = {
     "echo": (
         "Do answers echo the prompt?",
         f"Answers that share {LONG} words in a row with their prompt, or {SHORT} that are half of the answer, and the "
-        "mean length of the longest run: what is said in such a run is ours. Wilson intervals.",
+        "mean length of the longest run: what is said in such a run is ours.",
     ),
     "timing": ("Time to detection", "At which token of the answer, and after which loop, a thought is first noticed."),
     "control": (

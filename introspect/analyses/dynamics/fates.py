@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.protocols import questions_of
-from introspect.results.statistics import mean_interval, wilson
+from introspect.results.statistics import clustered_rates, mean_interval
 from introspect.results.tables.rates import rates
 
 LEFT = 0.1
@@ -33,16 +33,18 @@ def returning(endings: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
     """Say how fast paths come together, and how many do.
 
     `factor` is the geometric mean over `n` concepts of the contraction per loop, with its interval; `returned` of
-    `trials` end within RETURNED of the path without an injection, with a Wilson interval.
+    `trials` end within RETURNED of the path without an injection, with an interval over concepts.
     """
     logs = endings.assign(factor=np.log(endings["factor"].astype("float64")))
     table = means(logs, by, ["factor", "start", "end"])
     for name in ("factor", "factor_low", "factor_high"):
         table[name] = np.exp(table[name])
-    counts = endings.assign(returned=endings["end"] <= RETURNED).groupby(list(by))["returned"].agg(["sum", "size"])
-    counts = counts.rename(columns={"sum": "returned", "size": "trials"}).reset_index()
-    counts["returned_low"], counts["returned_high"] = wilson(counts["returned"], counts["trials"])
-    return table.merge(counts, on=list(by))
+    ended = endings.assign(returned=endings["end"] <= RETURNED)
+    each = ended.groupby([*by, "concept"])["returned"].agg(returned="sum", trials="size")
+    by_concept = each.unstack("concept", fill_value=0)
+    low, high, *_ = clustered_rates(by_concept["returned"], by_concept["trials"])
+    counts = each.groupby(list(by)).sum().assign(returned_low=low, returned_high=high)
+    return table.merge(counts.reset_index(), on=list(by))
 
 
 def means(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
@@ -62,7 +64,7 @@ def fates(left: pd.DataFrame, trials: pd.DataFrame, *, grader: str = "rules") ->
 
     `noticed`: the interval of the detection rate lies above that of the trials without an injection. Else `unnoticed`:
     at least LEFT of the vector is left (projection); `transformed`: less, but the states are still apart by at least
-    LEFT of their norm; `washed out`: neither. Intervals of rates are Wilson's, over `n` answers.
+    LEFT of their norm; `washed out`: neither. Intervals are those of the rates, over `n` answers.
     """
     last = left[(left["at_loop"] == left["n_loops"] - 1) & (left["at_layer"] == left["at_layer"].max())]
     found = rates(trials[trials["question"].isin(questions_of("noticing"))], by=CELL, grader=grader)

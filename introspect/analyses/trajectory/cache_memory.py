@@ -47,7 +47,7 @@ def laboratory_of(subject: Subject) -> Laboratory:
     asked = {"protocol": PROTOCOL, "framings": "neutral,informative", "questions": PROTOCOL}
     options = replace(made.options, **asked, template=None, arms="injected")  # type: ignore[arg-type]
     prompts = Prompts([template for _, template in options.variants()], made.tap.looped.tokenizer)
-    return Laboratory(options, made.tap, prompts, made.contrast)
+    return Laboratory(options, made.tap, prompts, made.contrast, made.design)
 
 
 def planned(laboratory: Laboratory, vectors: ConceptVectors, n_loops: int) -> list[Trial]:

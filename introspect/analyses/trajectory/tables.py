@@ -115,8 +115,8 @@ def over_concepts(values: Floats, concepts: "pd.Series[str]") -> Floats:
 
 
 def rated(rates: Floats, n: int) -> dict[str, object]:
-    """Give rates with Wilson intervals in which a concept counts once."""
-    low, high = wilson(rates * n, np.full(len(rates), n))
+    """Return rates with Wilson intervals in which a concept counts once, by a t quantile over concepts."""
+    low, high = wilson(rates * n, np.full(len(rates), n), freedom=max(n - 1, 1))
     return {"rate": rates, "low": low, "high": high, "n": n}
 
 

@@ -63,7 +63,10 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
         _rate_axis(ax, measure)
     label_outer(axes)
     legend(axes)
-    caption(axes, f"bars and bands: Wilson 95% intervals; n = {span_of(injected(loops)['n'])} per point")
+    caption(
+        axes,
+        f"over all layers; bars and bands: 95% intervals over concepts; n = {span_of(injected(loops)['n'])} per point",
+    )
     return axes
 
 
@@ -88,7 +91,7 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
     label_outer(axes)
     legend(axes)
     counts = f"n = {span_of(shown['n'])} per point"
-    caption(axes, f"controls pooled over loops; bars and bands: Wilson 95% intervals; {counts}")
+    caption(axes, f"over all layers, controls also over loops; bars and bands: 95% intervals over concepts; {counts}")
     return axes
 
 
@@ -110,7 +113,7 @@ def loops_run(loops: pd.DataFrame) -> list[Axes]:
         )
     label_outer(axes)
     legend(axes)
-    caption(axes, f"bars: Wilson 95% intervals; n = {span_of(cells['n'])} per point")
+    caption(axes, f"over all layers; bars: 95% intervals over concepts; n = {span_of(cells['n'])} per point")
     return axes
 
 
@@ -125,10 +128,13 @@ def _random_line(ax: Axes, line: pd.DataFrame) -> None:
 
 def _pooled_random(rows: pd.DataFrame) -> pd.DataFrame:
     """Sum the random arm over loops, with the interval of the sum."""
-    pooled = rows[rows["arm"] == "random"].groupby("strength", as_index=False)[["k", "n"]].sum()
-    pooled = pooled[pooled["n"] > 0]
-    low, high = wilson(pooled["k"], pooled["n"])
-    return pooled.assign(x=pooled["strength"], rate=pooled["k"] / pooled["n"], low=low, high=high)
+    random = rows[(rows["arm"] == "random") & (rows["n"] > 0)]
+    random = random.assign(error=random["n"] / np.sqrt(random["independent"]))
+    pooled = random.groupby("strength", as_index=False).agg({"k": "sum", "n": "sum", "error": "sum", "concepts": "max"})
+    # errors of loops are added, not their squares: the loops share their concepts, in whatever way
+    independent, rate = (pooled["n"] / pooled["error"]) ** 2, pooled["k"] / pooled["n"]
+    low, high = wilson(rate * independent, independent, freedom=np.maximum(pooled["concepts"] - 1, 1))
+    return pooled.assign(x=pooled["strength"], rate=rate, low=low, high=high)
 
 
 def _none_band(ax: Axes, rows: pd.DataFrame) -> None:

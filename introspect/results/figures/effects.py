@@ -127,7 +127,9 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
         )
     label_outer(axes)
     legend(axes)
-    caption(axes, f"one point a layer, the first darkest; bars: Wilson 95% intervals; n = {span_of(naming['n'])}")
+    caption(
+        axes, f"one point a layer, the first darkest; bars: 95% intervals over concepts; n = {span_of(naming['n'])}"
+    )
     return axes
 
 

@@ -23,6 +23,7 @@ from introspect.results.figures.panels import (
     layer_labels,
     loop_labels,
     panels,
+    pooled,
     span_of,
 )
 from introspect.results.statistics.capability import CANNOT_ANSWER
@@ -71,7 +72,8 @@ def unknown_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     for arm in ("none", "random"):
         control = rates[rates["arm"] == arm]
         if not control.empty:
-            said.append(f"{ARM_LABELS[arm]}: {control['unknown'].sum()} of {(control['n'] + control['unknown']).sum()}")
+            answers = (control["n"] + control["unknown"]).sum()
+            said.append(f"{ARM_LABELS[arm]}{pooled(control)}: {control['unknown'].sum()} of {answers}")
     caption(axes, "; ".join(said))
     return axes
 
@@ -197,7 +199,7 @@ def _rate_caption(rates: pd.DataFrame, cells: pd.DataFrame) -> str:
     for arm in ("none", "random"):
         control = rates[rates["arm"] == arm]
         if not control.empty:
-            said.append(f"{ARM_LABELS[arm]}: {control['k'].sum()} of {control['n'].sum()}")
+            said.append(f"{ARM_LABELS[arm]}{pooled(control)}: {control['k'].sum()} of {control['n'].sum()}")
     full = np.prod([cells[axis].nunique() for axis in ("x", "y", "strength")])
     if (cells["note"] == CANNOT_ANSWER).any():
         said.append("hatched: the model cannot answer plain questions, see capability.csv")

@@ -24,13 +24,14 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Lit
 """Settings under which figures are drawn: readable at the width of a column; nothing is set on import."""
 
 COLOURS = {
-    **{"injected": "#0072B2", "random": "#D55E00", "none": "#555555", "wrong": "#CC79A7"},
+    **{"injected": "#0072B2", "random": "#D55E00", "none": "#555555", "wrong": "#CC79A7", "opposite": "#8C564B"},
     **{"negated": "#009E73", "shuffled": "#E69F00", "text": "#56B4E9"},
 }
 """Of the arms, from the palette of Okabe and Ito, which the colour-blind can tell apart."""
 ARM_LABELS = {
     **{"injected": "concept vector", "random": "random direction", "none": "no injection"},
-    **{"wrong": "another concept's vector", "negated": "vector reversed", "shuffled": "vector shuffled"},
+    **{"wrong": "another concept's vector", "opposite": "the opposite concept's vector"},
+    **{"negated": "vector reversed", "shuffled": "vector shuffled"},
     **{"text": "concept in the text"},
 }
 MEASURE_LABELS = {
@@ -94,6 +95,12 @@ def span_of(counts: pd.Series) -> str:
     return f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
 
 
+def pooled(rows: pd.DataFrame) -> str:
+    """Say in a caption over what a count is summed, as " over loops and layers"; "" where the rows are one cell."""
+    found = [f"{name}s" for name in ("loop", "layer", "strength") if name in rows and rows[name].nunique() > 1]
+    return f" over {', '.join(found[:-1])}{' and ' if found[1:] else ''}{found[-1]}" if found else ""
+
+
 def figure_of(axes: list[Axes]) -> Figure:
     """Give the figure on which the axes are."""
     figure = axes[0].figure
@@ -127,20 +134,18 @@ def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[s
 
     Factors in `together` vary within the figure, and so may one that the place explains, such as the loops run where
     these are so many more than the loop of the injection.
-    Gives a label such as "n_loops=2 template=lindsey", empty when nothing varies, and the rows.
+    Returns a label such as "n_loops=2 template=lindsey", empty when nothing varies, and the rows.
     """
     cells = table[table["arm"] != "none"] if "arm" in table else table
     names = [column for column in table.columns if column in (*FACTORS, "grader") and column not in together]
     factors = splitting(cells, names, [name for name in PLACES if name in table])
-    if not factors:
-        yield "", table
-        return
     without = table.drop(cells.index)
-    for values, part in cells.groupby(factors, dropna=False):
+    groups = cells.groupby(factors, dropna=False) if factors else [((), cells)]
+    for values, part in groups:
         wanted: dict[str, Any] = dict(zip(factors, values, strict=True))
         match = pd.Series(True, index=without.index)
-        for factor in wanted.keys() - ALWAYS_SHARED:
-            match &= without[factor] == wanted[factor]
+        for factor in set(names) - ALWAYS_SHARED:  # a question that is asked without an injection only has no part
+            match &= without[factor].isin(part[factor].unique())
         label = " ".join(f"{factor}={'same' if pd.isna(value) else value}" for factor, value in wanted.items())
         yield label, pd.concat([part, without[match]], ignore_index=True)
 

@@ -4,7 +4,7 @@ The unit of analysis is the concept: its trials and its controls are kept togeth
 flipped or split. What is missing is dropped and counted, never filled in.
 """
 
-from introspect.results.statistics.clusters import rates_over_concepts
+from introspect.results.statistics.clustered_rates import clustered_rate, clustered_rates
 from introspect.results.statistics.intervals import mean_interval, unknown_bounds, wilson
 
-__all__ = ["mean_interval", "rates_over_concepts", "unknown_bounds", "wilson"]
+__all__ = ["clustered_rate", "clustered_rates", "mean_interval", "unknown_bounds", "wilson"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from introspect.results.statistics.intervals import mean_interval, wilson
+from introspect.results.statistics.clustered_rates import clustered_rate
+from introspect.results.statistics.intervals import mean_interval
 
 MASS_FLOOR = 0.5
 ACCURACY_FLOOR = 0.75
@@ -52,18 +53,20 @@ def capability(
     """Judge whether the model can answer at all, from trials with the columns state, mass and `correct`.
 
     It can if the mean mass reaches its floor and the right answers, as a share of all answers, reach theirs. Here and
-    only here an unreadable answer counts against the model, because answering is what is tested. The intervals take
-    trials as independent: give every question once.
+    only here an unreadable answer counts against the model, because answering is what is tested. Intervals are over
+    the different questions, by a column `asked`; without it every trial is a question of its own.
     """
     ran = plain[plain["state"] == "done"]
     verdicts = ran[correct]
     k, n = int(verdicts.fillna(False).sum()), int(verdicts.notna().sum())
-    low, high = wilson(k, n)
-    mass, mass_low, mass_high = mean_interval(ran["mass"].dropna().to_numpy(dtype=float))
+    questions = ran["asked"] if "asked" in ran else pd.Series(range(len(ran)), index=ran.index)
+    _, low, high = clustered_rate(questions, verdicts)
+    by_question = ran["mass"].astype(float).groupby(questions).mean().dropna()
+    mass, mass_low, mass_high = mean_interval(by_question.to_numpy())
     verdict = "unknown"
     if not math.isnan(mass):
         able = mass >= mass_floor and k / len(ran) >= accuracy_floor
         verdict = CAN_ANSWER if able else CANNOT_ANSWER
     counts = (k, n, len(ran) - n, len(plain) - len(ran))
     accuracy = k / n if n else math.nan
-    return Capability(mass, mass_low, mass_high, *counts, accuracy, float(low), float(high), verdict)
+    return Capability(mass, mass_low, mass_high, *counts, accuracy, low, high, verdict)

@@ -125,33 +125,6 @@ def rate(
     )
 
 
-def rates_over_concepts(
-    k: NDArray[np.float64],
-    n: NDArray[np.float64],
-    *,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the bounds of many rates at once from counts `(cell, concept)`: expanded percentiles over concepts.
-
-    NaN where fewer than MIN_CONCEPTS have a verdict, and where no draw changes the rate (see `bootstrap`). Concepts are
-    drawn from all columns; a draw in which a cell has no verdict at all is left out of that cell's percentiles.
-    """
-    concepts = k.shape[1]
-    if concepts < MIN_CONCEPTS:
-        return np.full(len(k), np.nan), np.full(len(k), np.nan)
-    weights = np.random.default_rng(seed).multinomial(concepts, np.full(concepts, 1 / concepts), size=resamples)
-    tails = np.array([0.5 - expanded(confidence, concepts) / 2, 0.5 + expanded(confidence, concepts) / 2])
-    bounds = np.full((2, len(k)), np.nan)
-    for cell in range(len(k)):
-        counted = weights @ n[cell]
-        drawn = (weights @ k[cell])[counted > 0] / counted[counted > 0]
-        if (n[cell] > 0).sum() >= MIN_CONCEPTS and np.ptp(drawn) > 0:
-            bounds[:, cell] = np.quantile(drawn, tails)
-    return bounds[0], bounds[1]
-
-
 def bootstrap_frame(
     frame: pd.DataFrame,
     statistic: Callable[[pd.DataFrame], float],

@@ -3,17 +3,26 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 
-def wilson(k: ArrayLike, n: ArrayLike, *, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the bounds of the Wilson score interval for `k` of `n`, element by element; NaN where n is 0."""
+def wilson(
+    k: ArrayLike, n: ArrayLike, *, confidence: float = 0.95, freedom: ArrayLike = np.inf
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds of the Wilson score interval for `k` of `n`, element by element; NaN where n is 0.
+
+    It takes trials as independent. With `freedom` its quantile is that of t with so many degrees of freedom, for an
+    `n` that is itself estimated (`clustered_rates`).
+    """
     k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
     assert np.all((k >= 0) & (k <= n)), f"k must lie between 0 and n, got k={k} n={n}"
     # one trial in place of none keeps the formula defined; these cells are masked below
-    low, high = proportion_confint(k, np.maximum(n, 1), alpha=1 - confidence, method="wilson")
+    size = np.where(n > 0, n, 1)
+    share, z2 = k / size, stats.t.ppf((1 + confidence) / 2, freedom) ** 2 / size
+    centre, half = (share + z2 / 2) / (1 + z2), np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     empty = n == 0
-    return np.where(empty, np.nan, np.clip(low, 0, 1)), np.where(empty, np.nan, np.clip(high, 0, 1))
+    # rounding may leave a bound on the wrong side of its rate, as at 0 of n
+    low, high = np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
 MUCH_UNKNOWN = 0.1

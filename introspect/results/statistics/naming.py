@@ -1,7 +1,9 @@
-"""Naming the concept. In go what was injected and what was named, out come tests against guessing.
+"""Naming the concept among words on offer. Takes what was injected and what was named, returns tests against guessing.
 
-Three nulls: blind choice among N (1/N), the model's own habit as the arm without an injection shows it, and no relation
-at all between the concept injected and the concept named. Trials that named nothing readable are missing and counted.
+Three nulls: blind choice among N (1/N), the same choice with nothing injected, and no relation at all between the word
+injected and the word named. The words on offer hold the injected one and differ between trials, so that a blind choice
+among them follows the injected word around: every null here keeps to what was on offer. Trials that named nothing
+readable are missing and counted.
 """
 
 from dataclasses import dataclass
@@ -11,17 +13,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from introspect.results.statistics.clustered_rates import clustered_rate
 from introspect.results.statistics.clusters import RESAMPLES, Estimate, Weights, bootstrap
-from introspect.results.statistics.intervals import wilson
+from introspect.results.statistics.flips import sign_flips
 
 PERMUTATIONS = 1999
+SWEEPS = 40
+"""How often the names of one permutation are paired at random and exchanged; each time about half may be."""
 TABLES = 100
-"""Random tables made at once; bounds the memory."""
+"""Tables counted at once; bounds the memory."""
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How often the right concept was named, against guessing; NaN where there is nothing to count."""
+    """How often the right word was named, against guessing; NaN where there is nothing to count."""
 
     k: int
     n: int
@@ -36,47 +43,62 @@ class Naming:
 
     p_chance: float
     habit: float
-    """Expected rate if the names came from the arm without an injection."""
+    """The rate of the same word in the trials with nothing injected that offer the same words."""
 
     p_habit: float
 
 
-def naming(injected: pd.Series, named: pd.Series, habit: pd.Series, *, options: int) -> Naming:
-    """Hold the names given against 1/`options` and against `habit`, the names given with nothing injected.
+def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd.Series, *, options: int) -> Naming:
+    """Hold the names given against 1/`options` and against `alone`, those of the same trials with nothing injected.
 
-    The tests are one-sided exact binomial tests. The expected rate under the habit is the mean, over trials, of how
-    often the injected concept is named with nothing injected, (count + 1/N) / (trials + 1), so that a name never seen
-    there is rare, not impossible. A sum of unequal chances varies less than the binomial, which errs on the safe side.
+    Each row is a trial; `alone` is missing where its control named nothing readable, and the pair is then in no habit.
+    Against chance it is the one-sided exact binomial test. Against the habit it is paired: by sign flips over concepts
+    of the difference between the two shares of right names, two-sided, exact if the injection changes no choice.
     """
     known = named.notna()
-    k, n = int((injected[known] == named[known]).sum()), int(known.sum())
-    low, high = wilson(k, n)
-    chance, habitual = 1 / options, _habitual(injected[known], habit.dropna(), options)
+    right, n = (injected == named)[known], int(known.sum())
+    rate, low, high = clustered_rate(concepts[known], right.astype(float))
+    chance, k = 1 / options, int(right.sum())
+    both = known & alone.notna()
+    differences = ((injected == named)[both].astype(float) - (injected == alone)[both]).groupby(concepts[both]).mean()
     return Naming(
-        *(k, n, int((~known).sum())),
-        *(k / n if n else np.nan, float(low), float(high)),
-        *(chance, _at_least(k, n, chance)),
-        *(habitual, _at_least(k, n, habitual)),
+        *(k, n, int((~known).sum()), rate, low, high, chance),
+        float(stats.binomtest(k, n, chance, alternative="greater").pvalue) if n else np.nan,
+        float((injected == alone)[both].mean()) if both.any() else np.nan,
+        float(sign_flips(differences.to_numpy()[:, None]).p[0]) if len(differences) else np.nan,
     )
 
 
 def mutual_information(
-    injected: pd.Series, named: pd.Series, *, permutations: int = PERMUTATIONS, seed: int = 0
+    injected: pd.Series,
+    named: pd.Series,
+    offered: pd.Series | None = None,
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
 ) -> tuple[float, float, float, int]:
-    """Give the mutual information in bits, its mean under permutation, p, and the number of trials.
+    """Return the mutual information in bits, its mean under permutation, p, and the number of trials.
 
-    The plain estimate is above 0 for unrelated names too, hence the mean beside it. Permuted trials are drawn as
-    tables with the same margins. Trials without a name are left out.
+    The plain estimate is above 0 for unrelated names too, hence the mean beside it. Names are permuted among trials
+    that had them on offer, `offered` being the words of each trial; without it every word was. That is exact for any
+    chooser with a liking for each word (a choice in proportion to likings among the words on offer), since all such
+    permutations are then equally likely. With each word injected once, names cannot tell, and p is 1. Trials without a
+    name are left out.
     """
     known = named.notna()
-    table = pd.crosstab(injected[known], named[known]).to_numpy()
     n = int(known.sum())
     if n == 0:
         return np.nan, np.nan, np.nan, 0
-    rows, columns = table.sum(axis=1), table.sum(axis=0)
-    margins = float(_log_sum(rows) + _log_sum(columns) - _log_sum(np.array([n])))
-    observed = float(_log_sum(table.ravel()))
-    null = _null(rows, columns, permutations, seed)
+    rows, _ = pd.factorize(injected[known], sort=True)
+    columns, words = pd.factorize(named[known], sort=True)
+    allowed = np.ones((n, len(words)), dtype=bool)
+    if offered is not None:
+        allowed = np.array([[word in among for word in words] for among in offered[known]])
+    assert allowed[np.arange(n), columns].all(), "a word was named that was not on offer"
+    drawn = _permuted(columns, allowed, permutations, np.random.default_rng(seed))
+    margins = sum(float(_log_sum(np.bincount(each))) for each in (rows, columns)) - float(_log_sum(np.array([n])))
+    sums = _joint_sums(rows, np.concatenate([columns[None], drawn]), len(words))
+    observed, null = sums[0], sums[1:]
     p = (1 + (null >= observed - 1e-9 * abs(observed)).sum()) / (1 + permutations)
     bits = [max(0.0, float(each - margins) / n) for each in (observed, null.mean())]
     return bits[0], bits[1], float(p), n
@@ -114,25 +136,41 @@ def rank_summary(
     }
 
 
-def _habitual(injected: pd.Series, habit: pd.Series, options: int) -> float:
-    if len(injected) == 0 or len(habit) == 0:
-        return np.nan
-    counts = injected.map(habit.value_counts()).fillna(0).astype(float)
-    return float(((counts + 1 / options) / (len(habit) + 1)).mean())
+def _permuted(columns: Numbers, allowed: NDArray[np.bool_], permutations: int, rng: np.random.Generator) -> Numbers:
+    """Permute names among trials that had them on offer, `(permutation, trial)`.
+
+    Each sweep pairs the trials at random and exchanges, by a coin, the names of pairs that may have each other's. All
+    permutations come from one that lies as many sweeps behind the names as they lie behind it, so that the names are
+    one of equals even where the sweeps are too few to mix (Besag and Clifford 1989, the parallel method).
+    """
+    pairings = [rng.permutation(len(columns)) for _ in range(SWEEPS)]
+    names = columns[None].copy()
+    for pairing in reversed(pairings):
+        _exchange(names, pairing, allowed, rng)
+    names = np.repeat(names, permutations, axis=0)
+    for pairing in pairings:
+        _exchange(names, pairing, allowed, rng)
+    return names
 
 
-def _at_least(k: int, n: int, p: float) -> float:
-    return float(stats.binomtest(k, n, p, alternative="greater").pvalue) if n and not np.isnan(p) else np.nan
+def _exchange(names: Numbers, pairing: Numbers, allowed: NDArray[np.bool_], rng: np.random.Generator) -> None:
+    half = len(pairing) // 2
+    first, second = pairing[:half], pairing[half : 2 * half]
+    one, other = names[:, first], names[:, second]
+    may = allowed[first, other] & allowed[second, one] & (rng.random(one.shape) < 0.5)
+    names[:, first], names[:, second] = np.where(may, other, one), np.where(may, one, other)
 
 
-def _null(rows: NDArray[np.int64], columns: NDArray[np.int64], permutations: int, seed: int) -> NDArray[np.float64]:
-    tables, found = stats.random_table(rows, columns, seed=np.random.default_rng(seed)), []
-    for start in range(0, permutations, TABLES):
-        drawn = tables.rvs(min(TABLES, permutations - start))
-        found.append(_log_sum(drawn.reshape(len(drawn), -1)))
+def _joint_sums(rows: Numbers, names: Numbers, words: int) -> NDArray[np.float64]:
+    """Return the sum of n log2 n over the table of injected and named, of each row of names."""
+    size, found = (int(rows.max()) + 1) * words, []
+    for start in range(0, len(names), TABLES):
+        chunk = rows * words + names[start : start + TABLES]
+        chunk = chunk + size * np.arange(len(chunk))[:, None]
+        found.append(_log_sum(np.bincount(chunk.ravel(), minlength=size * len(chunk)).reshape(len(chunk), size)))
     return np.concatenate(found)
 
 
-def _log_sum(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the sum of n log2 n along the last axis, of which mutual information is made when the margins are fixed."""
+def _log_sum(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sum of n log2 n along the last axis; mutual information is made of it when the margins are fixed."""
     return np.asarray((counts * np.log2(np.maximum(counts, 1))).sum(axis=-1))

@@ -3,14 +3,14 @@
 The best of many noisy cells looks better than it is. Its value on the concepts that did not choose it is honest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.results.statistics.clusters import MIN_CONCEPTS, RESAMPLES, Estimate, rate
+from introspect.results.statistics.clusters import MIN_CONCEPTS, Estimate, rate
 from introspect.results.statistics.contrasts import CELL
 
 
@@ -35,7 +35,12 @@ class Selection:
 
 
 def best_cell(
-    frame: pd.DataFrame, value: str, *, cell: Sequence[str] = CELL, resamples: int = RESAMPLES, seed: int = 0
+    frame: pd.DataFrame,
+    value: str,
+    *,
+    cell: Sequence[str] = CELL,
+    estimate: Callable[[pd.Series, pd.Series], Estimate] = rate,
+    seed: int = 0,
 ) -> Selection:
     """Choose the cell with the highest mean of `value` on a random half of the concepts, and report it on the others.
 
@@ -58,7 +63,7 @@ def best_cell(
     for column, at in place.items():
         here &= (known[column].isna() if pd.isna(at) else known[column] == at).to_numpy(dtype=bool)
     halves = [known[here & side] for side in (chooses, ~chooses)]
-    first, second = (rate(half["concept"], half[value], resamples=resamples, seed=seed) for half in halves)
+    first, second = (estimate(half["concept"], half[value]) for half in halves)
     others = tuple(str(name) for name in names if name not in set(choosing))
     return Selection(place, len(means), first, len(halves[0]), second, len(halves[1]), others)
 

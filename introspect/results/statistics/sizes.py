@@ -1,4 +1,4 @@
-"""How many independent trials a sample is worth. In go values with their concepts and weights, out comes a number.
+"""How many independent trials a sample is worth. In go verdicts with their concepts and weights, out comes a number.
 
 Unequal weights and trials of the same concept both make a sample worth less than it counts.
 """
@@ -6,14 +6,15 @@ Unequal weights and trials of the same concept both make a sample worth less tha
 import numpy as np
 import pandas as pd
 
-from introspect.results.statistics.power import design_effect, intraclass_correlation
+from introspect.results.statistics.clustered_rates import within_concepts
+from introspect.results.statistics.power import design_effect
 
 
 def effective_size(values: pd.Series, concepts: pd.Series | None = None, weights: pd.Series | None = None) -> float:
-    """Give n / (1 + cv(weights)^2) / (1 + (m - 1) * icc), the effective sample size of Kish (1987).
+    """Return n / (1 + cv(weights)^2) / (1 + (m - 1) * icc), the effective sample size of Kish (1987), of verdicts.
 
-    m is the number of trials that a trial shares its concept with, itself counted, on average. Where the correlation
-    is unknown, since nothing varies, all trials of a concept count as one.
+    m is the number of trials that a trial shares its concept with, itself counted, on average. The correlation is that
+    of `within_concepts`.
     """
     if values.empty:
         return 0.0
@@ -22,6 +23,8 @@ def effective_size(values: pd.Series, concepts: pd.Series | None = None, weights
     if concepts is None:
         return size
     trials = pd.DataFrame({"concept": concepts.to_numpy(), "value": values.to_numpy(dtype=float)})
-    per_concept = trials["concept"].value_counts().to_numpy(dtype=float)
-    icc = intraclass_correlation(trials, "value")
-    return size / design_effect(float((per_concept**2).sum() / per_concept.sum()), 1.0 if np.isnan(icc) else icc)
+    counts = trials["concept"].value_counts()
+    per_concept = counts.to_numpy(dtype=float)
+    yes = trials.groupby("concept")["value"].sum().reindex(counts.index).to_numpy()
+    icc = float(within_concepts(yes, per_concept))
+    return size / design_effect(float((per_concept**2).sum() / per_concept.sum()), icc)

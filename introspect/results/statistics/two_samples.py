@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from introspect.results.statistics.clustered_rates import clustered_rates
 from introspect.results.statistics.intervals import mean_interval
-from introspect.results.statistics.power import design_effect
 
 Floats = NDArray[np.float64]
 
@@ -41,33 +41,13 @@ class Counts(NamedTuple):
     n: Floats
 
 
-def clustered_rate(counts: Counts, *, confidence: float = 0.95) -> Bounded:
-    """Return the rate with a Wilson interval at the effective number of trials, by a t quantile over concepts.
-
-    The effective number divides by the design effect 1 + (m - 1) * icc (Kish 1965). Where nothing varies the
-    correlation is unknown, and all trials of a concept count as one. NaN bounds with fewer than two concepts.
-    """
-    k, n = counts
-    if not len(n):
-        return Bounded(np.nan, np.nan, np.nan)
-    p = float(k.sum() / n.sum())
-    if len(n) < 2:
-        return Bounded(p, np.nan, np.nan)
-    size = float(n.sum()) / design_effect(float((n**2).sum() / n.sum()), _correlation_within(counts))
-    t = stats.t.ppf((1 + confidence) / 2, len(n) - 1)
-    spread = 1 + t**2 / size
-    centre = (p + t**2 / (2 * size)) / spread
-    half = t / spread * np.sqrt(p * (1 - p) / size + t**2 / (4 * size**2))
-    return Bounded(p, float(max(0, centre - half)), float(min(1, centre + half)))
-
-
 def change_of_rates(first: Counts, second: Counts, *, paired: bool) -> Change:
     """Return the difference of two rates by square-and-add limits (Newcombe 1998, methods 10 of both papers).
 
     The limits of the two rates are joined, with the correlation of the concepts' rates where they are paired. Unlike a
     t interval of differences it has a width where no concept differs, as between two rates of 0.
     """
-    a, b = clustered_rate(first), clustered_rate(second)
+    a, b = (_bounded(counts) for counts in (first, second))
     r = _correlation(first.k / first.n, second.k / second.n) if paired else 0.0
     difference = b.value - a.value
     below = _joined(b.value - b.low, a.high - a.value, r)
@@ -92,18 +72,10 @@ def change_of_means(first: Floats, second: Floats, *, paired: bool, confidence: 
     return Change(a, b, Bounded(difference, difference - half, difference + half))
 
 
-def _correlation_within(counts: Counts) -> float:
-    """Estimate the correlation of verdicts of one concept by analysis of variance (Donner 1986); 1 if unknown."""
+def _bounded(counts: Counts) -> Bounded:
     k, n = counts
-    total, p = float(n.sum()), float(k.sum() / n.sum())
-    if p in (0, 1):
-        return 1.0
-    if total == len(n):  # one verdict per concept: nothing is shared
-        return 0.0
-    between = float((n * (k / n - p) ** 2).sum()) / (len(n) - 1)
-    within = float((k * (1 - k / n)).sum()) / (total - len(n))
-    size = (total - float((n**2).sum()) / total) / (len(n) - 1)
-    return min(1.0, max(0.0, (between - within) / (between + (size - 1) * within)))
+    low, high, _, _ = clustered_rates(k, n)
+    return Bounded(float(k.sum() / n.sum()) if len(n) else np.nan, float(low), float(high))
 
 
 def _correlation(first: Floats, second: Floats) -> float:

@@ -12,7 +12,7 @@ TEXTS = (
 )
 LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
 LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
-COUNTS = ("repeats", "seed", "max_new_tokens")
+COUNTS = ("repeats", "seed", "max_new_tokens", "design")
 """Entries of a manifest by the type they must have where they are there."""
 
 NOTED = ("found_at",)

@@ -29,6 +29,7 @@ ALIKE = f"""{FLOORS} SELECT trials.cell, concept, CASE WHEN responses.n IS NULL 
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
 """How many trials are alike in cell, concept, state and verdicts."""
 
+PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"
 UNITS = "SELECT n, cell, concept FROM trials ORDER BY id"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 

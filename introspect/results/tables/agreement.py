@@ -15,8 +15,8 @@ from itertools import combinations
 import pandas as pd
 
 from introspect.protocols import questions_of
+from introspect.results.statistics import clustered_rate
 from introspect.results.statistics.agreement import Calibration, agreement, calibration, corrected_rate
-from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 from introspect.results.statistics.strata import GROUP, sampling_weights
 from introspect.results.tables.cell_columns import place_columns
@@ -124,8 +124,7 @@ def _corrected(asked: pd.DataFrame, keys: list[str], verdict: str, found: Calibr
         values = part[verdict].astype(float)
         independent = effective_size(values, part["concept"])
         k = min(float(values.mean()), 1.0) * independent
-        bounds = [float(each) for each in wilson(k, independent)]
-        rates = (float(values.mean()), *bounds, *corrected_rate(k, independent, found))
+        rates = (*clustered_rate(part["concept"], values), *corrected_rate(k, independent, found))
         yield {
             **dict(zip(keys, place, strict=True)),
             **{"k": int(values.sum()), "n": len(values), "independent": independent},

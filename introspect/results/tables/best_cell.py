@@ -5,16 +5,14 @@ which anything at all is noticed is no good cell.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from introspect.errors import InputError
 from introspect.protocols import beside, kind_of
-from introspect.results.statistics.clusters import MIN_CONCEPTS, Estimate, rate
+from introspect.results.statistics.clustered_rates import clustered_rate
+from introspect.results.statistics.clusters import Estimate, rate
 from introspect.results.statistics.contrasts import concept_effects
-from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.selection import Selection, best_cell
 from introspect.results.tables.cell_columns import place_columns
 from introspect.results.tables.compression import PAIRED_BY, lacks_plain
@@ -35,11 +33,10 @@ def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFr
     done = trials[trials["state"] == "done"]
     rows: list[dict[str, object]] = []
     for question, measure, values, cell in _measured(done, grader):
-        found = best_cell(values, "value", cell=cell, seed=seed)
+        found = best_cell(values, "value", cell=cell, seed=seed, estimate=rate if measure == CONTRAST else _share)
         row = {"question": question, "measure": measure, "cells": found.cells, **found.cell}
         sides = {"chosen": found.chosen, "value": found.held_out}
         if measure != CONTRAST:
-            sides = {name: _bounded(side) for name, side in sides.items()}
             asked = done[done["question"] == question]
             sides |= _controls(asked.assign(value=asked[f"{grader}_{measure}"]), found)
         row |= {"concepts": found.held_out.concepts, "unknown": float(values["value"].isna().mean())}
@@ -88,19 +85,13 @@ def _controls(asked: pd.DataFrame, found: Selection) -> dict[str, Estimate]:
     for control in CONTROLS:
         part = asked[here & (asked["arm"] == control)]
         if not part.empty:
-            rates[control] = _bounded(rate(part["concept"], part["value"]))
+            rates[control] = _share(part["concept"], part["value"])
     return rates
 
 
-def _bounded(found: Estimate) -> Estimate:
-    """Give a rate in which all concepts agree, where a bootstrap knows nothing, the Wilson interval of the concepts.
-
-    Too few concepts leave it without bounds, and none without a value: the held-out half may lack the chosen cell.
-    """
-    if not np.isnan(found.low) or found.concepts < MIN_CONCEPTS:
-        return found
-    low, high = wilson(found.value * found.concepts, found.concepts)
-    return replace(found, low=float(low), high=float(high))
+def _share(concepts: pd.Series, verdicts: pd.Series) -> Estimate:
+    """Return a rate of verdicts with its interval; none without a value: the held-out half may lack the chosen cell."""
+    return Estimate(*clustered_rate(concepts, verdicts), concepts[verdicts.notna()].nunique())
 
 
 def _columns(name: str, found: Estimate) -> dict[str, object]:

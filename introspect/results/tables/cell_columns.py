@@ -12,5 +12,7 @@ FACTORS = ("template", "sites", "extract_loop", "n_loops")
 
 
 def place_columns(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
-    """Name loop, layer and strength, and the factors that vary; `sites` only where an injection has several."""
-    return [*PLACE, *splitting(trials, [name for name in FACTORS if name not in without], PLACE)]
+    """Name loop, layer and strength, and the factors that vary; `sites` also where an injection is at no one loop."""
+    elsewhere = ["sites"] if (trials["sites"].notna() & trials["loop"].isna()).any() else []
+    first = [*PLACE, *elsewhere]
+    return [*first, *splitting(trials, [name for name in FACTORS if name not in (*without, *elsewhere)], first)]

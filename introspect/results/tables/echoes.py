@@ -8,13 +8,13 @@ import pandas as pd
 
 from introspect.prompts.echo import LONG, SHORT
 from introspect.protocols import gates, questions_of
-from introspect.results.statistics.intervals import wilson
+from introspect.results.statistics import clustered_rates
 from introspect.results.store.store import Store
 
 WORDS = "(1 + length(trim(text)) - length(replace(trim(text), ' ', '')))"
 """How many words a text has, as far as spaces tell."""
-ECHOES = f"""SELECT cell, count(*), sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {WORDS})), avg(echo)
-    FROM responses JOIN trials USING (n) WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell"""
+ECHOES = f"""SELECT cell, concept, count(*), sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {WORDS})), avg(echo)
+    FROM responses JOIN trials USING (n) WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell, concept"""
 UNENDED = """SELECT count(*), sum(finish_reason = 'length' AND thinking != '' AND trim(text, char(9, 10, 32)) = '')
     FROM responses"""
 KEYS = ["question", "template", "arm", "n_loops"]
@@ -25,16 +25,18 @@ MANY = 0.1
 def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     """Give the share of answers that echo their prompt, per question, wording, arm and number of loops.
 
-    With a Wilson interval, which takes trials as independent; `words` is the mean length of the longest shared run.
+    With an interval over concepts (`clustered_rates`); `words` is the mean length of the longest shared run.
     Questions in which a line is to be repeated are left out. Empty where it was not counted, as in older runs.
     """
-    found = pd.DataFrame(store.select(ECHOES), columns=["cell", "n", "echoes", "words"])
+    found = pd.DataFrame(store.select(ECHOES), columns=["cell", "concept", "n", "echoes", "words"])
     found = found.join(cells[[*KEYS, "protocol"]], on="cell")
     found = found[~found["question"].isin(questions_of("repeating"))]
     if found.empty:
         return pd.DataFrame()
-    summed = found.assign(words=found["words"] * found["n"]).groupby(KEYS, sort=False)[["n", "echoes", "words"]].sum()
-    low, high = wilson(summed["echoes"], summed["n"])
+    found = found.assign(words=found["words"] * found["n"])
+    summed = found.groupby(KEYS, sort=False)[["n", "echoes", "words"]].sum()
+    by_concept = found.groupby([*KEYS, "concept"])[["echoes", "n"]].sum().unstack("concept", fill_value=0)
+    low, high, *_ = clustered_rates(*(by_concept[name].reindex(summed.index) for name in ("echoes", "n")))
     share, words = summed["echoes"] / summed["n"], summed["words"] / summed["n"]
     return summed[["n", "echoes"]].assign(share=share, low=low, high=high, words=words).reset_index()
 

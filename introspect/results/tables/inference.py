@@ -4,12 +4,14 @@ A table that a run cannot have, for lack of an arm or a question, is not there, 
 be estimated in a row is missing there, with its n and a note.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import pandas as pd
 
 from introspect.protocols import beside, gates, questions_of, silent_protocols
+from introspect.records.trial import OF_ANOTHER
 from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import (
@@ -117,7 +119,7 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
     parts, lacking = [], None
     for _, template, asked in _wordings(answered):
         noticed = asked[asked["question"].isin(questions_of("noticing"))]
-        arms = [arm for arm in ("none", "random", "wrong") if arm in set(noticed["arm"])]
+        arms = [arm for arm in ("none", "random", *OF_ANOTHER) if arm in set(noticed["arm"])]
         if not arms or "injected" not in set(noticed["arm"]):
             lacking = "needs answers of the arm injected and of one of none, random and wrong"
             continue
@@ -128,29 +130,41 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
 
 
 def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Hold the concept chosen among several against chance and against the choice with nothing injected."""
+    """Hold the concept chosen among several against chance and against the choice with nothing injected.
+
+    A trial that did not offer the injected word, as some of the arm `wrong` in older runs, is left out and counted.
+    """
     among = answered[answered["options"].notna() & (answered["expected"] == answered["concept"])]
     rows: list[dict[str, object]] = []
     for question, asked in among.groupby("question"):
         options = int(asked["options"].str.count('", "').iloc[0]) + 1
-        active = asked[asked["arm"] != "none"]
+        active = _beside_none(asked, f"{grader}_answer")
         for place, part in active.groupby(["arm", *place_columns(active)], dropna=False):
-            injected = part["partner"].fillna(part["concept"])
-            habit = asked[(asked["arm"] == "none") & asked["n_loops"].isin(part["n_loops"])]
-            named, alone = part[f"{grader}_answer"], habit[f"{grader}_answer"]
-            found, (bits, null, p, _) = (
-                naming(injected, named, alone, options=options),
-                mutual_information(injected, named, permutations=499),
-            )
+            offers = [word in among for word, among in zip(part["injected"], part["offered"], strict=True)]
+            lost, part = len(part) - sum(offers), part[offers]
+            injected, named = part["injected"], part[f"{grader}_answer"]
+            found = naming(injected, named, part["alone"], part["concept"], options=options)
+            bits, null, p, _ = mutual_information(injected, named, part["offered"], permutations=499)
+            left_out = f"{lost} trials left out, which did not offer the injected word" if lost else None
             rows.append(
                 {
                     "question": question,
                     **dict(zip(["arm", *place_columns(active)], place, strict=True)),
                     **asdict(found),
-                    **{"bits": bits, "bits_null": null, "p_bits": p, "note": None if found.n else NO_VALUE},
+                    **{"bits": bits, "bits_null": null, "p_bits": p, "note": left_out if found.n else NO_VALUE},
                 }
             )
     return pd.DataFrame(rows) if rows or among.empty else _nothing("needs answers of an arm other than none")
+
+
+def _beside_none(asked: pd.DataFrame, answer: str) -> pd.DataFrame:
+    """Return the trials of all arms but none, with the words injected and offered, and the answer alone."""
+    same = ["concept", "repeat", "n_loops", "template", "options"]
+    alone = asked[asked["arm"] == "none"].drop_duplicates(same)[[*same, answer]].rename(columns={answer: "alone"})
+    active = asked[asked["arm"] != "none"].merge(alone, on=same, how="left", validate="many_to_one")
+    words = {options: tuple(json.loads(options)) for options in active["options"].unique()}
+    injected = active["partner"].fillna(active["concept"])
+    return active.assign(injected=injected, offered=active["options"].map(words))
 
 
 def _ranks(answered: pd.DataFrame) -> pd.DataFrame:
@@ -173,7 +187,7 @@ def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     rows = []
     for n_loops, part in plain.groupby("n_loops"):
         found = capability(part, correct=f"{grader}_correct")
-        rows.append({"n_loops": n_loops, "questions": len(part), **asdict(found)})
+        rows.append({"n_loops": n_loops, "questions": part["asked"].nunique(), **asdict(found)})
     return pd.DataFrame(rows)
 
 

@@ -10,15 +10,14 @@ import pandas as pd
 
 from introspect.errors import unknown
 from introspect.protocols import questions_of
-from introspect.results.statistics import rates_over_concepts, unknown_bounds, wilson
+from introspect.results.statistics import clustered_rates, unknown_bounds
 from introspect.results.statistics.capability import CANNOT_ANSWER
-from introspect.results.statistics.clusters import ALL_AGREE, MIN_CONCEPTS, TOO_FEW
 from introspect.results.store.queries import MEASURES, VERDICTS
 from introspect.results.tables.fluency import COLUMN
 from introspect.results.tables.trials import in_order
 
-ESTIMATES = ("rate", "low", "high", "concepts_low", "concepts_high", "if_no", "if_yes")
-RATE = ("k", "n", *ESTIMATES[:5], "unknown", *ESTIMATES[5:], "errors", "note")
+ESTIMATES = ("rate", "low", "high", "if_no", "if_yes")
+RATE = ("k", "n", "concepts", "independent", *ESTIMATES[:3], "unknown", *ESTIMATES[3:], "errors", "note")
 """What is said of a rate."""
 CELL = ("arm", "loop", "layer", "strength")
 LOOP_CELL = ("arm", "loop", "strength")
@@ -36,14 +35,14 @@ def graders(table: pd.DataFrame) -> list[str]:
 
 
 def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules") -> pd.DataFrame:
-    """Give, per cell and measure, k of n, the rate and its Wilson 95% interval, from a table of trials.
+    """Give, per cell and measure, k of n, the rate and its 95% interval, from a table of trials.
 
     A question about noticing has all measures but `correct`, any other only `correct` and those of coherence; by the
     model there is one only where it was measured. Only verdicts
     that are yes or no count in n; `unknown` counts the answers without one, `errors` the trials that
-    failed. Where n is 0 the rate is NaN. `low` and `high` take trials as independent, which those of one concept are
-    not quite: `concepts_low` and `concepts_high` are a bootstrap over concepts, NaN where there are too few, or where
-    all of them agree. `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes. Where the column
+    failed. Where n is 0 the rate is NaN. `low` and `high` are Wilson's interval at the number of `independent` trials
+    that n trials of so many `concepts` are worth (`clustered_rates`); there is one wherever n is above 0.
+    `if_no` and `if_yes` are the rate if every unknown verdict were no, or yes. Where the column
     `cannot_answer` says that the model cannot answer at all, there is no rate. `note` says why a number is missing.
     Columns: those of `by`, the factors that vary within a cell, measure, and those of RATE. A table with a column
     `alike` has that many trials in a row.
@@ -61,7 +60,6 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules
     parts = [_counted(part, keys, measure) for measure, part in asked if not part.empty]
     counts = pd.concat(parts, ignore_index=True)
     counts["rate"] = (counts["k"] / counts["n"].where(counts["n"] > 0)).astype("float64")
-    counts["low"], counts["high"] = wilson(counts["k"], counts["n"])
     counts["if_no"], counts["if_yes"] = unknown_bounds(counts["k"], counts["n"], counts["unknown"])
     counts["note"] = _notes(counts)
     counts.loc[counts["cannot_answer"], list(ESTIMATES)] = float("nan")
@@ -77,13 +75,11 @@ ALL_UNKNOWN, ALL_FAILED = "no rate: every answer is unknown", "no rate: every tr
 
 
 def _notes(counts: pd.DataFrame) -> pd.Series:
-    """Say for each rate why it, or its interval over concepts, is missing; the first reason that holds."""
+    """Say for each rate why it is missing; the first reason that holds."""
     reasons = {
         CANNOT_ANSWER: counts["cannot_answer"],
         ALL_UNKNOWN: (counts["n"] == 0) & (counts["unknown"] > 0),
         ALL_FAILED: counts["n"] == 0,
-        TOO_FEW: counts["known"] < MIN_CONCEPTS,
-        ALL_AGREE: counts["concepts_low"].isna(),
     }
     notes = pd.Series(None, index=counts.index, dtype="str")
     for reason, holds in reversed(reasons.items()):
@@ -112,8 +108,8 @@ def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFr
     counts = by_concept.groupby(keys, dropna=False).sum()
     counts["unknown"] = counts.pop("all") - counts["n"] - counts["errors"]
     k, n = (by_concept[name].unstack("concept", fill_value=0).reindex(counts.index) for name in ("k", "n"))
-    counts["concepts_low"], counts["concepts_high"] = rates_over_concepts(k.to_numpy(float), n.to_numpy(float))
-    counts["cannot_answer"], counts["known"] = cannot, (n > 0).sum(axis=1)
+    found = clustered_rates(k.to_numpy(float), n.to_numpy(float))
+    counts = counts.assign(**found._asdict(), cannot_answer=cannot)
     return counts.reset_index().astype(dict.fromkeys(("k", "n", "unknown", "errors"), "int64")).assign(measure=measure)
 
 

@@ -1,9 +1,8 @@
 """How large a sweep must be: go in two rates or a pilot run, comes out a table of concepts and trials an arm.
 
-The arms are compared as independent ones (`statistics.power`), which their pairing by concept makes a little cautious.
+The arms are drawn as independent ones (`statistics.power`), which their pairing by concept makes a little cautious.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,9 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.protocols import kind_of, questions_of
+from introspect.results.statistics.clustered_rates import Rate, clustered_rate
 from introspect.results.statistics.clusters import MIN_CONCEPTS
-from introspect.results.statistics.intervals import wilson
-from introspect.results.statistics.power import intraclass_correlation, power_of, trials_per_arm
-from introspect.results.statistics.sizes import effective_size
+from introspect.results.statistics.power import Setting, concepts_needed, intraclass_correlation, power_of
 from introspect.results.tables.cell_columns import place_columns
 
 CONTROLS = ("none", "random", "wrong")
@@ -77,11 +75,9 @@ def sizes_by_pilot(trials: pd.DataFrame, grader: str, wanted: Wanted, iccs: Sequ
 
 def _size(rate: float, control: float, wanted: Wanted, icc: float, about: str) -> tuple[object, ...]:
     alpha, cells, repeats = wanted.alpha, wanted.cells, wanted.repeats
-    needed = trials_per_arm(rate, control, power=wanted.power, alpha=alpha, cells=cells, per_concept=repeats, icc=icc)
-    concepts = max(MIN_CONCEPTS, math.ceil(needed / repeats))
-    trials = concepts * repeats
-    reached = power_of(rate, control, trials, alpha=alpha, cells=cells, per_concept=repeats, icc=icc)
-    return about, rate, control, icc, concepts, repeats, trials, reached
+    setting = Setting(rate, control, repeats, icc, alpha, cells)
+    concepts = concepts_needed(setting, power=wanted.power, least=MIN_CONCEPTS)
+    return about, rate, control, icc, concepts, repeats, concepts * repeats, power_of(setting, concepts)
 
 
 def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -111,9 +107,6 @@ def _own_icc(both: pd.DataFrame, repeats: int) -> tuple[float, ...]:
     return (found,)
 
 
-def _rate(side: pd.DataFrame) -> tuple[float, float, float]:
-    """Give a rate with the Wilson interval of as many trials as the pilot's are worth."""
-    value = float(side["value"].astype(float).mean())
-    size = effective_size(side["value"], side["concept"])
-    low, high = wilson(min(value, 1.0) * size, size)
-    return value, float(low), float(high)
+def _rate(side: pd.DataFrame) -> Rate:
+    """Return a rate with its interval."""
+    return clustered_rate(side["concept"], side["value"])
