@@ -57,8 +57,8 @@ def test_a_run_is_continued_in_other_words_and_holds_the_same_trials(tiny: Path,
 def test_the_command_line_continues_it_too(finished: Path, tiny: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     before = (run / "run.sqlite").read_bytes()
-    asked = arguments({**SMALL, "model": f"{tiny}/", "concepts": "snow,dust", "layers": "0-0", "strengths": "4,2.0"})
-    code, _, err = introspect("sweep", *asked, "--out", run)
+    asked = arguments({**SMALL, "concepts": "snow,dust", "layers": "0-0", "strengths": "4,2.0"})
+    code, _, err = introspect("sweep", f"{tiny}/", *asked, "--out", run)
     assert (code, err) == (0, ""), err
     assert (run / "run.sqlite").read_bytes() == before
 
