@@ -8,12 +8,15 @@ import pytest
 import torch
 from injected import SPANS, bench_on, responses
 from neox_reference import stack_of
+from oracle import hooked
 from tiny import save_tiny
 from tiny_feedforward import tiny_feedforward
 from tiny_ponderlm2 import tiny_ponderlm2, tiny_ponderlm2_config
 from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from typer.testing import CliRunner
 
+from introspect.cli import app
 from introspect.errors import InputError
 from introspect.families.feedforward.model import FeedForwardLooped
 from introspect.families.loading import load_model, peek
@@ -289,9 +292,17 @@ def test_the_norms_of_a_trial_are_those_at_its_sites_however_many_tokens_ran() -
         if site in adding:
             adding[site](h)
 
-    with torch.no_grad():
-        on.engine.tap.run({s: lambda h, s=s: look(s, h) for s in on.looped.sites()}, input_ids=ids)
+    with hooked(on.looped, {s: lambda h, s=s: look(s, h) for s in on.looped.sites()}), torch.no_grad():
+        on.looped.model(ids, **on.looped.forward_arguments(on.looped.n_loops))
     pushes = on.engine.pushes(trial)
     assert response.vector_norm == pytest.approx(sum(push.norm().item() for push in pushes.values()) / 2)
     norms = [states[site][0, start:stop].norm(dim=-1).mean().item() for site in pushes]
     assert response.residual_norm == pytest.approx(sum(norms) / 2)
+
+
+def test_dynamics_is_refused_in_one_line_before_the_weights_are_read(tmp_path: Path) -> None:
+    folder = save_tiny(tiny_ponderlm2(), tmp_path)
+    (folder / "model.safetensors").write_bytes(b"nothing that could be loaded")
+    ran = CliRunner().invoke(app, ["dynamics", str(folder), "--out", str(tmp_path / "out")])
+    assert (ran.exit_code, ran.stderr.count("\n")) == (2, 1)
+    assert "runs a token through all its loops before the next one" in ran.stderr

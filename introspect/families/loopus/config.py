@@ -35,7 +35,10 @@ class LoopUsConfig(PreTrainedConfig):
     vocab_size: int = 0
     lma_window: int = 0
     """Earlier loops that a loop attends to, in a variant that is not known here."""
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
+    """Of these three, those of the pretrained model where they are absent."""
     tie_word_embeddings: bool = False
 
     shapes: ClassVar[tuple[str, ...]] = (
@@ -53,8 +56,9 @@ class LoopUsConfig(PreTrainedConfig):
         outside = {*self.encoder_layer_indices, *self.decoder_layer_indices}
         if self.reasoning_layer_indices is None:
             self.reasoning_layer_indices = sorted(set(range(base["num_hidden_layers"])) - outside)
-        if self.pad_token_id is None:
-            self.pad_token_id = base.get("pad_token_id")
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            if getattr(self, name) is None:
+                setattr(self, name, base.get(name))
         self._check(outside)
         super().__post_init__(**kwargs)
 

@@ -86,11 +86,18 @@ class LoopUsForCausalLM(StagedCausalLM):
         return rotary_angles(positions, self.head_dim, self.theta, h.dtype)
 
     def run(
-        self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, refeed: Tensor | None = None, **more: Any
+        self,
+        h: Tensor,
+        shared: Shared,
+        n_loops: int,
+        after: Site | None,
+        refeed: Tensor | None = None,
+        lens: int | None = None,
+        **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all stages; `refeed` is the state with which the loop of `after` began."""
         gated = Gated(**vars(shared), gate=self.reasoning.gate, began=[] if refeed is None else [refeed])
-        return super().run(h, gated, n_loops, after, refeed, **more)
+        return super().run(h, gated, n_loops, after, refeed, lens)
 
     def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (it is no noise)
         """Return the state before the first loop: what the encoder put out."""

@@ -77,10 +77,10 @@ def _held(cache: Cache, slot: int, *, before: bool) -> tuple[Any, Any] | None:
     """Return the keys and values that a slot holds, `before` the new token or with it; None where it holds none."""
     if isinstance(cache, RowCache):
         return cache.held(slot, before=before)
-    if slot >= len(cache.layers) or not cache.layers[slot].get_seq_length():
+    layers: list[Any] = cache.layers  # those that grow; of a later stage one has no column of the new token yet
+    if slot >= len(layers) or not layers[slot].get_seq_length():
         return None
-    layer: Any = cache.layers[slot]  # one that grows, of which a later stage has no column of the new token yet
-    return layer.keys, layer.values
+    return layers[slot].keys, layers[slot].values
 
 
 def _mask(mask: Tensor | None, keys: list[Any]) -> Tensor | None:
