@@ -134,8 +134,8 @@ class Laboratory:
         rows = [vectors.words.index(word) for word in words]
         among = cosines[np.ix_(rows, rows)]
         known = {word: kind for word, kind in zip(chosen.words, chosen.categories, strict=True) if kind}
-        made = {"wrong": partial(drawn_partners, categories=known, seed=self.options.seed), "opposite": opposites}
-        return {arm: made[arm](words, among) for arm in arms}
+        drawn = drawn_partners(words, among, categories=known, seed=self.options.seed)
+        return {arm: drawn if arm == "wrong" else opposites(words, among) for arm in arms}
 
     def plan(self, vectors: ConceptVectors) -> Plan:
         """Return every trial of the options on this model, injections and controls, in the order of a sweep."""

@@ -22,7 +22,7 @@ def respelled(options: Options, stored: Mapping[str, Any]) -> Options:  # Any: J
 
     `0-0` is `0`, `snow,dust` is `dust,snow`, and `checkpoints/mine/` is `checkpoints/mine`.
     """
-    same = {}
+    same: dict[str, Any] = {}  # Any: the options that are texts, which `replace` cannot know
     for name, meaning in MEANINGS.items():
         before, now = stored.get(name), getattr(options, name)
         if isinstance(before, list):

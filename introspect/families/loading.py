@@ -125,8 +125,8 @@ def peek(
         (n_loops, n_layers), (before, behind) = family.counts(config), family.outside(config)
         layers: dict[Stage, int] = {"prelude": before, "core": n_layers, "coda": behind}
         words = read_tokenizer(name, source, version, tokenizer, config)
-        known = {"positions": _positions(config), "by_token": family.by_token}
-        return Outline(n_loops, layers, words, partial(family.check_loops, config), **known)
+        check = partial(family.check_loops, config)
+        return Outline(n_loops, layers, words, check, positions=_positions(config), by_token=family.by_token)
 
 
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:

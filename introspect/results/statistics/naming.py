@@ -61,11 +61,12 @@ def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd
     chance, k = 1 / options, int(right.sum())
     both = known & alone.notna()
     differences = ((injected == named)[both].astype(float) - (injected == alone)[both]).groupby(concepts[both]).mean()
+    paired: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)[:, None]
     return Naming(
         *(k, n, int((~known).sum()), rate, low, high, chance),
         float(stats.binomtest(k, n, chance, alternative="greater").pvalue) if n else np.nan,
         float((injected == alone)[both].mean()) if both.any() else np.nan,
-        float(sign_flips(differences.to_numpy()[:, None]).p[0]) if len(differences) else np.nan,
+        float(sign_flips(paired).p[0]) if len(paired) else np.nan,
     )
 
 
