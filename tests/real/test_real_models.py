@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import WORDS, check_complete, introspect
+from commands import FIVE, check_complete, introspect
 from conftest import Model
 from fetch import MODELS
 
@@ -40,7 +40,7 @@ def test_the_capital_of_france_is_paris(model: Model) -> None:
 
 @pytest.mark.xdist_group("gemma")
 def test_a_base_model_is_asked_in_plain_text(gemma: Path, tmp_path: Path) -> None:
-    out = introspect("sweep", gemma, *WORDS, *SMALL, "--out", tmp_path / "run")
+    out = introspect("sweep", gemma, *FIVE, *SMALL, "--out", tmp_path / "run")
     check_complete(tmp_path / "run", out)
     shown = introspect("models", gemma)
     assert "gemma3_text" in shown

@@ -3,16 +3,13 @@
 from pathlib import Path
 
 import pytest
-from commands import WORDS, check_complete, introspect
+from commands import FIVE, TEN, THREE, check_complete, introspect
 from conftest import Model
 
 from introspect.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.real
-THREE = ("--concepts", "Dust,Trumpets,Bread")
-"""Too few for intervals over concepts: tables say so, and nothing breaks."""
-TEN = ("--concepts", "Dust,Trumpets,Bread,Mirrors,Sugar,Snow,Rubber,Silver,Oceans,Honey")
-WITH_DISTRACTORS = {"choose": WORDS, "thought-or-text": TEN}
+WITH_DISTRACTORS = {"choose": FIVE, "thought-or-text": TEN}
 """As many concepts as these protocols need."""
 TINY = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "8")
 
