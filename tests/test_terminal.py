@@ -56,7 +56,8 @@ def test_ctrl_c_at_any_moment_once_or_twice_shows_no_traceback(seed: int, tiny: 
         time.sleep(drawn.choice((0.05, 0.2, 1.0, 4.0)) * drawn.random())
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
+    if "KeyboardInterrupt" in err and "in main" not in err:
+        return  # it came before our first line, and Python itself said so
     assert process.returncode in INTERRUPTED, err
-    assert "in main" not in err, "a traceback that begins before our first line is Python's own"
-    assert "introspect: " in err or "in main" not in err
+    assert "Traceback" not in out + err
     assert "Exception ignored" not in out + err

@@ -74,11 +74,11 @@ def open_subject(options: Options, run: str | Path | None = None, *, most_concep
     listed = {name: ",".join(map(str, value)) for name, value in made.items() if isinstance(value, list)}
     names = ("device", "batch_size", "trust_remote_code")
     elsewhere = {**{name: getattr(options, name) for name in names}, "out": opened.folder}
-    elsewhere["model"] = model_of(manifest)
+    elsewhere["model"] = where = model_of(manifest)
     asked, design = Options(**(made | listed | elsewhere)), manifest.get("design", 1)
     laboratory = open_laboratory(asked, for_run=False, design=design)
-    laboratory.tap.looped.name = manifest["model"]
-    found = laboratory.tap.looped.weights_hash
+    looped = laboratory.tap.looped
+    looped.name, found = manifest["model"] + looped.name.removeprefix(where), looped.weights_hash
     if found != manifest["weights_hash"]:
         raise InputError(
             f"model {manifest['model']!r} has weights {found}; the run was made with {manifest['weights_hash']}"

@@ -160,8 +160,9 @@ class Run:
         from introspect.models.tap import Tap
 
         manifest = self.manifest
+        where = model_of(manifest, self._moved)
         looped = load_model(
-            model_of(manifest, self._moved),
+            where,
             dtype=manifest["dtype"],
             revision=manifest["revision"],
             trust_remote_code=self._trusting,
@@ -172,7 +173,7 @@ class Run:
                 f"model {manifest['model']!r} has weights {looped.weights_hash}; "
                 f"the run was made with {manifest['weights_hash']}"
             )
-        looped.name = manifest["model"]  # as its trials call it, wherever it is by now
+        looped.name = manifest["model"] + looped.name.removeprefix(where)  # as its trials call it
         fix_day(looped.tokenizer, manifest.get("date") or today())
         prompts = Prompts(self.templates().values(), looped.tokenizer)
         return Engine(Tap(looped), prompts, self.vectors, deciders())
