@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from neox_reference import stack_of
 from tiny import save_tiny
 from tiny_feedforward import tiny_feedforward
 from tiny_ponder import tiny_ponder, tiny_ponder_config
 from torch import Tensor
-from torch.nn.functional import gelu, layer_norm
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from introspect.errors import InputError
@@ -26,43 +26,12 @@ IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61]])
 
 def reference(w: dict[str, Tensor], config: PonderConfig, ids: Tensor, n_loops: int) -> Tensor:
     """Compute the logits of one text as the paper has it, without a cache."""
-    size, turned, n = config.head_dim, config.rotary_size, ids.shape[1]
     scale = config.hidden_size**0.5 if config.scale_embeds else 1.0
     table = w["gpt_neox.embed_in.weight"] * scale
-
-    def norm(x: Tensor, name: str) -> Tensor:
-        return layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], config.layer_norm_eps)
-
-    def linear(x: Tensor, name: str) -> Tensor:
-        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
-
-    def turn(x: Tensor) -> Tensor:
-        out = x.clone()
-        for position in range(n):
-            for pair in range(turned // 2):
-                angle = torch.tensor(position * 10_000.0 ** (-2 * pair / turned), dtype=x.dtype)
-                a, b = x[..., position, pair], x[..., position, pair + turned // 2]
-                out[..., position, pair] = a * angle.cos() - b * angle.sin()
-                out[..., position, pair + turned // 2] = b * angle.cos() + a * angle.sin()
-        return out
-
-    def block(x: Tensor, name: str) -> Tensor:
-        read = linear(norm(x, f"{name}.input_layernorm"), f"{name}.attention.query_key_value")
-        q, k, v = (part.transpose(1, 2) for part in read.unflatten(-1, (-1, 3 * size)).split(size, -1))
-        scores = turn(q) @ turn(k).transpose(-1, -2) / size**0.5
-        hidden = torch.ones(n, n, dtype=torch.bool).triu(1)
-        mixed = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
-        attended = linear(mixed.transpose(1, 2).flatten(2), f"{name}.attention.dense")
-        read = x if config.use_parallel_residual else x + attended
-        inner = gelu(linear(norm(read, f"{name}.post_attention_layernorm"), f"{name}.mlp.dense_h_to_4h"))
-        return x + attended + linear(inner, f"{name}.mlp.dense_4h_to_h")
-
+    run = stack_of(w, config, list(range(ids.shape[1])))
     x = table[ids] * (max(n_loops - 1, 1) if config.mutiply_pondering_steps else 1)
     for loop in range(n_loops):
-        h = x
-        for layer in range(config.num_hidden_layers):
-            h = block(h, f"gpt_neox.layers.{layer}")
-        logits = norm(h, "gpt_neox.final_layer_norm") @ w["embed_out.weight"].T
+        logits = run(x) @ w["embed_out.weight"].T
         if loop < n_loops - 1:
             x = x + logits.softmax(-1) @ table
     return logits

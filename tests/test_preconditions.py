@@ -1,6 +1,7 @@
 """What can be refused without a model is: one line, exit code 2, no folder, and neither a model nor torch is loaded."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -135,6 +136,29 @@ def test_what_the_outline_of_a_model_shows_is_refused_before_its_weights_are_loa
     monkeypatch.setattr(laboratory, "load_model", None)
     assert said in refused("sweep", "organism:aware", "--device", "cpu", *more)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prompt_longer_than_the_longest_text_is_refused_before_the_weights_are_loaded(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every number of positions: as many as the longest prompt has tokens are enough."""
+    from introspect.experiment import laboratory
+
+    model = shutil.copytree(tiny, tmp_path / "model")
+    settings = json.loads((model / "config.json").read_text())
+    monkeypatch.setattr(laboratory, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
+    few = ("sweep", model, "--device", "cpu", "--concepts", "dust,snow", "--out", tmp_path / "run")
+    longest = None
+    for positions in (10, 100):
+        (model / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": positions}))
+        said = refused(*few)
+        assert f"its longest text has {positions}" in said
+        longest = int(said.split("a prompt has ")[1].split()[0])
+    assert longest is not None
+    (model / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": longest}))
+    with pytest.raises(pytest.fail.Exception, match="the model is loaded"):
+        laboratory.open_laboratory(Options(model=str(model), concepts="dust,snow", out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
-from introspect.concepts.partners import drawn_partners, opposites
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
+from introspect.experiment.design import DESIGN, design_of, partners_by
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
 from introspect.experiment.spelling import found_at, respelled
@@ -35,13 +34,8 @@ from introspect.prompts import Encoded, Prompts, encode
 from introspect.prompts.dates import fix_day, today
 from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
-from introspect.records.trial import OF_ANOTHER, Arm, Site, Trial
+from introspect.records.trial import Site, Trial
 from introspect.results.store.store import Store
-
-DESIGN = 2
-"""Which rules lay out the trials of a new run. 1: partners of `wrong` point away most, words on offer do not know them,
-random vectors have a direction per site. 2: partners are drawn (`concepts.partners`) and on offer, one direction serves
-all loops of a layer."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ class Laboratory:
             layers=looped.layers,
             vectors_hash=vectors.hash,
             vector_loops=vectors.n_loops,
-            partners=self._partners(vectors),
+            partners=partners_by(self.design, self.options, vectors),
             offers_partners=self.design > 1,
             aligned=self.design > 1,
             dates=self.dates,
@@ -121,21 +115,6 @@ class Laboratory:
         for n_loops in grid.loops_run():
             looped.forward_arguments(n_loops)
         return grid
-
-    def _partners(self, vectors: ConceptVectors) -> dict[Arm, dict[str, str]]:
-        """Return whose vectors the arms `wrong` and `opposite` inject, of those that are run."""
-        arms = [arm for arm in OF_ANOTHER if arm in self.options.chosen_arms()]
-        if not arms:
-            return {}
-        cosines = vectors.mean_cosines().numpy()
-        if self.design == 1:
-            return {arm: opposites(vectors.words, cosines) for arm in arms}
-        words, chosen = self.options.words(), self.options.chosen_concepts()[1]
-        rows = [vectors.words.index(word) for word in words]
-        among = cosines[np.ix_(rows, rows)]
-        known = {word: kind for word, kind in zip(chosen.words, chosen.categories, strict=True) if kind}
-        drawn = drawn_partners(words, among, categories=known, seed=self.options.seed)
-        return {arm: drawn if arm == "wrong" else opposites(words, among) for arm in arms}
 
     def plan(self, vectors: ConceptVectors) -> Plan:
         """Return every trial of the options on this model, injections and controls, in the order of a sweep."""
@@ -198,12 +177,7 @@ def open_laboratory(options: Options, *, for_run: bool = True, design: int = DES
     outline = peek(options.model, **options.source)
     _check_plan(options, outline, dtype)
     contrast = options.chosen_contrast()
-    if stored:
-        design = stored.get("design", 1)
-    if design > DESIGN:
-        raise InputError(
-            f"{options.folder}: this run has design {design}, made by a later version; known: 1 to {DESIGN}"
-        )
+    design = design_of(stored, design, options.folder)
     day = options.date or stored.get("date") or today()
     fix_day(outline.tokenizer, day)
     prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
