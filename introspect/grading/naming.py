@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from introspect.grading.plurals import NO_PLURALS
 from introspect.letters import spelled_out
@@ -53,8 +54,12 @@ def forms(concept: str) -> frozenset[str]:
 
 @cache
 def _engine() -> "engine":
-    # inflect takes more than a second to import; tables and the command line must not wait for it.
-    from inflect import engine
+    # Imported here, since tables and the command line need neither. typeguard rewrites every method of inflect to check
+    # the types of its arguments; these are strings, and that takes ten times as long as the rest of the import.
+    import typeguard
+
+    with patch.object(typeguard, "typechecked", lambda checked: checked):
+        from inflect import engine
 
     words = engine()
     words.classical(all=True)
