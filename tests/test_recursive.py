@@ -61,8 +61,15 @@ def loops(kind: str) -> tuple[int, ...]:
 class Reference:
     """One text, computed token by token from what the papers say; nothing of the modules' code is shared."""
 
-    def __init__(self, weights: dict[str, Tensor], config: RecursiveConfig, ids: list[int], n_loops: int) -> None:
-        self.weights, self.config, self.n_loops = weights, config, n_loops
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        config: RecursiveConfig,
+        ids: list[int],
+        n_loops: int,
+        capacity: tuple[float, ...] | None = None,
+    ) -> None:
+        self.weights, self.config, self.n_loops, self.capacity = weights, config, n_loops, capacity
         self.keys: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         self.states: list[Tensor] = []
         self.routed: list[list[bool]] = []
@@ -111,7 +118,12 @@ class Reference:
         if config.routing == "none" or router < 0:
             return everyone, [1.0] * h.shape[0], [False] * h.shape[0]
         said = (h @ self.weights[f"model.routers.{router}.weight"][0] / config.router_temp).sigmoid().tolist()
-        self.taking = [was and p >= 0.5 for was, p in zip(self.taking, said, strict=True)]
+        if self.capacity is None:
+            enough = [p >= 0.5 for p in said]
+        else:
+            best = sorted((t for t, was in enumerate(self.taking) if was), key=lambda t: said[t], reverse=True)
+            enough = [t in best[: max(1, int(self.capacity[loop] * len(said)))] for t in range(len(said))]
+        self.taking = [was and p for was, p in zip(self.taking, enough, strict=True)]
         return self.taking, said, everyone
 
     def norm(self, h: Tensor, name: str) -> Tensor:
@@ -181,6 +193,36 @@ def test_states_logits_and_routes_equal_the_plain_reference(kind: str) -> None:
         if config.routing != "none":
             last = output.routed[-1]
             assert n_loops == 1 or (last.any() and not last.all())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("expert")])
+@pytest.mark.parametrize("capacity", [(1.0, 2 / 3, 1 / 3), (0.5, 0.9, 0.01)])
+@torch.no_grad()
+def test_with_a_capacity_each_loop_runs_the_best_tokens_of_the_whole_text(
+    kind: str, capacity: tuple[float, ...]
+) -> None:
+    looped, ids = made(kind), random_ids()
+    output = looped.model(ids, n_loops=3, capacity=capacity, use_cache=False)
+    for row, text in enumerate(ids.tolist()):
+        plain = Reference(looped.model.state_dict(), looped.model.config, text, 3, capacity)
+        torch.testing.assert_close(output.logits[row], plain.logits, rtol=1e-10, atol=1e-10)
+        assert output.routed[:, row].tolist() == plain.routed
+    assert (output.routed[1:] != looped.model(ids, n_loops=3, use_cache=False).routed[1:]).any()
+
+
+@torch.no_grad()
+def test_a_capacity_that_cannot_be_kept_is_refused() -> None:
+    looped, ids = made("expert"), random_ids()
+    for said, given in {
+        "each of 3 loops": {"capacity": (1.0, 0.5)},
+        "each of 3 loops: ": {"capacity": (1.0, 0.5, 0.0)},
+        "use_cache=False": {"use_cache": True},
+        "texts of one length": {"attention_mask": torch.tensor([[0] * 2 + [1] * 7, [1] * 9])},
+    }.items():
+        with pytest.raises(InputError, match=said.rstrip(": ")):
+            looped.model(ids, **{"n_loops": 3, "capacity": (1.0, 0.5, 0.5), "use_cache": False} | given)
+    with pytest.raises(InputError, match="experts alone"):
+        made("token").model(ids, n_loops=3, capacity=(1.0, 0.5, 0.5), use_cache=False)
 
 
 @every_kind

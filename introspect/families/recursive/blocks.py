@@ -4,7 +4,7 @@ Goes in: the residual stream `(batch, position, d_model)` and what a pass throug
 the residual stream after it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -115,13 +115,15 @@ class Routing:
     """Who is run in the loops of one forward.
 
     With `token`, each token chooses the loop after which it leaves, from the state before the first one. With
-    `expert`, a router of each loop chooses among the tokens that the loop before has run. Training takes the k best
-    of a text, which looks ahead; here a token is run when its router says at least 0.5, as the auxiliary loss trains
-    it to say.
+    `expert`, a router of each loop chooses among the tokens that the loop before has run: those to which it gives at
+    least 0.5, as the auxiliary loss trains it to, or with `capacity` that share of the whole text, its best tokens,
+    as in training and in the published evaluation, which looks ahead.
     """
 
-    def __init__(self, config: RecursiveConfig, routers: nn.ModuleList) -> None:
-        self.config, self.routers = config, routers
+    def __init__(
+        self, config: RecursiveConfig, routers: nn.ModuleList, capacity: Sequence[float] | None = None
+    ) -> None:
+        self.config, self.routers, self.capacity = config, routers, capacity
         self.routed: list[Tensor] = []
         """For each loop, `(batch, position, 1)`."""
         self._begin = self._start = self._chosen = torch.empty(0)
@@ -133,7 +135,7 @@ class Routing:
         if self.config.routing == "expert":
             said = self._asked(loop - (not self.config.route_first), h)
             last = self.routed[-1] if loop else torch.ones_like(h[..., :1], dtype=torch.bool)
-            self.routed.append(last if said is None else last & (said >= 0))
+            self.routed.append(last if said is None else last & self._taken(loop, said, last))
             self._weight = None if said is None else said.sigmoid()
             return
         if loop == 0:
@@ -142,6 +144,13 @@ class Routing:
             self._start = h
             self._weight, self._chosen = said.softmax(-1).max(-1, keepdim=True)
         self.routed.append(self._chosen >= loop)
+
+    def _taken(self, loop: int, said: Tensor, last: Tensor) -> Tensor:
+        """Give the tokens that a router takes: by the threshold, or the best of those that the loop before has run."""
+        if self.capacity is None:
+            return said >= 0
+        best = said.masked_fill(~last, -torch.inf).topk(max(1, int(self.capacity[loop] * said.shape[1])), dim=1)
+        return torch.zeros_like(last).scatter(1, best.indices, value=True)
 
     def leave(self, y: Tensor) -> Tensor:
         """Give the state after the loop, from what its last block computed; tokens that were not run keep theirs."""

@@ -7,11 +7,13 @@ caching and recursive sharing). No checkpoints on the hub are known; the weight 
 blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from introspect.errors import InputError
 from introspect.families.parts.layers import RMSNorm, Shared, rotary_angles
 from introspect.families.parts.routed_lm import RoutedCausalLM
 from introspect.families.recursive.blocks import LowRank, Pass, RecursiveBlock, Routing
@@ -67,12 +69,25 @@ class RecursiveForCausalLM(RoutedCausalLM):
         return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
 
     def run(
-        self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, routed: list[Tensor] | None = None, **_: Any
+        self,
+        h: Tensor,
+        shared: Shared,
+        n_loops: int,
+        after: Site | None,
+        routed: list[Tensor] | None = None,
+        capacity: Sequence[float] | None = None,
+        **_: Any,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the blocks; the states are those after each loop, where it has run a token."""
+        """Run the blocks; the states are those after each loop, where it has run a token.
+
+        `capacity` is the share of the text that each loop runs where experts choose: see Routing. Raises InputError
+        for one that cannot be had: of other routing, with a cache, with padding, or not a share a loop.
+        """
         self.config.check_loops(n_loops)
+        if capacity is not None:
+            check_capacity(self.config, capacity, n_loops, shared)
         model, config, states = self.model, self.config, list[Tensor]()
-        routing = None if config.routing == "none" else Routing(config, model.routers)
+        routing = None if config.routing == "none" else Routing(config, model.routers, capacity)
         assert routing is None or after is None, "routed tokens cannot go on behind a site"
         before: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         for slot, site in enumerate(self.running(n_loops)):
@@ -125,6 +140,19 @@ class RecursiveForCausalLM(RoutedCausalLM):
         if self.config.sharing.endswith("cycle"):
             return site.layer, site.loop
         return divmod(site.loop * depth + site.layer, n_loops)
+
+
+def check_capacity(config: RecursiveConfig, capacity: Sequence[float], n_loops: int, shared: Shared) -> None:
+    """Raise InputError where the best tokens of a whole text cannot be chosen."""
+    if config.routing != "expert":
+        raise InputError(f"capacity with routing {config.routing!r}: experts alone choose a share of the text")
+    if len(capacity) != n_loops or not all(0 < share <= 1 for share in capacity):
+        raise InputError(f"capacity {list(capacity)}: give a share above 0 and at most 1 for each of {n_loops} loops")
+    if shared.cache is not None:
+        raise InputError("capacity with a cache: the choice looks at the whole text; give use_cache=False")
+    whole = torch.arange(shared.positions.shape[1], device=shared.positions.device)
+    if not torch.equal(shared.positions, whole.expand_as(shared.positions)):
+        raise InputError("capacity with padding: a share is of a whole text; give texts of one length")
 
 
 def _added(config: RecursiveConfig, block: nn.Module) -> nn.ModuleDict:
