@@ -1,4 +1,7 @@
-"""Runs commands as a user does, in a process of their own, and looks at the runs that they leave."""
+"""Runs commands as a user does and looks at the runs that they leave.
+
+Only what is to be killed gets a process of its own: to import what a command needs takes ten seconds.
+"""
 
 import os
 import sqlite3
@@ -7,6 +10,10 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+
+from typer.testing import CliRunner
+
+from introspect.cli import app
 
 INTROSPECT = Path(sys.executable).with_name("introspect")
 SET = Path(__file__).with_name("words.csv")
@@ -31,7 +38,7 @@ FEW = (*THREE, "--questions", "detect", "--layers", "0.5", "--strengths", "2", "
 
 
 def begin(*args: object) -> "subprocess.Popen[str]":
-    """Begin a command."""
+    """Begin a command in a process of its own."""
     environment = os.environ | {"MPLBACKEND": "agg"}
     command = [str(INTROSPECT), *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -39,10 +46,9 @@ def begin(*args: object) -> "subprocess.Popen[str]":
 
 def introspect(*args: object, code: int = 0) -> str:
     """Run a command that ends with this exit code; give its stdout."""
-    ran = begin(*args)
-    out, err = ran.communicate()
-    assert ran.returncode == code, f"{args}: ended with {ran.returncode}\n{out}\n{err}"
-    return out
+    ran = CliRunner().invoke(app, list(map(str, args)))
+    assert ran.exit_code == code, f"{args}: ended with {ran.exit_code}\n{ran.stdout}\n{ran.stderr}\n{ran.exception!r}"
+    return ran.stdout
 
 
 def stored(run: Path) -> tuple[int, int]:

@@ -42,12 +42,10 @@ def gemma() -> Path:
 KINDS = [pytest.param((), id="plain"), pytest.param(LOOPED, id="looped")]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let one process run all tests that read one sweep, so that it is swept once."""
-    for item in items:
-        if item.path.parent == HERE and "swept" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group(item.callspec.id))
+    if isinstance(item, pytest.Function) and item.path.parent == HERE and "swept" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group(item.callspec.id))
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import FIVE, introspect
+from commands import THREE, introspect
 from conftest import Model
 
 pytestmark = pytest.mark.real
-SMALL = (*FIVE, "--loops", "0", "--layers", "0.5", "--strengths", "2")
+SMALL = (*THREE, "--loops", "0", "--layers", "0.5", "--strengths", "2")
 COMMANDS = {
     "monitor": ("--injected", "--repeats", "1"),
     "dynamics": ("--recurrences", "4", "--attention-loops", "2", "--follow", "2", "--max-tokens", "32"),

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import FIVE, check_complete, introspect
+from commands import THREE, check_complete, introspect
 from conftest import Model
 from fetch import MODELS
 
 from introspect.families.loading import load_model
 
 pytestmark = pytest.mark.real
-SMALL = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "20", "--arms", "injected,none,random")
+SMALL = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "12", "--arms", "injected,none,random")
 
 
 def test_the_card_says_what_the_model_is(model: Model) -> None:
@@ -40,7 +40,7 @@ def test_the_capital_of_france_is_paris(model: Model) -> None:
 
 @pytest.mark.xdist_group("gemma")
 def test_a_base_model_is_asked_in_plain_text(gemma: Path, tmp_path: Path) -> None:
-    out = introspect("sweep", gemma, *FIVE, *SMALL, "--out", tmp_path / "run")
+    out = introspect("sweep", gemma, *THREE, *SMALL, "--out", tmp_path / "run")
     check_complete(tmp_path / "run", out)
     shown = introspect("models", gemma)
     assert "gemma3_text" in shown

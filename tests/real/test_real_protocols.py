@@ -9,12 +9,14 @@ from conftest import Model
 from introspect.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.real
-WITH_DISTRACTORS = {"choose": FIVE, "thought-or-text": TEN}
+NEEDED = {"choose": FIVE, "thought-or-text": (*TEN, "--arms", "injected,none")}
 """As many concepts as these protocols need."""
 TINY = ("--layers", "0.5", "--strengths", "2", "--max-new-tokens", "8")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_protocol_is_swept_without_an_error(protocol: str, model: Model, tmp_path: Path) -> None:
-    run, words = tmp_path / "run", WITH_DISTRACTORS.get(protocol, THREE)
-    check_complete(run, introspect("sweep", *model.named, *words, *TINY, "--protocol", protocol, "--out", run))
+    run, words = tmp_path / "run", NEEDED.get(protocol, THREE)
+    loops = "all" if protocol in ("detect", "which-loop") else "0"
+    asked = (*words, *TINY, "--loops", loops, "--protocol", protocol)
+    check_complete(run, introspect("sweep", *model.named, *asked, "--out", run))

@@ -70,7 +70,7 @@ def test_a_sweep_that_is_killed_and_resumed_gives_the_answers_of_one_that_is_not
 def test_a_judge_that_is_a_real_model_grades_every_answer(model: Model, smollm2: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     introspect("sweep", *model.named, *FEW, "--arms", "injected,none", "--out", run)
-    judge = ("--grader", "judge", "--judge-model", smollm2, "--judge-max-tokens", "40")
+    judge = ("--grader", "judge", "--judge-model", smollm2, "--judge-max-tokens", "24")
     out = introspect("grade", run, *judge)
     assert "verdicts of" in out
     with Run.open(run) as opened:
