@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import THREE, introspect
+from commands import FIVE, THREE, introspect
 from conftest import Model
 
 pytestmark = pytest.mark.real
-SMALL = (*THREE, "--loops", "0", "--layers", "0.5", "--strengths", "2")
+SMALL = ("--loops", "0", "--layers", "0.5", "--strengths", "2")
 COMMANDS = {
-    "monitor": ("--injected", "--repeats", "1"),
-    "dynamics": ("--recurrences", "4", "--attention-loops", "2", "--follow", "2", "--max-tokens", "32"),
-    "trajectory": (),
+    "monitor": (*FIVE, "--injected", "--repeats", "1"),
+    "dynamics": (*THREE, "--recurrences", "4", "--attention-loops", "2", "--follow", "2", "--max-tokens", "32"),
+    "trajectory": THREE,
 }
 
 
