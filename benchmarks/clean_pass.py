@@ -1,7 +1,7 @@
 """What the clean pass costs: the same trials with and without the log-probability of their answers, in turn.
 
-    python -m benchmarks.clean_pass [organism] [--trials 128] [--new-tokens 40] [--rounds 5]
-    python -m benchmarks.clean_pass path/to/model.gguf --trials 32
+    python -m benchmarks.clean_pass [--trials 128] [--new-tokens 40] [--rounds 5]
+    python -m benchmarks.clean_pass --model path/to/model.gguf --trials 32
 
 Prints seconds per trial of both and their ratio within each round. The clean pass runs each distinct answer once more,
 side by side, from the kept states of the prompt.
