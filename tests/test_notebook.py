@@ -39,7 +39,7 @@ def test_a_trial_is_followed_up_with_both_figures(executed: NotebookNode) -> Non
 @pytest.mark.parametrize(
     ("name", "parameters", "shown"),
     [
-        ("chain", "RUN = 'run'", {"text/html": 3, "image/png": 1}),
+        ("chain", "RUN = 'run'", {"text/html": 2, "image/png": 1}),
         ("compare", "RUNS = {'organism:aware': 'aware', 'organism:blind': 'blind'}", {"text/html": 2, "image/png": 1}),
     ],
 )
