@@ -129,6 +129,6 @@ def test_each_question_of_each_protocol_is_graded_by_one_rule() -> None:
         for question in protocol.questions:
             (one, *_) = question.ask(Occasion(WORDS[0], WORDS, 0))
             of = trial(protocol=protocol.name, question=question.name, options=one.options, expected=one.expected)
-            assert bool(one.options) is (question.kind in ("choice", "repeating"))
+            assert bool(one.options) is (question.kind in ("choice", "repeating", "naming"))
             for grader in GRADERS.values():
                 assert grader(of, response(of, "No.")).trial_id == of.id

@@ -7,7 +7,7 @@ change: a model that is merely drawn to the injected line gets these wrong.
 from introspect.errors import InputError
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 N_LINES = 5
 NUMBERS = tuple(str(number + 1) for number in range(N_LINES))
@@ -62,6 +62,7 @@ LOCALISE = Protocol(
         Question("localise-longest", "choice", framed("localise"), _longest, max_new_tokens=8, rubric="localise"),
         Question("localise-abstract", "choice", framed("localise"), _abstract, max_new_tokens=8, rubric="localise"),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random"),
 )
