@@ -12,7 +12,7 @@ from introspect.protocols.compare import COMPARE
 from introspect.protocols.control import CONTROL
 from introspect.protocols.detect import DETECT
 from introspect.protocols.identify import IDENTIFY
-from introspect.protocols.localise import LOCALISE
+from introspect.protocols.localise import LOCALISE, LOCALISE_TEN
 from introspect.protocols.prior import PRIOR
 from introspect.protocols.question import NEUTRAL, WRITTEN, Asked, Kind, Occasion, Protocol, Question, Variant
 from introspect.protocols.strength import STRENGTH
@@ -59,7 +59,7 @@ def by_name(*protocols: Protocol) -> dict[str, Protocol]:
     return found
 
 
-PROTOCOLS = by_name(DETECT, PRIOR, THOUGHT_OR_TEXT, UNINTENDED, CONTROL, LOCALISE, COMPARE, CHOOSE, WHICH_LOOP, IDENTIFY, THIRD_PERSON, STRENGTH)
+PROTOCOLS = by_name(DETECT, PRIOR, THOUGHT_OR_TEXT, UNINTENDED, CONTROL, LOCALISE, LOCALISE_TEN, COMPARE, CHOOSE, WHICH_LOOP, IDENTIFY, THIRD_PERSON, STRENGTH)
 
 
 def protocol_named(name: str) -> Protocol:

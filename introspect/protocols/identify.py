@@ -5,7 +5,7 @@ noticed. `detect` is asked under the same injections, so that both are known of 
 """
 
 from introspect.protocols.detect import DETECT_ALONE
-from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
+from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import UNRELATED
 
 
@@ -17,7 +17,7 @@ IDENTIFY = Protocol(
     "identify",
     "is the injected thought named where the answer begins with a yes of ours; detect under the same injections beside it",
     (
-        Question("identify", "naming", neutral("identify"), _ask, max_new_tokens=8, varies=False, rubric="identify"),
+        Question("identify", "naming", framed("identify"), _ask, max_new_tokens=8, varies=False, rubric="identify"),
         DETECT_ALONE,
         UNRELATED,
     ),

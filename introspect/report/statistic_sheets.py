@@ -30,7 +30,7 @@ TITLES = {
     ),
     "naming": (
         "The concept chosen among several",
-        "Against chance a one-sided exact binomial test; against the habit, the same word among the same words on "
+        "Against chance a one-sided binomial test at the number of independent trials; against the habit, the same word among the same words on "
         "offer with nothing injected, paired sign flips over concepts. Mutual information of the word injected and the "
         "one named, against names permuted among the trials that offer them.",
     ),

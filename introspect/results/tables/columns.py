@@ -134,7 +134,7 @@ _ESTIMATE = {
     "run_loop": "Loop that has run the tokens.",
     "never": "Share of trials in which it never happened.",
     "chance": "Rate of a chooser who knows nothing.",
-    "p_chance": "p value against chance.",
+    "p_chance": "p value against chance, of as many trials as are independent; exact with one per concept.",
     "habit": "Rate of the same word, among the same words on offer, with nothing injected.",
     "p_habit": "p value against habit, paired: sign flips over concepts, two-sided.",
     "bits": "Mutual information of the injected and the chosen word.",
