@@ -261,7 +261,9 @@ def test_an_arm_with_too_few_labels_is_corrected_by_all_arms_and_says_so() -> No
 
 
 @pytest.mark.parametrize(("concepts", "repeats"), [(8, 6), (24, 4)])
-def test_the_interval_of_kappa_covers_the_truth_where_trials_of_a_concept_are_alike(concepts: int, repeats: int) -> None:
+def test_the_interval_of_kappa_covers_the_truth_where_trials_of_a_concept_are_alike(
+    concepts: int, repeats: int
+) -> None:
     def drawn(seed: int, n: int) -> tuple[pd.Series, pd.Series, pd.Series]:
         rng, concept = np.random.default_rng(seed), np.repeat(np.arange(n), repeats)
         truth = rng.random(n)[concept] < 0.4

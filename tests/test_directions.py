@@ -192,7 +192,8 @@ def test_partners_that_do_not_qualify_are_named_and_none_where_a_matching_qualif
 
 MANY = ConceptVectors(
     tuple(f"word{number}" for number in range(6)),
-    torch.randn(6, 3, 2, 64, generator=torch.Generator().manual_seed(2)) * torch.tensor([1.0, 1, 1, 1, 4, 4])[:, None, None, None],
+    torch.randn(6, 3, 2, 64, generator=torch.Generator().manual_seed(2))
+    * torch.tensor([1.0, 1, 1, 1, 4, 4])[:, None, None, None],
     {},
 )
 

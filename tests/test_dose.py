@@ -169,7 +169,9 @@ def test_a_run_in_nats_gives_one_multiplier_per_concept_and_outcomes_that_vary(t
         assert near.groupby("concept")["question"].nunique().eq(2).all()
         again = run.trial(near["trial"].iloc[0])
         assert again.replay().text == again.text
-    entropy = pd.read_sql("SELECT n, max(entropy) AS entropy FROM readouts GROUP BY n", sqlite3.connect(tmp_path / "run.sqlite"))
+    entropy = pd.read_sql(
+        "SELECT n, max(entropy) AS entropy FROM readouts GROUP BY n", sqlite3.connect(tmp_path / "run.sqlite")
+    )
     assert entropy["entropy"].nunique() > 2
 
 

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.records.trial import ARMS
 from introspect.results.figures.all_figures import FIGURES, draw_all
-from introspect.results.figures.curves import loops_run
+from introspect.results.figures.curves import loops_run, rates_by_loop
 from introspect.results.figures.effects import (
     agreement_points,
     capability_points,
@@ -18,8 +19,6 @@ from introspect.results.figures.effects import (
     third_person_points,
     timing_by_loop,
 )
-from introspect.records.trial import ARMS
-from introspect.results.figures.curves import rates_by_loop
 from introspect.results.figures.maps import MINUS, extract_map
 from introspect.results.figures.panels import ARM_LABELS, ARM_MARKERS, COLOURS, figure_of
 

@@ -147,7 +147,9 @@ def test_choose_names_all_options_in_their_order() -> None:
 
 def test_plain_choices_stand_in_the_place_of_the_question_of_choose() -> None:
     assert encoded("unrelated-choice").marked.split(START)[0] == encoded("choose").marked.split(START)[0]
-    assert inside("unrelated-choice").startswith("Trial 1: The word is river. Which of these is the word: bread, river, coat?")
+    assert inside("unrelated-choice").startswith(
+        "Trial 1: The word is river. Which of these is the word: bread, river, coat?"
+    )
 
 
 def test_plain_choices_have_one_right_answer_each_as_often_in_every_place() -> None:

@@ -57,7 +57,9 @@ def test_the_concept_in_the_text_is_on_the_same_footing(tmp_path: Path) -> None:
 
 
 def test_a_run_without_such_arms_or_twins_or_wordings_lacks_these_tables(tmp_path: Path) -> None:
-    assert not {"against", "third_person", "wordings", "guesses", "confusion"} & set(inferred(tmp_path, list(planted())))
+    assert not {"against", "third_person", "wordings", "guesses", "confusion"} & set(
+        inferred(tmp_path, list(planted()))
+    )
 
 
 def test_the_excess_is_what_the_first_person_is_moved_by_beyond_the_third(tmp_path: Path) -> None:
@@ -138,4 +140,3 @@ def test_in_the_arm_wrong_the_word_injected_is_no_wrong_guess(tmp_path: Path) ->
     guesses = inferred(tmp_path, stored)["guesses"]
     assert row(guesses, word="bread")["k"] == 1
     assert row(guesses, word="cat")["k"] == 0
-

@@ -101,10 +101,10 @@ def _print_capability(capability: pd.DataFrame) -> None:
         OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat their prompt")
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
+        mass = "" if row["mass"] != row["mass"] else f", probability of the answers {row['mass']:.2f}"  # NaN: none
         OUT.print(
             f"cannot answer {row['answers']} ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
-            f"{row['n'] + row['unknown']} answers right with nothing injected"
-            f"{'' if row['mass'] != row['mass'] else f', probability of the answers {row['mass']:.2f}'}; "
+            f"{row['n'] + row['unknown']} answers right with nothing injected{mass}; "
             "no rate of such questions is a finding"
         )
 

@@ -2,11 +2,11 @@
 
     KL(p_m || p_0) = strength,    p_m with m times the vector, p_0 with nothing injected
 
-The text is a reference text, which no trial asks: a multiplier belongs to a vector, its sites and a dose, and is the same
-for all questions. Were it looked for at the very token that a trial measures, it would fix what is measured. (Older runs
-did that; their trials have no reference.) Takes a prompt that was run, a trial of unit "kl" and its vectors at strength
-1. Returns the smallest such m. It is looked for on ladders, each between two rungs of the one before, always in slices of
-the same size, so that no digit of m hangs on what else is run.
+The text is a reference text, which no trial asks: a multiplier belongs to a vector, its sites and a dose, and is the
+same for all questions. Were it looked for at the very token that a trial measures, it would fix what is measured.
+(Older runs did that; their trials have no reference.) Takes a prompt that was run, a trial of unit "kl" and its vectors
+at strength 1. Returns the smallest such m. It is looked for on ladders, each between two rungs of the one before,
+always in slices of the same size, so that no digit of m hangs on what else is run.
 """
 
 import math

@@ -59,7 +59,21 @@ def by_name(*protocols: Protocol) -> dict[str, Protocol]:
     return found
 
 
-PROTOCOLS = by_name(DETECT, PRIOR, THOUGHT_OR_TEXT, UNINTENDED, CONTROL, LOCALISE, LOCALISE_TEN, COMPARE, CHOOSE, WHICH_LOOP, IDENTIFY, THIRD_PERSON, STRENGTH)
+PROTOCOLS = by_name(
+    DETECT,
+    PRIOR,
+    THOUGHT_OR_TEXT,
+    UNINTENDED,
+    CONTROL,
+    LOCALISE,
+    LOCALISE_TEN,
+    COMPARE,
+    CHOOSE,
+    WHICH_LOOP,
+    IDENTIFY,
+    THIRD_PERSON,
+    STRENGTH,
+)
 
 
 def protocol_named(name: str) -> Protocol:

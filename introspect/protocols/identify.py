@@ -15,7 +15,8 @@ def _ask(occasion: Occasion) -> list[Asked]:
 
 IDENTIFY = Protocol(
     "identify",
-    "is the injected thought named where the answer begins with a yes of ours; detect under the same injections beside it",
+    "is the injected thought named where the answer begins with a yes of ours; detect under the same injections "
+    "beside it",
     (
         Question("identify", "naming", framed("identify"), _ask, max_new_tokens=8, varies=False, rubric="identify"),
         DETECT_ALONE,

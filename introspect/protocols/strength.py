@@ -1,7 +1,8 @@
-"""Strength as a class: how strong was the injected thought, of four steps? Each trial has one of four multiples of a dose.
+"""Strength as a class: how strong was the injected thought, of four steps? Each trial has a multiple of one strength.
 
-The steps are a quarter, a half, the whole and twice the strength of the cell, all of one direction, so that what is told
-apart is the strength alone; chance is one in four. Random directions tell whether any push is measured like a thought.
+The steps are a quarter, a half, the whole and twice the strength of the cell, all of one direction, so that what is
+told apart is the strength alone; chance is one in four. Random directions tell whether any push is measured like a
+thought.
 """
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed

@@ -18,10 +18,11 @@ from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
 
 Arm = Literal["injected", "none", "random", "in-span", "wrong", "opposite", "negated", "shuffled", "text"]
-"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `in-span`: one
-drawn with the covariance of the other concepts' vectors, of the same norm. `wrong`: the vector of another concept. `opposite`: that of the concept whose vector points away most. `negated`: the concept's,
-reversed. `shuffled`: the concept's, with its coordinates permuted. `text`: nothing added, the concept written into the
-prompt where the span begins."""
+"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `in-span`:
+one drawn with the covariance of the other concepts' vectors, of the same norm. `wrong`: the vector of another concept.
+`opposite`: that of the concept whose vector points away most. `negated`: the concept's, reversed. `shuffled`: the
+concept's, with its coordinates permuted. `text`: nothing added, the concept written into the prompt where the span
+begins."""
 ARMS: tuple[Arm, ...] = get_args(Arm)
 NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 """Arms without an injection, which no cell of a grid changes."""

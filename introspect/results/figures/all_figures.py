@@ -99,7 +99,8 @@ OF_UNKNOWN = {"unknown_map", "unknown_answers_map"}
 def draw_all(tables: Mapping[str, pd.DataFrame], width: str | None = None) -> Made[Figure]:
     """Draw every figure that the tables give, each by itself, several where a factor such as the template varies.
 
-    `width` is `one` or `two` columns of a page; None lets each be as wide as its panels are. Every caption names its table.
+    `width` is `one` or `two` columns of a page; None lets each be as wide as its panels are. Every caption names its
+    table.
     """
     makers: dict[str, Callable[[], Figure]] = {}
     for name, (table, draw) in FIGURES.items():

@@ -93,7 +93,7 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
 
 @matplotlib.rc_context(STYLE)
 def third_person_points(table: pd.DataFrame) -> list[Axes]:
-    """Draw first person, third person and the excess over all cells, in logits, or in shares where there are no logits."""
+    """Draw first person, third person and the excess over all cells, in logits, or in shares where there are none."""
     whole = table[table["strength"].isna()].assign(rate=lambda rows: rows["mean"])
     logits = whole["measure"].isin(("contrast", "injected")) & whole["rate"].notna()
     shown, label = (whole[logits], "logits") if logits.any() else (whole[~logits], "share")

@@ -106,7 +106,12 @@ def fitted(figure: Figure, source: str) -> Figure:
 
 FACTOR_WORDS = {
     **{"grader": "graded by {}", "template": "wording {}", "question": "question {}", "n_loops": "{} loops run"},
-    **{"extract_loop": "vectors of loop {}", "sites": "sites {}", "strength_unit": "strength in {}", "loops": "loops {}"},
+    **{
+        "extract_loop": "vectors of loop {}",
+        "sites": "sites {}",
+        "strength_unit": "strength in {}",
+        "loops": "loops {}",
+    },
 }
 """How the factors by which figures are split are written into titles."""
 

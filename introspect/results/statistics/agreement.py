@@ -178,9 +178,7 @@ def _codes(first: pd.Series, second: pd.Series) -> tuple[NDArray[np.int64], NDAr
     return rows, columns
 
 
-def _kappa_size(
-    one: pd.Series, other: pd.Series, concepts: pd.Series | None, weights: pd.Series | None
-) -> float:
+def _kappa_size(one: pd.Series, other: pd.Series, concepts: pd.Series | None, weights: pd.Series | None) -> float:
     """Return how many independent trials kappa rests on: those of the weights over its design effect over concepts.
 
     The design effect is the variance of the sums over concepts of kappa's influence function over that of the trials.

@@ -55,8 +55,9 @@ def capability(
     """Judge whether the model can answer at all, from trials with the columns state, mass and `correct`.
 
     It can if the mean mass reaches its floor and the right answers, as a share of all answers, reach theirs. With a
-    `mass` of None, as for lines to be repeated, the right answers decide alone. Here and only here an unreadable answer counts against the model, because answering is what is tested. Intervals are over
-    the different questions, by a column `asked`; without it every trial is a question of its own.
+    `mass` of None, as for lines to be repeated, the right answers decide alone. Here and only here an unreadable answer
+    counts against the model, because answering is what is tested. Intervals are over the different questions, by a
+    column `asked`; without it every trial is a question of its own.
     """
     ran = plain[plain["state"] == "done"]
     verdicts = ran[correct]

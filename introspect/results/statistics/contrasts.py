@@ -64,7 +64,7 @@ def arm_effects(
     unrelated: str = "unrelated",
     pairs: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Return the effect of each arm, a column `effect` indexed by cell, arm and concept; NaN where a part is missing."""
+    """Return the effect of each arm, a column `effect` indexed by cell, arm and concept; NaN if a part is missing."""
     asked = trials[trials["question"].isin([detect, unrelated])]
     shifts = control_shifts(asked, list(cell), ["concept", "question", *pairs], arms)
     keys = [*cell, "arm", "concept"]

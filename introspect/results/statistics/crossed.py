@@ -1,12 +1,12 @@
-"""The mean over wordings and concepts when both are samples: crossed random effects. Takes a table, returns an interval.
+"""The mean over wordings and concepts when both are samples, as crossed random effects: a table to an interval.
 
 A wording is a stimulus, as a concept is: another one might have been written. An interval over concepts alone says what
 these very wordings do. With W wordings that are all asked about C concepts,
 
     value = mean + wording + concept + wording x concept,    variance of the mean = (MS_w + MS_c - MS_wc) / (W C)
 
-from the mean squares of the two-way table without repeats (Clark 1973; Baayen, Davidson and Bates 2008), with a t quantile
-at Satterthwaite's degrees of freedom. `tests/test_statistics_crossed.py` has its coverage.
+from the mean squares of the two-way table without repeats (Clark 1973; Baayen, Davidson and Bates 2008), with a t
+quantile at Satterthwaite's degrees of freedom. `tests/test_statistics_crossed.py` has its coverage.
 """
 
 from dataclasses import dataclass
@@ -57,4 +57,6 @@ def crossed_mean(values: NDArray[np.float64], *, confidence: float = 0.95) -> Cr
     freedom = float(np.clip(freedom, min(freedoms), max(freedoms[:2])))
     half = np.sqrt(variance) * stats.t.ppf((1 + confidence) / 2, freedom)
     deviations = (np.sqrt(max(0.0, (one - within) / n)) for one, n in ((of_rows, concepts), (of_columns, wordings)))
-    return CrossedMean(float(mean), float(mean - half), float(mean + half), wordings, concepts, freedom, *map(float, deviations))
+    return CrossedMean(
+        float(mean), float(mean - half), float(mean + half), wordings, concepts, freedom, *map(float, deviations)
+    )

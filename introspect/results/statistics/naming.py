@@ -52,9 +52,10 @@ def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd
     """Hold the names given against 1/`options` and against `alone`, those of the same trials with nothing injected.
 
     Each row is a trial; `alone` is missing where its control named nothing readable, and the pair is then in no habit.
-    Against chance it is the one-sided binomial test at the number of independent trials, exact with one trial per concept:
-    trials of one concept are alike, as a word that is liked is named in all of them. Against the habit it is paired: by sign flips over concepts
-    of the difference between the two shares of right names, two-sided, exact if the injection changes no choice.
+    Against chance it is the one-sided binomial test at the number of independent trials, exact with one trial per
+    concept: trials of one concept are alike, as a word that is liked is named in all of them. Against the habit it is
+    paired: by sign flips over concepts of the difference between the two shares of right names, two-sided, exact if the
+    injection changes no choice.
     """
     known = named.notna()
     right, n = (injected == named)[known], int(known.sum())
@@ -74,8 +75,8 @@ def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd
 def _above_chance(counts: NDArray[np.float64], chance: float) -> float:
     """Return the probability of so many right trials or more by chance, from the right and all of each concept.
 
-    P(X >= k) of Binomial(n, chance) is the regularised incomplete beta function I_chance(k, n - k + 1), which takes the k
-    and n of independent trials, whole or not.
+    P(X >= k) of Binomial(n, chance) is the regularised incomplete beta function I_chance(k, n - k + 1), which takes the
+    k and n of independent trials, whole or not.
     """
     if not len(counts):
         return np.nan

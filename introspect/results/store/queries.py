@@ -28,9 +28,8 @@ STATE = f"CASE WHEN responses.n IS NOT NULL THEN 'done' WHEN {UNREACHABLE} THEN 
 """What became of a trial; no dose in nats was found for one that is unreachable."""
 
 ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
-    {", ".join(VERDICTS)}, {COHERENT_BY_MODEL}, count(*)
-    FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ? {WITH_FLOOR}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
+    {", ".join(VERDICTS)}, {COHERENT_BY_MODEL}, count(*) FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors
+    USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ? {WITH_FLOOR} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
 """How many trials are alike in cell, concept, state and verdicts."""
 
 PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"

@@ -1,8 +1,8 @@
 """The concept's vector against every other arm that plain questions were asked in: one estimator for all of them.
 
 `random` has contrasts.csv; here are the arms with other answers to "would any push do?": a direction in the span of the
-concepts, the vector reversed or shuffled, and the concept written into the prompt, which is what an anomaly of the input
-alone can do. Takes narrow trials, returns against.csv.
+concepts, the vector reversed or shuffled, and the concept written into the prompt, which is what an anomaly of the
+input alone can do. Takes narrow trials, returns against.csv.
 """
 
 import pandas as pd

@@ -4,9 +4,9 @@ Goes in: the answered trials of a run, with labels where there are some. Come ou
 
 Labels are drawn evenly over cells, which is not how the run is made up. Kappa, sensitivity and specificity against
 labels are therefore weighted by how many trials each label stands for, so that they are those of the run; weights and
-concepts that trials share make the labels worth fewer (`statistics.sizes`). A rate is corrected by the grader's errors in
-its own arm where the labels allow it, else by those pooled over all arms, which takes a grader, blind to the arm, to err
-alike in each; a column says which.
+concepts that trials share make the labels worth fewer (`statistics.sizes`). A rate is corrected by the grader's errors
+in its own arm where the labels allow it, else by those pooled over all arms, which takes a grader, blind to the arm, to
+err alike in each; a column says which.
 """
 
 from collections.abc import Iterator, Sequence

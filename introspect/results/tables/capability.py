@@ -1,8 +1,9 @@
 """The capability gate of a run, one for each kind of answer. Takes the trials of a run, returns capability.csv.
 
-Yes or no: plain questions. Options: of the questions with options, the one in which the model does best; of the plain one
-the right answer is known, of the others it counts that an option is named, since with nothing injected none is right. (A
-model may well say that there was no thought: it is unable only where it fails in all of them.) Repeat: the line itself.
+Yes or no: plain questions. Options: of the questions with options, the one in which the model does best; of the plain
+one the right answer is known, of the others it counts that an option is named, since with nothing injected none is
+right. (A model may well say that there was no thought: it is unable only where it fails in all of them.) Repeat: the
+line itself.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ def capability_table(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
 def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
     """Tell for each row with columns question and n_loops whether the model cannot give such answers, by a grader.
 
-    Questions with options were held against plain yes or no where a run has no gate of their own. Gates keep their rates.
+    Questions with options were held against plain yes or no where a run has no gate of their own. Gates keep their
+    rates.
     """
     if table.empty:
         return pd.Series(False, index=trials.index)

@@ -10,7 +10,7 @@ TABLES = {
     "loops": "The same per loop, over all layers.",
     "readouts": "Loop of the injection against loop of the read-out: the mean of logit(yes) - logit(no).",
     "contrasts": "The primary contrast over all cells and in each cell.",
-    "against": "The concept's vector against every other arm in which plain questions were asked, the text arm included.",
+    "against": "The concept's vector against every other arm in which plain questions were asked.",
     "third_person": "Noticing in oneself against ascribing it to another model, under the same injection.",
     "wordings": "The contrast over wordings and concepts together, with three wordings or more.",
     "compression": "What an injection does to plain questions: slope, pull towards yes, entropy, per arm and cell.",

@@ -32,7 +32,11 @@ def guesses_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
                 rows.append({**about, **_shares(wrong == word, alone == word)})
     table = pd.DataFrame(rows)
     by = ["grader", "question", "arm", "k", "k_none", "word"]
-    return table if table.empty else table.sort_values(by, ascending=[True, True, True, False, False, True], ignore_index=True)
+    return (
+        table
+        if table.empty
+        else table.sort_values(by, ascending=[True, True, True, False, False, True], ignore_index=True)
+    )
 
 
 def confusion_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
@@ -55,7 +59,8 @@ def confusion_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFram
 
 
 def _named(trials: pd.DataFrame, graders: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Give the readable answers to each question whose right answer is the concept, with the words injected and named."""
+    """Give the readable answers to each question whose right answer is the concept, with the words injected and
+    named."""
     asked = trials[(trials["state"] == "done") & (trials["expected"] == trials["concept"])]
     asked = asked[asked["question"].isin(questions_of("choice", "naming"))]
     for question, part in asked.groupby("question"):

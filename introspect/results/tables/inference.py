@@ -5,7 +5,7 @@ be estimated in a row is missing there, with its n and a note.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -30,6 +30,7 @@ from introspect.results.tables.timing import timing
 from introspect.results.tables.trials import stored_graders
 from introspect.results.tables.wording_effects import effects_in_cells, tidy, wordings
 from introspect.results.tables.wordings import wordings_table
+
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
     """Make the tables that this run can have, from contrasts and compression to agreement."""

@@ -57,7 +57,9 @@ def _logits(trials: pd.DataFrame, own: str, other: str) -> Iterator[pd.DataFrame
             placed[(placed["template"] == template) & (placed["effect"] == effect)].drop(columns=["template", "effect"])
             for template in (own, other)
         ]
-        yield _tested(*(side.rename(columns={"value": name}) for side, name in zip(sides, SIDES, strict=True)), cell, effect)
+        yield _tested(
+            *(side.rename(columns={"value": name}) for side, name in zip(sides, SIDES, strict=True)), cell, effect
+        )
 
 
 SIDES = ("first", "second")

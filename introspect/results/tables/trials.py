@@ -38,9 +38,9 @@ def trials_table(store: Store) -> pd.DataFrame:
     """Give one row a trial, in an order that does not depend on when it ran; columns are named as the options.
 
     `state` is `done`, `unreachable` (no multiplier gives the dose in nats) or `error`; then `error` is the message and
-    there is no text. `sites` reads "loop:layer,...", or "prelude:0" and "coda:1" outside of the loops; `loop` and `layer`
-    are missing there, and where the sites have several. A missing `extract_loop` is the loop of each site.
-    For every grader there are columns such as `rules_detected`, missing where the verdict is unknown.
+    there is no text. `sites` reads "loop:layer,...", or "prelude:0" and "coda:1" outside of the loops; `loop` and
+    `layer` are missing there, and where the sites have several. A missing `extract_loop` is the loop of each site. For
+    every grader there are columns such as `rules_detected`, missing where the verdict is unknown.
     """
     names = stored_graders(store)
     columns, rows = trial_columns(names), trial_rows(store, names)

@@ -78,7 +78,9 @@ def _keys(place: Sequence[str]) -> list[str]:
 def _counts(side: Side, grader: str, place: list[str]) -> pd.DataFrame:
     """Count the verdicts by concept, over all cells and in each."""
     trials = side.trials[side.trials["state"] == "done"].rename(columns={f"{grader}_{one}": one for one in VERDICTS})
-    trials = trials.assign(both=trials["detected"] & trials["identified"], unable=unable(trials, side.capability, grader))
+    trials = trials.assign(
+        both=trials["detected"] & trials["identified"], unable=unable(trials, side.capability, grader)
+    )
     asked = [trials.assign(measure=one, verdict=trials[one]) for one in MEASURES if one != COLUMN]
     asked = [each[belongs_to(each["question"], each["measure"].iloc[0])] for each in asked if len(each)]
     long = pd.concat(asked, ignore_index=True) if asked else pd.DataFrame()

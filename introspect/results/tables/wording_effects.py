@@ -70,9 +70,7 @@ def tested(pairs: pd.DataFrame, cell: Sequence[str], names: tuple[str, str, str]
     """
     effects = pairs.rename(columns={"first": EFFECTS[0], "second": EFFECTS[1]})
     effects = effects.assign(**{EFFECTS[2]: effects[EFFECTS[0]] - effects[EFFECTS[1]]})
-    table = pd.concat(
-        [overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)], ignore_index=True
-    )
+    table = pd.concat([overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell)], ignore_index=True)
     return table.assign(effect=table["effect"].map(dict(zip(EFFECTS, names, strict=True))))
 
 
