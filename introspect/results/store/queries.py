@@ -23,8 +23,8 @@ WITH_FLOOR = "LEFT JOIN floors ON floors.cell = trials.cell"
 COHERENT_BY_MODEL = "clean_logprob >= floor"
 """1, 0, or NULL where either is missing."""
 
-UNREACHABLE = "message LIKE 'trial %: unreachable dose: %'"
-STATE = f"CASE WHEN responses.n IS NOT NULL THEN 'done' WHEN {UNREACHABLE} THEN 'unreachable' ELSE 'error' END"
+IS_UNREACHABLE = "message LIKE 'trial %: unreachable dose: %'"
+STATE = f"CASE WHEN responses.n IS NOT NULL THEN 'done' WHEN {IS_UNREACHABLE} THEN 'unreachable' ELSE 'error' END"
 """What became of a trial; no dose in nats was found for one that is unreachable."""
 
 ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
@@ -105,8 +105,8 @@ NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, 
     FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors USING (n) {WITH_FLOOR} ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, entropy, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
-CLEAN_OPTIONS = """SELECT n, r.options FROM readouts AS r JOIN trials USING (n) JOIN cells USING (cell)
-    WHERE arm = 'none' AND r.options IS NOT NULL AND loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
+CLEAN_OPTIONS = """SELECT r.n, r.options FROM readouts AS r JOIN trials USING (n) JOIN cells USING (cell)
+    WHERE arm = 'none' AND r.options IS NOT NULL AND r.loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
 FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"
 VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ?"
 """What the statistics read: no text but the answers in their normal form."""

@@ -13,7 +13,7 @@ from introspect.results.statistics.contrasts import concept_effects
 from introspect.results.tables.compression import PAIRED_BY, lacks_plain
 from introspect.results.tables.wording_effects import effects_in_cells, effects_of_text, tested, tidy, wordings
 
-NAMES = ("injected", "control", "difference")
+AGAINST_NAMES = ("injected", "control", "difference")
 IN_CONTRASTS: tuple[Arm, ...] = ("injected", "none", "random")
 
 
@@ -43,4 +43,6 @@ def _against(arm: Arm, question: str, plain: str, asked: pd.DataFrame) -> pd.Dat
         pairs = concept_effects(
             asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY, control=arm
         ).rename(columns={arm: "second"})
-    return tested(pairs[[*cell, "concept", "injected", "second"]].rename(columns={"injected": "first"}), cell, NAMES)
+    return tested(
+        pairs[[*cell, "concept", "injected", "second"]].rename(columns={"injected": "first"}), cell, AGAINST_NAMES
+    )

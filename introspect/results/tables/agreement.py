@@ -117,7 +117,7 @@ def _calibration(asked: pd.DataFrame, grader: str, measure: str) -> Calibration:
     return calibration(*pair, concepts=sheet["concept"], weights=_weights(asked, measure))
 
 
-POOLED, OWN = "all arms", "its arm"
+ALL_ARMS, ITS_ARM = "all arms", "its arm"
 """Whose errors a rate is corrected by."""
 
 
@@ -131,11 +131,11 @@ def _calibrations(asked: pd.DataFrame, grader: str, measure: str) -> dict[str, t
         labels = part.loc[part[f"{grader}_{measure}"].notna(), f"{HUMAN}_{measure}"]
         hits, rejections = ((labels == side).sum() >= ENOUGH for side in (True, False))
         if not (hits or rejections):
-            found[str(arm)] = pooled, POOLED
+            found[str(arm)] = pooled, ALL_ARMS
             continue
         own = _calibration(part, grader, measure)
-        said = f"sensitivity: {OWN if hits else POOLED}; specificity: {OWN if rejections else POOLED}"
-        both = OWN if hits and rejections else said
+        said = f"sensitivity: {ITS_ARM if hits else ALL_ARMS}; specificity: {ITS_ARM if rejections else ALL_ARMS}"
+        both = ITS_ARM if hits and rejections else said
         found[str(arm)] = pooled.with_own(own, hits=bool(hits), rejections=bool(rejections)), both
     return found
 

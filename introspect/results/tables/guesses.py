@@ -12,7 +12,7 @@ import pandas as pd
 from introspect.concepts.sets import SHIPPED, load_concepts
 from introspect.protocols import questions_of
 
-UNKNOWN = "other"
+NO_CATEGORY = "other"
 """Category of a word that no shipped concept set has."""
 
 
@@ -79,8 +79,8 @@ def _shares(among: pd.Series, alone: pd.Series) -> dict[str, float]:
 
 
 def category(word: str) -> str:
-    """Return the category of a word in the shipped concept sets, UNKNOWN for others."""
-    return _categories().get(word.casefold(), UNKNOWN)
+    """Return the category of a word in the shipped concept sets, NO_CATEGORY for others."""
+    return _categories().get(word.casefold(), NO_CATEGORY)
 
 
 @cache

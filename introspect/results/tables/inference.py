@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from introspect.protocols import beside, questions_of
+from introspect.protocols import beside, gates, questions_of
 from introspect.records.trial import OF_ANOTHER
 from introspect.results.statistics.clusters import NO_VALUE
 from introspect.results.statistics.contrasts import contrasts_table, leanings, overall_contrasts
@@ -109,7 +109,10 @@ def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
 
     A trial that did not offer the injected word, as some of the arm `wrong` in older runs, is left out and counted.
     """
-    among = answered[answered["question"].isin(questions_of("choice")) & (answered["expected"] == answered["concept"])]
+    among = answered[
+        answered["question"].isin(set(questions_of("choice")) - set(gates()))
+        & (answered["expected"] == answered["concept"])
+    ]
     rows: list[dict[str, object]] = []
     for question, asked in among.groupby("question"):
         options = int(asked["options"].str.count('", "').iloc[0]) + 1

@@ -19,7 +19,7 @@ from introspect.results.store.store import Store
 from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.tables.trials import cells_table, stored_graders
 
-WRITTEN = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
+WRITTEN_INTO_TEXT = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
 """What the arm text adds to the JSON of what a question is filled in with; it asks the same question."""
 LAST = ("difference", "mass", "entropy", "concept_rank")
 
@@ -35,7 +35,7 @@ def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
     table = table.astype(
         {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
     )
-    asked = table.pop("variables").astype("str").str.replace(WRITTEN, "", regex=True)
+    asked = table.pop("variables").astype("str").str.replace(WRITTEN_INTO_TEXT, "", regex=True)
     table["asked"], _ = pd.factorize(asked.mask(asked == "{}"))  # a text per trial would fill the memory
     read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
     table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))

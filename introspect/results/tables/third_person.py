@@ -14,7 +14,7 @@ from introspect.results.tables.absence import AbsentError
 from introspect.results.tables.cell_columns import place_columns
 from introspect.results.tables.wording_effects import effects_by_concept, tested, tidy
 
-NAMES = ("first person", "third person", "excess")
+PERSONS = ("first person", "third person", "excess")
 LACKING = "needs the arm injected on the question about the model itself and on the one about another"
 
 
@@ -58,11 +58,11 @@ def _logits(trials: pd.DataFrame, own: str, other: str) -> Iterator[pd.DataFrame
             for template in (own, other)
         ]
         yield _tested(
-            *(side.rename(columns={"value": name}) for side, name in zip(sides, SIDES, strict=True)), cell, effect
+            *(side.rename(columns={"value": name}) for side, name in zip(sides, TWO_PERSONS, strict=True)), cell, effect
         )
 
 
-SIDES = ("first", "second")
+TWO_PERSONS = ("first", "second")
 
 
 def _rates(asked: pd.DataFrame, own: str, other: str, graders: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -76,10 +76,10 @@ def _rates(asked: pd.DataFrame, own: str, other: str, graders: Sequence[str]) ->
                 for template in (own, other)
             ]
             if all(side.notna().any() for side in sides):
-                named = (side.rename(name).reset_index() for side, name in zip(sides, SIDES, strict=True))
+                named = (side.rename(name).reset_index() for side, name in zip(sides, TWO_PERSONS, strict=True))
                 yield _tested(*named, cell, verdict).assign(grader=grader)
 
 
 def _tested(first: pd.DataFrame, second: pd.DataFrame, cell: list[str], measure: str) -> pd.DataFrame:
     both = first.merge(second, on=[*cell, "concept"], how="outer")
-    return tested(both, cell, NAMES).assign(measure=measure)
+    return tested(both, cell, PERSONS).assign(measure=measure)
