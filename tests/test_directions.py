@@ -217,7 +217,7 @@ def test_directions_in_span_are_drawn_with_the_covariance_of_the_other_concepts(
         [direction_in_span(at(arm="in-span", concept="word0", seed=seed), SITE, MANY) for seed in range(2000)]
     )
     along = ((made @ first) ** 2).mean()
-    assert along > 0.5  # two large vectors make most of the covariance; evenly drawn in four dimensions it were .25
+    assert along > 0.4  # two large vectors make most of the covariance; evenly drawn in four dimensions it were .25
     assert made.mean(0).norm() < 0.1
 
 

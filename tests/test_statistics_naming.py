@@ -108,7 +108,10 @@ def test_the_habit_is_the_share_of_the_same_words_in_the_controls_of_the_same_tr
     found = naming(injected, named, alone, injected, options=4)
     assert (found.k, found.n, found.unknown, found.rate) == (3, 4, 1, 0.75)
     assert found.habit == 1
-    assert found.p_chance == pytest.approx(stats.binom.sf(2, 4, 0.25))
+    alike = found.p_chance
+    apart = naming(injected, named, alone, pd.Series(range(5)), options=4).p_chance
+    assert apart == pytest.approx(stats.binom.sf(2, 4, 0.25))  # exact where each trial has a concept of its own
+    assert alike > apart
     assert found.p_habit == pytest.approx(1)  # two concepts, of which one was named less often
 
 
