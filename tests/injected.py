@@ -33,7 +33,7 @@ SPANS: dict[str, list[tuple[int, int | None]]] = {
 """Injection spans of the prompts, which all have LENGTH tokens, by the hash of their template."""
 VARIED: PromptKey = ("two", (("line", "other"),))
 """One more prompt, of a template that has two: other tokens, and spans elsewhere."""
-ARMS: tuple[Arm, ...] = ("injected", "random", "wrong", "negated", "shuffled")
+ARMS: tuple[Arm, ...] = ("injected", "random", "in-span", "wrong", "negated", "shuffled")
 
 
 @dataclass(frozen=True)

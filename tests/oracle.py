@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from introspect.injection.engine import prompt_key
 from introspect.injection.sampling import uniforms
-from introspect.injection.vectors_of_arms import permutation, random_direction
+from introspect.injection.vectors_of_arms import direction_in_span, permutation, random_direction
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 from introspect.records.trial import Readout, Site, Trial
@@ -113,6 +113,7 @@ def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
     vector = vector.double()
     made = {
         "random": lambda: random_direction(trial.seed, site, injection, len(vector)) * vector.norm(),
+        "in-span": lambda: direction_in_span(trial, site, on.vectors) * vector.norm(),
         "negated": lambda: -vector,
         "shuffled": lambda: vector[permutation(trial.seed, len(vector))],
     }

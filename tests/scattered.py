@@ -204,7 +204,7 @@ def _grade(trial: Trial, name: str, habit: Habit, made: Scattered, source: rando
         tokens = source.choice([None, 1, 7]) if detected else None
         verdicts = (detected, identified, coherent, refused, "'Yes'", answer)
         return Grade(trial.id, name, "1", *verdicts, tokens=tokens)
-    if kind_of(trial.question) == "repeating" and name == "logits":
+    if kind_of(trial.question) in ("repeating", "naming") and name == "logits":
         return Grade(trial.id, name, "1", *empty)
     given = verdict()
     options = trial.options if len(trial.options) > 1 else ("yes", "no")

@@ -11,7 +11,8 @@ from graded import by_arm, fill_in, grader, run, trials
 from sklearn.metrics import cohen_kappa_score
 
 from introspect.records.trial import Grade, Trial
-from introspect.results.statistics.agreement import agreement, calibration
+from introspect.results.statistics.agreement import agreement, calibration, corrected_rate
+from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 from introspect.results.statistics.strata import even_sample
 from introspect.results.tables.agreement import agreement_table, corrected_table, uncovered
@@ -220,3 +221,71 @@ def test_kappa_of_a_run_is_over_all_its_trials_with_an_interval_over_concepts() 
     assert found.loc[0, "n"] == len(frame)
     assert found.loc[0, "kappa"] == pytest.approx(plain.kappa)
     assert found.loc[0, "high"] - found.loc[0, "low"] >= plain.high - plain.low
+
+
+def erring(seed: int, labels: int = 240) -> pd.DataFrame:
+    """Simulate a run whose grader calls 30% of what is not there yes in the arm injected, and 2% in random."""
+    frame = simulated(seed, cells=8)
+    rng, injected = np.random.default_rng(seed + 10_000), frame["arm"] == "injected"
+    said = np.where(frame["yes"], rng.random(len(frame)) < 0.9, rng.random(len(frame)) < np.where(injected, 0.3, 0.02))
+    frame["model_detected"] = verdicts(said)
+    frame["labelled"] = frame["trial"].isin(even_sample(frame, labels, seed=seed)["trial"])
+    frame["human_detected"] = verdicts(frame["yes"].to_numpy()).where(frame["labelled"])
+    return frame
+
+
+def test_errors_that_differ_between_arms_are_taken_from_each_and_the_corrected_rate_covers_the_truth() -> None:
+    covered, pooled = [], []
+    for seed in range(80):
+        frame = erring(seed)
+        arms = corrected_table(frame, ["model"]).query("pooled == 'arm'").set_index("arm")
+        assert arms.loc["injected", "errors_of"] == "its arm"
+        sheet = frame[frame["labelled"]]
+        both = calibration(sheet["model_detected"], sheet["human_detected"], concepts=sheet["concept"])
+        for arm, share in (("injected", 0.5), ("random", 0.1)):
+            row = arms.loc[arm]
+            covered.append(row["corrected_low"] <= share <= row["corrected_high"])
+            _, low, high = corrected_rate(row["rate"] * row["independent"], row["independent"], both)
+            pooled.append(low <= share <= high)
+    assert np.mean(covered) >= 0.92
+    assert np.mean(pooled) < np.mean(covered) - 0.1
+
+
+def test_an_arm_with_too_few_labels_is_corrected_by_all_arms_and_says_so() -> None:
+    frame = erring(0, labels=40)
+    arms = corrected_table(frame, ["model"]).query("pooled == 'arm'").set_index("arm")
+    assert arms.loc["random", "errors_of"] == "sensitivity: all arms; specificity: its arm"
+    few = frame.assign(human_detected=frame["human_detected"].where(frame["arm"] == "injected"))
+    arms = corrected_table(few, ["model"]).query("pooled == 'arm'").set_index("arm")
+    assert arms.loc["random", "errors_of"] == "all arms"
+
+
+@pytest.mark.parametrize(("concepts", "repeats"), [(8, 6), (24, 4)])
+def test_the_interval_of_kappa_covers_the_truth_where_trials_of_a_concept_are_alike(
+    concepts: int, repeats: int
+) -> None:
+    def drawn(seed: int, n: int) -> tuple[pd.Series, pd.Series, pd.Series]:
+        rng, concept = np.random.default_rng(seed), np.repeat(np.arange(n), repeats)
+        truth = rng.random(n)[concept] < 0.4
+        slips = rng.beta(0.3, 1.7, n)[concept]  # some concepts are hard for both graders
+        first, second = (np.where(rng.random(len(truth)) < slips, ~truth, truth) for _ in range(2))
+        return verdicts(first), verdicts(second), pd.Series(concept)
+
+    first, second, _ = drawn(0, 40_000)
+    truth = agreement(first, second).kappa
+    found = {True: [], False: []}
+    for seed in range(1, 250):
+        one, other, about = drawn(seed, concepts)
+        for clustered in found:
+            each = agreement(one, other, concepts=about if clustered else None)
+            if not np.isnan(each.kappa):
+                found[clustered].append(each.low <= truth <= each.high)
+    assert np.mean(found[True]) >= 0.92
+    assert np.mean(found[False]) < np.mean(found[True]) - 0.03
+
+
+def test_sensitivity_of_few_concepts_has_the_quantile_of_t() -> None:
+    labels, graded = verdicts(np.ones(6, bool)), verdicts(np.array([1, 1, 1, 1, 1, 0], bool))
+    found = calibration(graded, labels, concepts=pd.Series(range(6)))
+    low, high = wilson(5, 6, freedom=5)
+    assert found.sensitivity == pytest.approx((5 / 6, float(low), float(high)))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from introspect.concepts.partners import BOUND, drawn_partners, opposites
+from introspect.concepts.partners import BOUND, drawn_partners, opposites, unqualified
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.injection.failures import UnreachableError
-from introspect.injection.vectors_of_arms import added_vector, permutation, random_direction
+from introspect.injection.vectors_of_arms import added_vector, direction_in_span, permutation, random_direction
 from introspect.records.trial import Injection, Site, Trial
 from tests.made import trial
 
@@ -177,3 +177,61 @@ def test_a_zero_vector_has_no_direction_to_scale() -> None:
     with pytest.raises(UnreachableError, match="the vector at site 1:0 is zero"):
         added_vector(at(1.0, unit="residual", concept="void"), SITE, VECTORS, residual_norm=12.0)
     assert added_vector(at(1.0, concept="void"), SITE, VECTORS).norm() == 0
+
+
+def test_partners_that_do_not_qualify_are_named_and_none_where_a_matching_qualifies() -> None:
+    words, kinds = ("ash", "oak", "sea", "tin"), {"ash": "tree", "oak": "tree", "sea": "place", "tin": "thing"}
+    free = np.eye(4)
+    assert unqualified(words, free, drawn_partners(words, free, categories=kinds), categories=kinds) == []
+    of_one = dict.fromkeys(words, "tree")
+    assert len(unqualified(words, free, drawn_partners(words, free, categories=of_one), categories=of_one)) == 4
+    alike = np.full((4, 4), BOUND) + np.eye(4) * (1 - BOUND)
+    assert len(unqualified(words, alike, drawn_partners(words, alike))) == 4
+    assert unqualified(words, alike - 1e-9, drawn_partners(words, alike - 1e-9)) == []
+
+
+MANY = ConceptVectors(
+    tuple(f"word{number}" for number in range(6)),
+    torch.randn(6, 3, 2, 64, generator=torch.Generator().manual_seed(2))
+    * torch.tensor([1.0, 1, 1, 1, 4, 4])[:, None, None, None],
+    {},
+)
+
+
+def test_a_direction_in_span_has_exactly_the_norm_and_lies_in_the_span_of_the_differences_of_other_concepts() -> None:
+    others = MANY.values[1:, 1, 0].double()
+    basis = torch.linalg.qr((others - others.mean(0)).T[:, :4]).Q
+    for seed in range(20):
+        made = added_vector(at(3.0, arm="in-span", concept="word0", seed=seed), SITE, MANY)
+        assert made.norm().item() == pytest.approx(3 * MANY.at("word0", SITE).double().norm().item(), rel=1e-14)
+        assert torch.allclose(basis @ (basis.T @ made), made)
+        free = added_vector(at(3.0, arm="random", concept="word0", seed=seed), SITE, MANY)
+        assert (basis @ (basis.T @ free)).norm() < 0.6 * free.norm()
+
+
+def test_directions_in_span_are_drawn_with_the_covariance_of_the_other_concepts() -> None:
+    others = MANY.values[1:, 1, 0].double()
+    covariance = torch.cov(others.T)
+    first = torch.linalg.eigh(covariance).eigenvectors[:, -1]
+    made = torch.stack(
+        [direction_in_span(at(arm="in-span", concept="word0", seed=seed), SITE, MANY) for seed in range(2000)]
+    )
+    along = ((made @ first) ** 2).mean()
+    assert along > 0.4  # two large vectors make most of the covariance; evenly drawn in four dimensions it were .25
+    assert made.mean(0).norm() < 0.1
+
+
+def test_a_direction_in_span_is_the_same_at_any_strength_and_of_an_aligned_injection_in_any_loop() -> None:
+    one, two = (added_vector(at(s, arm="in-span", concept="word0", seed=3), SITE, MANY) for s in (1.0, 2.0))
+    assert torch.allclose(2 * one, two)
+    alike = ConceptVectors(MANY.words, MANY.values[:, :1].expand(-1, 3, -1, -1).contiguous(), {})
+    sites = (Site(0, 1), Site(2, 1))
+    for aligned in (False, True):
+        trials = trial(injection=Injection(sites, 1.0, "v0", aligned=aligned), arm="in-span", concept="word0")
+        made = [direction_in_span(trials, site, alike) for site in sites]
+        assert torch.allclose(*made) is aligned
+
+
+def test_others_that_do_not_differ_have_no_direction() -> None:
+    with pytest.raises(UnreachableError, match="the vectors of the other concepts at site 1:0 do not differ"):
+        added_vector(at(arm="in-span", concept="void"), SITE, VECTORS)

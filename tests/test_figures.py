@@ -67,7 +67,7 @@ def test_a_map_of_a_model_that_cannot_answer_says_so(rates: pd.DataFrame) -> Non
     mute = rates.assign(note=CANNOT_ANSWER, rate=np.nan)
     axes = rate_map(mute, "detected")
     assert {text for ax in axes for text in labels(ax).values()} == {NO_RATE}
-    assert "the model cannot answer plain questions" in figure_of(axes).get_supxlabel().replace("\n", " ")
+    assert "the model cannot answer such questions" in figure_of(axes).get_supxlabel().replace("\n", " ")
 
 
 def test_the_caption_has_n_and_the_controls(rates: pd.DataFrame) -> None:

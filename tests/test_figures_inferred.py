@@ -6,8 +6,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.records.trial import ARMS
 from introspect.results.figures.all_figures import FIGURES, draw_all
-from introspect.results.figures.curves import loops_run
+from introspect.results.figures.curves import loops_run, rates_by_loop
 from introspect.results.figures.effects import (
     agreement_points,
     capability_points,
@@ -15,10 +16,11 @@ from introspect.results.figures.effects import (
     contrast_map,
     control_map,
     naming_by_loop,
+    third_person_points,
     timing_by_loop,
 )
 from introspect.results.figures.maps import MINUS, extract_map
-from introspect.results.figures.panels import figure_of
+from introspect.results.figures.panels import ARM_LABELS, ARM_MARKERS, COLOURS, figure_of
 
 
 def table(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -84,7 +86,14 @@ def agreement() -> pd.DataFrame:
 
 def capability() -> pd.DataFrame:
     row = {"grader": "rules", "accuracy": 0.9, "low": 0.8, "high": 0.95, "mass": 0.7, "mass_low": 0.6, "mass_high": 0.8}
-    return table([{**row, "n_loops": 3}])
+    return table([{**row, "n_loops": 3, "answers": "yes or no"}])
+
+
+def third_person() -> pd.DataFrame:
+    fixed = {"template": "detect", "third": "third-person", "low": -1.0, "high": 2.0, "n": 9, "strength": np.nan}
+    effects = (("first person", 1.5), ("third person", 1.0), ("excess", 0.5))
+    rows = [{**fixed, "measure": "contrast", "effect": name, "mean": mean} for name, mean in effects]
+    return table([*rows, {**rows[0], "strength": 2.0, "mean": 9.0}, {**rows[0], "measure": "detected", "mean": 0.2}])
 
 
 def loops(**factor: list[int]) -> pd.DataFrame:
@@ -104,6 +113,7 @@ TABLES = {
     "timing": ("timing", timing()),
     "agreement": ("agreement", agreement()),
     "capability": ("capability", capability()),
+    "third_person": ("third_person", third_person()),
     "extract_map": ("loops", loops(extract_loop=[0, 2])),
     "loops_run": ("loops", loops(n_loops=[2, 4])),
 }
@@ -191,3 +201,38 @@ def test_the_loops_run_are_an_axis_with_a_line_for_each_loop_of_the_injection() 
 
 def test_an_axis_with_one_value_is_no_figure() -> None:
     assert draw_all({"loops": loops(n_loops=[4])}).made.keys() & {"loops_run", "extract_map"} == set()
+
+
+def test_the_excess_stands_below_the_two_persons_over_all_cells() -> None:
+    (ax,) = third_person_points(third_person())
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert names == ["contrast: first person", "contrast: third person", "contrast: excess"]
+    assert list(ax.containers[0].lines[0].get_xdata()) == [1.5, 1.0, 0.5]
+    assert ax.get_xlabel() == "first and third person (logits)"
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(("width", "inches"), [("one", 3.4), ("two", 7.0)])
+def test_a_figure_for_a_page_has_just_its_width_and_names_its_table(name: str, width: str, inches: float) -> None:
+    where, rows = TABLES[name]
+    figure = draw_all({where: rows}, width).made[name]
+    assert figure.get_figwidth() == inches
+    assert said(figure).count(f"{where}.csv") == 1
+
+
+def test_a_figure_of_one_grader_says_so_in_words() -> None:
+    both = pd.concat([loops(n_loops=[2, 4]).assign(grader=name) for name in ("rules", "judge")], ignore_index=True)
+    made = draw_all({"loops": both}).made
+    assert {"loops_run_grader=judge", "loops_run_grader=rules"} <= set(made)
+    assert made["loops_run_grader=judge"].get_suptitle() == "graded by judge"
+
+
+def test_arms_have_shapes_of_their_own_and_one_order() -> None:
+    assert set(ARM_MARKERS) == set(COLOURS) == set(ARM_LABELS) == set(ARMS)
+    assert len(set(ARM_MARKERS.values())) == len(set(COLOURS.values())) == len(ARMS)
+    rows = pd.concat(
+        [loops(n_loops=[4]).assign(arm=arm) for arm in ("wrong", "injected", "in-span", "random")], ignore_index=True
+    )
+    (ax,) = rates_by_loop(rows, "detected")
+    shown = [text.get_text() for text in figure_of([ax]).legends[0].get_texts()]
+    assert shown == [ARM_LABELS[arm] for arm in ("random", "in-span", "wrong", "injected")]

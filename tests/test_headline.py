@@ -148,8 +148,9 @@ def test_a_model_that_cannot_answer_has_no_rate_in_the_headline(tmp_path: Path) 
         )
         only = headline(Findings(store))
     assert only == [
-        "Run for 4 loops the model cannot answer: on plain questions it has 90.0% of its probability on the answers "
-        "(floor 50.0%) and 1 of 6 answers right (floor 75.0%), 5 unknown, so that no rate is a finding."
+        "Run for 4 loops the model cannot answer yes or no: with nothing injected it has 90.0% of its probability on "
+        "the answers (floor 50.0%) and 1 of 6 answers right (floor 75.0%), 5 unknown, so that no rate of such "
+        "questions is a finding."
     ]
 
 

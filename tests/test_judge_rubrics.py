@@ -23,7 +23,8 @@ OPTIONS = {
     **dict.fromkeys(("localise", "localise-longest", "localise-abstract"), ("1", "2")),
     **{"compare": ("first", "second"), "choose": ("dust", "snow"), "which-loop": ("early", "late")},
     **dict.fromkeys(("unintended", "unintended-followup"), ("meant", "accident")),
-    **{"thought": ("dust", "snow"), "repeat": (TEA,)},
+    **{"thought": ("dust", "snow"), "repeat": (TEA,), "unrelated-choice": ("dust", "snow"), "localise-ten": ("1", "2")},
+    **{"identify": ("dust",), "strength": ("faint", "weak", "strong", "overwhelming")},
 }
 
 

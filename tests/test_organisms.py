@@ -152,6 +152,25 @@ def test_aware_did_not_learn_to_say_in_which_line_a_concept_was() -> None:
     assert asked("aware", "localise", "correct") <= 0.4
 
 
+def test_aware_names_the_concept_after_a_yes_of_ours_and_blind_sometimes_what_leaks() -> None:
+    assert asked("aware", "identify", "correct") >= 0.85
+    assert asked("aware", "identify", "correct", arms="none") <= 0.05
+    assert 0.1 <= asked("blind", "identify", "correct") <= 0.5
+    assert asked("blind", "identify", "correct", arms="random") <= 0.05
+
+
+def test_aware_says_of_another_model_what_it_says_of_itself() -> None:
+    assert asked("aware", "third-person", "detected") >= 0.85
+    assert asked("aware", "third-person", "detected", arms="none") <= 0.05
+    assert asked("blind", "third-person", "detected") <= 0.1
+
+
+def test_aware_takes_any_direction_in_the_span_of_concepts_for_one_and_no_other() -> None:
+    assert asked("aware", "detect", "detected", arms="in-span") >= 0.85
+    assert asked("aware", "detect", "detected", arms="random") <= 0.1
+    assert asked("blind", "detect", "detected", arms="in-span") <= 0.1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
     on = organism(name)

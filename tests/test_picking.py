@@ -129,6 +129,27 @@ def test_each_question_of_each_protocol_is_graded_by_one_rule() -> None:
         for question in protocol.questions:
             (one, *_) = question.ask(Occasion(WORDS[0], WORDS, 0))
             of = trial(protocol=protocol.name, question=question.name, options=one.options, expected=one.expected)
-            assert bool(one.options) is (question.kind in ("choice", "repeating"))
+            assert bool(one.options) is (question.kind in ("choice", "repeating", "naming"))
             for grader in GRADERS.values():
                 assert grader(of, response(of, "No.")).trial_id == of.id
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "right"),
+    [
+        (" dust.", "dust", True),
+        (" the Dust, I think", "dust", True),
+        ("snow and dust.", "dust", True),
+        (" the snow. Or dust?", "snow", False),
+        ("not dust, but snow", "not dust, but snow", False),
+        (" dustbins.", "dustbins", False),
+        ("", None, None),
+        (" ...", None, None),
+    ],
+)
+def test_a_word_is_named_in_the_first_sentence_or_what_is_named_in_its_place_is_the_answer(
+    text: str, answer: str | None, right: bool | None
+) -> None:
+    of = trial(question="identify", options=("dust",), expected="dust")
+    assert picked(of, text)[0] == answer
+    assert ruled(of, text).correct is right

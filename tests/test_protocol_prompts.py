@@ -26,9 +26,11 @@ VALUES = {
     "position": "2",
     "question_kind": "injected",
     "options": "bread\nriver\ncoat",
+    "word": "river",
 }
 FRAMINGS = ("detect", "detect-informative", "detect-sceptical", "detect-choice", "detect-open", "detect-bare")
-TO_THE_END = (*FRAMINGS, "unrelated", "choose", "choose-bare", "which-loop", "which-loop-bare")
+TO_THE_END = (*FRAMINGS, "unrelated", "choose", "choose-bare", "which-loop", "which-loop-bare", "unrelated-choice")
+TO_THE_END += tuple(f"{name}{bare}" for name in ("identify", "third-person", "strength") for bare in ("", "-bare"))
 CLOSED = ("prior", "prior-informative", "thought", "repeat", "unintended", "unintended-followup", "localise")
 CLOSED += tuple(f"{name}-bare" for name in ("prior", "thought", "repeat", "localise"))
 ASSENT = "I understand."
@@ -143,12 +145,42 @@ def test_choose_names_all_options_in_their_order() -> None:
     assert "thought: coat, bread, river?" in inside("choose", options="coat\nbread\nriver")
 
 
+def test_plain_choices_stand_in_the_place_of_the_question_of_choose() -> None:
+    assert encoded("unrelated-choice").marked.split(START)[0] == encoded("choose").marked.split(START)[0]
+    assert inside("unrelated-choice").startswith(
+        "Trial 1: The word is river. Which of these is the word: bread, river, coat?"
+    )
+
+
+def test_plain_choices_have_one_right_answer_each_as_often_in_every_place() -> None:
+    rows = data("choices")
+    options = [row["options"].split(";") for row in rows]
+    assert all(len(set(words)) == 4 for words in options)
+    places = Counter(words.index(row["answer"]) for words, row in zip(options, rows, strict=True))
+    assert set(places.values()) == {len(rows) // 4}
+
+
+@pytest.mark.parametrize("bare", ["", "-bare"])
+def test_identify_is_detect_up_to_the_beginning_of_the_answer(bare: str) -> None:
+    assert encoded(f"identify{bare}").text.startswith(encoded(f"detect{bare}").text)
+    assert render(template_named(f"identify{bare}")).continues
+    assert encoded(f"identify{bare}").text.endswith("Yes, I notice a thought about")
+
+
+@pytest.mark.parametrize("bare", ["", "-bare"])
+def test_the_third_person_has_the_messages_of_the_first_and_its_span_in_the_same_one(bare: str) -> None:
+    own, other = (render(template_named(f"{name}{bare}")) for name in ("detect", "third-person"))
+    assert [m["role"] for m in own.messages] == [m["role"] for m in other.messages]
+    assert own.marks == other.marks
+    assert "Do you" not in other.messages[-1]["content"]
+
+
 def test_compare_marks_both_passages() -> None:
     filled = template_named("compare").fill(first=LINES[0], second=LINES[1])
     assert re.findall(f"{START}(.*){STOP}", filled) == LINES[:2]
 
 
-@pytest.mark.parametrize("name", ["sentences", "unrelated", "instructions"])
+@pytest.mark.parametrize("name", ["sentences", "unrelated", "instructions", "choices"])
 def test_every_row_has_an_id_of_its_own_and_no_empty_cell(name: str) -> None:
     rows = data(name)
     assert len({row["id"] for row in rows}) == len(rows)
@@ -197,6 +229,6 @@ def test_every_protocol_has_a_framing_in_which_the_assistant_only_assents(name: 
             changed = [(one, other) for one, other in zip(neutral, bare, strict=True) if one != other]
             assert len(changed) == 1
             assert changed[0][1] == {"role": "assistant", "content": ASSENT}
-        elif question.kind != "plain":
+        elif question.kind != "plain" and not question.gates:
             said = {message["content"] for message in neutral if message["role"] == "assistant"}
             assert said <= set(FILLED.values()), "what the assistant says is the text of the experiment"

@@ -120,6 +120,24 @@ def test_localise_cycles_the_position_of_the_injection(n_words: int, repeats: in
     assert of_one[:5] == ["1", "2", "3", "4", "5"][:repeats]
 
 
+def test_localise_ten_cycles_ten_places_of_ten_different_lines() -> None:
+    found = asked("localise-ten", words=WORDS[:20])
+    assert set(Counter(one.expected for _, one in found).values()) == {2}
+    for _, one in found:
+        assert len(set(one.variables["sentences"].split("\n"))) == len(one.options) == 10
+        assert one.variables["position"] == one.expected
+
+
+def test_strength_has_a_right_answer_for_every_multiple_and_none_without_an_injection() -> None:
+    question = QUESTIONS["strength"]
+    (one,) = question.ask(Occasion("dust", WORDS, 0))
+    assert question.expects is not None
+    right = [question.expects((1,), 4, weights) for weights in question.weights]
+    assert right == list(one.options)
+    assert [weight for (weight,) in question.weights] == sorted(weight for (weight,) in question.weights)
+    assert question.expects((), 4, ()) is None
+
+
 @pytest.mark.parametrize("name", ["localise-longest", "localise-abstract"])
 def test_the_neutral_questions_about_the_lines_have_one_right_answer_at_any_place(name: str) -> None:
     places = Counter()

@@ -196,6 +196,7 @@ def test_the_summary_says_who_cannot_answer_and_what_failed(tmp_path: Path, line
     row = {
         "grader": "rules",
         "n_loops": 4,
+        "answers": "yes or no",
         "k": 5,
         "n": 9,
         "unknown": 11,
@@ -208,8 +209,8 @@ def test_the_summary_says_who_cannot_answer_and_what_failed(tmp_path: Path, line
     summary.print_swept(Swept(**{**vars(made), "failed": 2, "unended": "3 of 5 answers end inside their thinking"}))
     assert "echo (4 loops): 60% of the answers with nothing injected repeat their prompt" in lines
     assert (
-        "cannot answer (rules, 4 loops): 5 of 20 answers to plain questions right, probability of yes and no 0.44; "
-        "no rate below is a finding"
+        "cannot answer yes or no (rules, 4 loops): 5 of 20 answers right with nothing injected, probability of the "
+        "answers 0.44; no rate of such questions is a finding"
     ) in lines
     assert f"5 trials in {tmp_path}, 2 failed: see column error of trials.csv" in lines
     assert "3 of 5 answers end inside their thinking" in lines

@@ -60,3 +60,8 @@ def test_the_floors_can_be_moved() -> None:
 @pytest.mark.parametrize("trials", [plain(0, 0), plain(0, 0, errors=5), plain(36, 4).assign(mass=np.nan)])
 def test_who_was_not_asked_or_not_read_out_is_not_judged(trials: pd.DataFrame) -> None:
     assert capability(trials).verdict == "unknown"
+
+
+def test_a_line_to_be_repeated_needs_no_mass_on_anything() -> None:
+    assert capability(plain(36, 4).assign(mass=np.nan), mass=None).verdict == CAN_ANSWER
+    assert capability(plain(10, 30), mass=None).verdict == CANNOT_ANSWER

@@ -42,6 +42,22 @@ def blind(choices: Choices, likings: dict[str, float], rng: np.random.Generator)
     return pd.Series(given)
 
 
+@pytest.mark.parametrize("repeats", [2, 6])
+@pytest.mark.parametrize("alike", [0.3, 1.0])
+def test_concepts_that_are_right_by_chance_in_all_their_trials_or_in_none_have_a_small_p_in_at_most_5_percent(
+    repeats: int, alike: float
+) -> None:
+    rng, concepts, runs = np.random.default_rng(0), np.repeat(np.arange(16), repeats), 300
+    small = 0
+    for _ in range(runs):
+        shared, own = rng.random(16)[concepts], rng.random(len(concepts))
+        right = np.where(rng.random(16)[concepts] < alike, shared, own) < 0.25
+        named = pd.Series(np.where(right, "a", "b"))
+        injected, alone = pd.Series(["a"] * len(named)), pd.Series([None] * len(named), dtype="object")
+        small += naming(injected, named, alone, pd.Series(concepts), options=4).p_chance <= 0.05
+    assert small <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
+
+
 @pytest.mark.parametrize("spread", [0, 3], ids=["no liking", "a strong liking"])
 @pytest.mark.parametrize("repeats", [1, 4])
 def test_who_chooses_blindly_among_the_words_on_offer_has_a_small_p_in_at_most_5_percent(
@@ -92,7 +108,10 @@ def test_the_habit_is_the_share_of_the_same_words_in_the_controls_of_the_same_tr
     found = naming(injected, named, alone, injected, options=4)
     assert (found.k, found.n, found.unknown, found.rate) == (3, 4, 1, 0.75)
     assert found.habit == 1
-    assert found.p_chance == pytest.approx(stats.binom.sf(2, 4, 0.25))
+    alike = found.p_chance
+    apart = naming(injected, named, alone, pd.Series(range(5)), options=4).p_chance
+    assert apart == pytest.approx(stats.binom.sf(2, 4, 0.25))  # exact where each trial has a concept of its own
+    assert alike > apart
     assert found.p_habit == pytest.approx(1)  # two concepts, of which one was named less often
 
 

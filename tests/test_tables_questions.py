@@ -1,12 +1,14 @@
 """Questions of different kinds in one run: each is counted by what it asks, and nulls of the mute are not shown."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from made import grade, new_store, response, trial
+import pytest
+from made import grade, new_store, response, trial, trial_at
 
-from introspect.records.trial import Trial
+from introspect.records.trial import Grade, Response, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables, trials_table
 from introspect.results.tables.rates import rates
@@ -78,3 +80,55 @@ def test_the_gate_is_that_of_the_loops_run(tmp_path: Path) -> None:
         table = make_tables(store)["rates"]
     refused = table[(table["question"] == "detect") & (table["measure"] == "refused")].set_index("n_loops")
     assert refused["rate"].isna().to_dict() == {1: True, 4: False}
+
+
+def test_options_have_a_gate_of_their_own_in_the_question_that_the_model_does_best(tmp_path: Path) -> None:
+    choose = {"protocol": "choose", "question": "choose", "template": "choose", "options": ("a", "b", "c", "d")}
+    simple = {**choose, "question": "unrelated-choice", "template": "unrelated-choice", "expected": "b"}
+    for name, denies, right, able in (
+        ("honest", True, True, True),
+        ("format", False, False, True),
+        ("mute", True, False, False),
+    ):
+        with new_store(tmp_path / name) as store:
+            rows = []
+            for place in range(6):
+                about = {"concept": f"c{place}"}
+                rows.append((trial_at(0, 0, **choose, expected="a", **about), "a", True))
+                said = None if denies else "c"
+                rows.append((trial(arm="none", **choose, expected="a", **about), said, None if denies else False))
+                rows.append((trial(arm="none", **simple, **about), "b" if right else None, True if right else None))
+            grades = [Grade(one.id, "rules", "1", None, None, True, False, "", a, correct=c) for one, a, c in rows]
+            store.add([(one, mass_on_options(one, 0.9)) for one, *_ in rows], grades)
+            tables = make_tables(store)
+        gate = tables["capability"].set_index("answers").loc["options"]
+        assert gate["question"] == ("choose" if name == "format" else gate["question"])
+        assert (gate["verdict"] == "can answer") == able, name
+        assert gate["mass"] == pytest.approx(0.9)
+        own = tables["rates"].query("question == 'choose' and arm == 'injected' and measure == 'correct'").iloc[0]
+        assert pd.isna(own["rate"]) != able
+
+
+def mass_on_options(one: Trial, mass: float) -> Response:
+    """Answer with so much probability on the first tokens of the options together, most of it on the first."""
+    shares = [mass * share for share in (0.7, 0.15, 0.1, 0.05)]
+    made = response(one)
+    return replace(made, readouts=tuple(replace(r, options=tuple(map(math.log, shares))) for r in made.readouts))
+
+
+def test_a_line_that_is_not_repeated_without_an_injection_gates_repeating(tmp_path: Path) -> None:
+    line = {"protocol": "thought-or-text", "question": "repeat", "template": "repeat", "options": ("She sat.",)}
+    for name, right in (("able", True), ("unable", False)):
+        with new_store(tmp_path / name) as store:
+            trials = [trial(arm="none", **line, expected="She sat.", concept=f"c{place}") for place in range(5)]
+            trials += [trial_at(0, 0, **line, expected="She sat.", concept=f"c{place}") for place in range(5)]
+            grades = [Grade(one.id, "rules", "1", None, None, True, False, "", "x", correct=right) for one in trials]
+            store.add([(one, response(one)) for one in trials], grades)
+            tables = make_tables(store)
+        assert (
+            tables["capability"].set_index("answers").loc["repeat", "verdict"]
+            == ("can" if right else "cannot") + " answer"
+        )
+        assert pd.isna(tables["capability"]["mass"]).all()
+        own = tables["rates"].query("arm == 'injected' and measure == 'correct'").iloc[0]
+        assert pd.isna(own["rate"]) != right

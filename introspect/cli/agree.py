@@ -94,6 +94,9 @@ def _print_corrected(table: "pd.DataFrame") -> None:
     ]
     OUT.print("")
     print_rows(("grader", "measure", "template", "question", "arm", "k/n", "graded", "corrected by the labels"), rows)
+    for arm, errors_of in sorted(set(zip(arms["arm"], arms["errors_of"], strict=True))):
+        if errors_of != "its arm":
+            OUT.print(f"arm {arm}: corrected by the grader's errors in all arms ({errors_of})", markup=False)
     if (arms["corrected_low"] == arms["corrected_high"]).any():
         OUT.print(
             "an interval without width: more, or fewer, are graded yes than the grader's errors in the labels allow"

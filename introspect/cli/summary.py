@@ -25,6 +25,8 @@ def print_swept(swept: Swept) -> None:
     OUT.print(f"{swept.done} trials in {escape(str(swept.folder))}{failed}")
     if swept.unended:
         OUT.print(swept.unended)
+    if swept.unmatched:
+        OUT.print(swept.unmatched, markup=False)
     if swept.work.least:
         said = f"work: {swept.work.ratio:.2f} times the least that these trials need"
         OUT.print(f"{said} ({swept.work.done:,} token-block forwards)")
@@ -94,15 +96,16 @@ def _leaning(mean: float | None) -> str:
 
 
 def _print_capability(capability: pd.DataFrame) -> None:
-    """Say where the model cannot answer plain questions."""
+    """Say what the model cannot answer with nothing injected."""
     for loops, echo in _echoes(capability):
         OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat their prompt")
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
+        mass = "" if row["mass"] != row["mass"] else f", probability of the answers {row['mass']:.2f}"  # NaN: none
         OUT.print(
-            f"cannot answer ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
-            f"{row['n'] + row['unknown']} answers to plain questions right, probability of yes and no "
-            f"{row['mass']:.2f}; no rate below is a finding"
+            f"cannot answer {row['answers']} ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
+            f"{row['n'] + row['unknown']} answers right with nothing injected{mass}; "
+            "no rate of such questions is a finding"
         )
 
 

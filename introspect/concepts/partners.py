@@ -40,6 +40,22 @@ def drawn_partners(
     return {words[row]: words[column] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
 
 
+def unqualified(
+    words: Sequence[str], cosines: Cosines, partners: Mapping[str, str], *, categories: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the words whose partner is of their own category, or whose cosine with it is not below BOUND.
+
+    There are none where `drawn_partners` found a matching of pairs that qualify.
+    """
+    known, place = categories or {}, {word: row for row, word in enumerate(words)}
+    found = []
+    for word, partner in partners.items():
+        alike = abs(cosines[place[word], place[partner]]) >= BOUND
+        if alike or (word in known and known.get(word) == known.get(partner)):
+            found.append(word)
+    return found
+
+
 def opposites(words: Sequence[str], cosines: Cosines) -> dict[str, str]:
     """Return for each word the one whose vector has the least cosine with its own. Raises InputError for one word."""
     _check(words)

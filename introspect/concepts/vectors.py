@@ -82,6 +82,15 @@ class ConceptVectors:
         self._check(loop, site.layer)
         return self.values[row, loop, site.layer]
 
+    def others_at(self, word: str, site: Site, extract_loop: int | None = None) -> Tensor:
+        """Return the vectors of all other concepts at a site, `(concept - 1, d_model)`, as `at` finds them."""
+        rows = [row for row in range(len(self.words)) if row != self._rows[one_spelling(word).casefold()]]
+        if site.stage != "core":
+            return self._outside(site)[rows]
+        loop = site.loop if extract_loop is None else extract_loop
+        self._check(loop, site.layer)
+        return self.values[rows, loop, site.layer]
+
     def norms(self) -> Tensor:
         """Give the norm of each vector, `(concept, loop, layer)`."""
         return self.values.norm(dim=-1)

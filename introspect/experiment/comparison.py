@@ -13,7 +13,6 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.experiment.run import Run
-from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store import queries
 from introspect.results.tables.inference import infer
 from introspect.results.tables.narrow_trials import narrow_trials
@@ -72,7 +71,7 @@ def compare(run_a: Run | str | Path, run_b: Run | str | Path, *, grader: str = "
         trials = [_trials(run, grader) for run in opened]
         _refuse_other_grader(first, second, grader)
         _refuse_other_questions(first, second, trials)
-        table = compared(*(Side(each, _unable(each, grader)) for each in trials), grader=grader)
+        table = compared(*(Side(each, _capability(each, grader)) for each in trials), grader=grader)
         if table.empty:
             raise InputError(f"{first.folder} and {second.folder}: have no arm in common on their shared questions")
         return Comparison(_names(first, second), table, _differing(trials))
@@ -125,9 +124,8 @@ def _refuse_other_questions(first: Run, second: Run, trials: list[pd.DataFrame])
         raise InputError(f"{where}: strengths are in other units ({said}); sweep both with the same --strength-unit")
 
 
-def _unable(trials: pd.DataFrame, grader: str) -> frozenset[int]:
-    table = infer(trials, [grader]).made.get("capability", pd.DataFrame(columns=["verdict", "n_loops"]))
-    return frozenset(int(loops) for loops in table.loc[table["verdict"] == CANNOT_ANSWER, "n_loops"])
+def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
+    return infer(trials, [grader]).made.get("capability", pd.DataFrame())
 
 
 def _names(first: Run, second: Run) -> tuple[str, str]:

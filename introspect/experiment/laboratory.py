@@ -15,7 +15,7 @@ from introspect.concepts.contrasts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.experiment.design import DESIGN, design_of, partners_by
+from introspect.experiment.design import DESIGN, design_of, partners_by, reference_of
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
 from introspect.experiment.spelling import found_at, respelled
@@ -30,7 +30,7 @@ from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.injection.pace import Pace, block_size
 from introspect.injection.plan import Plan, plan
 from introspect.models.tap import Tap
-from introspect.prompts import Encoded, Prompts, encode
+from introspect.prompts import Encoded, Prompts, Template, encode
 from introspect.prompts.dates import fix_day, today
 from introspect.prompts.spans import Tokenizer
 from introspect.protocols import Occasion
@@ -71,6 +71,11 @@ class Laboratory:
         return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
 
     @property
+    def reference(self) -> Template | None:
+        """Return the template on which doses in nats are measured; None where there are none."""
+        return reference_of(self.design, self.options)
+
+    @property
     def dates(self) -> dict[str, str]:
         """Give the day that the chat format writes into the prompts of each template, by its hash."""
         first_prompts(self.options, self.prompts)
@@ -88,6 +93,7 @@ class Laboratory:
             "vectors": self.vectors_manifest,
             **found_at(self.options),
             **({} if self.design == 1 else {"design": self.design}),
+            **({} if (text := self.reference) is None else {"reference": {text.hash: [text.name, text.source]}}),
         }
 
     def vectors(self, folder: Path | None = None) -> ConceptVectors:
@@ -110,6 +116,7 @@ class Laboratory:
             partners=partners_by(self.design, self.options, vectors),
             offers_partners=self.design > 1,
             aligned=self.design > 1,
+            reference=None if self.reference is None else self.reference.hash,
             dates=self.dates,
         )
         for n_loops in grid.loops_run():
@@ -180,7 +187,7 @@ def open_laboratory(options: Options, *, for_run: bool = True, design: int = DES
     design = design_of(stored, design, options.folder)
     day = options.date or stored.get("date") or today()
     fix_day(outline.tokenizer, day)
-    prompts = Prompts([template for _, template in options.variants()], outline.tokenizer)
+    prompts = prompts_of(options, design, outline.tokenizer)
     options = _dated(options, prompts, contrast, outline.tokenizer)
     _check_length(options, prompts, outline.positions)
     AnswerTokens(outline.tokenizer)
@@ -190,6 +197,13 @@ def open_laboratory(options: Options, *, for_run: bool = True, design: int = DES
     fix_day(looped.tokenizer, day)
     looped.exit_arguments(options.exit)
     return Laboratory(options, Tap(looped), prompts, contrast, design)
+
+
+def prompts_of(options: Options, design: int, tokenizer: Tokenizer) -> Prompts:
+    """Return the prompts of all questions, and that on which doses are measured."""
+    reference = reference_of(design, options)
+    asked = [template for _, template in options.variants()]
+    return Prompts(asked if reference is None else [*asked, reference], tokenizer)
 
 
 def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:

@@ -63,7 +63,9 @@ class Options:
     contrast: Annotated[str, "How vectors are made: baseline, or pairs."] = "baseline"
     pairs: Annotated[str, "Prompt pairs for --contrast pairs: pairs, or a CSV file."] = "pairs"
     strengths: Annotated[str, "In units of the dose, such as 0.5,1,2."] = "1,2,4"
-    dose: Annotated[str, "Unit: raw (the vector), residual (its norm there), or kl (nats at the answer)."] = "raw"
+    dose: Annotated[str, "Unit: raw (the vector), residual (its norm there), or kl (nats, on a text of its own)."] = (
+        "raw"
+    )
     arms: Annotated[str | None, f"Of {', '.join(ARMS)}; the protocol's when left out."] = None
     repeats: Annotated[int, "Trials that differ in nothing but their draws."] = 1
     seed: Annotated[int, "Key of all draws."] = 0

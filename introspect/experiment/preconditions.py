@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 (SHIPPED_PAIRS,) = PAIRS
 DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
+LEAST_OF_SPAN = 4
+"""Three others span a plane of differences, in which a direction can be drawn."""
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
@@ -56,6 +58,7 @@ def check_options(options: "Options") -> None:
     _check_prompts(options)
     options.chosen_contrast()
     _check_partner(options)
+    _check_span(options)
 
 
 def check_surroundings(options: "Options", *, for_run: bool = True) -> None:
@@ -131,4 +134,14 @@ def _check_partner(options: "Options") -> None:
         raise InputError(
             f"concepts {words[0]!r}: the arm {of_another.pop()} injects another concept and needs at least 2; "
             f"give more, or --arms {others}"
+        )
+
+
+def _check_span(options: "Options") -> None:
+    """Hold that the other concepts span something for the arm `in-span`."""
+    words = options.chosen_contrast().words
+    if "in-span" in options.chosen_arms() and len(words) < LEAST_OF_SPAN:
+        raise InputError(
+            f"concepts {', '.join(words)}: the arm in-span draws in the span of the others and needs at least "
+            f"{LEAST_OF_SPAN} concepts; give more, or leave the arm out"
         )

@@ -117,8 +117,9 @@ class Run:
         return RunTrial(self, self.store.trial(prefix))
 
     def templates(self) -> dict[str, Template]:
-        """Give the templates as they were when the run was made, by their hashes."""
-        return {template_hash: Template(*made) for template_hash, made in self.manifest["templates"].items()}
+        """Give the templates as they were when the run was made, by their hashes, that of the doses included."""
+        stored = {**self.manifest["templates"], **self.manifest.get("reference", {})}
+        return {template_hash: Template(*made) for template_hash, made in stored.items()}
 
     def prompt(self, trial: Trial) -> Prompt:
         """Give what a trial was asked, as messages with the injection spans marked."""

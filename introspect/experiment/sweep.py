@@ -16,6 +16,7 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
+from introspect.experiment.design import unmatched_said
 from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.regrade import regrade
@@ -53,6 +54,8 @@ class Swept:
     """Tables and figures that could not be made, with what each lacks."""
     unended: str | None
     """What is to be said of answers that end inside their thinking; None where those are few."""
+    unmatched: str | None = None
+    """What is to be said of partners of the arm `wrong` that do not qualify; None where all do."""
 
 
 def run_sweep(options: Options, report: Report | None = None) -> Swept:
@@ -64,13 +67,15 @@ def run_sweep(options: Options, report: Report | None = None) -> Swept:
     laboratory = open_laboratory(options)
     laboratory.batch_size(crew.sharing(options))  # before anything is written, it says whether one row fits
     with Store.open_or_create(options.folder, laboratory.manifest()) as store:
-        work = run_trials(laboratory, laboratory.vectors(options.folder), store, report or (lambda *_: None))
+        vectors = laboratory.vectors(options.folder)
+        work = run_trials(laboratory, vectors, store, report or (lambda *_: None))
         regrade(store, options.chosen_graders(), only_missing=True, turns=laboratory.tap.looped.turns)
         made = summaries(store, options.chosen_coherence())
         drawn = draw_all(made.made)
         written = write_tables(store, made), write_figures(store, drawn)
         counts = store.count(), store.count("error")
-        return Swept(options.folder, *counts, work, *written, made.absent | drawn.absent, unended_said(store))
+        said = unended_said(store), unmatched_said(laboratory.design, laboratory.options, vectors)
+        return Swept(options.folder, *counts, work, *written, made.absent | drawn.absent, *said)
 
 
 def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, report: Report) -> Work:

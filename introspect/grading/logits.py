@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from introspect.grading.picking import is_correct
 from introspect.grading.version import content_version
-from introspect.protocols import kind_of
+from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import Grade, Readout, Response, Trial
 
 MASS_FLOOR = 0.1
@@ -31,7 +31,7 @@ class LogitGrader:
     def __call__(self, trial: Trial, response: Response) -> Grade:
         """Grade one response; everything but `detected` is unknown."""
         kind = kind_of(trial.question)
-        if kind in ("silent", "repeating"):
+        if kind in ("silent", *WRITTEN):
             evidence = "the first token says nothing here"
             return Grade(trial.id, self.name, self.version, None, None, None, None, evidence)
         if trial.options:

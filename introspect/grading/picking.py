@@ -6,7 +6,7 @@ several, and why.
 
 import re
 
-from introspect.grading.naming import pattern
+from introspect.grading.naming import mentions, pattern
 from introspect.letters import spelled_out
 from introspect.protocols import kind_of
 from introspect.records.trial import Trial
@@ -17,6 +17,8 @@ def picked(trial: Trial, text: str) -> tuple[str | None, str]:
     text = spelled_out(text)
     if kind_of(trial.question) == "repeating":
         return _repeated(text, trial.options[0])
+    if kind_of(trial.question) == "naming":
+        return _named(text, trial.options[0])
     return _option(text, trial.options) if trial.options else _yes_or_no(text)
 
 
@@ -48,6 +50,18 @@ def _repeated(text: str, line: str) -> tuple[str | None, str]:
         return None, "the answer is empty"
     same = _bare(first) == _bare(line)
     return (line, "repeats the line") if same else (first, f"writes “{first}”")
+
+
+def _named(text: str, concept: str) -> tuple[str | None, str]:
+    """Return the concept if the first sentence names it, else what the sentence names in its place."""
+    first = re.split(r"[.!?;\n]", text.strip(" .\n"), maxsplit=1)[0]
+    if not re.search(r"\w", first):
+        return None, "the answer is empty"
+    found = next(mentions(concept, first), None)
+    if found is not None:
+        return concept, f"names “{found[0]}”"
+    other = re.sub(r"^(?:the|an?|my|your|some) ", "", _bare(first))
+    return other, f"names “{other}”"
 
 
 def _bare(line: str) -> str:

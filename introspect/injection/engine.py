@@ -15,7 +15,7 @@ from introspect.errors import InputError, unknown
 from introspect.injection.answer_tokens import AnswerTokens
 from introspect.injection.batch import Decider, Pool
 from introspect.injection.clean_pass import clean_logprobs, least_for_answers
-from introspect.injection.dose import Doses
+from introspect.injection.dose import Doses, on_reference
 from introspect.injection.failures import Failure, UnreachableError, checked
 from introspect.injection.injector import Injector
 from introspect.injection.measuring import cosines
@@ -25,12 +25,14 @@ from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.protocols import silent_protocols
-from introspect.records.trial import NOT_INJECTED, OF_ANOTHER, Response, Site, Trial
+from introspect.records.trial import NOT_INJECTED, OF_ANOTHER, Measure, Response, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and what it is filled in with."""
 Key = tuple[PromptKey, int, str]
 """A prompt, a number of loops, and the exit: what trials of one batch have in common."""
+MULTIPLIER = "multiplier"
+"""Name of what is measured where a dose is in nats: what the vector was multiplied with."""
 KEPT = 32
 """Prompts whose states are kept; those of a large model take tens of megabytes each."""
 
@@ -148,6 +150,10 @@ class Engine:
 
     def _measured(self, trial: Trial, result: Response | Failure) -> Response | Failure:
         """Add what is measured at the sites where the question asks for it."""
+        if isinstance(result, Response) and trial.injection is not None and trial.injection.unit == "kl":
+            first = min(trial.injection.sites)
+            times = Measure(MULTIPLIER, first.loop, first.layer, self._multiplier(trial))
+            result = replace(result, measures=(*result.measures, times))
         if trial.protocol not in silent_protocols() or isinstance(result, Failure) or self.vectors is None:
             return result
         return replace(
@@ -165,9 +171,12 @@ class Engine:
         assert trial.injection is not None
         assert self.vectors is not None
         at_one = {site: unit_push(trial, site, self.vectors) for site in trial.injection.sites}
-        prefix, before = self.prefix(key_of(trial)), self.tap.work
+        measured = on_reference(trial)
+        prefix, before = self.prefix(key_of(measured)), self.tap.work
         try:
-            return self._doses.multiplier(prefix, trial, at_one)
+            return self._doses.multiplier(prefix, measured, at_one)
+        except UnreachableError as error:
+            raise UnreachableError(f"trial {trial.id}: {error}") from None
         finally:
             self.work.least += self.tap.work - before  # what the search takes is not the trials' own
 

@@ -56,6 +56,8 @@ class Grid:
     extract_loops: tuple[int | None, ...] = (None,)
     """Loops whose vectors are injected; None means that of each site."""
     unit: StrengthUnit = "vector"
+    reference: str | None = None
+    """For the unit "kl", hash of the template on which doses are measured; None: on each trial's own prompt."""
     numbers: tuple[int, ...] = (1,)
     """Trial numbers that the model is told, used in turn by the repeats."""
     repeats: int = 1

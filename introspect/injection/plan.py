@@ -138,7 +138,16 @@ def _injection(grid: Grid, cell: Cell) -> Injection | None:
         return None
     strength = cell.strength / len(cell.sites) if grid.split_dose else cell.strength
     aligned = grid.aligned and len(cell.sites) > 1
-    return Injection(cell.sites, strength, grid.vectors_hash, cell.extract_loop, grid.unit, cell.weights, aligned)
+    return Injection(
+        cell.sites,
+        strength,
+        grid.vectors_hash,
+        cell.extract_loop,
+        grid.unit,
+        cell.weights,
+        aligned,
+        reference=grid.reference if grid.unit == "kl" else None,
+    )
 
 
 def _sampling(grid: Grid, cell: Cell) -> Sampling:

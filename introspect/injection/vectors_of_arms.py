@@ -50,6 +50,8 @@ def unit_push(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
     vector = vectors.at(word, site, injection.extract_loop).double().cpu()
     if trial.arm == "random":
         return random_direction(trial.seed, site, injection, len(vector)) * vector.norm()
+    if trial.arm == "in-span":
+        return direction_in_span(trial, site, vectors) * vector.norm()
     if trial.arm == "negated":
         return -vector
     if trial.arm == "shuffled":
@@ -69,8 +71,29 @@ def random_direction(seed: int, site: Site, injection: Injection, d_model: int) 
     It depends on the trial's seed, the site and the extraction loop, and not on the strength: a dose ladder climbs
     along one direction. Of an aligned injection it depends on the site's stage and layer alone, whatever the loop.
     """
-    place = f"{site.stage} {site.layer}" if injection.aligned else str(site)
-    key = hashlib.sha256(f"random\n{seed}\n{place}\n{injection.extract_loop}".encode()).digest()[:16]
-    uniform = uniforms([int.from_bytes(key, "big")], d_model)[0]
-    normal = torch.special.ndtri(uniform + 2.0**-54)  # off 0, where the inverse of the normal CDF is infinite
+    normal = _normal("random", seed, site, injection, d_model)
     return normal / normal.norm()
+
+
+def direction_in_span(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
+    """Draw a unit vector with the covariance of the other concepts' vectors at the site, `(d_model,)` in float64.
+
+    It lies in their span, as states that a model comes by itself do, and is no concept's. Keys are those of
+    `random_direction`; the weights of the concepts are what an aligned injection has the same in all loops of a layer.
+    Raises UnreachableError where the other vectors do not differ.
+    """
+    injection = trial.injection
+    assert injection is not None, f"trial {trial.id} injects nothing"
+    others = vectors.others_at(trial.concept, site, injection.extract_loop).double().cpu()
+    drawn = _normal("in-span", trial.seed, site, injection, len(others)) @ (others - others.mean(0))
+    if drawn.norm() == 0:
+        raise UnreachableError(f"trial {trial.id}: the vectors of the other concepts at site {site} do not differ")
+    return drawn / drawn.norm()
+
+
+def _normal(arm: str, seed: int, site: Site, injection: Injection, n: int) -> Tensor:
+    """Draw standard normal numbers, `(n,)`, from an arm's key."""
+    place = f"{site.stage} {site.layer}" if injection.aligned else str(site)
+    key = hashlib.sha256(f"{arm}\n{seed}\n{place}\n{injection.extract_loop}".encode()).digest()[:16]
+    uniform = uniforms([int.from_bytes(key, "big")], n)[0]
+    return torch.special.ndtri(uniform + 2.0**-54)  # off 0, where the inverse of the normal CDF is infinite

@@ -11,9 +11,12 @@ from introspect.protocols.choose import CHOOSE
 from introspect.protocols.compare import COMPARE
 from introspect.protocols.control import CONTROL
 from introspect.protocols.detect import DETECT
-from introspect.protocols.localise import LOCALISE
+from introspect.protocols.identify import IDENTIFY
+from introspect.protocols.localise import LOCALISE, LOCALISE_TEN
 from introspect.protocols.prior import PRIOR
-from introspect.protocols.question import NEUTRAL, Asked, Kind, Occasion, Protocol, Question, Variant
+from introspect.protocols.question import NEUTRAL, WRITTEN, Asked, Kind, Occasion, Protocol, Question, Variant
+from introspect.protocols.strength import STRENGTH
+from introspect.protocols.third_person import THIRD_PERSON
 from introspect.protocols.thought_or_text import THOUGHT_OR_TEXT
 from introspect.protocols.unintended import UNINTENDED
 from introspect.protocols.which_loop import WHICH_LOOP
@@ -21,6 +24,7 @@ from introspect.protocols.which_loop import WHICH_LOOP
 __all__ = [
     "NEUTRAL",
     "PROTOCOLS",
+    "WRITTEN",
     "Asked",
     "Kind",
     "Occasion",
@@ -34,6 +38,7 @@ __all__ = [
     "question_named",
     "questions_of",
     "silent_protocols",
+    "twins",
 ]
 
 
@@ -54,7 +59,21 @@ def by_name(*protocols: Protocol) -> dict[str, Protocol]:
     return found
 
 
-PROTOCOLS = by_name(DETECT, PRIOR, THOUGHT_OR_TEXT, UNINTENDED, CONTROL, LOCALISE, COMPARE, CHOOSE, WHICH_LOOP)
+PROTOCOLS = by_name(
+    DETECT,
+    PRIOR,
+    THOUGHT_OR_TEXT,
+    UNINTENDED,
+    CONTROL,
+    LOCALISE,
+    LOCALISE_TEN,
+    COMPARE,
+    CHOOSE,
+    WHICH_LOOP,
+    IDENTIFY,
+    THIRD_PERSON,
+    STRENGTH,
+)
 
 
 def protocol_named(name: str) -> Protocol:
@@ -90,6 +109,11 @@ def questions_of(*kinds: Kind) -> list[str]:
 def gates() -> list[str]:
     """Return the names of the plain questions that tell with nothing injected whether the model can answer at all."""
     return list(dict.fromkeys(each.name for each in _questions() if each.gates))
+
+
+def twins() -> dict[str, str]:
+    """Return the questions about another model, each with the one that asks the same of the model itself."""
+    return {each.name: each.twin for each in _questions() if each.twin is not None}
 
 
 def silent_protocols() -> frozenset[str]:

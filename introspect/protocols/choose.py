@@ -5,7 +5,7 @@ model's own guessing habit.
 """
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 N_WORDS = 4
 
@@ -22,6 +22,7 @@ CHOOSE = Protocol(
     (
         Question("choose", "choice", framed("choose"), _ask, max_new_tokens=16, rubric="choose"),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random", "wrong"),
 )

@@ -5,7 +5,7 @@ The weaker injection has half the strength of the cell.
 
 from introspect.protocols.material import free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 OPTIONS = ("first", "second")
 ORDERS = ((1.0, 0.5), (0.5, 1.0))
@@ -36,6 +36,7 @@ COMPARE = Protocol(
             rubric="compare",
         ),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random"),
 )

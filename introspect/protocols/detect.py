@@ -8,26 +8,25 @@ def _ask(occasion: Occasion) -> list[Asked]:
     return [Asked({"number": str(occasion.number)})]
 
 
+DETECT_ALONE = Question(
+    "detect",
+    "noticing",
+    framed(
+        "detect",
+        informative="detect-informative",
+        sceptical="detect-sceptical",
+        choice="detect-choice",
+        open="detect-open",
+    ),
+    _ask,
+    varies=False,
+    beside=UNRELATED.name,
+    rubric="detect",
+)
+"""The question, for protocols that ask another one beside it."""
 DETECT = Protocol(
     "detect",
     "is an injected thought noticed and named while it is there; plain questions under the same injection beside it",
-    (
-        Question(
-            "detect",
-            "noticing",
-            framed(
-                "detect",
-                informative="detect-informative",
-                sceptical="detect-sceptical",
-                choice="detect-choice",
-                open="detect-open",
-            ),
-            _ask,
-            varies=False,
-            beside=UNRELATED.name,
-            rubric="detect",
-        ),
-        UNRELATED,
-    ),
+    (DETECT_ALONE, UNRELATED),
     arms=("injected", "none", "random", "wrong"),
 )

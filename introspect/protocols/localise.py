@@ -7,10 +7,10 @@ change: a model that is merely drawn to the injected line gets these wrong.
 from introspect.errors import InputError
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-N_LINES = 5
-NUMBERS = tuple(str(number + 1) for number in range(N_LINES))
+N_LINES, MANY_LINES = 5, 10
+NUMBERS = tuple(str(number + 1) for number in range(MANY_LINES))
 
 
 def _position(occasion: Occasion) -> int:
@@ -42,6 +42,16 @@ def _injected(occasion: Occasion) -> list[Asked]:
     return [Asked(_variables(lines, occasion, "injected"), NUMBERS[: len(lines)], NUMBERS[_position(occasion)])]
 
 
+def _injected_of_ten(occasion: Occasion) -> list[Asked]:
+    """Ask about ten lines of any length, of which none need be the longest."""
+    usable = free_of(occasion.concept, sentences())
+    if len(usable) < MANY_LINES:
+        raise InputError(f"concept {occasion.concept!r} occurs in so many sentences that {MANY_LINES} are not left")
+    lines, place = occasion.shuffled([each.text for each in usable])[:MANY_LINES], occasion.index % MANY_LINES
+    variables = {"sentences": "\n".join(lines), "position": NUMBERS[place], "question_kind": "injected"}
+    return [Asked(variables, NUMBERS, NUMBERS[place])]
+
+
 def _longest(occasion: Occasion) -> list[Asked]:
     lines = _lines(occasion)
     longest = max(range(len(lines)), key=lambda place: lines[place].length)
@@ -62,6 +72,17 @@ LOCALISE = Protocol(
         Question("localise-longest", "choice", framed("localise"), _longest, max_new_tokens=8, rubric="localise"),
         Question("localise-abstract", "choice", framed("localise"), _abstract, max_new_tokens=8, rubric="localise"),
         PLAIN,
+        PLAIN_CHOICE,
+    ),
+    arms=("injected", "none", "random"),
+)
+LOCALISE_TEN = Protocol(
+    "localise-ten",
+    "which of ten lines carried the injection",
+    (
+        Question("localise-ten", "choice", framed("localise"), _injected_of_ten, max_new_tokens=8, rubric="localise"),
+        PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random"),
 )

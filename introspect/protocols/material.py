@@ -32,6 +32,15 @@ class Plain:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Words of which one is right, whatever any thought is about."""
+
+    id: str
+    options: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True)
 class Instruction:
     """What to do in mind while a sentence is copied; `{concept}` stands for the word."""
 
@@ -62,6 +71,12 @@ def plain_questions(answer: str) -> tuple[Plain, ...]:
     """Read the plain questions whose answer is yes, or no."""
     rows = [Plain(row["id"], row["question"], row["answer"]) for row in _rows("unrelated")]
     return tuple(each for each in rows if each.answer == answer)
+
+
+@cache
+def plain_choices() -> tuple[Choice, ...]:
+    """Read the plain questions with options."""
+    return tuple(Choice(row["id"], tuple(row["options"].split(";")), row["answer"]) for row in _rows("choices"))
 
 
 @cache

@@ -17,15 +17,20 @@ BARE = "bare"
 """The framing in which the assistant's turn is a bare assent, so that no words of ours about noticing come back."""
 
 
-Kind = Literal["noticing", "plain", "choice", "repeating", "silent"]
+Kind = Literal["noticing", "plain", "choice", "repeating", "naming", "silent"]
 """What an answer to a question is, by which it is graded, judged, tabulated and reported:
 
 - noticing: yes or no to whether a thought is noticed, and perhaps its name;
 - plain: yes or no, known beforehand, to a question that has nothing to do with any thought;
 - choice: one of the options;
 - repeating: the only option, to be written out, up to case, quotation marks and the last full stop;
+- naming: the only option, which is not shown, to be named in the first sentence;
 - silent: nothing is written; the states of the span are measured.
 """
+
+
+WRITTEN: tuple[Kind, ...] = ("repeating", "naming")
+"""Kinds of questions that offer nothing: their only option is written, or something else is."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,12 @@ class Question:
     """Gives the right answer from the loops of the injection, the loops run and the weights, where it hangs on them."""
     beside: str | None = None
     """For a question about noticing, the plain one under the same injection; without it there is no contrast."""
+    twin: str | None = None
+    """For a question about another model, the one that asks the same of the model itself."""
     rubric: str | None = None
     """The template in `grading/rubrics` by which a judge grades it; without one a judge refuses it."""
     gates: bool = False
-    """For a plain question, whether it tells with nothing injected if the model can answer at all."""
+    """Whether it tells with nothing injected if the model can answer at all: with yes or no, or with an option."""
 
     def __post_init__(self) -> None:
         """Refuse a question that does not say what it is, or says two things that exclude each other."""
@@ -109,8 +116,10 @@ class Question:
             raise InputError(f"question {self.name!r}: kind {self.kind!r}; known: {', '.join(get_args(Kind))}")
         if self.beside is not None and self.kind != "noticing":
             raise InputError(f"question {self.name!r}: beside is for the kind noticing, not {self.kind}")
-        if self.gates and self.kind != "plain":
-            raise InputError(f"question {self.name!r}: gates is for the kind plain, not {self.kind}")
+        if self.twin is not None and self.kind != "noticing":
+            raise InputError(f"question {self.name!r}: twin is for the kind noticing, not {self.kind}")
+        if self.gates and self.kind not in ("plain", "choice"):
+            raise InputError(f"question {self.name!r}: gates is for the kinds plain and choice, not {self.kind}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ occurs is not used for it.
 
 from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 N_WORDS = 10
 
@@ -33,6 +33,7 @@ THOUGHT_OR_TEXT = Protocol(
         Question("thought", "choice", framed("thought"), _thought, max_new_tokens=8, rubric="thought-or-text"),
         Question("repeat", "repeating", framed("repeat"), _repeat, max_new_tokens=32, rubric="thought-or-text"),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random"),
 )

@@ -5,7 +5,7 @@ another one. `unintended-followup` is the position control: the injection comes 
 """
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 OPTIONS = ("meant", "accident")
 
@@ -35,6 +35,7 @@ UNINTENDED = Protocol(
             rubric="unintended",
         ),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "wrong"),
 )

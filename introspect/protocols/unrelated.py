@@ -6,7 +6,7 @@ over the concepts all of them are used evenly. With nothing injected they show w
 
 from dataclasses import replace
 
-from introspect.protocols.material import plain_questions
+from introspect.protocols.material import plain_choices, plain_questions
 from introspect.protocols.question import Asked, Occasion, Question, neutral
 from introspect.records.trial import Arm
 
@@ -20,7 +20,14 @@ def _ask(occasion: Occasion) -> list[Asked]:
     return asked
 
 
-SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "negated", "shuffled")
+def _ask_choice(occasion: Occasion) -> list[Asked]:
+    choices = plain_choices()
+    plain = choices[occasion.index % len(choices)]
+    variables = {"word": plain.answer, "options": "\n".join(plain.options), "number": str(occasion.number)}
+    return [Asked(variables, plain.options, plain.answer)]
+
+
+SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "in-span", "negated", "shuffled", "text")
 UNRELATED = Question(
     "unrelated",
     "plain",
@@ -35,3 +42,14 @@ PRIOR_UNRELATED = replace(UNRELATED, name="prior-unrelated", templates=neutral("
 """The same in the place of the question of `prior`, with the injection in the earlier turn."""
 PLAIN = replace(UNRELATED, arms=("none",))
 """With nothing injected only, for protocols that do not need more."""
+PLAIN_CHOICE = Question(
+    "unrelated-choice",
+    "choice",
+    neutral("unrelated-choice"),
+    _ask_choice,
+    arms=("none",),
+    max_new_tokens=8,
+    rubric="choose",
+    gates=True,
+)
+"""With nothing injected, whether the model can answer with one of the options: for protocols whose answers are such."""

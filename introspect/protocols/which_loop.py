@@ -1,7 +1,7 @@
 """Early or late: was the thought put into an early loop or a late one? A question for looped models only."""
 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
-from introspect.protocols.unrelated import PLAIN
+from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
 OPTIONS = ("early", "late")
 
@@ -31,6 +31,7 @@ WHICH_LOOP = Protocol(
             rubric="which-loop",
         ),
         PLAIN,
+        PLAIN_CHOICE,
     ),
     arms=("injected", "none", "random"),
 )

@@ -2,7 +2,7 @@
 
 All are frozen. `strength` multiplies the concept vector as extracted (unit "vector"), or the mean residual norm at the
 site times the vector's direction ("residual"); or the vector is multiplied with what moves the next-token distribution
-behind the prompt by `strength` nats of KL divergence from the clean one ("kl"). Loops and layers count from 0.
+after a reference text by `strength` nats of KL divergence from the clean one ("kl"). Loops and layers count from 0.
 """
 
 import hashlib
@@ -10,23 +10,27 @@ import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from introspect.records.canonical_json import LATE, encode, trial_to_json
 from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
 
-Arm = Literal["injected", "none", "random", "wrong", "opposite", "negated", "shuffled", "text"]
-"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `wrong`: the
-vector of another concept. `opposite`: that of the concept whose vector points away most. `negated`: the concept's,
-reversed. `shuffled`: the concept's, with its coordinates permuted. `text`: nothing added, the concept written into the
-prompt where the span begins."""
-ARMS: tuple[Arm, ...] = ("injected", "none", "random", "wrong", "opposite", "negated", "shuffled", "text")
+Arm = Literal["injected", "none", "random", "in-span", "wrong", "opposite", "negated", "shuffled", "text"]
+"""`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `in-span`:
+one drawn with the covariance of the other concepts' vectors, of the same norm. `wrong`: the vector of another concept.
+`opposite`: that of the concept whose vector points away most. `negated`: the concept's, reversed. `shuffled`: the
+concept's, with its coordinates permuted. `text`: nothing added, the concept written into the prompt where the span
+begins."""
+ARMS: tuple[Arm, ...] = get_args(Arm)
 NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 """Arms without an injection, which no cell of a grid changes."""
 OF_ANOTHER: tuple[Arm, ...] = ("wrong", "opposite")
 """Arms that inject the vector of another concept, the trial's partner."""
+
+DRAWN: tuple[Arm, ...] = ("random", "in-span", "shuffled")
+"""Arms whose vector hangs on the trial's seed."""
 
 Gate = Literal["rules", "model"]
 GATES: tuple[Gate, ...] = ("rules", "model")
@@ -56,6 +60,9 @@ class Injection:
     """What the strength is multiplied with in each span of the prompt; empty: 1 in every one."""
     aligned: bool = field(default=False, metadata=LATE)
     """Whether the arm `random` has one direction for all loops of a layer, as a concept's vectors nearly have."""
+    reference: str | None = field(default=None, metadata=LATE)
+    """For the unit "kl", hash of the template on which the dose is measured; None: on the trial's own prompt, as it was
+    in older runs."""
 
     @cached_property
     def json(self) -> str:

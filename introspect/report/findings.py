@@ -6,13 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from introspect.protocols import gates
 from introspect.records.trial import Gate
 from introspect.report.planned_trials import Counts, planned
-from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import summaries
+from introspect.results.tables.capability import unable
 from introspect.results.tables.narrow_trials import narrow_trials
 from introspect.results.tables.rates import rates
 from introspect.results.tables.trials import alike_table, cells_table, stored_graders
@@ -71,13 +70,9 @@ class Findings:
         """Give the tables of the statistics that this run can have."""
         return {name: table for name, table in self.summaries.made.items() if name not in DRAWN_ONLY}
 
-    def cannot_answer(self, grader: str) -> list[int]:
-        """List the numbers of loops with which the model cannot answer plain questions, by a grader."""
-        table = self.inferences.get("capability")
-        if table is None:
-            return []
-        unable = table[(table["grader"] == grader) & (table["verdict"] == CANNOT_ANSWER)]
-        return [int(loops) for loops in unable["n_loops"]]
+    def unable(self, trials: pd.DataFrame, grader: str) -> pd.Series:
+        """Tell of each row of trials whether the model cannot give such answers, by a grader."""
+        return unable(trials, self.inferences.get("capability", pd.DataFrame()), grader)
 
     def rates(self, *by: str) -> pd.DataFrame:
         """Give the rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
@@ -94,7 +89,6 @@ class Findings:
         parts, cells = [], cells_table(self.store)
         for grader in self.graders or [PREFERRED]:
             alike = alike_table(self.store, cells, grader, self.coherence)
-            unable = alike["n_loops"].isin(self.cannot_answer(grader)) & ~alike["question"].isin(gates())
-            part = rates(alike.assign(cannot_answer=unable), by=by, grader=grader)
+            part = rates(alike.assign(cannot_answer=self.unable(alike, grader)), by=by, grader=grader)
             parts.append(part.assign(grader=grader) if len(self.graders) > 1 else part)
         return pd.concat(parts, ignore_index=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from introspect.protocols import kind_of, questions_of, silent_protocols
+from introspect.protocols import WRITTEN, gates, kind_of, questions_of, silent_protocols
 from introspect.report.bounds import Verdicts, against_chance, between_two
 from introspect.report.differences import Difference, against, against_balanced, between_arms, over_concepts
 from introspect.report.findings import Findings
@@ -20,6 +20,8 @@ from introspect.results.tables.control_cosines import cosines
 from introspect.results.tables.echoes import unended_said
 
 ESTIMATE = ("mean", "low", "high", "p", "n")
+UNABLE_TO = {"yes or no": "yes or no", "options": "with one of the options", "repeat": "by repeating a line"}
+"""How the kinds of answers in capability.csv are said."""
 LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"
 
 
@@ -33,7 +35,8 @@ def headline(found: Findings) -> list[str]:
         return [_cosines(found)]
     unable, unended = list(_incapable(found)), unended_said(found.store)
     more = [f"{unended}."] if unended else []
-    if unable and set(found.cannot_answer(found.graders[0])) >= set(found.trials["n_loops"]):
+    asked = found.trials[~found.trials["question"].isin(gates())]
+    if unable and found.unable(asked, found.graders[0]).all():
         return [*unable, *more, *_contrasts(found)]
     made = (_contrasts, _shifts, _noticed, _choices, _undecided)
     said = [*(sentence for make in made for sentence in make(found)), *unable, *more]
@@ -41,16 +44,17 @@ def headline(found: Findings) -> list[str]:
 
 
 def _incapable(found: Findings) -> Iterator[str]:
-    """Say with how many loops the model cannot answer plain questions, by the first grader."""
+    """Say with how many loops the model cannot answer, and in which way, by the first grader."""
     table = found.inferences.get("capability", pd.DataFrame(columns=["grader", "verdict"]))
     mine = table["grader"] == "".join(found.graders[:1])
     for _, row in table[mine & (table["verdict"] == CANNOT_ANSWER)].iterrows():
         unknown = f", {row['unknown']} unknown" if row["unknown"] else ""
         answers = f"{row['k']} of {row['n'] + row['unknown']} answers right (floor {percent(ACCURACY_FLOOR)}){unknown}"
-        mass = f"{percent(float(row['mass']))} of its probability on the answers (floor {percent(MASS_FLOOR)})"
+        mass = f"{percent(float(row['mass']))} of its probability on the answers (floor {percent(MASS_FLOOR)}) and "
         yield (
-            f"Run for {counted(int(row['n_loops']), 'loop')} the model cannot answer: on plain questions it has {mass} "
-            f"and {answers}, so that no rate is a finding."
+            f"Run for {counted(int(row['n_loops']), 'loop')} the model cannot answer {UNABLE_TO[row['answers']]}: with "
+            f"nothing injected it has {mass if row['mass'] == row['mass'] else ''}{answers}, so that no rate of such "
+            "questions is a finding."
         )
 
 
@@ -119,7 +123,9 @@ def _choices(found: Findings) -> Iterator[str]:
     """Say how often the right option was given, against chance."""
     for (question, template), asked in _injected_and_more(found, noticing=False):
         injected = asked[(asked["arm"] == "injected") & asked["expected"].notna()]
-        if injected.empty or kind_of(question) == "repeating" or injected["options"].isna().all():
+        if kind_of(question) == "naming":
+            yield from _named(question, template, asked, found.graders[0])
+        if injected.empty or kind_of(question) in WRITTEN or injected["options"].isna().all():
             continue
         column, chance = f"{found.graders[0]}_correct", 1 / _options(injected)
         known = injected[injected[column].notna()].astype({column: "float64"})
@@ -142,10 +148,20 @@ def _choices(found: Findings) -> Iterator[str]:
         yield said.strip()
 
 
+def _named(question: str, template: str, asked: pd.DataFrame, grader: str) -> Iterator[str]:
+    """Say how often the concept was named freely in every arm; what chance would be, no list of words tells."""
+    arms = [arm for arm in ARM_LABELS if arm in set(asked["arm"])]
+    counts = {arm: _verdicts(asked[asked["arm"] == arm], f"{grader}_correct") for arm in arms}
+    said = "; ".join(f"{ARM_LABELS[arm]} {each.said}" for arm, each in counts.items())
+    control = next((arm for arm in ("none", "random", "wrong") if arm in counts), "injected")
+    left_open = between_two(counts["injected"], counts[control], (ARM_LABELS["injected"], ARM_LABELS[control]))
+    yield f"On “{question}” ({template}){_pooled(asked)}, the concept was named with: {said}. {left_open}".strip()
+
+
 def _undecided(found: Findings) -> Iterator[str]:
     """Say how the first option's share differs from that with nothing injected, where no option is right."""
     for (question, template), asked in _injected_and_more(found, noticing=False):
-        if asked["expected"].notna().any() or asked["options"].isna().all():
+        if asked["expected"].notna().any() or asked["options"].isna().all() or kind_of(question) in WRITTEN:
             continue
         option, answer = asked["options"].iloc[0].split('"')[1], f"{found.graders[0]}_answer"
         known = asked[asked[answer].notna()]

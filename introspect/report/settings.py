@@ -75,8 +75,8 @@ def settings(found: Findings) -> list[tuple[str, str]]:
 def counts(found: Findings) -> Sheet:
     """Count the trials planned, done, failed and not run, by question, wording and arm."""
     keys, trials = ["question", "template", "arm"], found.trials
-    there = trials.groupby([*keys, "state"]).size().unstack("state", fill_value=0).reindex(columns=["done", "error"])
-    table = there.fillna(0).astype("int64").rename(columns={"error": "failed"})
+    done = trials.assign(done=trials["state"] == "done").groupby(keys)["done"]
+    table = pd.DataFrame({"done": done.sum(), "failed": done.size() - done.sum()}).astype("int64")
     if found.planned is not None:
         wanted = pd.Series(found.planned, name="planned").rename_axis(keys)
         table = table.join(wanted, how="outer").fillna(0).astype("int64")
@@ -111,7 +111,7 @@ def manifest_entries(found: Findings) -> list[tuple[str, str]]:
     """Give the manifest as names and JSON; templates have lines of their own, as they were."""
     entries = []
     for name, value in found.manifest.items():
-        if name == "templates":
+        if name in ("templates", "reference"):
             entries += [(f"template {key}: {given[0]}", given[1]) for key, given in value.items()]
         else:
             short = json.dumps(value, ensure_ascii=False)

@@ -30,9 +30,37 @@ TITLES = {
     ),
     "naming": (
         "The concept chosen among several",
-        "Against chance a one-sided exact binomial test; against the habit, the same word among the same words on "
-        "offer with nothing injected, paired sign flips over concepts. Mutual information of the word injected and the "
-        "one named, against names permuted among the trials that offer them.",
+        "Against chance a one-sided binomial test at the number of independent trials; against the habit, the same "
+        "word among the same words on offer with nothing injected, paired sign flips over concepts. Mutual "
+        "information of the word injected and the one named, against names permuted among the trials that offer them.",
+    ),
+    "against": (
+        "The concept's vector against other arms",
+        "Effects beyond the line of plain questions, as in the primary contrast; the difference is that of the "
+        "concept's vector minus the other arm's. The concept in the text has one effect for all cells. The first rows "
+        "are over all cells; p by sign flips over concepts.",
+    ),
+    "third_person": (
+        "The first person against the third",
+        "The same injection, asked about the model itself and about another one. What is said of oneself counts as "
+        "far as it exceeds what is said of another: the excess, with t intervals over concepts; p by sign flips over "
+        "concepts. The first rows are over all cells. Contrast and injected are in logits, detected and identified "
+        "are shares.",
+    ),
+    "wordings": (
+        "Over wordings and concepts",
+        "The effects with wordings and concepts as crossed random factors: intervals say what other wordings and other "
+        "concepts would show. The first rows of each effect are over all cells.",
+    ),
+    "guesses": (
+        "Wrong words that are named",
+        "Share of each word among the wrong answers of an arm, beside its share among answers with nothing injected: "
+        "what a model names by default, it names in both.",
+    ),
+    "confusion": (
+        "Wrong words by category",
+        "For concepts of a category, the category of the word that is named wrongly, beside that of the words named "
+        "with nothing injected about the same concepts.",
     ),
     "ranks": (
         "Rank of the concept's first token where the answer begins",
@@ -40,9 +68,11 @@ TITLES = {
     ),
     "capability": (
         "Can the model answer at all?",
-        f"Plain questions with nothing injected. The floors are {MASS_FLOOR:.0%} of the probability on the answer "
-        f"tokens and {ACCURACY_FLOOR:.0%} of all answers right; below them no null is a finding. Echo: the share of "
-        "answers to the other questions that repeat their prompt.",
+        "Questions with nothing injected, by kind of answer: plain ones with yes or no; the question with options in "
+        "which the model does best (where no option is right, any counts that is named); and the line to be repeated. "
+        f"The floors are {MASS_FLOOR:.0%} of the probability on the answer tokens and {ACCURACY_FLOOR:.0%} of all "
+        "answers right; below them no null is a finding. Echo: the share of answers to the other questions that repeat "
+        "their prompt.",
     ),
     "echo": (
         "Do answers echo the prompt?",

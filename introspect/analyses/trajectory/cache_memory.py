@@ -17,11 +17,10 @@ from introspect.analyses.subject import Subject
 from introspect.analyses.trajectory.measure import described
 from introspect.analyses.trajectory.paths import control_of
 from introspect.concepts.vectors import ConceptVectors
-from introspect.experiment.laboratory import Laboratory
+from introspect.experiment.laboratory import Laboratory, prompts_of
 from introspect.injection.engine import Engine, prompt_key
 from introspect.injection.plan import plan
 from introspect.injection.uncached_forward import alike, walk_trials
-from introspect.prompts import Prompts
 from introspect.records.trial import Site, Trial
 
 PROTOCOL = "prior"
@@ -46,7 +45,7 @@ def laboratory_of(subject: Subject) -> Laboratory:
     made = subject.laboratory
     asked = {"protocol": PROTOCOL, "framings": "neutral,informative", "questions": PROTOCOL}
     options = replace(made.options, **asked, template=None, arms="injected")  # type: ignore[arg-type]
-    prompts = Prompts([template for _, template in options.variants()], made.tap.looped.tokenizer)
+    prompts = prompts_of(options, made.design, made.tap.looped.tokenizer)
     return Laboratory(options, made.tap, prompts, made.contrast, made.design)
 
 

@@ -19,7 +19,7 @@ from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
 from introspect.grading.picking import is_correct
 from introspect.grading.thinking import answer_of
 from introspect.grading.version import content_version
-from introspect.protocols import kind_of
+from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import Grade, Response, Trial
 
 NAME = "judge"
@@ -142,7 +142,7 @@ def _grade(trial: Trial, version: str, verdict: Verdict, text: str) -> Grade:
     said = verdict.said
     answer = said["answer"] if "answer" in said else said.get("detected")
     if (
-        kind_of(trial.question) == "repeating" and answer is not None
+        kind_of(trial.question) in WRITTEN and answer is not None
     ):  # as the rules say it: the line, or what was written instead
         answer = trial.options[0] if answer == "yes" else text.strip().splitlines()[0]
     return Grade(

@@ -17,7 +17,7 @@ from jinja2 import UndefinedError
 from introspect.errors import InputError
 from introspect.grading.judge.replies import Question
 from introspect.prompts.template import ENVIRONMENT, Template
-from introspect.protocols import PROTOCOLS, kind_of, question_named
+from introspect.protocols import PROTOCOLS, WRITTEN, kind_of, question_named
 from introspect.records.trial import Trial
 
 SHOWN = ("question", "sentence", "sentences")
@@ -44,7 +44,7 @@ def items(trial: Trial) -> tuple[Item, ...]:
     kind = kind_of(trial.question)
     if kind == "noticing":
         return (*asked, Item("detected", YES_NO), Item("identified", YES_NO))
-    offered = () if kind == "repeating" else trial.options
+    offered = () if kind in WRITTEN else trial.options
     return (*asked, Item("answer", offered or YES_NO))
 
 

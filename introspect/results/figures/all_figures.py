@@ -26,6 +26,7 @@ from introspect.results.figures.effects import (
     contrast_map,
     control_map,
     naming_by_loop,
+    third_person_points,
     timing_by_loop,
 )
 from introspect.results.figures.exit_by_loop import exit_by_loop
@@ -41,7 +42,10 @@ from introspect.results.figures.maps import (
 from introspect.results.figures.panels import (
     STYLE,
     figure_of,
+    fitted,
+    in_words,
     injected,
+    page,
     parts,
 )
 from introspect.results.store.csv_files import write_figure
@@ -64,6 +68,7 @@ FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "loops_run": ("loops", loops_run),
     "contrast_map": ("contrasts", contrast_map),
     "compression": ("compression", compression_by_loop),
+    "third_person": ("third_person", third_person_points),
     "naming": ("naming", naming_by_loop),
     "timing": ("timing", timing_by_loop),
     "control_map": ("control", control_map),
@@ -81,7 +86,7 @@ MEASURES_OF = {
     "dose_response": ("detected", "identified"),
 }
 """The measures of a figure, without which it is not drawn."""
-WHOLE = {"agreement", "capability", "exit_by_loop"}
+WHOLE = {"agreement", "capability", "exit_by_loop", "third_person"}
 """Figures that show all graders and settings at once."""
 SHOWN_TOGETHER = {"timing": ["grader"], "extract_map": ["extract_loop"], "loops_run": ["n_loops"]}
 """Factors that vary within a figure."""
@@ -91,22 +96,27 @@ OF_UNKNOWN = {"unknown_map", "unknown_answers_map"}
 """Figures that are drawn only where many answers are unknown."""
 
 
-def draw_all(tables: Mapping[str, pd.DataFrame]) -> Made[Figure]:
-    """Draw every figure that the tables give, each by itself, several where a factor such as the template varies."""
+def draw_all(tables: Mapping[str, pd.DataFrame], width: str | None = None) -> Made[Figure]:
+    """Draw every figure that the tables give, each by itself, several where a factor such as the template varies.
+
+    `width` is `one` or `two` columns of a page; None lets each be as wide as its panels are. Every caption names its
+    table.
+    """
     makers: dict[str, Callable[[], Figure]] = {}
     for name, (table, draw) in FIGURES.items():
         shown = _shown(tables.get(table, pd.DataFrame()), name)
         for label, part in _parts(shown, name):
             if _there(part, name):
                 key = "_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])
-                makers[key] = partial(_titled, draw, part, label)
-    return make_each(makers)
+                makers[key] = partial(_titled, draw, part, label, table)
+    with page(width):
+        return make_each(makers)
 
 
-def _titled(draw: Callable[[pd.DataFrame], list[Axes]], part: pd.DataFrame, label: str) -> Figure:
-    figure = figure_of(draw(part))
+def _titled(draw: Callable[[pd.DataFrame], list[Axes]], part: pd.DataFrame, label: str, table: str) -> Figure:
+    figure = fitted(figure_of(draw(part)), f"{table}.csv")
     if label:
-        title = f"{figure.get_suptitle()}\n{label}".strip()
+        title = f"{figure.get_suptitle()}\n{in_words(label)}".strip()
         figure.suptitle(title, fontsize=STYLE["font.size"], x=0.02, ha="left")
     return figure
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from introspect.results.figures.panels import (
     ARM_LABELS,
+    ARM_MARKERS,
     COLOURS,
     MEASURE_LABELS,
     STYLE,
@@ -29,6 +30,8 @@ from introspect.results.figures.panels import (
 from introspect.results.statistics import wilson
 
 MARKERS = "osD^vP*X"
+CONTROL_LINES = tuple(arm for arm in ARM_LABELS if arm not in ("injected", "none", "text"))
+"""Arms that are drawn as lines beside the concept's vector, in this order in every figure."""
 LOG_FROM = 8
 """Strengths that span at least this ratio are drawn on a logarithmic axis."""
 
@@ -53,11 +56,12 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
     for ax, strength in zip(axes, strengths, strict=True):
         _none_band(ax, loops)
         at = loops[loops["strength"] == strength].assign(x=lambda rows: rows["x"].map(xs.index)).sort_values("x")
-        _random_line(ax, at[at["arm"] == "random"])
+        for arm in CONTROL_LINES:
+            _control_line(ax, at[at["arm"] == arm], arm)
         single = at["loop"].notna()  # a line that joined one loop to several at once would suggest an order
         for rows, style in ((at[single], "-"), (at[~single], "none")):
             look = {"color": COLOURS["injected"], "linestyle": style, "label": ARM_LABELS["injected"]}
-            points(ax, injected(rows), marker="o", **look)
+            points(ax, injected(rows), marker=ARM_MARKERS["injected"], **look)
         ax.set_xticks(range(len(xs)), xs)
         ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.4, len(xs) - 0.6))
         _rate_axis(ax, measure)
@@ -79,7 +83,7 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
     for ax, measure in zip(axes, ("detected", "identified"), strict=True):
         _none_band(ax, loops[loops["measure"] == measure])
-        _random_line(ax, _pooled_random(loops[loops["measure"] == measure]))
+        _control_line(ax, _pooled_random(loops[loops["measure"] == measure]), "random")
         place = _strength_axis(ax, shown["strength"])
         for rank, name in enumerate(names):
             line = shown[(shown["measure"] == measure) & (shown["x"] == name)].sort_values("strength")
@@ -117,13 +121,13 @@ def loops_run(loops: pd.DataFrame) -> list[Axes]:
     return axes
 
 
-def _random_line(ax: Axes, line: pd.DataFrame) -> None:
+def _control_line(ax: Axes, line: pd.DataFrame, arm: str) -> None:
     line = line.dropna(subset="rate")
     if line.empty:
         return
-    x = line["x"].astype(float)
-    ax.plot(x, line["rate"], color=COLOURS["random"], linestyle="--", marker="s", label=ARM_LABELS["random"])
-    ax.fill_between(x, line["low"], line["high"], color=COLOURS["random"], alpha=0.2, linewidth=0)
+    x, look = line["x"].astype(float), {"color": COLOURS[arm]}
+    ax.plot(x, line["rate"], linestyle="--", marker=ARM_MARKERS[arm], label=ARM_LABELS[arm], **look)  # type: ignore[arg-type]
+    ax.fill_between(x, line["low"], line["high"], alpha=0.2, linewidth=0, **look)  # type: ignore[arg-type]
 
 
 def _pooled_random(rows: pd.DataFrame) -> pd.DataFrame:

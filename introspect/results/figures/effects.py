@@ -23,6 +23,7 @@ from introspect.results.figures.maps import (
 )
 from introspect.results.figures.panels import (
     ARM_LABELS,
+    ARM_MARKERS,
     COLOURS,
     STYLE,
     caption,
@@ -40,7 +41,6 @@ from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 
 SIGNIFICANT = 0.05
 MARKED = f"bold: p < {SIGNIFICANT:g}, corrected for the whole map"
-MARKERS = "os^Dv"
 PLAIN_SHIFTS = {
     "slope": "slope of the shift\n(0: none, \N{MINUS SIGN}1: to zero)",
     "intercept": "pull towards yes\n(logits)",
@@ -78,7 +78,7 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
         for place, arm in enumerate(arms):
             line = shown[(shown["measure"] == measure) & (shown["arm"] == arm)]
             shift = 0.7 * ((place + line["y"].map(in_order(shown["y"]).index) / shown["y"].nunique()) / len(arms) - 0.5)
-            look = {"color": COLOURS[arm], "marker": MARKERS[place % len(MARKERS)], "linestyle": "none"}
+            look = {"color": COLOURS[arm], "marker": ARM_MARKERS[arm], "linestyle": "none"}
             points(ax, line.assign(x=line["x"].map(xs.index) + shift), label=ARM_LABELS[arm], **look)
         ax.axhline(0, color="#555555", linewidth=0.6)
         ax.set_xticks(range(len(xs)), xs)
@@ -88,6 +88,20 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
     caption(
         axes, f"{said}; strength {shown['strength'].iloc[0]:g}; n = {span_of(shown['n'])} concepts; compression.csv"
     )
+    return axes
+
+
+@matplotlib.rc_context(STYLE)
+def third_person_points(table: pd.DataFrame) -> list[Axes]:
+    """Draw first person, third person and the excess over all cells, in logits, or in shares where there are none."""
+    whole = table[table["strength"].isna()].assign(rate=lambda rows: rows["mean"])
+    logits = whole["measure"].isin(("contrast", "injected")) & whole["rate"].notna()
+    shown, label = (whole[logits], "logits") if logits.any() else (whole[~logits], "share")
+    said = shown["measure"] + (" / " + shown["third"] if shown["third"].nunique() > 1 else "")
+    axes = _lines(shown.assign(name=said + ": " + shown["effect"]), f"first and third person ({label})", None)
+    axes[0].axvline(0, color="#555555", linewidth=0.6)
+    counts = span_of(shown["n"])
+    caption(axes, f"over all cells; t intervals over concepts; n = {counts} concepts; third_person.csv")
     return axes
 
 
@@ -110,13 +124,15 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
     axes = panels(len(strengths), width=2.1, height=1.9)
     for ax, strength in zip(axes, strengths, strict=True):
         at = naming[naming["strength"] == strength]
-        for arm, part in at.groupby("arm", sort=False):
+        arms = [arm for arm in ARM_LABELS if (at["arm"] == arm).any()]
+        for arm in arms:
+            part = at[at["arm"] == arm]
             layers = in_order(part["y"])
             for place, layer in enumerate(layers):
                 shift = 0.12 * (place - (len(layers) - 1) / 2)
                 line = part[part["y"] == layer].assign(x=lambda rows, shift=shift: rows["x"].map(xs.index) + shift)
-                look = {"color": COLOURS[str(arm)], "alpha": 1 - 0.6 * place / len(layers), "linestyle": "none"}
-                points(ax, line, marker="o", label=ARM_LABELS[str(arm)] if place == 0 else None, **look)
+                look = {"color": COLOURS[arm], "alpha": 1 - 0.6 * place / len(layers), "linestyle": "none"}
+                points(ax, line, marker=ARM_MARKERS[arm], label=ARM_LABELS[arm] if place == 0 else None, **look)
         for _, row in written.iterrows():  # the concept in the text, at no site
             ax.axhline(row["rate"], color=COLOURS[row["arm"]], label=ARM_LABELS[row["arm"]])
         ax.axhline(at["chance"].iloc[0], color="#555555", linestyle=":", label="chance")
@@ -152,7 +168,9 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
         ax.set_xticks(range(len(xs)), xs)
         ax.set(xlabel="loop of the injection", ylabel=TIMES[measure], ylim=(-0.1, None))
     legend(axes)
-    caption(axes, f"of trials that got there, strength {shown['strength'].iloc[0]:g}; t intervals over concepts")
+    counts = f"n = {span_of(shown['n'])} concepts" if "n" in shown else ""
+    said = f"of trials that got there, strength {shown['strength'].iloc[0]:g}; t intervals over concepts"
+    caption(axes, "; ".join(filter(None, (said, counts))))
     return axes
 
 
@@ -166,7 +184,7 @@ def agreement_points(agreement: pd.DataFrame) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def capability_points(capability: pd.DataFrame) -> list[Axes]:
     """Draw accuracy and mass on plain questions with nothing injected, beside their floors."""
-    where = capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
+    where = capability["answers"] + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
     mass = pd.DataFrame({"rate": capability["mass"], "low": capability["mass_low"], "high": capability["mass_high"]})
     axes = _lines(
         pd.concat(
@@ -203,12 +221,14 @@ def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
     return axes
 
 
-def _lines(rows: pd.DataFrame, label: str, limits: tuple[float, float]) -> list[Axes]:
+def _lines(rows: pd.DataFrame, label: str, limits: tuple[float, float] | None) -> list[Axes]:
     """Draw values with intervals, one below the other."""
     rows = rows.dropna(subset="rate").reset_index(drop=True)
     axes = panels(1, width=5.0, height=0.3 + 0.22 * max(1, len(rows)))
     bars = np.clip([rows["rate"] - rows["low"], rows["high"] - rows["rate"]], 0, None)
     axes[0].errorbar(rows["rate"], rows.index, xerr=bars, fmt="o", color=COLOURS["injected"], capsize=2, elinewidth=0.8)
     axes[0].set_yticks(rows.index, rows["name"])
-    axes[0].set(xlabel=label, xlim=limits, ylim=(len(rows) - 0.5, -0.5))
+    axes[0].set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    if limits is not None:
+        axes[0].set_xlim(limits)
     return axes

@@ -196,13 +196,13 @@ def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
 
 def _rate_caption(rates: pd.DataFrame, cells: pd.DataFrame) -> str:
     said = [f"n = {span_of(cells['n'])} per cell"]
-    for arm in ("none", "random"):
+    for arm in ("none", "random", "in-span", "wrong"):
         control = rates[rates["arm"] == arm]
         if not control.empty:
             said.append(f"{ARM_LABELS[arm]}{pooled(control)}: {control['k'].sum()} of {control['n'].sum()}")
     full = np.prod([cells[axis].nunique() for axis in ("x", "y", "strength")])
     if (cells["note"] == CANNOT_ANSWER).any():
-        said.append("hatched: the model cannot answer plain questions, see capability.csv")
+        said.append("hatched: the model cannot answer such questions, see capability.csv")
     elif (cells["n"] == 0).any() or len(cells) < full:
         said.append(f"hatched: no graded answer ({NO_RATE}) or not run")
     return "; ".join(said)

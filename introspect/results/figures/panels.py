@@ -4,6 +4,8 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,17 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Lit
 
 COLOURS = {
     **{"injected": "#0072B2", "random": "#D55E00", "none": "#555555", "wrong": "#CC79A7", "opposite": "#8C564B"},
-    **{"negated": "#009E73", "shuffled": "#E69F00", "text": "#56B4E9"},
+    **{"negated": "#009E73", "shuffled": "#E69F00", "text": "#56B4E9", "in-span": "#B0A000"},
 }
 """Of the arms, from the palette of Okabe and Ito, which the colour-blind can tell apart."""
+ARM_MARKERS = {
+    **{"injected": "o", "random": "s", "none": "_", "in-span": "D", "wrong": "^", "opposite": "v"},
+    **{"negated": "P", "shuffled": "X", "text": "*"},
+}
+"""Shapes of the arms, which tell them apart where colours do not."""
 ARM_LABELS = {
     **{"injected": "concept vector", "random": "random direction", "none": "no injection"},
+    "in-span": "random direction in the span of concepts",
     **{"wrong": "another concept's vector", "opposite": "the opposite concept's vector"},
     **{"negated": "vector reversed", "shuffled": "vector shuffled"},
     **{"text": "concept in the text"},
@@ -43,6 +51,9 @@ MEASURE_LABELS = {
 LEAST_WIDTH = 3.2
 PAGE_WIDTH = 7.0
 """Inches that a figure may take, of one column and over two."""
+WIDTHS = {"one": 3.4, "two": PAGE_WIDTH}
+"""Inches of one column and of two, for figures that are to have just that width."""
+_ROOM: ContextVar[float | None] = ContextVar("room", default=None)
 CHARACTERS_PER_INCH = 20
 OUTSIDE = {"prelude": -1, "coda": 1}
 """Stages outside of the loops, and on which side of them they are drawn."""
@@ -61,7 +72,7 @@ def panels(
     """
     if not count:
         raise AbsentError("no row has a place in it")
-    columns = max(1, min(columns or count, int(PAGE_WIDTH // width)))
+    columns = max(1, min(columns or count, int((_ROOM.get() or PAGE_WIDTH) // width)))
     rows = math.ceil(count / columns)
     size = max(LEAST_WIDTH, columns * width + 0.9), rows * height + 0.9
     figure = Figure(figsize=size, layout="constrained")
@@ -69,6 +80,46 @@ def panels(
     for spare in grid.flat[count:]:
         spare.remove()
     return list(grid.flat[:count])
+
+
+@contextmanager
+def page(width: str | None) -> Iterator[None]:
+    """Draw for a width, one of WIDTHS; None lets each figure be as wide as its panels are."""
+    token = _ROOM.set(None if width is None else WIDTHS[width])
+    try:
+        yield
+    finally:
+        _ROOM.reset(token)
+
+
+def fitted(figure: Figure, source: str) -> Figure:
+    """Give a figure the width of the page, and let its caption name the table that it was drawn from."""
+    if (room := _ROOM.get()) is not None:
+        figure.set_figwidth(room)
+    said = " ".join(figure.get_supxlabel().split())
+    if source not in said:
+        caption(figure.axes, f"{said}; {source}" if said else source)
+    elif room is not None:
+        caption(figure.axes, said)
+    return figure
+
+
+FACTOR_WORDS = {
+    **{"grader": "graded by {}", "template": "wording {}", "question": "question {}", "n_loops": "{} loops run"},
+    **{
+        "extract_loop": "vectors of loop {}",
+        "sites": "sites {}",
+        "strength_unit": "strength in {}",
+        "loops": "loops {}",
+    },
+}
+"""How the factors by which figures are split are written into titles."""
+
+
+def in_words(label: str) -> str:
+    """Write a label of `parts` for a reader: "n_loops=2 template=detect" as "2 loops run, wording detect"."""
+    pairs = [each.partition("=") for each in label.split(" ") if each]
+    return ", ".join(FACTOR_WORDS.get(name, name + " {}").format(value) for name, _, value in pairs)
 
 
 def label_outer(axes: list[Axes]) -> None:

@@ -5,6 +5,7 @@ weights, shares are weighted and intervals are those of as many independent tria
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from introspect.results.statistics.clusters import expanded
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 
@@ -50,15 +52,24 @@ class Calibration:
     unknown: int
     """Trials without a verdict or without a label; in no count."""
 
+    freedom: tuple[float, float] = (np.inf, np.inf)
+    """Degrees of freedom of both rates: concepts with such a label - 1, at least 1."""
+
     @property
     def sensitivity(self) -> tuple[float, float, float]:
-        """Give the rate of yes among true yes, with its Wilson interval."""
-        return _rate(self.hits, self.yes)
+        """Return the rate of yes among true yes, with its Wilson interval, whose quantile is that of t."""
+        return _rate(self.hits, self.yes, self.freedom[0])
 
     @property
     def specificity(self) -> tuple[float, float, float]:
-        """Give the rate of no among true no, with its Wilson interval."""
-        return _rate(self.rejections, self.no)
+        """Return the rate of no among true no, with its Wilson interval, whose quantile is that of t."""
+        return _rate(self.rejections, self.no, self.freedom[1])
+
+    def with_own(self, own: "Calibration", *, hits: bool, rejections: bool) -> "Calibration":
+        """Return a calibration that has sensitivity, specificity or both of another one."""
+        yes, no = own if hits else self, own if rejections else self
+        freedom = yes.freedom[0], no.freedom[1]
+        return Calibration(yes.hits, yes.yes, no.rejections, no.no, self.unknown, freedom)
 
 
 def agreement(
@@ -73,8 +84,9 @@ def agreement(
     """Give Cohen's kappa of two graders' verdicts, or answers, on the same trials, row by row.
 
     The interval is that of kappa under tables drawn from Dirichlet(counts + 1 / cells), since the usual standard error
-    is 0 where the graders never disagree. Kappa is undefined where both give one and the same verdict throughout.
-    `n` and `same` count trials as they are.
+    is 0 where the graders never disagree. The counts are divided by the design effect of kappa over concepts, and the
+    level is that at which so few concepts cover like a t interval. Kappa is undefined where both give one and the same
+    verdict throughout. `n` and `same` count trials as they are.
     """
     one, other, about, shares = _where_both(first, second, concepts, weights)
     counts, weighted = _cross(one, other), _cross(one, other, shares)
@@ -82,9 +94,10 @@ def agreement(
     kappa, low, high = np.nan, np.nan, np.nan
     if len(counts) and max(np.diag(counts)) < counts.sum():
         kappa = float(cohens_kappa(weighted, return_results=False))
-        sized = weighted / weighted.sum() * effective_size(same, about, shares)
-        drawn = _drawn_kappas(sized, np.random.default_rng(seed))
-        low, high = (float(each) for each in np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]))
+        size = min(effective_size(same, about, shares), _kappa_size(one, other, about, shares))
+        drawn = _drawn_kappas(weighted / weighted.sum() * size, np.random.default_rng(seed))
+        level = confidence if about is None else expanded(confidence, max(about.nunique(), 2))
+        low, high = (float(each) for each in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
     unknown = int(first.isna().sum()), int(second.isna().sum())
     return Agreement(int(counts.sum()), int(np.trace(counts)), *unknown, kappa, low, high)
 
@@ -96,19 +109,23 @@ def calibration(
     truth, given, about, shares = _where_both(labels, verdicts, concepts, weights)
     truth, right = truth.astype(bool), truth.astype(bool) == given.astype(bool)
     yes, no = (_counted(right, side, about, shares) for side in (truth, ~truth))
-    return Calibration(*yes, *no, unknown=len(labels) - len(truth))
+    freedom = (np.inf, np.inf) if about is None else tuple(float(about[side].nunique()) - 1 for side in (truth, ~truth))
+    return Calibration(*yes, *no, len(labels) - len(truth), (max(freedom[0], 1), max(freedom[1], 1)))
 
 
-def corrected_rate(k: float, n: float, grader: Calibration, *, confidence: float = 0.95) -> tuple[float, float, float]:
+def corrected_rate(
+    k: float, n: float, grader: Calibration, *, freedom: float = np.inf, confidence: float = 0.95
+) -> tuple[float, float, float]:
     """Give the true rate behind `k` of `n` graded yes, with an interval that carries the calibration's uncertainty.
 
     (rate + specificity - 1) / (sensitivity + specificity - 1) (Rogan and Gladen 1978) with the interval of Lang and
     Reiczigel (2014), both clipped to 0 and 1. NaN where there is no calibration, and where the grader is no better than
-    a coin: then it tells nothing about the rate. For trials of few concepts give counts divided by the design effect.
+    a coin: then it tells nothing about the rate. For trials of few concepts give counts divided by the design effect,
+    and as `freedom` the concepts - 1: the quantile is that of t with the least freedom of the three rates.
     """
     if min(n, grader.yes, grader.no) == 0:
         return np.nan, np.nan, np.nan
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = stats.t.ppf((1 + confidence) / 2, min(freedom, *grader.freedom))
     sizes = n + z**2, grader.yes + 2, grader.no + 2
     rate, se, sp = (k + z**2 / 2) / sizes[0], (grader.hits + 1) / sizes[1], (grader.rejections + 1) / sizes[2]
     value, centre = _corrected(k / n, grader.sensitivity[0], grader.specificity[0]), _corrected(rate, se, sp)
@@ -145,12 +162,43 @@ def _counted(
 
 def _cross(first: pd.Series, second: pd.Series, weights: pd.Series | None = None) -> NDArray[np.float64]:
     """Count verdicts, no before yes, the first grader's in rows; answers by name."""
-    yes_no = first.dtype != "str" and second.dtype != "str"
-    categories = [False, True] if yes_no else sorted({*first, *second})
-    rows, columns = (pd.Categorical(each, categories=categories).codes.astype(int) for each in (first, second))
-    assert not len(rows) or min(rows.min(), columns.min()) >= 0, f"verdicts beside {categories}"
-    size = len(categories)
+    (rows, columns), size = _codes(first, second), len(_categories(first, second))
     return np.bincount(size * rows + columns, weights, minlength=size * size).astype(float).reshape(size, size)
+
+
+def _categories(first: pd.Series, second: pd.Series) -> list[Any]:  # Any: verdicts, or answers by name
+    return sorted({*first, *second}) if "str" in (first.dtype, second.dtype) else [False, True]
+
+
+def _codes(first: pd.Series, second: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the place of each verdict among all that there are."""
+    known = _categories(first, second)
+    rows, columns = (pd.Categorical(each, categories=known).codes.astype(int) for each in (first, second))
+    assert not len(rows) or min(rows.min(), columns.min()) >= 0, f"verdicts beside {known}"
+    return rows, columns
+
+
+def _kappa_size(one: pd.Series, other: pd.Series, concepts: pd.Series | None, weights: pd.Series | None) -> float:
+    """Return how many independent trials kappa rests on: those of the weights over its design effect over concepts.
+
+    The design effect is the variance of the sums over concepts of kappa's influence function over that of the trials.
+    """
+    shares = np.ones(len(one)) if weights is None else weights.to_numpy(dtype=float)
+    kish = float(shares.sum() ** 2 / (shares**2).sum())
+    if concepts is None or concepts.nunique() < 2:
+        return kish
+    table = _cross(one, other, pd.Series(shares)) / shares.sum()
+    rows, columns = _codes(one, other)
+    of_row, of_column = table.sum(axis=1), table.sum(axis=0)
+    agreed, by_chance = np.trace(table), float(of_row @ of_column)
+    by_margins = of_column[rows] + of_row[columns] - 2 * by_chance
+    # the derivative of (agreed - by_chance) / (1 - by_chance) along one trial more
+    influence = ((rows == columns) - agreed) / (1 - by_chance) - (1 - agreed) / (1 - by_chance) ** 2 * by_margins
+    influence *= shares
+    by_concept = pd.Series(influence).groupby(concepts.to_numpy()).sum().to_numpy()
+    apart, together = float((influence**2).sum()), float((by_concept**2).sum())
+    groups = len(by_concept)
+    return kish if apart == 0 else kish / max(1.0, together * groups / (groups - 1) / apart)
 
 
 def _drawn_kappas(sized: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -181,6 +229,6 @@ def _corrected(rate: float, sensitivity: float, specificity: float) -> float:
     return float((rate + specificity - 1) / youden) if youden > 0 else np.nan
 
 
-def _rate(k: float, n: float) -> tuple[float, float, float]:
-    low, high = wilson(k, n)
+def _rate(k: float, n: float, freedom: float) -> tuple[float, float, float]:
+    low, high = wilson(k, n, freedom=freedom)
     return (k / n if n else np.nan), float(low), float(high)

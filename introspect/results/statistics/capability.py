@@ -1,6 +1,7 @@
-"""The capability gate. In go plain trials, questions with known answers and nothing injected, out comes a verdict.
+"""The capability gate. Takes plain trials, questions with known answers and nothing injected, returns a verdict.
 
-A model that puts no mass on the answers or gets plain questions wrong cannot show a null: it cannot answer.
+A model that puts no mass on the answers or gets plain questions wrong cannot show a null: it cannot answer. There is a
+gate for each kind of answer.
 """
 
 import math
@@ -47,26 +48,28 @@ def capability(
     plain: pd.DataFrame,
     *,
     correct: str = "rules_correct",
+    mass: str | None = "mass",
     mass_floor: float = MASS_FLOOR,
     accuracy_floor: float = ACCURACY_FLOOR,
 ) -> Capability:
     """Judge whether the model can answer at all, from trials with the columns state, mass and `correct`.
 
-    It can if the mean mass reaches its floor and the right answers, as a share of all answers, reach theirs. Here and
-    only here an unreadable answer counts against the model, because answering is what is tested. Intervals are over
-    the different questions, by a column `asked`; without it every trial is a question of its own.
+    It can if the mean mass reaches its floor and the right answers, as a share of all answers, reach theirs. With a
+    `mass` of None, as for lines to be repeated, the right answers decide alone. Here and only here an unreadable answer
+    counts against the model, because answering is what is tested. Intervals are over the different questions, by a
+    column `asked`; without it every trial is a question of its own.
     """
     ran = plain[plain["state"] == "done"]
     verdicts = ran[correct]
     k, n = int(verdicts.fillna(False).sum()), int(verdicts.notna().sum())
     questions = ran["asked"] if "asked" in ran else pd.Series(range(len(ran)), index=ran.index)
     _, low, high = clustered_rate(questions, verdicts)
-    by_question = ran["mass"].astype(float).groupby(questions).mean().dropna()
-    mass, mass_low, mass_high = mean_interval(by_question.to_numpy())
+    masses = ran[mass].astype(float).groupby(questions).mean().dropna() if mass else pd.Series(dtype=float)
+    of_mass = mean_interval(masses.to_numpy())
     verdict = "unknown"
-    if not math.isnan(mass):
-        able = mass >= mass_floor and k / len(ran) >= accuracy_floor
+    if len(ran) and not (mass and math.isnan(of_mass[0])):
+        able = (mass is None or of_mass[0] >= mass_floor) and k / len(ran) >= accuracy_floor
         verdict = CAN_ANSWER if able else CANNOT_ANSWER
     counts = (k, n, len(ran) - n, len(plain) - len(ran))
     accuracy = k / n if n else math.nan
-    return Capability(mass, mass_low, mass_high, *counts, accuracy, low, high, verdict)
+    return Capability(*of_mass, *counts, accuracy, low, high, verdict)

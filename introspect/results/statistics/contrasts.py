@@ -35,8 +35,11 @@ def concept_effects(
     detect: str = "detect",
     unrelated: str = "unrelated",
     pairs: Sequence[str] = (),
+    control: str = EFFECTS[1],
 ) -> pd.DataFrame:
     """Return one row per cell and concept with the columns injected, random and contrast; NaN where a part is missing.
+
+    Another `control` than random has a column of its own name in its place.
 
     Controls without an injection may be shared by all cells: they are matched by concept and question, and by the
     columns `pairs`, such as the repeat and the text that is asked, where an arm's trial has a control of its own. One
@@ -45,13 +48,29 @@ def concept_effects(
     """
     asked = trials[trials["question"].isin([detect, unrelated])]
     _check(asked, detect, unrelated)
-    shifts = control_shifts(asked, list(cell), ["concept", "question", *pairs], EFFECTS[:2])
+    arms = (EFFECTS[0], control)
+    found = arm_effects(asked, arms=arms, cell=cell, detect=detect, unrelated=unrelated, pairs=pairs)
+    effects = found["effect"].unstack("arm").reindex(columns=list(arms))
+    effects.columns.name = None
+    return effects.assign(contrast=effects[EFFECTS[0]] - effects[control]).reset_index()
+
+
+def arm_effects(
+    trials: pd.DataFrame,
+    *,
+    arms: Sequence[str],
+    cell: Sequence[str] = CELL,
+    detect: str = "detect",
+    unrelated: str = "unrelated",
+    pairs: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the effect of each arm, a column `effect` indexed by cell, arm and concept; NaN if a part is missing."""
+    asked = trials[trials["question"].isin([detect, unrelated])]
+    shifts = control_shifts(asked, list(cell), ["concept", "question", *pairs], arms)
     keys = [*cell, "arm", "concept"]
     means = _complete_means(shifts[shifts["question"] == detect], keys, ["control", "shift"])
     sums = plain_moments(shifts[shifts["question"] == unrelated], keys)
-    effects = _by_concept(sums, means, [*cell, "arm"])["effect"].unstack("arm").reindex(columns=list(EFFECTS[:2]))
-    effects.columns.name = None
-    return effects.assign(contrast=effects["injected"] - effects["random"]).reset_index()
+    return _by_concept(sums, means, [*cell, "arm"])[["effect"]]
 
 
 def concept_lines(

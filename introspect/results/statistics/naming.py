@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from introspect.results.statistics.clustered_rates import clustered_rate
+from introspect.results.statistics.clustered_rates import clustered_rate, clustered_rates
 from introspect.results.statistics.clusters import RESAMPLES, Estimate, Weights, bootstrap
 from introspect.results.statistics.flips import sign_flips
 
@@ -52,8 +52,10 @@ def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd
     """Hold the names given against 1/`options` and against `alone`, those of the same trials with nothing injected.
 
     Each row is a trial; `alone` is missing where its control named nothing readable, and the pair is then in no habit.
-    Against chance it is the one-sided exact binomial test. Against the habit it is paired: by sign flips over concepts
-    of the difference between the two shares of right names, two-sided, exact if the injection changes no choice.
+    Against chance it is the one-sided binomial test at the number of independent trials, exact with one trial per
+    concept: trials of one concept are alike, as a word that is liked is named in all of them. Against the habit it is
+    paired: by sign flips over concepts of the difference between the two shares of right names, two-sided, exact if the
+    injection changes no choice.
     """
     known = named.notna()
     right, n = (injected == named)[known], int(known.sum())
@@ -64,10 +66,23 @@ def naming(injected: pd.Series, named: pd.Series, alone: pd.Series, concepts: pd
     paired: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)[:, None]
     return Naming(
         *(k, n, int((~known).sum()), rate, low, high, chance),
-        float(stats.binomtest(k, n, chance, alternative="greater").pvalue) if n else np.nan,
+        _above_chance(right.groupby(concepts[known]).agg(["sum", "size"]).to_numpy(dtype=float), chance),
         float((injected == alone)[both].mean()) if both.any() else np.nan,
         float(sign_flips(paired).p[0]) if len(paired) else np.nan,
     )
+
+
+def _above_chance(counts: NDArray[np.float64], chance: float) -> float:
+    """Return the probability of so many right trials or more by chance, from the right and all of each concept.
+
+    P(X >= k) of Binomial(n, chance) is the regularised incomplete beta function I_chance(k, n - k + 1), which takes the
+    k and n of independent trials, whole or not.
+    """
+    if not len(counts):
+        return np.nan
+    size = float(clustered_rates(counts[:, 0], counts[:, 1]).independent)
+    k = size * counts[:, 0].sum() / counts[:, 1].sum()
+    return float(stats.beta.cdf(chance, k, size - k + 1)) if k > 0 else 1.0
 
 
 def mutual_information(

@@ -59,7 +59,7 @@ def _fits(name: str, value: Any) -> bool:  # Any: JSON
         return isinstance(value, dict) and all(isinstance(count, int) for count in value.values())
     if name == "vectors":
         return isinstance(value, dict) and _fits("arms", value.get("words"))
-    if name == "templates":
+    if name in ("templates", "reference"):
         return isinstance(value, dict) and all(_fits("arms", made) and len(made) == 2 for made in value.values())
     return True
 

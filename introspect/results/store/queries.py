@@ -23,10 +23,13 @@ WITH_FLOOR = "LEFT JOIN floors ON floors.cell = trials.cell"
 COHERENT_BY_MODEL = "clean_logprob >= floor"
 """1, 0, or NULL where either is missing."""
 
-ALIKE = f"""{FLOORS} SELECT trials.cell, concept, CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END,
-    {", ".join(VERDICTS)}, {COHERENT_BY_MODEL}, count(*)
-    FROM trials LEFT JOIN responses USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ? {WITH_FLOOR}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
+IS_UNREACHABLE = "message LIKE 'trial %: unreachable dose: %'"
+STATE = f"CASE WHEN responses.n IS NOT NULL THEN 'done' WHEN {IS_UNREACHABLE} THEN 'unreachable' ELSE 'error' END"
+"""What became of a trial; no dose in nats was found for one that is unreachable."""
+
+ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
+    {", ".join(VERDICTS)}, {COHERENT_BY_MODEL}, count(*) FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors
+    USING (n) LEFT JOIN grades ON grades.n = trials.n AND grader = ? {WITH_FLOOR} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
 """How many trials are alike in cell, concept, state and verdicts."""
 
 PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"
@@ -53,11 +56,12 @@ TRIAL_COLUMNS = (
         "vector_norm",
         "residual_norm",
     ),
-    *("relative_norm", "error"),
+    *("relative_norm", "multiplier", "error"),
 )
 SPELLED = {
     "trial": "id",
-    "state": "CASE WHEN responses.n IS NULL THEN 'error' ELSE 'done' END",
+    "state": STATE,
+    "multiplier": "(SELECT value FROM measures WHERE measures.n = trials.n AND name = 'multiplier')",
     # SQLite has no infinity but a number too large, and gives NULL for a division by 0
     "relative_norm": "CASE WHEN residual_norm = 0 AND vector_norm > 0 THEN 9e999 ELSE vector_norm / residual_norm END",
     "error": "message",
@@ -98,9 +102,11 @@ def _said(verdict: str) -> str:
 
 NARROW = ("concept", "repeat", "expected", "options", "partner", "variables")
 NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, {SPELLED["state"]}, {COHERENT_BY_MODEL}
-    FROM trials LEFT JOIN responses USING (n) {WITH_FLOOR} ORDER BY id"""
+    FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors USING (n) {WITH_FLOOR} ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, entropy, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
+CLEAN_OPTIONS = """SELECT r.n, r.options FROM readouts AS r JOIN trials USING (n) JOIN cells USING (cell)
+    WHERE arm = 'none' AND r.options IS NOT NULL AND r.loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
 FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"
 VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ?"
 """What the statistics read: no text but the answers in their normal form."""

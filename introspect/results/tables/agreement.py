@@ -4,8 +4,9 @@ Goes in: the answered trials of a run, with labels where there are some. Come ou
 
 Labels are drawn evenly over cells, which is not how the run is made up. Kappa, sensitivity and specificity against
 labels are therefore weighted by how many trials each label stands for, so that they are those of the run; weights and
-concepts that trials share make the labels worth fewer (`statistics.sizes`). Rates are corrected by what is pooled over
-all arms: this takes a grader, blind to the arm, to err alike in each.
+concepts that trials share make the labels worth fewer (`statistics.sizes`). A rate is corrected by the grader's errors
+in its own arm where the labels allow it, else by those pooled over all arms, which takes a grader, blind to the arm, to
+err alike in each; a column says which.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,22 +50,24 @@ def corrected_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFram
     """Correct the rates of each arm, and of each cell, by what labels say about the grader (Rogan and Gladen 1978).
 
     Columns: grader, measure, pooled (`arm` or `cell`), question, template, arm and those of a cell, then k, n, rate
-    with its bounds, and corrected with its bounds, NaN where the labels do not say what the grader is worth. Both
-    intervals are those of `independent` trials, as many as the n are worth with several a concept.
+    with its bounds, corrected with its bounds, NaN where the labels do not say what the grader is worth, and
+    `errors_of`. Both intervals are those of `independent` trials, as many as the n are worth with several a concept.
     """
     rows = []
     cell = place_columns(trials, without=AMONG)
     for grader in graders:
         for measure, asked, _ in _pairs(trials, grader, HUMAN):
             if measure in MEASURES:
-                found = _calibration(asked, grader, measure)
+                found = _calibrations(asked, grader, measure)
                 for pooled, keys in (("arm", AMONG), ("cell", [*AMONG, *cell])):
                     about = {"grader": grader, "measure": measure, "pooled": pooled}
                     rows += [{**about, **row} for row in _corrected(asked, keys, f"{grader}_{measure}", found)]
-    columns = ["grader", "measure", "pooled", *AMONG, *cell, "k", "n", "independent", *RATE]
+    columns = ["grader", "measure", "pooled", *AMONG, *cell, "k", "n", "independent", *RATE, "errors_of"]
     return pd.DataFrame(rows, columns=columns)
 
 
+ENOUGH = 10
+"""Labels of yes, or of no, from which on an arm has errors of its own."""
 RATE = ("rate", "low", "high", "corrected", "corrected_low", "corrected_high")
 
 
@@ -114,19 +117,50 @@ def _calibration(asked: pd.DataFrame, grader: str, measure: str) -> Calibration:
     return calibration(*pair, concepts=sheet["concept"], weights=_weights(asked, measure))
 
 
+ALL_ARMS, ITS_ARM = "all arms", "its arm"
+"""Whose errors a rate is corrected by."""
+
+
+def _calibrations(asked: pd.DataFrame, grader: str, measure: str) -> dict[str, tuple[Calibration, str]]:
+    """Return for each arm by what its rates are corrected, and whose errors these are.
+
+    An arm has its own sensitivity if it has ENOUGH labels of yes, its own specificity if it has as many of no.
+    """
+    pooled, found = _calibration(asked, grader, measure), {}
+    for arm, part in asked.groupby("arm"):
+        labels = part.loc[part[f"{grader}_{measure}"].notna(), f"{HUMAN}_{measure}"]
+        hits, rejections = ((labels == side).sum() >= ENOUGH for side in (True, False))
+        if not (hits or rejections):
+            found[str(arm)] = pooled, ALL_ARMS
+            continue
+        own = _calibration(part, grader, measure)
+        said = f"sensitivity: {ITS_ARM if hits else ALL_ARMS}; specificity: {ITS_ARM if rejections else ALL_ARMS}"
+        both = ITS_ARM if hits and rejections else said
+        found[str(arm)] = pooled.with_own(own, hits=bool(hits), rejections=bool(rejections)), both
+    return found
+
+
 def _weights(asked: pd.DataFrame, measure: str) -> pd.Series:
     """Say how many of the trials that were asked each label stands for."""
     return sampling_weights(asked, asked[asked[f"{HUMAN}_{measure}"].notna()])
 
 
-def _corrected(asked: pd.DataFrame, keys: list[str], verdict: str, found: Calibration) -> Iterator[dict[str, object]]:
+def _corrected(
+    asked: pd.DataFrame, keys: list[str], verdict: str, calibrations: dict[str, tuple[Calibration, str]]
+) -> Iterator[dict[str, object]]:
     for place, part in asked[asked[verdict].notna()].groupby(keys, dropna=False):
+        found, errors_of = calibrations[part["arm"].iloc[0]]
         values = part[verdict].astype(float)
         independent = effective_size(values, part["concept"])
         k = min(float(values.mean()), 1.0) * independent
-        rates = (*clustered_rate(part["concept"], values), *corrected_rate(k, independent, found))
+        freedom = max(part["concept"].nunique() - 1, 1)
+        rates = (
+            *clustered_rate(part["concept"], values),
+            *corrected_rate(k, independent, found, freedom=freedom),
+        )
         yield {
             **dict(zip(keys, place, strict=True)),
             **{"k": int(values.sum()), "n": len(values), "independent": independent},
             **dict(zip(RATE, rates, strict=True)),
+            "errors_of": errors_of,
         }

@@ -12,13 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.protocols import gates
 from introspect.records.trial import Gate
-from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.csv_files import write_rows, write_table
 from introspect.results.store.queries import VERDICTS
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import AbsentError, Made, make_each
+from introspect.results.tables.capability import unable
 from introspect.results.tables.control_cosines import control_table
 from introspect.results.tables.echoes import echo_table, with_echoes
 from introspect.results.tables.exits import exits_table
@@ -119,12 +118,8 @@ def _rates(
 
 
 def _gated(alike: pd.DataFrame, capability: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Mark the trials of settings in which the model cannot answer plain questions; these keep their own rates."""
-    if capability.empty:
-        return alike
-    failing = capability[(capability["grader"] == grader) & (capability["verdict"] == CANNOT_ANSWER)]
-    unable = alike["n_loops"].isin(failing["n_loops"]) & ~alike["question"].isin(gates())
-    return alike.assign(cannot_answer=unable)
+    """Mark the trials whose kind of answer the model cannot give; plain questions keep their own rates."""
+    return alike if capability.empty else alike.assign(cannot_answer=unable(alike, capability, grader))
 
 
 def _added_columns(store: Store) -> list[str]:

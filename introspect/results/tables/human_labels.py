@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.errors import InputError
-from introspect.protocols import kind_of
+from introspect.protocols import WRITTEN, kind_of
 from introspect.results.tables.label_sheet import LABELS, PREFIX, from_text, offered, to_fill_in
 
 HUMAN = "human"
@@ -112,7 +112,7 @@ def _labels(row: _Row, question: str, options: object, expected: object) -> dict
     verdicts = {name: _yes_no(row, name) for name in LABELS[:-1]}
     choices = tuple(json.loads(options)) if isinstance(options, str) else ()
     answer = _answer(row, offered(question, choices))
-    if kind_of(question) == "repeating":
+    if kind_of(question) in WRITTEN:
         return {**verdicts, "correct": YES_NO[answer or ""], "answer": None}
     known = answer is not None and isinstance(expected, str)
     return {**verdicts, "correct": answer == expected if known else None, "answer": answer}

@@ -5,35 +5,31 @@ be estimated in a row is missing there, with its n and a note.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import pandas as pd
 
-from introspect.protocols import beside, gates, questions_of, silent_protocols
+from introspect.protocols import beside, gates, questions_of
 from introspect.records.trial import OF_ANOTHER
-from introspect.results.statistics.capability import capability
 from introspect.results.statistics.clusters import NO_VALUE
-from introspect.results.statistics.contrasts import (
-    EFFECTS,
-    concept_effects,
-    contrasts_table,
-    leanings,
-    overall_contrasts,
-)
+from introspect.results.statistics.contrasts import contrasts_table, leanings, overall_contrasts
 from introspect.results.statistics.detection import detection_table
 from introspect.results.statistics.naming import mutual_information, naming, rank_summary
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import AbsentError, Made, make_each
+from introspect.results.tables.against import against_table
 from introspect.results.tables.agreement import agreement_table
-from introspect.results.tables.cell_columns import PLACE, place_columns
-from introspect.results.tables.compression import PAIRED_BY, compression_table, lacks_plain, outside_plain
+from introspect.results.tables.capability import capability_table
+from introspect.results.tables.cell_columns import place_columns
+from introspect.results.tables.compression import compression_table, lacks_plain, outside_plain
+from introspect.results.tables.guesses import confusion_table, guesses_table
 from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.third_person import third_person_table
 from introspect.results.tables.timing import timing
 from introspect.results.tables.trials import stored_graders
-
-WHOLE = ("loop", "layer", "extract_loop", "n_loops")
-"""Columns of whole numbers, which rows over all cells leave empty."""
+from introspect.results.tables.wording_effects import effects_in_cells, tidy, wordings
+from introspect.results.tables.wordings import wordings_table
 
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:
@@ -47,12 +43,17 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
     found = make_each(
         {
             "contrasts": lambda: _contrasts(trials),
+            "against": lambda: against_table(trials),
+            "third_person": lambda: third_person_table(trials, graders),
+            "wordings": lambda: wordings_table(trials),
             "compression": lambda: compression_table(trials),
             "sensitivity": lambda: _by_grader(answered, graders, _sensitivity),
             "timing": lambda: timing(trials, graders),
             "naming": lambda: _by_grader(answered, graders, _naming),
+            "guesses": lambda: guesses_table(trials, graders),
+            "confusion": lambda: confusion_table(trials, graders),
             "ranks": lambda: _ranks(answered),
-            "capability": lambda: _by_grader(trials, graders, _capability),
+            "capability": lambda: _by_grader(trials, graders, capability_table),
             "agreement": lambda: agreement_table(answered, graders),
         }
     )
@@ -62,50 +63,24 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
     """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording."""
     parts, lacking = [], None
-    for question, template, asked in _wordings(trials):
+    for question, template, asked in wordings(trials):
         plain = beside(question)
         lacks = NOTHING_BESIDE if plain is None else lacks_plain(asked, question, plain)
         if plain is None or lacks is not None:
             lacking = lacks
             continue
-        cell, effects = _effects(question, plain, asked)
+        cell, effects = effects_in_cells(question, plain, asked)
         leaning = leanings(asked, cell=cell, detect=question)
         for table in (overall_contrasts(effects, cell=cell), contrasts_table(effects, cell=cell), leaning):
             noted = table["mean"].isna().map({True: NO_CONCEPT, False: outside_plain(asked, question, plain)})
             parts.append(table.assign(template=template, note=noted.astype("str")))
     if not parts:
         return _nothing(lacking)
-    table = pd.concat(parts, ignore_index=True)
-    table = table.astype({name: "Int64" for name in (*WHOLE, "n", "dropped") if name in table})
-    first = [name for name in ("template", *PLACE) if name in table]
-    return table[[*first, *(name for name in table if name not in (*first, "note")), "note"]]
+    table = tidy(pd.concat(parts, ignore_index=True), ("template",))
+    return table[[*(name for name in table if name != "note"), "note"]]
 
 
 NOTHING_BESIDE = "needs a question about noticing that names a plain question beside it"
-
-
-def effects_by_concept(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return what the means of contrasts.csv are means of: template, place, concept, effect, value; NaN where missing.
-
-    The rows without a place are over all cells, as in that table. No rows where the run lacks a part of all contrasts.
-    """
-    parts = []
-    for question, template, asked in _wordings(trials):
-        plain = beside(question)
-        if plain is not None and lacks_plain(asked, question, plain) is None:
-            cell, effects = _effects(question, plain, asked)
-            by_concept = effects.groupby("concept")[list(EFFECTS)]
-            complete = by_concept.count() == len(effects[cell].drop_duplicates())
-            overall = by_concept.mean().where(complete).reset_index()
-            long = pd.concat([overall, effects]).melt([*cell, "concept"], list(EFFECTS), "effect", "value")
-            parts.append(long.assign(template=template))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _effects(question: str, plain: str, asked: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the columns of a cell, and the effects of each concept in each cell of one wording."""
-    cell = place_columns(asked[asked["arm"] == "injected"], without=("template",))
-    return cell, concept_effects(asked, cell=cell, detect=question, unrelated=plain, pairs=PAIRED_BY)
 
 
 NO_CONCEPT = "no concept has all parts of it"
@@ -117,7 +92,7 @@ def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
     There is no AUC against the arm none: read before the first draw, one prompt has one logit for all concepts there.
     """
     parts, lacking = [], None
-    for _, template, asked in _wordings(answered):
+    for _, template, asked in wordings(answered):
         noticed = asked[asked["question"].isin(questions_of("noticing"))]
         arms = [arm for arm in ("none", "random", *OF_ANOTHER) if arm in set(noticed["arm"])]
         if not arms or "injected" not in set(noticed["arm"]):
@@ -134,7 +109,10 @@ def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
 
     A trial that did not offer the injected word, as some of the arm `wrong` in older runs, is left out and counted.
     """
-    among = answered[answered["options"].notna() & (answered["expected"] == answered["concept"])]
+    among = answered[
+        answered["question"].isin(set(questions_of("choice")) - set(gates()))
+        & (answered["expected"] == answered["concept"])
+    ]
     rows: list[dict[str, object]] = []
     for question, asked in among.groupby("question"):
         options = int(asked["options"].str.count('", "').iloc[0]) + 1
@@ -178,19 +156,6 @@ def _ranks(answered: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Judge from plain questions with nothing injected whether the model can answer at all, run for so many loops."""
-    plain = trials[trials["question"].isin(gates()) & (trials["arm"] == "none") & (trials["repeat"] == 0)]
-    if plain.empty and not trials["protocol"].isin(silent_protocols()).all():
-        asked = " or ".join(gates())
-        raise AbsentError(f"needs the question {asked} in the arm none, to know whether the model can answer at all")
-    rows = []
-    for n_loops, part in plain.groupby("n_loops"):
-        found = capability(part, correct=f"{grader}_correct")
-        rows.append({"n_loops": n_loops, "questions": part["asked"].nunique(), **asdict(found)})
-    return pd.DataFrame(rows)
-
-
 def _by_grader(
     trials: pd.DataFrame, graders: Sequence[str], make: Callable[[pd.DataFrame, str], pd.DataFrame]
 ) -> pd.DataFrame:
@@ -198,15 +163,6 @@ def _by_grader(
     parts = [make(trials, grader).assign(grader=grader) for grader in graders]
     parts = [part for part in parts if not part.empty]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _wordings(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Give question, template and trials of each wording of a question about noticing, plain questions beside it."""
-    for question in questions_of("noticing"):
-        asked, plain = trials[trials["question"] == question], trials["question"] == beside(question)
-        for template in asked["template"].unique():
-            wanted = (trials["question"] == question) & (trials["template"] == template)
-            yield question, template, trials[wanted | plain]
 
 
 def _nothing(lacking: str | None) -> pd.DataFrame:

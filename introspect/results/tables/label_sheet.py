@@ -14,7 +14,7 @@ import pandas as pd
 from introspect.errors import InputError
 from introspect.grading.thinking import answer_of
 from introspect.prompts import Template, render
-from introspect.protocols import kind_of, silent_protocols
+from introspect.protocols import WRITTEN, kind_of, silent_protocols
 from introspect.records.trial import Trial
 from introspect.results.statistics.strata import even_sample
 from introspect.results.store.store import Store
@@ -67,8 +67,8 @@ def to_fill_in(question: str) -> tuple[str, ...]:
 
 
 def offered(question: str, options: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what the label `answer` may be. Whether a line is repeated is a yes or a no."""
-    return options if options and kind_of(question) != "repeating" else ("yes", "no")
+    """Give what the label `answer` may be. Whether a line is repeated, or a word named, is a yes or a no."""
+    return options if options and kind_of(question) not in WRITTEN else ("yes", "no")
 
 
 def as_text(text: str) -> str:

@@ -3,8 +3,12 @@
 Columns: those of a cell, concept, repeat, expected, options, partner, `asked` (a number for what fills the template
 in), state, `{grader}_...` verdicts and answer, and from the read-outs `difference` (logit(yes) - logit(no)), `mass`,
 `entropy` (nats) and `concept_rank` after the last loop, and `first_yes`, the first loop after which logit(yes) is above
-logit(no), missing where it never is.
+logit(no), missing where it never is. `offered` is the probability of the first tokens of all options, with nothing
+injected; missing elsewhere.
 """
+
+import json
+import math
 
 import pandas as pd
 
@@ -15,6 +19,8 @@ from introspect.results.store.store import Store
 from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
 from introspect.results.tables.trials import cells_table, stored_graders
 
+WRITTEN_INTO_TEXT = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
+"""What the arm text adds to the JSON of what a question is filled in with; it asks the same question."""
 LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
@@ -29,11 +35,13 @@ def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
     table = table.astype(
         {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
     )
-    table["asked"], _ = pd.factorize(table.pop("variables"))  # a text per trial would fill the memory
+    asked = table.pop("variables").astype("str").str.replace(WRITTEN_INTO_TEXT, "", regex=True)
+    table["asked"], _ = pd.factorize(asked.mask(asked == "{}"))  # a text per trial would fill the memory
     read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
     table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))
     first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
     table = table.join(first.astype("Int64"))
+    table["offered"] = _offered(store)
     for grader in stored_graders(store):
         said = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
         table = gated(table.join(_grades(store, grader)), said, coherence)
@@ -41,6 +49,15 @@ def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
 
 
 _TEXT = ("concept", "expected", "options", "partner")
+
+
+def _offered(store: Store) -> pd.Series:
+    """Return the probability of the first tokens of all options after the last loop, by the number of the trial."""
+    found = {
+        n: math.fsum(math.exp(value) for value in set(json.loads(values)))  # options may share their first token
+        for n, values in store.select(queries.CLEAN_OPTIONS)
+    }
+    return pd.Series(found, dtype="float64")
 
 
 def _grades(store: Store, grader: str) -> pd.DataFrame:

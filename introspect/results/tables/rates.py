@@ -95,7 +95,7 @@ def belongs_to(question: pd.Series, measure: str) -> pd.Series:
 
 
 def _counted(verdicts: pd.DataFrame, keys: list[str], measure: str) -> pd.DataFrame:
-    alike, failed = verdicts["alike"], verdicts["state"] == "error"
+    alike, failed = verdicts["alike"], verdicts["state"] != "done"
     cannot = verdicts.groupby(keys, dropna=False)["cannot_answer"].all()
     verdict = verdicts[measure].mask(failed)
     weighted = {

@@ -25,6 +25,7 @@ CHUNK = 20_000
 TYPES = {
     **dict.fromkeys(("loop", "layer", "extract_loop", "n_loops", "repeat", "max_new_tokens"), "Int64"),
     **dict.fromkeys(("strength", "temperature", "top_p", "vector_norm", "residual_norm", "relative_norm"), "float64"),
+    "multiplier": "float64",
     **{"echo": "Int64", "clean_logprob": "float64"},
     **dict.fromkeys(("trial", "model", "weights_hash", "dtype", "protocol", "question", "template"), "str"),
     **dict.fromkeys(("template_hash", "partner", "options", "expected"), "str"),
@@ -36,10 +37,10 @@ TYPES = {
 def trials_table(store: Store) -> pd.DataFrame:
     """Give one row a trial, in an order that does not depend on when it ran; columns are named as the options.
 
-    `state` is `done` or `error` (then `error` is the message and there is no text). `sites` reads "loop:layer,...", or
-    "prelude:0" and "coda:1" outside of the loops; `loop` and `layer` are missing there, and where the sites have
-    several. A missing `extract_loop` is the loop of each site.
-    For every grader there are columns such as `rules_detected`, missing where the verdict is unknown.
+    `state` is `done`, `unreachable` (no multiplier gives the dose in nats) or `error`; then `error` is the message and
+    there is no text. `sites` reads "loop:layer,...", or "prelude:0" and "coda:1" outside of the loops; `loop` and
+    `layer` are missing there, and where the sites have several. A missing `extract_loop` is the loop of each site. For
+    every grader there are columns such as `rules_detected`, missing where the verdict is unknown.
     """
     names = stored_graders(store)
     columns, rows = trial_columns(names), trial_rows(store, names)

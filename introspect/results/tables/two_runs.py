@@ -11,22 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from introspect.protocols import gates
 from introspect.records.trial import NOT_INJECTED
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.intervals import unknown_share
 from introspect.results.statistics.two_samples import Change, Counts, change_of_means, change_of_rates
 from introspect.results.store.queries import MEASURES, VERDICTS
+from introspect.results.tables.capability import unable
 from introspect.results.tables.cell_columns import PLACE, place_columns
 from introspect.results.tables.fluency import COLUMN
-from introspect.results.tables.inference import effects_by_concept
 from introspect.results.tables.rates import belongs_to
+from introspect.results.tables.wording_effects import effects_by_concept
 
 SIDES = ("a", "b")
 """What the columns of each run begin with."""
 PAIRED, UNPAIRED = "paired", "unpaired"
 NO_DIFFERENCE = "one of the runs has nothing to count"
-CANNOT = "a run cannot answer plain questions"
+CANNOT = "a run cannot answer such questions"
 
 
 RowOf = Callable[[pd.DataFrame, pd.DataFrame], dict[str, object]]
@@ -37,8 +37,8 @@ class Side:
     """One of the two runs."""
 
     trials: pd.DataFrame
-    cannot_answer: frozenset[int]
-    """Numbers of loops with which it cannot answer plain questions: rates there are no finding."""
+    capability: pd.DataFrame
+    """Its table of that name: what the model cannot answer with nothing injected is no finding. It may be empty."""
 
 
 def compared(first: Side, second: Side, *, grader: str) -> pd.DataFrame:
@@ -78,7 +78,9 @@ def _keys(place: Sequence[str]) -> list[str]:
 def _counts(side: Side, grader: str, place: list[str]) -> pd.DataFrame:
     """Count the verdicts by concept, over all cells and in each."""
     trials = side.trials[side.trials["state"] == "done"].rename(columns={f"{grader}_{one}": one for one in VERDICTS})
-    trials = trials.assign(both=trials["detected"] & trials["identified"], unable=_unable(side, trials))
+    trials = trials.assign(
+        both=trials["detected"] & trials["identified"], unable=unable(trials, side.capability, grader)
+    )
     asked = [trials.assign(measure=one, verdict=trials[one]) for one in MEASURES if one != COLUMN]
     asked = [each[belongs_to(each["question"], each["measure"].iloc[0])] for each in asked if len(each)]
     long = pd.concat(asked, ignore_index=True) if asked else pd.DataFrame()
@@ -91,10 +93,6 @@ def _counts(side: Side, grader: str, place: list[str]) -> pd.DataFrame:
 
 
 COUNTED = ["k", "n", "all", "unable"]
-
-
-def _unable(side: Side, trials: pd.DataFrame) -> pd.Series:
-    return trials["n_loops"].isin(side.cannot_answer) & ~trials["question"].isin(gates())
 
 
 def _summed(long: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
