@@ -4,21 +4,21 @@ from typing import Any
 
 import typer
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from introspect.cli import app
 
 HUGE, DIGITS = "1-1000000000", "9" * 5000
-ODD = st.sampled_from(
-    [*", - -- -1 nan inf 1e999 0- all, ² 日本 /dev/null no/such C:\\x organism:nosuch %s ~ . .. '".split()]
-    + ["", "a\nb", "\udcff", "{{ 1 }}", "x" * 9000, HUGE, DIGITS, "RUN", "FILE", "NOWHERE"]
-) | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0/"), max_size=12)
-"""What nobody would mean; the words in capitals are places."""
-USUAL = st.sampled_from(
-    "0 1 2 3 0.5 all 0,1 0-2 dust dust,snow published organisms:held-out organism:blind TINY RUN OUT rules logits detect "
-    "choose prior injected injected,none residual kl cpu float32 gate last neutral core 2026-11-28 csv png".split()
+ODD = ", - -- -1 nan inf 1e999 0- all, ² 日本 /dev/null no/such C:\\x organism:nosuch %s ~ . .. ' RUN FILE NOWHERE"
+"""What nobody would mean; words in capitals are places."""
+USUAL = (
+    "0 1 2 3 0.5 all 0,1 0-2 dust dust,snow published organisms:held-out organism:blind TINY RUN OUT rules logits "
+    "detect choose prior injected injected,none residual kl cpu float32 gate last neutral core 2026-11-28 csv png"
 )
 """What somebody might mean, with this option or with another one."""
+odd = st.sampled_from([*ODD.split(), "", "a\nb", "\udcff", "{{ 1 }}", "x" * 9000, HUGE, DIGITS])
+odd |= st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0/"), max_size=12)
+values = st.one_of(st.sampled_from(USUAL.split()), st.sampled_from(USUAL.split()), odd)
+"""What an option or an argument holds."""
 DRY = ("sweep", "dynamics", "monitor", "trajectory")
 """Commands that are only ever asked to count."""
 LEFT_OUT = {"calibrate"}
@@ -35,7 +35,6 @@ def commands() -> dict[str, Any]:
 def calls(draw: st.DrawFn) -> tuple[str, ...]:
     """Draw the words of a call; RUN, TINY, FILE, OUT and NOWHERE stand for places."""
     name = draw(st.sampled_from(sorted(commands())))
-    values: SearchStrategy[str] = st.one_of(USUAL, USUAL, ODD)
     arguments = [each for each in commands()[name].params if each.param_type_name == "argument"]
     options = [each for each in commands()[name].params if each.param_type_name == "option" and each.name != "help"]
     usual = {"run": "RUN", "model": "TINY", "run_a": "RUN", "run_b": "RUN"}
