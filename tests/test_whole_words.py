@@ -63,12 +63,24 @@ def test_options_that_begin_alike_are_read_as_plain_hooks_read_them_in_every_fam
     last = on.looped.n_loops - 1
     sites = [(), ((0, 0),), ((last, on.looped.n_layers - 1),)]
     trials = [
-        on.trial(*at, prompt=prompt, options=ALIKE, sampling=Sampling(max_new_tokens=2))
-        for at, prompt in itertools.product(sites, ("open", "closed", "parted"))
+        on.trial(*at, prompt=prompt, options=("ze", "zeal"), sampling=Sampling(max_new_tokens=2))
+        for at, prompt in zip(sites, ("closed", "parted", "open"), strict=True)
     ]
     for trial, answer in zip(trials, responses(on.engine.run(trials)), strict=True):
         assert close(read(answer), expected(on, trial)), trial
         assert answer.token_ids == oracle(on, trial)[0]
+
+
+def test_options_that_begin_alike_are_read_right_at_every_site_and_span(on: Bench) -> None:
+    prompts, sites = ("open", "closed", "parted", "two"), [(), ((0, 0),), ((1, 1), (2, 0)), ((2, 1),)]
+    trials = [
+        on.trial(*at, prompt=prompt, options=ALIKE, n_loops=n_loops, extract_loop=1)
+        if at
+        else on.trial(prompt=prompt, options=ALIKE, n_loops=n_loops)
+        for at, prompt, n_loops in itertools.product(sites, prompts, (3, 4))
+    ]
+    for trial, answer in zip(trials, responses(on.engine.run(trials, rows=5)), strict=True):
+        assert close(read(answer), expected(on, trial)), trial
 
 
 def test_all_options_together_are_no_likelier_than_certain_and_each_is_told_from_the_others(on: Bench) -> None:

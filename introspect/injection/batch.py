@@ -115,10 +115,8 @@ class Pool:
         if not colliding:
             return
         before, members = self.tap.work, [trials[row] for row in colliding]
-        behind = Behind(
-            *(self.tap, self.prefix, self.cache, [len(self.rows) + row for row in colliding], first),
-            *(self.injector, members, self._weights(members)),
-        )
+        rows, weights = [len(self.rows) + row for row in colliding], self._weights(members)
+        behind = Behind(self.tap, self.prefix, self.cache, rows, first, self.injector, members, weights)
         spelled = [[self.answers.spellings(word) for word in self.trials[trial].options] for trial in members]
         read_off = in_whole_words(behind, [logits[colliding] for logits in said], spelled, self.capacity)
         for trial, options in zip(members, read_off, strict=True):

@@ -69,7 +69,7 @@ class Behind:
         visits = ends.watching(self._visits(places), looped.sites(prefix.n_loops))
         positions = [len(prefix.encoded.token_ids) + step] * len(places)
         arguments = inputs(self.tap, [[token] for token in tokens], positions, cache)
-        output = self.tap.run(visits, n_loops=prefix.n_loops, **arguments, **prefix.exit_arguments)
+        output = self.tap.run(visits, n_loops=prefix.n_loops, **(arguments | prefix.exit_arguments))
         ends.ran(output)
         return ends.logits(0, cache, arguments["position_ids"], output.logits[:, -1])
 
