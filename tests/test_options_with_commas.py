@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import trial
 
-from introspect.concepts.sets import items, read_choice
+from introspect.concepts.sets import between_commas, read_choice
 from introspect.errors import InputError
 from introspect.experiment.spelling import MEANINGS
 from introspect.grading.picking import picked
@@ -29,13 +29,13 @@ def written(word: str) -> str:
 
 @given(st.lists(words.filter(bool), min_size=1))
 def test_every_word_comes_back_from_a_list_in_which_those_with_commas_are_quoted(among: list[str]) -> None:
-    assert items(",".join(map(written, among))) == among
+    assert between_commas(",".join(map(written, among))) == among
 
 
 @pytest.mark.parametrize("text", ['"Paris, Texas', 'dust,"Paris', '"Paris" Texas'])
 def test_a_quotation_mark_that_is_not_closed_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError, match="quotation mark") as refused:
-        items(text)
+        between_commas(text)
     assert "\n" not in str(refused.value)
 
 

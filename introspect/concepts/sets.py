@@ -76,7 +76,7 @@ def choose(concepts: ConceptSet, spec: str) -> ConceptSet:
     A word that holds a comma stands in quotes: `"Paris, Texas",snow`.
     """
     chosen: list[str] = []
-    for item in items(spec):
+    for item in between_commas(spec):
         splits = [split for split in SPLITS if split != BASELINE] if item == "all" else [item]
         if item not in ("all", *SPLITS):
             chosen += concepts.only([item]).words
@@ -88,7 +88,7 @@ def choose(concepts: ConceptSet, spec: str) -> ConceptSet:
     return concepts.only(chosen)
 
 
-def items(text: str) -> list[str]:
+def between_commas(text: str) -> list[str]:
     """Take apart what stands between commas; what is in quotes holds commas of its own. Raises InputError."""
     try:
         found = [each for row in csv.reader([text], skipinitialspace=True, strict=True) for each in row]

@@ -21,11 +21,11 @@ from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap, Visit
 from introspect.records.trial import Site, Trial
 
-Found = dict[Tokens, Tensor]
+LogP = dict[Tokens, Tensor]
 """Log-probability of tokens in a row, after every loop: `(n_loops,)` in float64."""
-SHARE = 4
+ONE_IN = 4
 """One row goes on for every so many of a batch: theirs is a second cache, beside that of the answers."""
-LEAST = 1e-300
+FAINTEST = 1e-300
 """A probability that is 0 up to rounding is read as this: a logarithm must be finite."""
 
 
@@ -77,10 +77,8 @@ class Behind:
         if self.prefix.encoded.span_stop is not None:
             return {}
         injector = self.injector.of([self.trials[place] for place in places])
-        weights = (
-            None if self.weights is None else self.weights[places][:, -1:]
-        )  # the last span is the one that goes on
-        return injector.visits(range(len(places)), slice(0, 1), weights=weights)
+        last = None if self.weights is None else self.weights[places][:, -1:]  # of the span that goes on
+        return injector.visits(range(len(places)), slice(0, 1), weights=last)
 
 
 def in_whole_words(
@@ -95,7 +93,7 @@ def in_whole_words(
         capacity: the rows of the batch that this stands beside.
     """
     spelled = [dict.fromkeys(tokens for spellings in each for tokens in spellings) for each in options]
-    found: list[Found] = [{} for _ in options]
+    found: list[LogP] = [{} for _ in options]
     for row, wanted in enumerate(spelled):
         _note(found[row], (), wanted, [logits[row] for logits in said])
     paths = sorted(
@@ -103,7 +101,7 @@ def in_whole_words(
         key=lambda each: (-len(each[1]), each),
     )
     chunks = iter(paths)
-    while chunk := list(islice(chunks, max(1, capacity // SHARE))):
+    while chunk := list(islice(chunks, max(1, capacity // ONE_IN))):
         for step, logits in enumerate(behind.walk(chunk)):
             for place, (row, path) in enumerate(each for each in chunk if len(each[1]) > step):
                 _note(found[row], path[: step + 1], spelled[row], [of_loop[place] for of_loop in logits])
@@ -117,13 +115,13 @@ def shares_first(answers: AnswerTokens, trial: Trial) -> bool:
     return any(own & set(answers.first(option)) for option in others)
 
 
-def _longest(wanted: Sequence[Tokens] | dict[Tokens, None]) -> list[Tokens]:
+def _longest(wanted: dict[Tokens, None]) -> list[Tokens]:
     """List what must be run: all tokens but the last of each spelling, where no other one runs them anyway."""
     begun = {tokens[:-1] for tokens in wanted if len(tokens) > 1}
     return [path for path in begun if not any(other != path and other[: len(path)] == path for other in begun)]
 
 
-def _note(found: Found, path: Tokens, wanted: dict[Tokens, None], logits: Sequence[Tensor]) -> None:
+def _note(found: LogP, path: Tokens, wanted: dict[Tokens, None], logits: Sequence[Tensor]) -> None:
     """Take down how probable each token is that goes on from a path to a spelling, given `(vocabulary,)` a loop."""
     nexts = {tokens[len(path)] for tokens in wanted if len(tokens) > len(path) and tokens[: len(path)] == path}
     nexts -= {tokens[-1] for tokens in found if len(tokens) == len(path) + 1 and tokens[:-1] == path}
@@ -138,7 +136,7 @@ def _double(logits: Tensor) -> Tensor:
     return (logits.cpu() if logits.device.type == "mps" else logits).double()
 
 
-def _of_options(found: Found, options: Sequence[tuple[Tokens, ...]]) -> list[tuple[float, ...]]:
+def _of_options(found: LogP, options: Sequence[tuple[Tokens, ...]]) -> list[tuple[float, ...]]:
     """Return the log-probability of each option, by loop; no probability is counted twice.
 
     What goes on to another spelling is that one's alone; a spelling of several options is divided among them.
@@ -152,7 +150,7 @@ def _of_options(found: Found, options: Sequence[tuple[Tokens, ...]]) -> list[tup
         gone = sum((found[each].exp() for each in next_ones), start=torch.zeros_like(found[tokens]))
         alone[tokens] = (found[tokens].exp() - gone).clamp(min=0) / owners[tokens]
     of = [sum((alone[each] for each in spellings), start=torch.tensor(0.0)) for spellings in options]
-    return [tuple(numbers) for numbers in torch.stack(of, dim=1).clamp(min=LEAST).log().tolist()]
+    return [tuple(numbers) for numbers in torch.stack(of, dim=1).clamp(min=FAINTEST).log().tolist()]
 
 
 def _between(tokens: Tokens, other: Tokens, longer: Tokens) -> bool:
