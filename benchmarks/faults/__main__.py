@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,6 @@ from hypothesis import strategies as st
 
 from benchmarks.faults import calls, checkpoints, disks, flips, kills
 from benchmarks.faults.cases import drawn, small_model, small_run, wrong
-from benchmarks.faults.processes import Forked
 
 FLIPS, CALLS = 2, 5
 """How many flipped files and calls there are for each kill."""
@@ -55,23 +55,15 @@ def of_crews(n: int, seed: int, scratch: Path) -> Iterator[Try]:
     """Kill drivers and workers, processes and, where it is installed, those of Ray."""
     bed = kills.made(small_model(scratch / "model"), scratch / "whole")
     crews = {"--workers": (["--workers", "2"], max(1, n // WORKERS)), "--ray": (["--ray", "local"], max(1, n // RAY))}
+    if find_spec("ray") is None:
+        del crews["--ray"]
     for flag, (crew, count) in crews.items():
-        began = time.monotonic()
-        try:
-            ended = Forked(["--help"]).wait() if flag == "--workers" else _with_ray()
-        except ImportError:
-            continue
-        assert ended is None or ended.code == 0
-        bed.took[flag] = 45.0 + time.monotonic() - began
+        bed.took[flag] = kills.seconds_of_crew(crew, bed, scratch)
         for kill, whose in drawn(st.tuples(kills.KILLS, st.integers(0, 7)), count, seed):
             yield (
                 f"{flag} {kill} process {whose}",
                 lambda kill=kill, crew=crew, whose=whose: kills.tried_with_workers(kill, crew, whose, bed, scratch),
             )
-
-
-def _with_ray() -> None:
-    import ray  # noqa: F401
 
 
 def of_disks(n: int, seed: int, scratch: Path) -> Iterator[Try]:

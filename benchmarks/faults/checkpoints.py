@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ ANYTHING = st.recursive(
 """Whatever JSON can hold, and Python's NaN and infinities."""
 NEAR = st.sampled_from([0, 1, -1, 2, 3, 4, 7, 64, 10**9, 2.5, "3", "", None, True, [], {}, [1], {"rope_type": "nope"}])
 """What one would write by mistake."""
+SIMPLEST = 3
 SECONDS = 20.0
 
 
@@ -50,8 +52,10 @@ def mutations(checkpoints: dict[str, Path], each: int, seed: int) -> Iterator[Mu
         if text in seen:
             continue
         seen.add(text)
-        for place, field in enumerate(sorted(json.loads(text))):
-            yield from (Mutation(family, field, value) for value in drawn(NEAR | ANYTHING, each, seed + place))
+        for field in sorted(json.loads(text)):
+            own = Random(f"{seed} {family} {field}").getrandbits(32)
+            values = drawn(NEAR | ANYTHING, each + SIMPLEST, own)[-each:]  # hypothesis begins with the simplest ones
+            yield from (Mutation(family, field, value) for value in values)
 
 
 def tried(mutation: Mutation, checkpoints: dict[str, Path], scratch: Path) -> str | None:

@@ -79,11 +79,8 @@ def tried(kill: Kill, what: str, bed: Bed, scratch: Path) -> str | None:
 def tried_with_workers(kill: Kill, crew: list[str], whose: int, bed: Bed, scratch: Path) -> str | None:
     """Kill the driver of workers (0) or one of its children, and tell what is wrong with what follows."""
     run, log = scratch / "run", scratch / "log"
-    words = [*small_sweep(bed.model, run), *crew]
-    command = [sys.executable, "-m", "introspect", *words]
-    with log.open("w") as out:
-        driver = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(kill.moment * bed.took["".join(crew[:1])])
+    driver = _begun(crew, bed, run, log)
+    time.sleep(kill.moment * bed.took[crew[0]])
     children = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
     victim = [driver.pid, *(each.pid for each in children)][whose % (1 + len(children))]
     for place, number in enumerate(SIGNALS[kill.signals]):
@@ -104,6 +101,23 @@ def tried_with_workers(kill: Kill, crew: list[str], whose: int, bed: Bed, scratc
     found = found or _same_after(small_sweep(bed.model, run), run, bed)
     shutil.rmtree(run, ignore_errors=True)
     return found
+
+
+def seconds_of_crew(crew: list[str], bed: Bed, scratch: Path) -> float:
+    """Return how long a sweep with workers takes undisturbed; AssertionError where its tables are others."""
+    begun = time.monotonic()
+    code = _begun(crew, bed, scratch / "run", scratch / "log").wait()
+    took = time.monotonic() - begun
+    assert code == 0, (scratch / "log").read_text()
+    assert tables(scratch / "run") == tables(bed.whole), f"{crew}, undisturbed: other tables"
+    shutil.rmtree(scratch / "run")
+    return took
+
+
+def _begun(crew: list[str], bed: Bed, run: Path, log: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "introspect", *small_sweep(bed.model, run), *crew]
+    with log.open("w") as out:
+        return subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _same_after(words: list[str], run: Path, bed: Bed) -> str | None:
