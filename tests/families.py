@@ -3,24 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tiny import tiny_model
-from tiny_cotformer import tiny_cotformer
-from tiny_feedforward import tiny_feedforward
-from tiny_hrm_text import tiny_hrm_text
-from tiny_loopformer import tiny_loopformer
-from tiny_loopus import tiny_loopus
-from tiny_nanbeige import tiny_nanbeige
-from tiny_nanochat import tiny_nanochat
-from tiny_parcae import tiny_parcae
-from tiny_ponder import tiny_ponder
-from tiny_ponderlm2 import tiny_ponderlm2
-from tiny_raven import tiny_raven
-from tiny_recursive import tiny_recursive
-from tiny_retrofit import tiny_retrofit
-from tiny_tah import tiny_tah
-from tiny_training_free import tiny_training_free
-
 from introspect.models.looped_model import LoopedModel
+from tests.tiny import tiny_model
+from tests.tiny_cotformer import tiny_cotformer
+from tests.tiny_feedforward import tiny_feedforward
+from tests.tiny_hrm_text import tiny_hrm_text
+from tests.tiny_loopformer import tiny_loopformer
+from tests.tiny_loopus import tiny_loopus
+from tests.tiny_nanbeige import tiny_nanbeige
+from tests.tiny_nanochat import tiny_nanochat
+from tests.tiny_parcae import tiny_parcae
+from tests.tiny_ponder import tiny_ponder
+from tests.tiny_ponderlm2 import tiny_ponderlm2
+from tests.tiny_raven import tiny_raven
+from tests.tiny_recursive import tiny_recursive
+from tests.tiny_retrofit import tiny_retrofit
+from tests.tiny_tah import tiny_tah
+from tests.tiny_training_free import tiny_training_free
 
 
 @dataclass(frozen=True)

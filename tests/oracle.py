@@ -71,23 +71,28 @@ def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]])
 
 def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
     """Give the tokens of a trial and its read-outs."""
-    encoded, answer, readouts = on.prompts[prompt_key(trial)], list[int](), list[Readout]()
+    answer, readouts = list[int](), list[Readout]()
     while not answer or not _finished(on, trial, answer):
-        states: dict[int, Tensor] = {}
-        ids = [*encoded.token_ids, *answer]
-        with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
-            arguments = on.looped.forward_arguments(trial.n_loops)
-            arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(encoded.token_ids))
-            output = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments)
-            logits = output.logits[0, -1]
-        if not readouts:
-            if on.looped.summed:
-                said = [on.looped.model.head(state)[0, -1] for state in output.loop_states[:-1]]
-            else:
-                said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
-            readouts = [_readout(on, trial, each, loop) for loop, each in enumerate([*said, logits])]
-        answer.append(_draw(logits.double().numpy(), trial, len(answer)))
+        said = said_after(on, trial, answer)
+        readouts = readouts or [_readout(on, trial, each, loop) for loop, each in enumerate(said)]
+        answer.append(_draw(said[-1].double().numpy(), trial, len(answer)))
     return tuple(answer), readouts
+
+
+def said_after(on: Bench, trial: Trial, answer: Sequence[int]) -> list[Tensor]:
+    """Return what a trial says after the prompt and these tokens of its answer, `(vocabulary,)` for each loop."""
+    encoded, states = on.prompts[prompt_key(trial)], dict[int, Tensor]()
+    ids = [*encoded.token_ids, *answer]
+    with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
+        arguments = on.looped.forward_arguments(trial.n_loops)
+        arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(encoded.token_ids))
+        output = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments)
+    with torch.no_grad():
+        if on.looped.summed:
+            said = [on.looped.model.head(state)[0, -1] for state in output.loop_states[:-1]]
+        else:
+            said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
+    return [*said, output.logits[0, -1]]
 
 
 def clean_logprob(on: Bench, trial: Trial, tokens: Sequence[int]) -> float:

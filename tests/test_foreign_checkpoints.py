@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.faults.checkpoints import ANYTHING
 from introspect.errors import InputError
 from introspect.families.loading import load_model, peek
 from introspect.families.settings import check_settings
@@ -88,11 +89,6 @@ def test_a_damaged_checkpoint_is_one_line(folder: Path, name: str) -> None:
     assert time.monotonic() - begun < 10
 
 
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
-    max_leaves=3,
-)
 FIELDS = json.loads((Path(str(organism_folder("aware"))) / "config.json").read_text())
 
 

@@ -1,10 +1,10 @@
 """A maker of small CoTFormers and block universal transformers with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.cotformer.model import CotformerForCausalLM, CotformerLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_cotformer_config(**fields: object) -> CotformerConfig:

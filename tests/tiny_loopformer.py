@@ -1,10 +1,10 @@
 """A maker of small LoopFormer models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.loopformer.config import LoopFormerConfig
 from introspect.families.loopformer.model import LoopFormerForCausalLM, LoopFormerLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_loopformer_config(**fields: object) -> LoopFormerConfig:

@@ -1,11 +1,11 @@
 """A maker of small LoopUS models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 from transformers import AutoConfig
 
 from introspect.families.loopus.config import LoopUsConfig
 from introspect.families.loopus.model import LoopUsForCausalLM, LoopUsLooped
+from tests.tiny import tiny_tokenizer
 
 
 def base_settings(base: str = "qwen3", **fields: object) -> dict[str, object]:

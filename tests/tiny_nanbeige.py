@@ -1,10 +1,10 @@
 """A maker of small Nanbeige models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.nanbeige.config import NanbeigeConfig
 from introspect.families.nanbeige.model import NanbeigeForCausalLM, NanbeigeLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_nanbeige_config(**fields: object) -> NanbeigeConfig:

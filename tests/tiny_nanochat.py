@@ -1,10 +1,10 @@
 """A maker of small models in the layout of looped nanochat with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.nanochat.config import NanochatConfig
 from introspect.families.nanochat.model import NanochatForCausalLM, NanochatLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_nanochat_config(**fields: object) -> NanochatConfig:

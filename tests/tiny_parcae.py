@@ -1,10 +1,10 @@
 """A maker of small models in the Parcae layout with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.parcae.config import ParcaeConfig
 from introspect.families.parcae.model import ParcaeForCausalLM, ParcaeLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_parcae_config(**fields: object) -> ParcaeConfig:

@@ -1,10 +1,10 @@
 """A maker of small PonderLM models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.ponder.config import PonderConfig
 from introspect.families.ponder.model import PonderForCausalLM, PonderLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_ponder_config(**fields: object) -> PonderConfig:

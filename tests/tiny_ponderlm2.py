@@ -1,10 +1,10 @@
 """A maker of small PonderLM-2 models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.ponderlm2.config import PonderLm2Config
 from introspect.families.ponderlm2.model import PonderLm2ForCausalLM, PonderLm2Looped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_ponderlm2_config(**fields: object) -> PonderLm2Config:

@@ -1,11 +1,11 @@
 """A maker of small models in the Huginn layout with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.huginn.config import RavenConfig
 from introspect.families.huginn.model import RavenForCausalLM
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_raven_config(**fields: object) -> RavenConfig:

@@ -1,10 +1,10 @@
 """A maker of small models of retrofitted recurrence with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.retrofit.config import RetrofitConfig
 from introspect.families.retrofit.model import RetrofitForCausalLM, RetrofitLooped
+from tests.tiny import tiny_tokenizer
 
 LLAMA3 = {
     "rope_type": "llama3",

@@ -1,10 +1,10 @@
 """A maker of small Think-at-Hard models with random weights."""
 
 import torch
-from tiny import tiny_tokenizer
 
 from introspect.families.think_at_hard.config import TahConfig
 from introspect.families.think_at_hard.model import TahForCausalLM, TahLooped
+from tests.tiny import tiny_tokenizer
 
 
 def tiny_tah_config(**fields: object) -> TahConfig:

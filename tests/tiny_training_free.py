@@ -1,11 +1,11 @@
 """Makers of small models without loops, random weights, whose middle layers are looped without training."""
 
 import torch
-from tiny_feedforward import random_weights
 from transformers import PreTrainedModel
 
 from introspect.families.training_free.model import TrainingFreeLooped
 from tests.tiny import tiny_tokenizer
+from tests.tiny_feedforward import random_weights
 
 LOOPED = "1-2"
 MIXED = ("cohere2", "exaone4", "gemma3_text", "ministral", "olmo3")

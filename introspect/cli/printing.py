@@ -90,7 +90,7 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
     about = f"trial {trial.id}: {trial.model}, concept {trial.concept}, arm {trial.arm}, repeat {trial.repeat}"
     OUT.print(printable(about), markup=False)
     asked = f"protocol {trial.protocol}, question {trial.question}"
-    asked += f", options {', '.join(trial.options)}" if trial.options else ""
+    asked += f", options {_listed(trial.options)}" if trial.options else ""
     asked += f", expected {trial.expected}" if trial.expected else ""
     asked += f", vector of {trial.partner}" if trial.partner else ""
     OUT.print(printable(asked), markup=False)
@@ -146,6 +146,11 @@ def between(row: Any, value: str, low: str, high: str) -> str:  # Any: a row of 
 def _indented(text: str) -> str:
     lines = (textwrap.fill(line, 100, replace_whitespace=False) for line in printable(text).split("\n"))
     return textwrap.indent("\n".join(lines), "  ")
+
+
+def _listed(options: Sequence[str]) -> str:
+    """Write options one after another, in quotation marks where one holds a comma."""
+    return ", ".join(f'"{option}"' if "," in option else option for option in options)
 
 
 def _number(value: float | None) -> str:

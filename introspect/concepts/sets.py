@@ -3,6 +3,7 @@
 Goes in: a CSV file with the columns word,category,split. Comes out: a ConceptSet, or what was chosen from it.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ from pathlib import Path
 from introspect.concepts.rows import SUFFIX, read_table
 from introspect.errors import InputError
 from introspect.letters import one_spelling
+from introspect.selection import shown
 
 COLUMNS = ("word", "category", "split")
 SHIPPED = ("organisms", "published", "categories")
@@ -69,9 +71,12 @@ def load_concepts(name_or_path: str | Path) -> ConceptSet:
 
 
 def choose(concepts: ConceptSet, spec: str) -> ConceptSet:
-    """Choose from a set by items between commas: `all` (every word outside the baseline), a split, or a word."""
+    """Choose from a set by items between commas: `all` (every word outside the baseline), a split, or a word.
+
+    A word that holds a comma stands in quotes: `"Paris, Texas",snow`.
+    """
     chosen: list[str] = []
-    for item in (part.strip() for part in spec.split(",")):
+    for item in between_commas(spec):
         splits = [split for split in SPLITS if split != BASELINE] if item == "all" else [item]
         if item not in ("all", *SPLITS):
             chosen += concepts.only([item]).words
@@ -81,6 +86,15 @@ def choose(concepts: ConceptSet, spec: str) -> ConceptSet:
             has = ", ".join(sorted(set(concepts.splits)))
             raise InputError(f"concepts {item!r}: set {concepts.name!r} has no such words; its splits: {has}")
     return concepts.only(chosen)
+
+
+def between_commas(text: str) -> list[str]:
+    """Take apart what stands between commas; what is in quotes holds commas of its own. Raises InputError."""
+    try:
+        found = [each for row in csv.reader([text], skipinitialspace=True, strict=True) for each in row]
+    except csv.Error:
+        raise InputError(f"concepts {shown(text)}: a quotation mark is not closed, or stands inside a word") from None
+    return [each.strip() for each in found]
 
 
 def read_choice(text: str, *, default: str) -> tuple[ConceptSet, ConceptSet]:

@@ -59,7 +59,9 @@ class Options:
     loop_step: Annotated[str, LOOP_STEP] = LOOP_STEPS[0]
     remaining_loops: Annotated[int | None, "Loops run after the injected one, for equal remaining compute."] = None
     extract: Annotated[str, "Loops whose vectors are injected: same, all, or 0,2."] = "same"
-    concepts: Annotated[str | None, "SET, SET:SPLIT or words, such as published, organisms:held-out, dust,snow."] = None
+    concepts: Annotated[
+        str | None, 'SET, SET:SPLIT or words: published, organisms:held-out, dust,snow, "Paris, Texas".'
+    ] = None
     contrast: Annotated[str, "How vectors are made: baseline, or pairs."] = "baseline"
     pairs: Annotated[str, "Prompt pairs for --contrast pairs: pairs, or a CSV file."] = "pairs"
     strengths: Annotated[str, "In units of the dose, such as 0.5,1,2."] = "1,2,4"

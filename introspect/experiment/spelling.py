@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from introspect.concepts.sets import between_commas
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.models.organisms import PREFIX
@@ -69,7 +70,7 @@ def _set(text: str) -> object:
 
 def _concepts(text: str) -> object:
     """Tell words whatever their order; a set has one."""
-    return text if ":" in text or "," not in text else _set(text)
+    return text if ":" in text or "," not in text else set(between_commas(text))
 
 
 def _place(text: str) -> object:

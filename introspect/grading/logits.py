@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from introspect.grading.picking import is_correct
 from introspect.grading.version import content_version
 from introspect.protocols import WRITTEN, kind_of
-from introspect.records.trial import Grade, Readout, Response, Trial
+from introspect.records.trial import WHOLE_WORDS, Grade, Readout, Response, Trial
 
 MASS_FLOOR = 0.1
 """Least probability of yes and no together; below it the model was about to say something else, and the sign of the
@@ -35,7 +35,7 @@ class LogitGrader:
             evidence = "the first token says nothing here"
             return Grade(trial.id, self.name, self.version, None, None, None, None, evidence)
         if trial.options:
-            answer, evidence = _option(trial.options, response.readouts)
+            answer, evidence = _option(trial.options, response)
         else:
             yes, evidence = _detected(response.readouts)
             answer = {True: "yes", False: "no", None: None}[yes]
@@ -48,14 +48,16 @@ class LogitGrader:
         return True
 
 
-def _option(options: tuple[str, ...], readouts: tuple[Readout, ...]) -> tuple[str | None, str]:
-    """Give the most probable option by its first token."""
-    if not readouts:
+def _option(options: tuple[str, ...], response: Response) -> tuple[str | None, str]:
+    """Return the most probable option, by its first token or, where those collide, as a whole word."""
+    if not response.readouts:
         return None, "no read-outs were recorded"
-    last = max(readouts, key=lambda readout: readout.loop)
+    last = max(response.readouts, key=lambda readout: readout.loop)
     ranked = sorted(zip(last.options, options, strict=True), reverse=True)
-    mass = sum(math.exp(log_p) for log_p in last.options)
-    numbers = f"loop {last.loop}: {', '.join(f'{name} {math.exp(log_p):.3f}' for log_p, name in ranked)}"
+    mass = sum(map(math.exp, set(last.options)))  # older runs have the same number twice for one first token
+    whole = any(measure.name == WHOLE_WORDS for measure in response.measures)
+    shares = ", ".join(f"{name} {math.exp(log_p):.3f}" for log_p, name in ranked)
+    numbers = f"loop {last.loop}{', whole words' if whole else ''}: {shares}"
     if not mass >= MASS_FLOOR:
         return None, f"{numbers}; together below the floor of {MASS_FLOOR}"
     if ranked[0][0] == ranked[1][0]:

@@ -30,10 +30,17 @@ def _yes_or_no(text: str) -> tuple[str | None, str]:
 
 
 def _option(text: str, options: tuple[str, ...]) -> tuple[str | None, str]:
-    named = [option for option in options if _word(option).search(text)]
+    found = {option: [match.span() for match in _word(option).finditer(text)] for option in options}
+    every = {span for spans in found.values() for span in spans}
+    named = [option for option, spans in found.items() if any(not _inside(span, every) for span in spans)]
     if len(named) == 1:
         return named[0], f"names {named[0]}"
     return None, f"names {' and '.join(named)}" if named else f"names none of {', '.join(options)}"
+
+
+def _inside(span: tuple[int, int], others: set[tuple[int, int]]) -> bool:
+    """Tell whether a place is part of a longer one: who writes "Paris, Texas" does not name Paris."""
+    return any(first <= span[0] and span[1] <= last and (first, last) != span for first, last in others)
 
 
 def _word(option: str) -> re.Pattern[str]:

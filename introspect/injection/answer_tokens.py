@@ -23,6 +23,7 @@ class AnswerTokens:
         """Find yes and no; raise InputError when the tokenizer has no single token for one of them."""
         self._tokenizer = tokenizer
         self._first: dict[str, Tokens] = {}
+        self._spellings: dict[str, tuple[Tokens, ...]] = {}
         self.yes, self.no = self._whole("yes"), self._whole("no")
 
     def first(self, word: str) -> Tokens:
@@ -33,6 +34,20 @@ class AnswerTokens:
             plain = [token for token in ids if str(self._tokenizer.decode([token])).strip()]
             self._first[word] = tuple(dict.fromkeys(plain or ids))
         return self._first[word]
+
+    def collide(self, options: Sequence[str]) -> bool:
+        """Say whether two of the options begin with a token in common, so that first tokens cannot tell them apart."""
+        begun = [token for option in dict.fromkeys(options) for token in self.first(option)]
+        return len(begun) > len(set(begun))
+
+    def spellings(self, word: str) -> tuple[Tokens, ...]:
+        """Return all tokens of each way to write a word that begins with one of its first tokens."""
+        if word not in self._spellings:
+            written = [lead + form for form in (word, word[:1].upper() + word[1:]) for lead in ("", " ")]
+            ids = [tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in written]
+            begun = [each for each in ids if each[0] in self.first(word)]
+            self._spellings[word] = tuple(dict.fromkeys(begun or ids))
+        return self._spellings[word]
 
     def _whole(self, word: str) -> Tokens:
         """Give the single tokens that spell a word, in any case and with any white space around."""

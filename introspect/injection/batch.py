@@ -7,6 +7,7 @@ Goes in: a prefix and trials. Comes out: a Response or a Failure for each.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -19,9 +20,10 @@ from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix, inputs
 from introspect.injection.resume import Start
 from introspect.injection.sampling import draw, uniforms
+from introspect.injection.whole_words import Behind, in_whole_words, shares_first
 from introspect.models.tap import Tap, Visit
 from introspect.prompts.echo import shared_run
-from introspect.records.trial import FinishReason, Measure, Readout, Response, Site, Trial
+from introspect.records.trial import WHOLE_WORDS, FinishReason, Measure, Readout, Response, Site, Trial
 
 Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
@@ -58,6 +60,8 @@ class Pool:
         self.measures: list[list[Measure]] = [[] for _ in trials]
         self.logprobs = torch.zeros(len(trials), dtype=torch.float64)
         """Sum of the log-probabilities of the drawn tokens, in nats."""
+        self.aside = 0
+        """Token-block forwards that were run for options in whole words, and for no answer."""
         self.broken: set[int] = set()
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
@@ -89,7 +93,9 @@ class Pool:
             self.cache.aim(len(self.rows), [0] * len(members), self.prefix.length)
             start = Start(self.tap, self.prefix, self.cache, self.injector, members, site, self._weights(members))
             logits.append(start.run())
-            self._read(members, start.readouts(logits[-1]))
+            said = start.readouts(logits[-1])
+            self._read(members, said)
+            self._read_whole_words(members, said, start.first)
             self._leave_at(members, start.leaving())
             self._measure(ROUTED, members, self.prefix.run_share(start.routed))
             self.rows += members
@@ -102,6 +108,25 @@ class Pool:
         for loop, logits in enumerate(said):
             for trial, readout in zip(trials, read(logits, self.answers, loop, of), strict=True):
                 self.readouts[trial].append(readout)
+
+    def _read_whole_words(self, trials: list[int], said: Sequence[Tensor], first: int) -> None:
+        """Read anew the options that begin alike; loops before the `first` say what they say with nothing injected."""
+        colliding = [row for row, trial in enumerate(trials) if self.answers.collide(self.trials[trial].options)]
+        if not colliding:
+            return
+        before, members = self.tap.work, [trials[row] for row in colliding]
+        rows, weights = [len(self.rows) + row for row in colliding], self._weights(members)
+        behind = Behind(self.tap, self.prefix, self.cache, rows, first, self.injector, members, weights)
+        spelled = [[self.answers.spellings(word) for word in self.trials[trial].options] for trial in members]
+        read_off = in_whole_words(behind, [logits[colliding] for logits in said], spelled, self.capacity)
+        for trial, options in zip(members, read_off, strict=True):
+            lost = shares_first(self.answers, self.trials[trial])
+            self.readouts[trial] = [
+                replace(readout, options=of_loop, concept_rank=None if lost else readout.concept_rank)
+                for readout, of_loop in zip(self.readouts[trial], options, strict=True)
+            ]
+            self.measures[trial].append(Measure(WHOLE_WORDS, 0, 0, 1.0))
+        self.aside += self.tap.work - before
 
     def _leave_at(self, trials: list[int], rates: Sequence[Tensor]) -> None:
         """Take down the probability with which the exit gate leaves after each loop; the last takes the rest."""

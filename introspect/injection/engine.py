@@ -128,6 +128,7 @@ class Engine:
             injector = self._injector(list(planned.values()))
             pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows)
             answered = self._with_clean(key, pool.run(), rows or len(begun))
+            self.work.least += pool.aside  # no answer needs them
             results |= dict(zip(planned, map(self._finished, begun, answered), strict=True))
         return [results[index] for index in range(len(trials))]
 

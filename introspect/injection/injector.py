@@ -47,7 +47,7 @@ class Injector:
     def __init__(self, planned: Sequence[Mapping[Site, Tensor]], dtype: torch.dtype, device: torch.device) -> None:
         self.first = [min(vectors, default=None) for vectors in planned]
         """The first site of each trial; None without any."""
-        self.device = device
+        self.device, self._dtype, self._pushes = device, dtype, planned
         sites = sorted({site for vectors in planned for site in vectors})
         self._planned = {site: _planned(planned, site, dtype, device) for site in sites}
         wide = torch.promote_types(dtype, torch.float32)
@@ -73,6 +73,10 @@ class Injector:
                 addition = self._addition(planned, there, row, weights)
                 visits[site] = partial(self._visit, site, addition, columns, measure=measure)
         return visits
+
+    def of(self, trials: Sequence[int]) -> "Injector":
+        """Return an injector whose rows add what these trials do, the same one as often as it is named."""
+        return Injector([self._pushes[trial] for trial in trials], self._dtype, self.device)
 
     def faint(self) -> list[bool]:
         """Tell for each trial whether a vector that is not zero left some planned position as it was."""

@@ -47,19 +47,19 @@ class Start:
 
     def readouts(self, logits: Tensor) -> list[Tensor]:
         """Give the logits after every loop, `(trial, vocabulary)` each, given those that `run` gave."""
-        clean = [each.expand(self.n, -1) for each in self.prefix.readouts[: self._first]]
+        clean = [each.expand(self.n, -1) for each in self.prefix.readouts[: self.first]]
         if self.site is None:
             return clean
-        return [*clean, *self.ends.logits(self._first, self.cache, self.prefix.positions, logits)]
+        return [*clean, *self.ends.logits(self.first, self.cache, self.prefix.positions, logits)]
 
     def leaving(self) -> list[Tensor]:
         """Give the rate `(trial,)` at which the exit gate leaves after every loop; empty without a gate."""
-        clean = [each.expand(self.n) for each in self.prefix.leaving[: self._first]]
-        return clean if self.site is None else [*clean, *self.ends.leaving(self._first)]
+        clean = [each.expand(self.n) for each in self.prefix.leaving[: self.first]]
+        return clean if self.site is None else [*clean, *self.ends.leaving(self.first)]
 
     @property
-    def _first(self) -> int:
-        """The first loop whose end an injection can change; that behind the last one without any."""
+    def first(self) -> int:
+        """Return the first loop whose end an injection can change; that after the last one without any."""
         if self.site is None:
             return self.prefix.n_loops
         if self.tap.looped.by_token:  # what is added to one token reaches the first loop of the next

@@ -119,6 +119,12 @@ class RowCache(Cache):
             mine[:slots, self._rows, :, :columns] = others[:slots, :1, :, :columns]
             mine[:, self._rows, :, columns:] = 0
 
+    def take(self, other: "RowCache", rows: Sequence[int], columns: int) -> None:
+        """Fill the rows that were aimed at with the first columns of these rows of `other`, all slots of them."""
+        source = torch.tensor(rows, device=self.own[0].device)
+        for mine, others in zip(self.own, other.own, strict=True):
+            mine[:, self._rows, :, :columns] = others[:, source, :, :columns]
+
     def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Copy whole rows to where other rows were."""
         if sources:

@@ -12,7 +12,9 @@ N_WORDS = 4
 
 def _ask(occasion: Occasion) -> list[Asked]:
     options = occasion.shuffled((occasion.concept, *occasion.others(N_WORDS - 1)))
-    variables = {"options": "\n".join(options), "number": str(occasion.number)}
+    # the template writes lines side by side with commas between; words that hold one are handed to it as one line
+    between = "; " if any("," in option for option in options) else "\n"
+    variables = {"options": between.join(options), "number": str(occasion.number)}
     return [Asked(variables, options, occasion.concept)]
 
 

@@ -150,9 +150,14 @@ class Readout:
     entropy: float
     """Entropy of the whole distribution, in nats."""
     options: tuple[float, ...] = ()
-    """Log-probability of the first token of each option of the trial."""
+    """Log-probability of each option of the trial: of its first token, or of the whole word where two begin alike."""
     concept_rank: int | None = None
-    """How many tokens are more probable than the first one of the concept; None where it was not looked for."""
+    """How many tokens are more probable than the first one of the concept; None where it was not looked for, and where
+    another option begins with that token too."""
+
+
+WHOLE_WORDS = "whole-words"
+"""Name of the measure that notes that the options of a trial were read as whole words."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ A protocol has the contrast of its questions, or the shift against no injection,
 the model cannot answer at all, that is said in place of a rate.
 """
 
+import json
 from collections.abc import Iterator
 
 import pandas as pd
@@ -163,7 +164,7 @@ def _undecided(found: Findings) -> Iterator[str]:
     for (question, template), asked in _injected_and_more(found, noticing=False):
         if asked["expected"].notna().any() or asked["options"].isna().all() or kind_of(question) in WRITTEN:
             continue
-        option, answer = asked["options"].iloc[0].split('"')[1], f"{found.graders[0]}_answer"
+        option, answer = json.loads(asked["options"].iloc[0])[0], f"{found.graders[0]}_answer"
         known = asked[asked[answer].notna()]
         if known.empty:
             yield f"On “{question}”, none of {counted(len(asked), 'answer')} can be read."
@@ -228,7 +229,7 @@ def _verdicts(asked: pd.DataFrame, column: str) -> Verdicts:
 
 
 def _options(asked: pd.DataFrame) -> int:
-    return int(asked["options"].str.count('", "').iloc[0]) + 1
+    return len(json.loads(asked["options"].iloc[0]))
 
 
 def _said(found: Difference) -> str:

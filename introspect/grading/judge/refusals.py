@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import openai
 
@@ -54,7 +55,8 @@ def explained(
     if status == 402 or (isinstance(error, openai.RateLimitError) and _out_of_quota(error)):
         return StoppedError(f"{url}: the account's quota is used up: {_clean(said(error), key)}")
     if _unknown_model(error, settings.model, known, first):
-        models = f"; it lists {', '.join(known[:LISTED])}{', ...' if len(known) > LISTED else ''}" if known else ""
+        listed = _clean(", ".join(known[:LISTED]), key) + (", ..." if len(known) > LISTED else "")
+        models = f"; it lists {listed}" if known else ""
         words = f"HTTP {status}: {_clean(said(error), key)}"
         return InputError(f"--judge-model {settings.model!r} is not known at {url} ({words}){models}")
     if status in (404, 405):
@@ -104,8 +106,10 @@ def _cause(error: Exception, key: str | None) -> str:
 
 
 def _clean(text: str, key: str | None) -> str:
-    """Shorten a foreign text to one line, and leave the key out."""
+    """Shorten a foreign text to one line, and leave the key out, also as JSON, Python or a url would write it."""
     line = " ".join(text.split())
-    if key:
-        line = line.replace(key, "***")
+    for form in (
+        () if not key else (key, json.dumps(key)[1:-1], repr(key)[1:-1], repr(json.dumps(key))[2:-2], quote(key))
+    ):
+        line = line.replace(form, "***")
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."

@@ -1,5 +1,7 @@
 """What the tables read from `run.sqlite`. Only trials.csv needs the answers; all else reads narrow columns."""
 
+from introspect.records.trial import WHOLE_WORDS
+
 VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
 MEASURES = ("detected", "identified", "both", "coherent", "coherent_by_model", "refused", "correct")
 """What rates are given of; `both` is detected and identified."""
@@ -38,7 +40,7 @@ DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 
 TRIAL_COLUMNS = (
     *("trial", "model", "weights_hash", "dtype", "protocol", "question", "template", "template_hash", "concept"),
-    *("arm", "partner", "options", "expected", "sites"),
+    *("arm", "partner", "options", "options_read", "expected", "sites"),
     *("loop", "layer", "extract_loop", "strength", "strength_unit", "vectors_hash", "n_loops", "repeat", "seed"),
     *(
         "temperature",
@@ -64,6 +66,9 @@ SPELLED = {
     "multiplier": "(SELECT value FROM measures WHERE measures.n = trials.n AND name = 'multiplier')",
     # SQLite has no infinity but a number too large, and gives NULL for a division by 0
     "relative_norm": "CASE WHEN residual_norm = 0 AND vector_norm > 0 THEN 9e999 ELSE vector_norm / residual_norm END",
+    "options_read": f"""CASE WHEN options IS NULL OR responses.n IS NULL THEN NULL
+        WHEN EXISTS (SELECT 1 FROM measures WHERE measures.n = trials.n AND name = '{WHOLE_WORDS}')
+        THEN 'whole words' ELSE 'first tokens' END""",
     "error": "message",
     "coherent_by_model": f"CASE {COHERENT_BY_MODEL} WHEN 1 THEN 'True' WHEN 0 THEN 'False' END",
 }

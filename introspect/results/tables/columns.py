@@ -59,6 +59,7 @@ _TRIAL = {
     "concept": "The concept of the trial and of its controls.",
     "partner": "The other concept: whose vector the arm wrong injects, or which a question compares with.",
     "options": "Words that were offered, as JSON.",
+    "options_read": "How their probability was read: first tokens, or whole words where two begin with the same token.",
     "expected": "The right answer, where the question has one.",
     "vectors_hash": "Hash of the concept vectors.",
     "repeat": "Number of the repeat, from 0.",

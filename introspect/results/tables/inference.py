@@ -115,7 +115,7 @@ def _naming(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
     ]
     rows: list[dict[str, object]] = []
     for question, asked in among.groupby("question"):
-        options = int(asked["options"].str.count('", "').iloc[0]) + 1
+        options = len(json.loads(asked["options"].iloc[0]))
         active = _beside_none(asked, f"{grader}_answer")
         for place, part in active.groupby(["arm", *place_columns(active)], dropna=False):
             offers = [word in among for word, among in zip(part["injected"], part["offered"], strict=True)]

@@ -28,7 +28,7 @@ TYPES = {
     "multiplier": "float64",
     **{"echo": "Int64", "clean_logprob": "float64"},
     **dict.fromkeys(("trial", "model", "weights_hash", "dtype", "protocol", "question", "template"), "str"),
-    **dict.fromkeys(("template_hash", "partner", "options", "expected"), "str"),
+    **dict.fromkeys(("template_hash", "partner", "options", "options_read", "expected"), "str"),
     **dict.fromkeys(("concept", "arm", "sites", "strength_unit", "vectors_hash", "decided_by", "state", "text"), "str"),
     **dict.fromkeys(("finish_reason", "thinking", "cut", "error"), "str"),
 }
