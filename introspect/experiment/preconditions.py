@@ -43,6 +43,7 @@ def check_options(options: "Options") -> None:
         "unit",
         "numbers",
         "chosen_stages",
+        "steps",
     ):
         getattr(options, choice)()
     check_counts(batch_size=options.batch_size, repeats=options.repeats, workers=options.workers)

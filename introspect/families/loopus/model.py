@@ -99,7 +99,7 @@ class LoopUsForCausalLM(StagedCausalLM):
         gated = Gated(**vars(shared), gate=self.reasoning.gate, began=[] if refeed is None else [refeed])
         return super().run(h, gated, n_loops, after, refeed, lens)
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (it is no noise)
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:  # noqa: ARG002 (it is no noise)
         """Return the state before the first loop: what the encoder put out."""
         return refeed
 
