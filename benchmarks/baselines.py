@@ -60,9 +60,8 @@ def run_cell(
     with hooked(block, call, added.to(model.device, model.dtype), encoded) as hook:
         for step in range(settings.max_new_tokens):
             hook.restart(prompt=step == 0)
-            logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **arguments).logits[
-                :, -1
-            ]
+            more = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1, **arguments}
+            logits = model(input_ids=ids, **more).logits[:, -1]
             drawn = draw(logits, noise[:, step], temperature, top_p).to(model.device)
             written.append(drawn)
             finished |= torch.isin(drawn, torch.tensor(end_of_turn, device=model.device, dtype=drawn.dtype))

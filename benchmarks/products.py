@@ -1,6 +1,7 @@
 """The matrix products of a run and nothing else: how long they take alone is what no engine can go below.
 
-Goes in: a model and a function. Comes out: its products, to be run again with the same weights and with inputs of the same shapes.
+Goes in: a model and a function. Come out: its products, to be run again with the same weights and with inputs of the
+same shapes.
 """
 
 from collections.abc import Callable
