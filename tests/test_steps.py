@@ -80,6 +80,7 @@ def test_no_step_goes_through_nnsight_but_the_first_and_every_hundred_and_twenty
             return plain(self, *given)
 
         monkeypatch.setattr(kind, "run", counted)
+    on.looped.end_of_turn = ()
     trials = [on.trial((1, 0), seed=seed, sampling=Sampling(max_new_tokens=66)) for seed in range(4)]
     engine_ = engine(on, "graph")
     engine_.run(trials, rows=2)

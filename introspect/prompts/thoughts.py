@@ -6,7 +6,7 @@ the tokenizer has one, and text otherwise; the chat format may itself open the t
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
@@ -46,6 +46,8 @@ class Marks:
     """Tokens that decoding drops."""
     opened: bool
     """Whether the chat format itself opens the thinking, before the first token."""
+    spelled: dict[int, str] = field(default_factory=dict, compare=False)
+    """How the tokens are written that stand apart, as far as they were met."""
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Marks":  # Any: a tokenizer of transformers, which this room does not import
@@ -86,7 +88,9 @@ def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[Piece]: 
         if whole is None:
             found += _in_text(str(tokenizer.decode(list(run), skip_special_tokens=False)), marks)
         else:
-            text = marks.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
+            if whole not in marks.spelled:  # a tokenizer takes as long for one token as for a whole answer
+                marks.spelled[whole] = marks.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
+            text = marks.spelled[whole]
             found += [Piece(text, whole in marks.special, marks.kinds.get(text, "text")) for _ in run]
     return found
 

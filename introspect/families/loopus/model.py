@@ -81,6 +81,10 @@ class LoopUsForCausalLM(StagedCausalLM):
         """Return the embedding of the tokens."""
         return self.encoder.embed_tokens
 
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the head."""
+        return self.decoder.lm_head
+
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return cosines and sines of the rotary angles."""
         return rotary_angles(positions, self.head_dim, self.theta, h.dtype)
