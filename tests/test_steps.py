@@ -11,6 +11,7 @@ from oracle import numbers, oracle
 from swept import options, run_without_figures, tables
 
 from introspect.errors import InputError
+from introspect.experiment.preconditions import check_surroundings
 from introspect.injection.additions import Additions
 from introspect.injection.batch import Pool
 from introspect.injection.engine import Engine
@@ -162,6 +163,28 @@ def test_a_model_that_cannot_be_copied_goes_through_nnsight_or_is_refused(
         engine(on, "graph")
     with pytest.raises(InputError, match="engine"):
         engine(on, "vllm")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ouro", "raven", "llama@1-2-damped"])
+def test_compiled_steps_give_the_same_tokens(name: str) -> None:
+    on = bench_on(FAMILIES[name].make(dtype=torch.float64))
+    trials = [trial for trial in on.mixed(seed=4, n=40) if trial.n_loops == on.looped.n_loops]
+    trials = [replace(trial, template_hash="open", variables=()) for trial in trials]
+    traced, compiled = (engine(on, steps).run(trials, rows=4) for steps in ("nnsight", "graph:compile"))
+    for one, other in zip(traced, compiled, strict=True):
+        assert isinstance(one, Failure) or one.token_ids == other.token_ids
+
+
+def test_an_engine_that_this_machine_lacks_is_refused_before_a_model_is_loaded(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, words in (("vllm", "engine"), ("graph:cuda", "CUDA graphs run on a GPU of NVIDIA's; the model is on")):
+        with pytest.raises(InputError, match=words):
+            check_surroundings(options(tiny, tmp_path / "run", engine=name, device="cpu"))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(InputError, match="on a processor it needs a C\\+\\+ compiler, one of g\\+\\+"):
+        check_surroundings(options(tiny, tmp_path / "run", engine="graph:compile", device="cpu"))
 
 
 def test_a_run_that_was_begun_one_way_is_continued_the_other_with_the_same_tables(tmp_path: Path, tiny: Path) -> None:
