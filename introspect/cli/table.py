@@ -34,7 +34,7 @@ def table(run: RunFolder, coherence: Coherence = "rules", *, brief: Brief = Fals
     from introspect.results.tables.all_tables import brief as few
     from introspect.results.tables.all_tables import summaries, write_brief, write_tables
 
-    with Store.open(run) as store:
+    with Store.open(run, hashed=not brief) as store:
         if brief:
             made = few(store, gate(coherence))
             print_written("tables", write_brief(store, made))
