@@ -45,6 +45,8 @@ class Accelerator:
     def __init__(self) -> None:
         self.copies: list[str] = []
         """Lines of the package that have copied to the host, in their order."""
+        self.within: list[str] = []
+        """Those of them that lie within a step."""
         self.forbidding = False
         """Whether a copy to the host raises, but for those in `planned` functions of the package."""
         self.planned: Sequence[str] = ()
@@ -73,6 +75,8 @@ class Accelerator:
         """Take note of a copy to the host."""
         line, function = _ours()
         self.copies.append(line)
+        if self.forbidding:
+            self.within.append(line)
         if self.forbidding and function not in self.planned:
             raise MixedDevicesError(f"{line}: {what} copies to the host within a step")
 

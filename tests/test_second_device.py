@@ -57,7 +57,7 @@ def watched_steps(accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(Pool, method, watched)
 
     with monkeypatch.context():
-        within("_next", ())
+        within("_next", ("compare",))  # of the step that is held against nnsight, one in 128
         within("_write", ("_drawn",))
         yield steps
 
@@ -111,6 +111,8 @@ def test_trials_are_run_as_on_one_device_and_a_step_asks_the_other_for_its_token
             record_residual(on.engine, trial, result)
     assert all(map(same, results, expected))
     assert {"_next", "_write"} == set(steps)
+    within = {line.partition("(")[2].rstrip(")") for line in accelerator.within}
+    assert within == {"_drawn", *(["compare"] if on.engine.steps.name == "graph" else [])}
 
 
 @pytest.mark.parametrize("name", FAMILIES)

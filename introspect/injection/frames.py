@@ -63,7 +63,8 @@ class Frame:
         self._step(self.tokens, self.filled)
         self.additions.end()
         if self.backend == "graph:cuda":
-            return self._graph()
+            with torch.cuda.device(self.tokens.device):
+                return self._graph()
         compiled: Callable[[Tensor, Tensor], Tensor] = torch.compile(self._step, fullgraph=True, dynamic=False)
         self.additions.begin()
         try:
@@ -80,7 +81,7 @@ class Frame:
 
     def _graph(self) -> Callable[[], Tensor]:
         """Capture the step as a CUDA graph. Never run yet: no GPU was at hand."""
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream(self.tokens.device)
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):  # what libraries allocate on first use must not be part of the graph

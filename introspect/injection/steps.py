@@ -102,10 +102,12 @@ class Checks:
     def compare(self, logits: Tensor, traced: Tensor) -> None:
         """Raise StepError where logits `(rows, vocabulary)` are further apart than rounding explains.
 
-        That is the square root of the number format's last digit, in proportion to the largest logit.
+        That is the square root of the number format's last digit, in proportion to the largest logit. What is finite
+        in one must be so in the other.
         """
-        apart = (logits - traced).abs().nan_to_num(0.0).amax().item()  # what is not finite is told of its trial
-        size = traced.abs().nan_to_num(0.0, 0.0, 0.0).amax().item()
+        here, there = logits.isfinite(), traced.isfinite()
+        differing = torch.where(here & there, (logits - traced).abs(), torch.where(here == there, 0.0, torch.inf))
+        apart, size = differing.amax().item(), traced.abs().where(there, 0.0).amax().item()
         if apart > torch.finfo(logits.dtype).eps ** 0.5 * max(size, 1.0):
             raise StepError(
                 f"a step from buffers and the same step through nnsight differ by {apart:.3g}, with logits up to "
@@ -199,8 +201,8 @@ class Steps:
         cache = prefix.cache(rows, new_tokens) if frame is None else frame.cache
         if self.name == "nnsight":
             return cache, TracedStep(self._tap, prefix, cache, injector, weights)
-        how = {"rows": rows, "checks": self.checks, "frame": frame}
-        return cache, GraphStep(self._tap, prefix, cache, injector, weights, **how)
+        step = GraphStep(self._tap, prefix, cache, injector, weights, rows=rows, checks=self.checks, frame=frame)
+        return cache, step
 
 
 def engine_of(looped: LoopedModel, name: EngineName) -> EngineName:
