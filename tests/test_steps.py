@@ -124,6 +124,14 @@ def test_a_buffer_that_holds_something_else_is_found_by_the_check(on: Bench, mon
         engine(on, "graph").run([on.trial((0, 0))])
 
 
+def test_what_is_finite_in_one_step_must_be_so_in_the_other() -> None:
+    whole, broken = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, torch.nan]])
+    Checks().compare(broken, broken)
+    for pair in ((whole, broken), (broken, whole)):
+        with pytest.raises(StepError, match="differ by inf"):
+            Checks().compare(*pair)
+
+
 def test_an_addition_that_is_lost_in_rounding_only_behind_the_prompt_fails_its_trial_alone(
     on: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
