@@ -153,6 +153,7 @@ class GraphStep:
             last = None if self.weights is None else self.weights[list(trials)][:, -1:]
             for place, vectors, nonzero in zip(self.places, *self.injector.laid_out(trials, last), strict=True):
                 self.additions.added[place, rows], self.additions.there[place, rows] = vectors, nonzero
+            self.additions.unchanged[rows] = False  # a captured step runs rows that are empty, too
 
     def leave(self, before: Rows, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Tell of whom the guards have seen something, and move the buffers."""
