@@ -34,6 +34,11 @@ def capability_table(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def telling() -> list[str]:
+    """Return the names of the questions from which a gate is read."""
+    return [*gates(), *questions_of("choice"), *questions_of("repeating")]
+
+
 def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
     """Tell for each row with columns question and n_loops whether the model cannot give such answers, by a grader.
 

@@ -53,7 +53,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
             "guesses": lambda: guesses_table(trials, graders),
             "confusion": lambda: confusion_table(trials, graders),
             "ranks": lambda: _ranks(answered),
-            "capability": lambda: _by_grader(trials, graders, capability_table),
+            "capability": lambda: capabilities(trials, graders),
             "agreement": lambda: agreement_table(answered, graders),
         }
     )
@@ -154,6 +154,11 @@ def _ranks(answered: pd.DataFrame) -> pd.DataFrame:
         at = dict(zip(keys, place, strict=True))
         rows += [{**at, "measure": name, **asdict(each), "note": each.note} for name, each in found.items()]
     return pd.DataFrame(rows)
+
+
+def capabilities(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
+    """Judge by every grader whether the model can answer at all. Raises AbsentError where nothing asked tells."""
+    return _by_grader(trials, graders, capability_table)
 
 
 def _by_grader(

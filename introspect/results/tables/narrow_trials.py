@@ -9,6 +9,7 @@ injected; missing elsewhere.
 
 import json
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -24,45 +25,54 @@ WRITTEN_INTO_TEXT = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
 LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
-def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
+def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[int] | None = None) -> pd.DataFrame:
     """Give one row a trial, by its number; what is missing or unknown is missing.
 
-    With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
+    With coherence `model` the verdicts on answers that are not coherent by the model are unknown. `of_cells` are the
+    numbers of the cells whose trials are wanted, all when left out.
     """
+    listed = None if of_cells is None else ", ".join(str(int(cell)) for cell in of_cells)
+    within = queries.EVERY if listed is None else queries.OF_CELLS.format(cells=listed)
     cells, columns = cells_table(store), ["n", "cell", *queries.NARROW, "state", COLUMN]
-    rows = store.select(queries.NARROW_TRIALS, as_parameter(floors(store, cells)))
+    rows = store.select(queries.NARROW_TRIALS.format(within=within), as_parameter(floors(store, cells)))
     table = pd.DataFrame(rows, columns=columns, dtype=object).set_index("n").astype({COLUMN: "Int64"})
     table = table.astype(
         {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
     )
     asked = table.pop("variables").astype("str").str.replace(WRITTEN_INTO_TEXT, "", regex=True)
     table["asked"], _ = pd.factorize(asked.mask(asked == "{}"))  # a text per trial would fill the memory
-    read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
+    read = pd.DataFrame(
+        store.select(queries.LAST_READOUTS.format(within=within)), columns=["n", *LAST], dtype=object
+    ).set_index("n")
     table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))
-    first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
+    first = pd.DataFrame(
+        store.select(queries.FIRST_YES.format(within=within)), columns=["n", "first_yes"], dtype=object
+    ).set_index("n")
     table = table.join(first.astype("Int64"))
-    table["offered"] = _offered(store)
+    table["offered"] = _offered(store, within)
     for grader in stored_graders(store):
         said = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
-        table = gated(table.join(_grades(store, grader)), said, coherence)
+        table = gated(table.join(_grades(store, grader, within)), said, coherence)
     return table.join(cells, on="cell").reset_index(drop=True)
 
 
 _TEXT = ("concept", "expected", "options", "partner")
 
 
-def _offered(store: Store) -> pd.Series:
+def _offered(store: Store, within: str) -> pd.Series:
     """Return the probability of the first tokens of all options after the last loop, by the number of the trial."""
     found = {
         n: math.fsum(math.exp(value) for value in set(json.loads(values)))  # options may share their first token
-        for n, values in store.select(queries.CLEAN_OPTIONS)
+        for n, values in store.select(queries.CLEAN_OPTIONS.format(within=within))
     }
     return pd.Series(found, dtype="float64")
 
 
-def _grades(store: Store, grader: str) -> pd.DataFrame:
+def _grades(store: Store, grader: str, within: str) -> pd.DataFrame:
     names = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
-    table = pd.DataFrame(store.select(queries.VERDICTS_OF, grader), columns=["n", *names], dtype=object).set_index("n")
+    table = pd.DataFrame(
+        store.select(queries.VERDICTS_OF.format(within=within), grader), columns=["n", *names], dtype=object
+    ).set_index("n")
     *verdicts, answer, tokens = names
     table = table.astype({**dict.fromkeys(verdicts, "Int64"), answer: "str", tokens: "Int64"})
     return table.astype(dict.fromkeys(verdicts, "boolean"))
