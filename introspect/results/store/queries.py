@@ -107,7 +107,8 @@ def _said(verdict: str) -> str:
 
 NARROW = ("concept", "repeat", "expected", "options", "partner", "variables")
 NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, {SPELLED["state"]}, {COHERENT_BY_MODEL}
-    FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors USING (n) {WITH_FLOOR} WHERE trials.{{within}} ORDER BY id"""
+    FROM trials LEFT JOIN responses USING (n) LEFT JOIN errors USING (n) {WITH_FLOOR}
+    WHERE trials.{{within}} ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, entropy, concept_rank FROM readouts AS r
     WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n) AND {within}"""
 CLEAN_OPTIONS = """SELECT r.n, r.options FROM readouts AS r JOIN trials USING (n) JOIN cells USING (cell)
