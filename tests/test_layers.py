@@ -140,9 +140,9 @@ def test_nothing_imports_through_a_link_at_the_root() -> None:
         assert not links & {name.partition(".")[0] for name in imports(path.read_text())}, path
 
 
-def test_only_one_file_imports_nnsight() -> None:
+def test_only_what_wraps_a_model_and_what_unwraps_it_imports_nnsight() -> None:
     importers = [path for path in FILES if any(name.startswith("nnsight") for name in imports(path.read_text()))]
-    assert importers == [PACKAGE / "models" / "tap.py"]
+    assert importers == [PACKAGE / "models" / name for name in ("bare_copy.py", "tap.py")]
 
 
 def test_nothing_is_read_that_could_run_code() -> None:

@@ -29,9 +29,9 @@ class Frame:
 
     def __init__(self, tap: Tap, prefix: Prefix, rows: int, new_tokens: int, backend: EngineName) -> None:
         looped, goes_on = tap.looped, prefix.encoded.span_stop is None
-        shared = tuple(part.clone() for part in prefix.clean.shared)
+        keys, values = (part.clone() for part in prefix.clean.shared)
         self.rows, self.split, self.backend = rows, prefix.split, backend
-        self.cache = RowCache(*shared, rows, prefix.length + new_tokens, both_ways=prefix.clean.both_ways)
+        self.cache = RowCache(keys, values, rows, prefix.length + new_tokens, both_ways=prefix.clean.both_ways)
         model = bare_copy(looped.model)  # of its own, so that nothing else hangs at its blocks
         sites = looped.sites(prefix.n_loops) if goes_on else []
         self.additions = Additions(looped, model, sites, prefix.n_loops, rows)

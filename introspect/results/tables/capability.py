@@ -27,7 +27,7 @@ def capability_table(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     nothing from which it could be seen.
     """
     clean = trials[(trials["arm"] == "none") & (trials["repeat"] == 0)]
-    rows = [row for n_loops, part in clean.groupby("n_loops") for row in _gates(int(n_loops), part, grader)]
+    rows = [row for n_loops in sorted(clean["n_loops"].unique()) for row in _gates(int(n_loops), clean, grader)]
     if not rows and not trials["protocol"].isin(silent_protocols()).all():
         asked = " or ".join(gates())
         raise AbsentError(f"needs the question {asked} in the arm none, to know whether the model can answer at all")
@@ -59,7 +59,9 @@ def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
 
 def _gates(n_loops: int, clean: pd.DataFrame, grader: str) -> Iterator[dict[str, object]]:
     """Give the gates that this many loops have, at most one for each kind of answer."""
-    for answers, kind in ((YES_NO, "plain"), (OPTIONS, "choice"), (REPEAT, "repeating")):
+    clean = clean[clean["n_loops"] == n_loops]
+    kinds: tuple[tuple[str, Kind], ...] = ((YES_NO, "plain"), (OPTIONS, "choice"), (REPEAT, "repeating"))
+    for answers, kind in kinds:
         judged = [
             (_judged(answers, question, clean[clean["question"] == question], grader), question)
             for question in _asked(kind, clean)

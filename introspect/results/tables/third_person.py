@@ -53,13 +53,13 @@ def _logits(trials: pd.DataFrame, own: str, other: str) -> Iterator[pd.DataFrame
     cell = [name for name in effects if name not in ("template", "concept", "effect", "value")]
     placed = effects[effects[cell].notna().any(axis=1)]
     for effect in (EFFECTS[2], EFFECTS[0]):
-        sides = [
-            placed[(placed["template"] == template) & (placed["effect"] == effect)].drop(columns=["template", "effect"])
-            for template in (own, other)
-        ]
-        yield _tested(
-            *(side.rename(columns={"value": name}) for side, name in zip(sides, TWO_PERSONS, strict=True)), cell, effect
+        first, second = (
+            placed[(placed["template"] == template) & (placed["effect"] == effect)]
+            .drop(columns=["template", "effect"])
+            .rename(columns={"value": name})
+            for template, name in zip((own, other), TWO_PERSONS, strict=True)
         )
+        yield _tested(first, second, cell, effect)
 
 
 TWO_PERSONS = ("first", "second")
@@ -76,8 +76,8 @@ def _rates(asked: pd.DataFrame, own: str, other: str, graders: Sequence[str]) ->
                 for template in (own, other)
             ]
             if all(side.notna().any() for side in sides):
-                named = (side.rename(name).reset_index() for side, name in zip(sides, TWO_PERSONS, strict=True))
-                yield _tested(*named, cell, verdict).assign(grader=grader)
+                first, second = (side.rename(name).reset_index() for side, name in zip(sides, TWO_PERSONS, strict=True))
+                yield _tested(first, second, cell, verdict).assign(grader=grader)
 
 
 def _tested(first: pd.DataFrame, second: pd.DataFrame, cell: list[str], measure: str) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def wordings_table(trials: pd.DataFrame) -> pd.DataFrame:
         cell = [name for name in effects if name not in ("template", "concept", "effect", "value")]
         for place, part in effects.groupby([*cell, "effect"], dropna=False, sort=False):
             values = part.pivot(index="template", columns="concept", values="value")
-            at = dict(zip([*cell, "effect"], place, strict=True))
+            at: dict[str, object] = dict(zip([*cell, "effect"], place, strict=True))
             rows.append({"question": question, **at, **asdict(crossed_mean(values.to_numpy(dtype=float)))})
     if not rows:
         return pd.DataFrame()
