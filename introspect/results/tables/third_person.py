@@ -50,7 +50,7 @@ def _logits(trials: pd.DataFrame, own: str, other: str) -> Iterator[pd.DataFrame
     effects = effects_by_concept(trials)
     if effects.empty:
         return
-    cell = [name for name in effects if name not in ("template", "concept", "effect", "value")]
+    cell = [str(name) for name in effects if name not in ("template", "concept", "effect", "value")]
     placed = effects[effects[cell].notna().any(axis=1)]
     for effect in (EFFECTS[2], EFFECTS[0]):
         first, second = (

@@ -27,7 +27,7 @@ def wordings_table(trials: pd.DataFrame) -> pd.DataFrame:
         effects = effects_by_concept(trials[~trials["question"].isin(others)])
         if effects.empty or effects["template"].nunique() < LEAST_WORDINGS:
             continue
-        cell = [name for name in effects if name not in ("template", "concept", "effect", "value")]
+        cell = [str(name) for name in effects if name not in ("template", "concept", "effect", "value")]
         for place, part in effects.groupby([*cell, "effect"], dropna=False, sort=False):
             values = part.pivot(index="template", columns="concept", values="value")
             at: dict[str, object] = dict(zip([*cell, "effect"], place, strict=True))
