@@ -162,8 +162,8 @@ class ParcaeLooped(StagedLooped):
             *("recurrent_embedding_dimension", "recurrent_num_attention_heads"),
             "rope_settings",  # which the published loader passes over too
             *("name", "hf_config", "padding_multiple", "attn_impl", "use_fused_head", "model_class_name"),
-            *("architecture_class_name", "init_orthogonal", "skip_initialization", "activation_checkpoint_impl"),
-            *("sampling_scheme", "recurrent_iteration_method", "effective_expected_depth"),
+            *("init_orthogonal", "skip_initialization", "activation_checkpoint_impl", "sampling_scheme"),
+            *("recurrent_iteration_method", "curriculum_target", "lockstep_n", "lockstep_k", "strategy"),
         )
     )
 
