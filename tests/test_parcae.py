@@ -138,7 +138,7 @@ def test_forwards_begin_with_the_tokens() -> None:
 
 
 def published(folder: Path) -> ParcaeLooped:
-    """Save a model as it is published: all fields of its config, no model_type, one file of torch, angles, tied weights."""
+    """Save a model as it is published: its config in all fields, one file of torch, angles and both tied weights."""
     looped = tiny_parcae(norm_eps=1e-5)
     config = {
         **{"name": "parcae-small-140m", "hf_config": {"org": "SandyResearch", "name": "parcae-small-140m"}},

@@ -99,7 +99,9 @@ def test_the_first_loop_begins_as_the_config_says(mode: str) -> None:
 
 
 def test_an_unknown_way_to_begin_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown initial_state_mode 'zeros'; known: None, random, noise, skip-adapter, embed"):
+    with pytest.raises(
+        InputError, match="unknown initial_state_mode 'zeros'; known: None, random, noise, skip-adapter, embed"
+    ):
         tiny_retrofit_config(initial_state_mode="zeros")
 
 

@@ -29,4 +29,5 @@ def equal_to_published(month: str, difference: float, code: str) -> str:
         difference: the largest difference of two logits over the largest logit, as measured.
         code: what was run: the repository and the commit.
     """
-    return f"equal to the published code, {month}: largest relative difference {difference:.0e} (float32), {code}"
+    measured = f"{difference:.1e}".replace("e-0", "e-")
+    return f"equal to the published code, {month}: largest relative difference {measured} (float32), {code}"

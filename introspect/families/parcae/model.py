@@ -148,7 +148,7 @@ class ParcaeLooped(StagedLooped):
         name="Parcae",
         loops="the core between prelude and coda, whose state decays and is fed the prelude's output in each",
         source="arXiv 2604.12946",
-        verified=equal_to_published("November 2026", 1e-5),
+        verified=equal_to_published("November 2026", 8.7e-7, "sandyresearch/parcae dee8363"),
         checkpoints=(
             *("SandyResearch/parcae-140m", "SandyResearch/parcae-370m"),
             *("SandyResearch/parcae-770m", "SandyResearch/parcae-1.3b"),

@@ -93,7 +93,8 @@ class RetrofitLooped(RavenLooped):
         name="Retrofitted recurrence",
         loops="the middle blocks of a pretrained model, which are fed the first blocks' output anew in each",
         source="arXiv 2511.07384",
-        verified=f"{equal_to_published('November 2026', 1e-5)}; with one loop transformers' Llama and OLMo-2",
+        verified=equal_to_published("November 2026", 2.0e-6, "LoopedLMs/retrofitting-recurrence 3797ded")
+        + "; with one loop transformers' Llama and OLMo-2",
         checkpoints=("smcleish/Recurrent-Llama-3.2-train-recurrence-4",),
         licence="each its own, not known for all",
     )
