@@ -75,6 +75,7 @@ def test_the_models_own_fields_are_known(folder: Path) -> None:
         ("raven", {"mlp_class_name": "MoE"}, "mlp_class_name 'MoE': only 'GatedMLP' is known"),
         ("raven", {"test_time_noise": 0.1}, r"test_time_noise 0\.1"),
         ("raven", {"rope_theta": 10_000.0}, r"rope_theta 10000\.0"),
+        ("gpt_neox", {"rope_parameters": None, "rotary_emb_base": 500, "rope_theta": 400}, "rope_theta 400"),
         ("ouro", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types .* only 'full_attention'"),
         ("tah", {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "rope type 'linear'"),
         ("llama", {"quantization_config": {"bits": 4}}, "quantised"),
@@ -93,6 +94,7 @@ def test_a_value_that_a_family_does_not_compute_with_is_refused(
     [
         ("llama", {"is_llama_config": True, "rope_interleaved": False, "pretraining_tp": 1}),
         ("gemma3_text", {"sliding_window_pattern": 6, "cache_implementation": "hybrid"}),
+        ("gpt_neox", {"rope_parameters": None, "rotary_emb_base": 500, "rope_theta": 500}),
     ],
 )
 def test_fields_of_feed_forward_files_are_known(family: str, fields: dict[str, object], tmp_path: Path) -> None:

@@ -138,20 +138,27 @@ def test_forwards_begin_with_the_tokens() -> None:
 
 
 def published(folder: Path) -> ParcaeLooped:
-    """Save a model as it is published: a config without model_type, one file of torch, angles and both tied weights."""
+    """Save a model as it is published: its config in all fields, one file of torch, angles and both tied weights."""
     looped = tiny_parcae(norm_eps=1e-5)
     config = {
-        **{"_class_name": "ParcaeConfig", "name": "parcae-small-140m", "block_size": 2048, "padding_multiple": 64},
-        **{"n_embd": 32, "num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 48},
-        **{"vocab_size": looped.model.config.vocab_size, "padded_vocab_size": looped.model.config.vocab_size},
-        **{"bias": False, "tie_embeddings": True, "architecture_class_name": "Parcae", "norm_class_name": "RMSNorm"},
-        **{"block_class_name": "TransformerPreNormBlock", "mlp_class_name": "BaseMLP", "nonlin_name": "ReLU2"},
-        **{"norm_eps": 1e-5, "qk_norm": True, "logit_softcap": None, "prelude_norm": True, "clip_qkv": None},
-        **{"init_strategy": "scaled-zero", "injection_type": "diagonal", "state_init": "like-init"},
+        **{"name": "parcae-small-140m", "hf_config": {"org": "SandyResearch", "name": "parcae-small-140m"}},
+        **{"block_size": 2048, "n_embd": 32, "intermediate_size": 48, "num_attention_heads": 4},
+        **{"num_key_value_heads": 4, "vocab_size": looped.model.config.vocab_size, "padding_multiple": 64},
+        **{"padded_vocab_size": looped.model.config.vocab_size},
+        **{"rope_settings": {"use_rope": True, "rope_condense_ratio": 1, "rope_base": 100}, "use_abacus": False},
+        **{"randomize_positions_from": None, "block_class_name": "TransformerPreNormBlock"},
+        **{"norm_class_name": "RMSNorm", "attn_impl": "flash", "norm_eps": 1e-5, "mlp_class_name": "BaseMLP"},
+        **{"nonlin_name": "ReLU2", "bias": False, "qk_bias": False, "init_strategy": "scaled-zero"},
+        **{"init_orthogonal": True, "skip_initialization": False, "mup_model_scaling_factor": 1},
+        **{"use_fused_head": "pytorch", "debias_attention": False, "center_attention": False, "clip_qkv": None},
+        **{"qk_norm": True, "logit_softcap": None, "activation_checkpoint_impl": "per-iteration"},
+        **{"simple_ops": False, "strategy": "single", "injection_type": "diagonal", "state_init": "like-init"},
+        **{"n_layers_in_recurrent_block": 2, "n_layers_in_prelude": 2, "n_layers_in_coda": 2},
         **{"recurrent_embedding_dimension": 32, "recurrent_intermediation_embedding_dimension": 48},
-        **{"recurrent_num_attention_heads": None, "n_layers_in_recurrent_block": 2, "n_layers_in_prelude": 2},
-        **{"n_layers_in_coda": 2, "mean_recurrence": 3, "mean_backprop_depth": 2, "sampling_scheme": "fixed"},
-        **{"rope_settings": {"use_rope": True, "rope_condense_ratio": 1, "rope_base": 100}},
+        **{"recurrent_num_attention_heads": None, "prelude_norm": True, "sampling_scheme": "poisson-truncated-full"},
+        **{"mean_recurrence": 3, "mean_backprop_depth": 2, "lockstep_n": False, "lockstep_k": False},
+        **{"curriculum_target": "forward", "recurrent_iteration_method": "per-sequence", "tie_embeddings": True},
+        **{"model_class_name": "Parcae", "_is_recurrent_block_config": False, "_class_name": "ParcaeConfig"},
     }
     (folder / "config.json").write_text(json.dumps(config))
     looped.tokenizer.save_pretrained(folder)

@@ -93,8 +93,23 @@ def test_what_ponders_in_another_layout_is_not_run_as_if_it_did_not(settings: di
         ({"pondering_steps": -1}, "pondering_steps -1: must be 0 or more"),
         ({"num_attention_heads": 5}, "hidden_size 32 is no multiple of num_attention_heads 5"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope type 'linear'"),
+        (
+            {"rotary_emb_base": 500, "rope_theta": 400},
+            "rotary_emb_base 500 and rope_theta 400: two names of one number",
+        ),
+        (
+            {"rotary_pct": 0.5, "partial_rotary_factor": 0.25},
+            "rotary_pct 0.5 and partial_rotary_factor 0.25: two names",
+        ),
     ],
 )
 def test_a_config_that_contradicts_itself_is_refused(fields: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         tiny_ponder_config(**fields)
+
+
+def test_rotary_fields_that_transformers_4_wrote_under_two_names_are_read_under_either() -> None:
+    read, written = {"rotary_emb_base": 500, "rotary_pct": 0.5}, {"rope_theta": 500, "partial_rotary_factor": 0.5}
+    for fields in (read, written, read | written):
+        rope = tiny_ponder_config(**fields).rope
+        assert (rope["rope_theta"], rope["partial_rotary_factor"]) == (500, 0.5)

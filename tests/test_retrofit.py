@@ -65,7 +65,7 @@ def reference(weights: dict[str, Tensor], config: RetrofitConfig, n_loops: int, 
     for layer in range(config.n_layers_in_prelude):
         e = block(e, f"prelude.{layer}")
     mode = config.initial_state_mode
-    x = x if mode in (None, "noise") else e
+    x = x if mode in (None, "random", "noise") else e
     for loop in range(n_loops):
         if loop > 0 or mode != "skip-adapter":
             x = torch.cat([x, e], -1) @ weights["transformer.adapter.weight"].T
@@ -87,7 +87,7 @@ def test_the_logits_are_those_of_a_plain_reference(kind: dict[str, object], n_lo
     torch.testing.assert_close(looped.model(IDS, n_loops=n_loops).logits, expected, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize("mode", ["noise", "skip-adapter", "embed-init"])
+@pytest.mark.parametrize("mode", ["random", "noise", "skip-adapter", "embed-init"])
 @torch.no_grad()
 def test_the_first_loop_begins_as_the_config_says(mode: str) -> None:
     looped = tiny_retrofit(dtype=torch.float64, **LLAMA, **PLAIN, initial_state_mode=mode)
@@ -97,17 +97,20 @@ def test_the_first_loop_begins_as_the_config_says(mode: str) -> None:
         expected = reference(looped.model.state_dict(), looped.model.config, n_loops, begin)
         found = looped.model(IDS, n_loops=n_loops).logits
         torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
-        assert (found - noise(IDS, n_loops=n_loops).logits).abs().max() > 1e-3 or mode == "noise"
+        assert (found - noise(IDS, n_loops=n_loops).logits).abs().max() > 1e-3 or mode in ("random", "noise")
 
 
 def test_an_unknown_way_to_begin_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown initial_state_mode 'zeros'; known: None, noise, skip-adapter, embed"):
+    with pytest.raises(
+        InputError, match="unknown initial_state_mode 'zeros'; known: None, random, noise, skip-adapter, embed"
+    ):
         tiny_retrofit_config(initial_state_mode="zeros")
 
 
 def test_how_the_first_loop_begins_is_part_of_the_hash() -> None:
     hashes = {tiny_retrofit(initial_state_mode=mode).weights_hash for mode in (None, "skip-adapter", "embed-init")}
     assert len(hashes) == 3
+    assert tiny_retrofit(initial_state_mode="random").weights_hash in hashes, "noise, as where the file says nothing"
 
 
 @both

@@ -59,7 +59,10 @@ def check_fields(settings: Mapping[str, Any], config: Any, family: type[LoopedMo
 def _unread(settings: Mapping[str, Any], config: Any, family: type[LoopedModel]) -> Iterator[str]:
     """List the fields that neither the config class nor anything else here reads."""
     fields = {*type(config).__dataclass_fields__, *config.attribute_map, *family.passed_over, *family.only}
+    rope = getattr(config, "rope_parameters", None) or {}
     for field in settings:
+        if field == "rope_theta" and settings[field] == rope.get("rope_theta"):
+            continue  # transformers 4 wrote it for GPT-NeoX too, beside the field that is read
         left = field in vars(config) or (field in ROPE and "rope_parameters" not in fields)
         known = field in fields or field in WITHOUT_EFFECT or KINDS_WITHOUT_EFFECT.fullmatch(field)
         if left and not known:

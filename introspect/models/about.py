@@ -21,11 +21,13 @@ class About:
     """Of these checkpoints, as far as it is known."""
 
 
-def equal_to_published(month: str, difference: float) -> str:
-    """Say that logits equal those of the published code on small random weights, by the rounding of float32.
+def equal_to_published(month: str, difference: float, code: str) -> str:
+    """Say how far logits are from those of the published code, in float32 on small random weights.
 
     Args:
         month: when they were compared, such as `November 2026`.
-        difference: the largest difference of two logits over the largest logit, or a bound of it.
+        difference: the largest difference of two logits over the largest logit, as measured.
+        code: what was run: the repository and the commit.
     """
-    return f"equal to the published code, {month}, largest relative difference at most {difference:.0e}"
+    measured = f"{difference:.1e}".replace("e-0", "e-")
+    return f"equal to the published code, {month}: largest relative difference {measured} (float32), {code}"

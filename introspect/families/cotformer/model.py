@@ -129,7 +129,8 @@ class CotformerLooped(StagedLooped):
         name="CoTFormer, block universal transformer",
         loops="a repeat of the middle blocks, attending to all repeats so far or to itself",
         source="arXiv 2310.10845",
-        verified=f"{equal_to_published('November 2026', 1e-5)}; no published checkpoint is known",
+        verified=equal_to_published("November 2026", 6.7e-7, "epfml/CoTFormer 2723e30")
+        + "; no published checkpoint is known",
     )
     model_class = CotformerForCausalLM
     required = ("architecture", "n_head", "n_repeat")

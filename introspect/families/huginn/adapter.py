@@ -20,7 +20,8 @@ class RavenLooped(StagedLooped):
         name="Huginn (Raven)",
         loops="the core between prelude and coda, which is fed the prelude's output anew in each",
         source="arXiv 2502.05171",
-        verified=f"{equal_to_published('November 2026', 1e-5)}; a trained organism",
+        verified=equal_to_published("November 2026", 1.5e-6, "seal-rg/recurrent-pretraining 59e0b69")
+        + "; a trained organism",
         checkpoints=("tomg-group-umd/huginn-0125",),
         licence="Apache-2.0",
     )

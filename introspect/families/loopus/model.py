@@ -18,7 +18,7 @@ from introspect.families.loopus.config import LoopUsConfig
 from introspect.families.parts.layers import RMSNorm, Shared, rotary_angles
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.site import PRELUDE, Site
 
 
@@ -127,7 +127,8 @@ class LoopUsLooped(StagedLooped):
         name="LoopUS",
         loops="the middle layers of a pretrained model; a gate mixes the end of each loop with its beginning",
         source="arXiv 2605.11011",
-        verified="plain reference on random weights; with the gate open and one loop transformers' Qwen3 and Phi-3",
+        verified=equal_to_published("November 2026", 1.8e-6, "Thrillcrazyer/LoopUS 349669d")
+        + "; with the gate open and one loop transformers' Qwen3 and Phi-3",
         checkpoints=("Thrillcrazyer/Qwen3_1.7B_LoopUS", "Thrillcrazyer/Phi4_LoopUS"),
         licence="not known",
     )

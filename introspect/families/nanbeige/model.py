@@ -87,7 +87,14 @@ class NanbeigeLooped(LoopedModel):
     )
     model_class = NanbeigeForCausalLM
     required = ("num_loops|loop_loss_weights", "num_attention_heads", "rms_norm_eps", "rope_theta|rope_parameters")
-    passed_over = frozenset(("kv_channels",))  # the size of a head under another name
+    passed_over = frozenset(
+        (
+            "kv_channels",  # the size of a head under another name
+            # settings of parts that are refused where they are on
+            *("num_residual_streams", "mhc_sinkhorn_iterations", "mhc_init_gating_factor", "ngram_fused_mode"),
+            "depth_attention_static_anchor_once",
+        )
+    )
 
     def __init__(self, name: str, model: NanbeigeForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(name, model, tokenizer)

@@ -177,6 +177,7 @@ class NanochatLooped(StagedLooped):
     )
     model_class = NanochatForCausalLM
     required = ("train_recur_mean", "n_head")
+    passed_over = frozenset(("size", "train_recur_max", "bptt_k"))  # of training; n_embd tells the size
 
     @staticmethod
     def counts(config: NanochatConfig) -> tuple[int, int]:

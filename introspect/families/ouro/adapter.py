@@ -24,7 +24,7 @@ class OuroLooped(LoopedModel):
             "default leaves by the gate, which is introspect sweep MODEL --exit gate"
         ),
         source="arXiv 2510.25741",
-        verified=f"{equal_to_published('November 2026', 1e-5)}; trained organisms",
+        verified=equal_to_published("November 2026", 1.6e-6, "LoopedLMs/ouro_rl 531187b") + "; trained organisms",
         checkpoints=tuple(f"ByteDance/Ouro-{size}" for size in ("1.4B", "2.6B", "1.4B-Thinking", "2.6B-Thinking")),
         licence="Apache-2.0",
     )

@@ -147,7 +147,7 @@ class ParcaeLooped(StagedLooped):
         name="Parcae",
         loops="the core between prelude and coda, whose state decays and is fed the prelude's output in each",
         source="arXiv 2604.12946",
-        verified=equal_to_published("November 2026", 1e-5),
+        verified=equal_to_published("November 2026", 8.7e-7, "sandyresearch/parcae dee8363"),
         checkpoints=(
             *("SandyResearch/parcae-140m", "SandyResearch/parcae-370m"),
             *("SandyResearch/parcae-770m", "SandyResearch/parcae-1.3b"),
@@ -161,8 +161,8 @@ class ParcaeLooped(StagedLooped):
             *("recurrent_embedding_dimension", "recurrent_num_attention_heads"),
             "rope_settings",  # which the published loader passes over too
             *("name", "hf_config", "padding_multiple", "attn_impl", "use_fused_head", "model_class_name"),
-            *("architecture_class_name", "init_orthogonal", "skip_initialization", "activation_checkpoint_impl"),
-            *("sampling_scheme", "recurrent_iteration_method", "effective_expected_depth"),
+            *("init_orthogonal", "skip_initialization", "activation_checkpoint_impl", "sampling_scheme"),
+            *("recurrent_iteration_method", "curriculum_target", "lockstep_n", "lockstep_k", "strategy"),
         )
     )
 

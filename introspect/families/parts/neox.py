@@ -23,11 +23,19 @@ NEOX_DESCRIBED = (
 """Settings of the layout that determine what the weights compute."""
 
 
+TWINS = {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}
+"""What transformers 4 wrote beside the fields that the published code reads, with the same values."""
+
+
 class NeoxConfig(GPTNeoXConfig):
     """Describe a GPT-NeoX whose rotary angles are the default ones."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
+        for twin, name in TWINS.items():
+            value = kwargs.pop(twin, None)
+            if value is not None and kwargs.setdefault(name, value) != value:
+                raise InputError(f"{name} {kwargs[name]} and {twin} {value}: two names of one number")
         super().__post_init__(**kwargs)
         if self.rope.get("rope_type", "default") != "default":
             raise InputError(f"rope type {self.rope['rope_type']!r}: only 'default' is known in this layout")

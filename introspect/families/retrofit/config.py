@@ -10,9 +10,11 @@ ROPE_TYPES = {
     "llama3": {"rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"},
 }
 """Known ways to choose the rotary frequencies, and the settings that each needs."""
-STATE_MODES = (None, "noise", "skip-adapter", "embed-init")
-"""How the first loop begins: from noise (None as well), with the prelude's output in place of what the adapter gives,
-or from the prelude's output through the adapter."""
+NOISE = (None, "random", "noise")
+"""Names of a first loop that begins from noise; files of the published code say `random`, older ones nothing."""
+STATE_MODES = (*NOISE, "skip-adapter", "embed-init")
+"""How the first loop begins: from noise, with the prelude's output in place of what the adapter gives, or from the
+prelude's output through the adapter."""
 OLMO_EPS = 1e-6
 """What OLMo-2's conversion takes over as `norm_eps`; Llama's sets 1e-5."""
 

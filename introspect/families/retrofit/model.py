@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.huginn.model import Angles, RavenAttention, RavenForCausalLM, RavenMLP
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32, rotate
-from introspect.families.retrofit.config import RetrofitConfig
+from introspect.families.retrofit.config import NOISE, RetrofitConfig
 from introspect.models.about import About, equal_to_published
 
 
@@ -74,7 +74,7 @@ class RetrofitForCausalLM(RavenForCausalLM):
 
     @property
     def _noisy(self) -> bool:
-        return self.config.initial_state_mode in (None, "noise")
+        return self.config.initial_state_mode in NOISE
 
     def angles(self, positions: Tensor, h: Tensor) -> Angles:
         """Give cosines and sines in the number format of `h`, `(batch, 1, position, head_dim)`, both halves alike."""
@@ -93,7 +93,8 @@ class RetrofitLooped(RavenLooped):
         name="Retrofitted recurrence",
         loops="the middle blocks of a pretrained model, which are fed the first blocks' output anew in each",
         source="arXiv 2511.07384",
-        verified=f"{equal_to_published('November 2026', 1e-5)}; with one loop transformers' Llama and OLMo-2",
+        verified=equal_to_published("November 2026", 2.0e-6, "LoopedLMs/retrofitting-recurrence 3797ded")
+        + "; with one loop transformers' Llama and OLMo-2",
         checkpoints=("smcleish/Recurrent-Llama-3.2-train-recurrence-4",),
         licence="each its own, not known for all",
     )
@@ -107,7 +108,8 @@ class RetrofitLooped(RavenLooped):
         """Give the settings that determine what the weights compute, for the hash."""
         config, shared = self.model.config, super().described()
         del shared["rope_base"]
-        mode = {} if config.initial_state_mode is None else {"initial_state_mode": config.initial_state_mode}
+        said = config.initial_state_mode
+        mode = {} if said in (None, "random") else {"initial_state_mode": said}
         own = {"layout": "retrofit", "post_norm": config.post_norm, "rope": config.rope_parameters}
         return shared | own | mode  # without a mode the hash is that of before there were modes
 

@@ -22,7 +22,7 @@ from introspect.families.parts.routed_lm import RoutedCausalLM
 from introspect.families.think_at_hard.blocks import Decider, Iteration, TahBlock
 from introspect.families.think_at_hard.checkpoint import FILES
 from introspect.families.think_at_hard.config import TahConfig
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
@@ -125,7 +125,7 @@ class TahLooped(LoopedModel):
         name="Think-at-Hard",
         loops="an iteration of the whole stack over the tokens that are found hard, adapted from the second on",
         source="arXiv 2511.08577",
-        verified="a plain reference of the published rules, on random weights; small published files",
+        verified=equal_to_published("November 2026", 1.4e-6, "thu-nics/TaH 1e07bc3") + "; small published files",
         checkpoints=("nics-efc/TaH-plus-1.7B",),
     )
     model_class = TahForCausalLM
