@@ -50,10 +50,12 @@ class Forked:
         self._read, write = os.pipe()
         self.begun = time.monotonic()
         sys.stdout.flush()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Python's own fork is not what is tried
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._read)
             _run(words, write, most)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         os.close(write)
         os.set_blocking(self._read, False)
 
@@ -92,6 +94,7 @@ def _run(words: Sequence[str], write: int, most: int | None) -> None:
     code = 70
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for stream in (1, 2):
             os.dup2(write, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
