@@ -145,6 +145,7 @@ def main(
         found.append(tally(kind, n, seed, most))
         for failure in found[-1].failures:
             print(f"FAILED {kind}: {failure}", flush=True)
+        print(f"{kind}: {found[-1].tried} tried in {found[-1].seconds:.0f} s", flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"\n{datetime.now(UTC):%d %b %Y}, {machine}")
     print(f"{'kind':<12}{'tried':>8}{'failed':>8}{'seed':>6}{'seconds':>9}")

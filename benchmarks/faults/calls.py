@@ -1,5 +1,6 @@
 """Calls from a grammar: any command, with any of its options and arguments, holding what is usual or what is odd."""
 
+from functools import cache
 from typing import Any
 
 import typer
@@ -25,6 +26,7 @@ LEFT_OUT = {"calibrate"}
 """It sweeps for minutes whatever it is given."""
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Return typer's own objects of the commands, by name."""
     made: Any = typer.main.get_command(app)  # Any: typer keeps its classes in another place in each version

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from benchmarks.faults.cases import small_sweep
 from benchmarks.faults.processes import Forked, alive
-from introspect.results.figures import all_figures as all_figures  # imported once here, not in each fork
 from tests.swept import tables
 
 SIGNALS = {
@@ -133,4 +132,5 @@ def _same_after(words: list[str], run: Path, bed: Bed) -> str | None:
 
 
 def _files(run: Path) -> set[str]:
-    return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    """List the files of a run but figures, which a crew's driver draws."""
+    return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.parent.name != "figures"}
