@@ -1,5 +1,6 @@
 """Tables count what was answered, say what is missing, and never pool what varies."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from introspect.errors import InputError
 from introspect.records.trial import Grade, Sampling, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import (
+    brief,
     loops_table,
     make_tables,
     rates,
     readouts_table,
+    summaries,
     trials_table,
+    write_brief,
     write_tables,
 )
 from introspect.results.tables.rates import RATE
@@ -214,3 +218,20 @@ def test_a_hundred_thousand_rows_are_counted_in_seconds(store: Store) -> None:
     fill(store, [trial_at(index % 4, index // 4 % 4, concept=str(index)) for index in range(1000)])
     table = pd.concat([trials_table(store)] * 100, ignore_index=True)
     assert cell(rates(table), loop=3, layer=3)["n"] == 62 * 100
+
+
+@pytest.mark.parametrize("coherence", ["rules", "model"])
+def test_a_brief_look_gives_the_rates_and_read_outs_of_the_whole_and_touches_nothing_else(
+    finished: Path, tmp_path: Path, coherence: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "tables").iterdir()}
+    with Store.open(folder) as store:
+        few, whole = brief(store, coherence), summaries(store, coherence)
+        assert list(few.made) == ["rates", "loops", "readouts"]
+        for name, table in few.made.items():
+            pd.testing.assert_frame_equal(table, whole.made[name])
+        written = {path.name for path in write_brief(store, few)}
+    after = {path.name: path.stat().st_mtime_ns for path in (folder / "tables").iterdir()}
+    assert {name for name, when in after.items() if when != before[name]} == written

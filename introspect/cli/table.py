@@ -20,16 +20,26 @@ def gate(coherence: str) -> "Gate":
     return one_of(coherence, GATES, kind="coherence")
 
 
-def table(run: RunFolder, coherence: Coherence = "rules") -> None:
+Brief = Annotated[bool, typer.Option("--brief", help="Rates, loops and read-outs alone, to watch a large run.")]
+
+
+def table(run: RunFolder, coherence: Coherence = "rules", *, brief: Brief = False) -> None:
     """Write the run's tables as CSV again.
 
     With --coherence model, verdicts on answers that the model without injection would hardly have written are unknown.
+    --brief writes rates, loops and read-outs alone, which takes seconds while a sweep of a million trials is running.
     """
     from introspect.cli.printing import print_absent, print_written
     from introspect.results.store.store import Store
-    from introspect.results.tables.all_tables import summaries, write_tables
+    from introspect.results.tables.all_tables import brief as few
+    from introspect.results.tables.all_tables import summaries, write_brief, write_tables
 
-    with Store.open(run) as store:
+    with Store.open(run, hashed=not brief) as store:
+        if brief:
+            made = few(store, gate(coherence))
+            print_written("tables", write_brief(store, made))
+            print_absent(made.absent)
+            return
         made = summaries(store, gate(coherence))
         print_written("tables", write_tables(store, made))
         print_absent(made.absent)

@@ -98,9 +98,12 @@ def _said(verdict: str) -> str:
 
 NARROW = ("concept", "repeat", "expected", "options", "partner", "variables")
 NARROW_TRIALS = f"""{FLOORS} SELECT trials.n, trials.cell, {", ".join(NARROW)}, {SPELLED["state"]}, {COHERENT_BY_MODEL}
-    FROM trials LEFT JOIN responses USING (n) {WITH_FLOOR} ORDER BY id"""
+    FROM trials LEFT JOIN responses USING (n) {WITH_FLOOR} WHERE trials.{{within}} ORDER BY id"""
 LAST_READOUTS = """SELECT n, logit_yes - logit_no, mass, entropy, concept_rank FROM readouts AS r
-    WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n)"""
-FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no GROUP BY n"
-VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ?"
-"""What the statistics read: no text but the answers in their normal form."""
+    WHERE loop = (SELECT max(loop) FROM readouts WHERE n = r.n) AND {within}"""
+FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no AND {within} GROUP BY n"
+VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ? AND {{within}}"
+"""What the statistics read: no text but the answers in their normal form. `within` says of which trials."""
+EVERY = "n IS NOT NULL"
+OF_CELLS = "n IN (SELECT n FROM trials WHERE cell IN ({cells}))"
+"""For `within`: all trials, or those of cells that are listed by their numbers."""

@@ -38,6 +38,7 @@ class Store:
         """Open the database of an existing folder as it is; `open`, `create` and `open_or_create` also check it."""
         self.folder = folder
         self.path, self._writes, self._looked = folder / RUN_FILE, write, False
+        self._hashed = True
         with ExitStack() as opened:
             if write:
                 opened.callback(lock(folder).close)
@@ -56,11 +57,15 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, folder: Path, *, write: bool = False) -> Self:
-        """Open a run that is there; reading works while another process writes. Raises InputError if there is none."""
+    def open(cls, folder: Path, *, write: bool = False, hashed: bool = True) -> Self:
+        """Open a run that is there; reading works while another process writes. Raises InputError if there is none.
+
+        Without `hashed` the trials are not held against their ids, which takes a minute for a million of them.
+        """
         if not (folder / RUN_FILE).is_file() or not (folder / RUN_FILE).stat().st_size:
             raise InputError(f"{folder}: no run here ({RUN_FILE} is missing or empty); name the folder of a sweep")
         store = cls(folder, write=write)
+        store._hashed = hashed
         with store._closed_on_error():
             store._check_schema()
         return store
@@ -235,7 +240,7 @@ class Store:
     def _look_at_rows(self, trial: int | None = None) -> None:
         """Check once what was there when the store was opened, or the rows of one trial; what is added is our own."""
         if not self._looked:
-            check_rows(self._database, self.path, trial)
+            check_rows(self._database, self.path, trial, hashed=self._hashed)
             self._looked = trial is None
 
     def _has_schema(self) -> bool:

@@ -22,7 +22,7 @@ from introspect.results.tables.absence import AbsentError, Made, make_each
 from introspect.results.tables.control_cosines import control_table
 from introspect.results.tables.echoes import echo_table, with_echoes
 from introspect.results.tables.exits import exits_table
-from introspect.results.tables.inference import infer
+from introspect.results.tables.inference import capability_table, infer
 from introspect.results.tables.narrow_trials import narrow_trials
 from introspect.results.tables.over_concepts import routed_table
 from introspect.results.tables.rates import graders, loops_table, rates
@@ -79,6 +79,29 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     }
     measured = {name: table for name, table in found.items() if not table.empty}
     return Made({**counted.made, **measured}, {**counted.absent, **inferred.absent})
+
+
+def brief(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
+    """Make rates and read-outs alone, as `summaries` does, for a look at a run that is under way.
+
+    Only counts of trials that are alike are read, and of the read-outs two columns. Raises InputError for a run
+    without trials.
+    """
+    cells, names = cells_table(store), stored_graders(store)
+    if cells.empty:
+        raise InputError(f"{store.folder}: holds no trials yet; they are stored block by block")
+    plain = cells[cells["question"].isin(gates()) & (cells["arm"] == "none")]
+    gate = make_each({"capability": lambda: capability_table(narrow_trials(store, coherence, plain.index), names)})
+    capability = gate.made.get("capability", pd.DataFrame())
+    counted = make_each(
+        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}
+    )
+    return Made({**counted.made, "readouts": readouts_of(store, cells)}, counted.absent)
+
+
+def write_brief(store: Store, made: Made[pd.DataFrame]) -> list[Path]:
+    """Write what `brief` made, and leave the other tables as they are."""
+    return [write_table(store.folder, name, table) for name, table in made.made.items() if not table.empty]
 
 
 def write_tables(store: Store, made: Made[pd.DataFrame] | None = None) -> list[Path]:

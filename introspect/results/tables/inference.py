@@ -52,7 +52,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
             "timing": lambda: timing(trials, graders),
             "naming": lambda: _by_grader(answered, graders, _naming),
             "ranks": lambda: _ranks(answered),
-            "capability": lambda: _by_grader(trials, graders, _capability),
+            "capability": lambda: capability_table(trials, graders),
             "agreement": lambda: agreement_table(answered, graders),
         }
     )
@@ -176,6 +176,11 @@ def _ranks(answered: pd.DataFrame) -> pd.DataFrame:
         at = dict(zip(keys, place, strict=True))
         rows += [{**at, "measure": name, **asdict(each), "note": each.note} for name, each in found.items()]
     return pd.DataFrame(rows)
+
+
+def capability_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
+    """Judge by every grader whether the model can answer at all. Raises AbsentError without plain questions."""
+    return _by_grader(trials, graders, _capability)
 
 
 def _capability(trials: pd.DataFrame, grader: str) -> pd.DataFrame:

@@ -6,6 +6,8 @@ in), state, `{grader}_...` verdicts and answer, and from the read-outs `differen
 logit(no), missing where it never is.
 """
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from introspect.records.trial import Gate
@@ -18,34 +20,43 @@ from introspect.results.tables.trials import cells_table, stored_graders
 LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
-def narrow_trials(store: Store, coherence: Gate = "rules") -> pd.DataFrame:
+def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[int] | None = None) -> pd.DataFrame:
     """Give one row a trial, by its number; what is missing or unknown is missing.
 
-    With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
+    With coherence `model` the verdicts on answers that are not coherent by the model are unknown. `of_cells` are the
+    numbers of the cells whose trials are wanted, all when left out.
     """
+    listed = None if of_cells is None else ", ".join(str(int(cell)) for cell in of_cells)
+    within = queries.EVERY if listed is None else queries.OF_CELLS.format(cells=listed)
     cells, columns = cells_table(store), ["n", "cell", *queries.NARROW, "state", COLUMN]
-    rows = store.select(queries.NARROW_TRIALS, as_parameter(floors(store, cells)))
+    rows = store.select(queries.NARROW_TRIALS.format(within=within), as_parameter(floors(store, cells)))
     table = pd.DataFrame(rows, columns=columns, dtype=object).set_index("n").astype({COLUMN: "Int64"})
     table = table.astype(
         {"cell": "int64", "repeat": "int64", **dict.fromkeys(_TEXT, "str"), "state": "str", COLUMN: "boolean"}
     )
     table["asked"], _ = pd.factorize(table.pop("variables"))  # a text per trial would fill the memory
-    read = pd.DataFrame(store.select(queries.LAST_READOUTS), columns=["n", *LAST], dtype=object).set_index("n")
+    read = pd.DataFrame(
+        store.select(queries.LAST_READOUTS.format(within=within)), columns=["n", *LAST], dtype=object
+    ).set_index("n")
     table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))
-    first = pd.DataFrame(store.select(queries.FIRST_YES), columns=["n", "first_yes"], dtype=object).set_index("n")
+    first = pd.DataFrame(
+        store.select(queries.FIRST_YES.format(within=within)), columns=["n", "first_yes"], dtype=object
+    ).set_index("n")
     table = table.join(first.astype("Int64"))
     for grader in stored_graders(store):
         said = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
-        table = gated(table.join(_grades(store, grader)), said, coherence)
+        table = gated(table.join(_grades(store, grader, within)), said, coherence)
     return table.join(cells, on="cell").reset_index(drop=True)
 
 
 _TEXT = ("concept", "expected", "options", "partner")
 
 
-def _grades(store: Store, grader: str) -> pd.DataFrame:
+def _grades(store: Store, grader: str, within: str) -> pd.DataFrame:
     names = [f"{grader}_{name}" for name in (*VERDICTS, "answer", "tokens")]
-    table = pd.DataFrame(store.select(queries.VERDICTS_OF, grader), columns=["n", *names], dtype=object).set_index("n")
+    table = pd.DataFrame(
+        store.select(queries.VERDICTS_OF.format(within=within), grader), columns=["n", *names], dtype=object
+    ).set_index("n")
     *verdicts, answer, tokens = names
     table = table.astype({**dict.fromkeys(verdicts, "Int64"), answer: "str", tokens: "Int64"})
     return table.astype(dict.fromkeys(verdicts, "boolean"))
