@@ -51,6 +51,35 @@ def test_a_row_draws_the_same_in_a_batch_as_alone() -> None:
     assert torch.equal(together, torch.cat(alone))
 
 
+def drawn_before(
+    logits: torch.Tensor, uniform: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor
+) -> torch.Tensor:
+    """Draw as the first version did, in every row all that any row might need."""
+    logits = logits.double()
+    greedy = temperature == 0
+    probabilities = (logits / torch.where(greedy, 1.0, temperature)[:, None]).softmax(-1)
+    ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = torch.where((before < top_p[:, None]) | (top_p >= 1)[:, None], ordered, 0.0)
+    probabilities = torch.zeros_like(probabilities).scatter_(-1, order, kept)
+    cumulative = probabilities.cumsum(-1)
+    sampled = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    return torch.where(greedy, logits.argmax(-1), sampled)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("temperatures", [(0.0,), (1.0,), (0.7,), (0.0, 1.0), (0.0, 0.7, 1.0, 2.0)])
+@pytest.mark.parametrize("nuclei", [(1.0,), (1.0, 0.9, 0.3)])
+def test_draws_are_those_of_before_to_the_last_token(
+    dtype: torch.dtype, temperatures: tuple[float, ...], nuclei: tuple[float, ...]
+) -> None:
+    source = torch.Generator().manual_seed(1)
+    logits = (3 * torch.randn(2000, 257, generator=source)).to(dtype)
+    uniform = uniforms(range(len(logits)), 1)[:, 0]
+    temperature, top_p = (torch.tensor(each * 2000, dtype=torch.float64)[:2000] for each in (temperatures, nuclei))
+    assert torch.equal(draw(logits, uniform, temperature, top_p), drawn_before(logits, uniform, temperature, top_p))
+
+
 def test_temperature_zero_takes_the_first_of_the_most_probable() -> None:
     tied = torch.tensor([0.0, 3.0, 1.0, 3.0])
     assert drawn(tied, uniforms(range(20), 1)[:, 0], temperature=0.0).tolist() == [1] * 20

@@ -21,25 +21,25 @@ def uniforms(seeds: Sequence[int], steps: int) -> Tensor:
 
 
 def draw(logits: Tensor, uniform: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
-    """Draw one token a row; logits are `(rows, vocabulary)`, all else is `(rows,)` in float64.
+    """Draw one token a row; logits are `(rows, vocabulary)`, all else is `(rows,)` in float64 and on the CPU.
 
     Temperature 0 takes the most probable token, the first of equals. `top_p` keeps the fewest of the most probable
-    tokens whose probabilities add up to it.
+    tokens whose probabilities add up to it. What no row needs is left out, as the host can tell without asking the
+    device that holds the logits.
     """
-    logits = _float64(logits)
-    uniform, temperature, top_p = (x.to(logits.device) for x in (uniform, temperature, top_p))
-    greedy = temperature == 0
-    if greedy.all():
-        return logits.argmax(-1)
-    probabilities = (logits / torch.where(greedy, 1.0, temperature)[:, None]).softmax(-1)
-    if (top_p < 1).any():
+    logits = logits.cpu() if logits.device.type == "mps" else logits  # which has no float64
+    greedy, cut = temperature == 0, bool((top_p < 1).any())
+    some, every = bool(greedy.any()), bool(greedy.all())
+    most = logits.argmax(-1) if some else None
+    if most is not None and every:
+        return most
+    wide, even = logits.double(), bool((greedy | (temperature == 1)).all())
+    uniform, temperature, top_p, greedy = (x.to(wide.device) for x in (uniform, temperature, top_p, greedy))
+    probabilities = (wide if even else wide / torch.where(greedy, 1.0, temperature)[:, None]).softmax(-1)
+    if cut:
         probabilities = _nucleus(probabilities, top_p)
-    return torch.where(greedy, logits.argmax(-1), _inverse_cdf(probabilities, uniform))
-
-
-def _float64(logits: Tensor) -> Tensor:
-    """Widen on the spot, or on the CPU where the device has no float64."""
-    return (logits.cpu() if logits.device.type == "mps" else logits).double()
+    drawn = _inverse_cdf(probabilities, uniform)
+    return drawn if most is None else torch.where(greedy, most.to(drawn.device), drawn)
 
 
 def _nucleus(probabilities: Tensor, top_p: Tensor) -> Tensor:

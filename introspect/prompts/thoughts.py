@@ -6,7 +6,8 @@ the tokenizer has one, and text otherwise; the chat format may itself open the t
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ _CLOSING = re.compile(
 )
 """What closes the thinking in a chat format: a word for it behind a slash or an `end`."""
 _ASKED = "qzvasked"
+KEPT = 4096
+"""Runs of tokens that are remembered."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Marks:
     """Tokens that decoding drops."""
     opened: bool
     """Whether the chat format itself opens the thinking, before the first token."""
+    _read: dict[tuple[int, ...], list["Piece"]] = field(default_factory=dict, compare=False, repr=False)
+    """What runs of tokens are, as far as they were met; an answer that grows by a token has one new run."""
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Marks":  # Any: a tokenizer of transformers, which this room does not import
@@ -59,6 +64,35 @@ class Marks:
             kinds |= {mark: "close", _opening(mark): "open"}
         ids = {added[mark]: mark for mark in kinds if mark in added}
         return cls(kinds, ids, special, _opened(tokenizer, kinds))
+
+    @cached_property
+    def apart(self) -> frozenset[int]:
+        """Give the tokens that are no part of a text."""
+        return self.special | self.ids.keys()
+
+    def run_of(self, tokenizer: Any, whole: int | None, run: tuple[int, ...]) -> list["Piece"]:  # Any: as above
+        """Give the pieces of a run of tokens, of text or of one token `whole` that stands apart."""
+        if run not in self._read:
+            if len(self._read) >= KEPT:
+                self._read.clear()
+            if whole is None:
+                self._read[run] = self._in_text(str(tokenizer.decode(list(run), skip_special_tokens=False)))
+            else:
+                text = self.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
+                self._read[run] = [Piece(text, whole in self.special, self.kinds.get(text, "text"))] * len(run)
+        return self._read[run]
+
+    def _in_text(self, text: str) -> list["Piece"]:
+        """Find the marks that are no tokens of their own."""
+        if self._spelled is None:
+            return [Piece(text)]
+        return [Piece(part, kind=self.kinds.get(part, "text")) for part in self._spelled.split(text) if part]
+
+    @cached_property
+    def _spelled(self) -> re.Pattern[str] | None:
+        """Give the pattern of the marks that are no tokens of their own; None where all are."""
+        marks = [mark for mark in self.kinds if mark not in self.ids.values()]
+        return re.compile(f"({'|'.join(map(re.escape, marks))})") if marks else None
 
     def split(self, written: Sequence[Piece], ends_at: Callable[[str], int]) -> tuple[list[Piece], list[Piece] | None]:
         """Give the pieces of the thinking and those of the answer, None where the thinking never ends.
@@ -80,24 +114,9 @@ class Marks:
 
 def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[Piece]:  # Any: as above
     """Take tokens apart into text, special tokens and marks; their texts, put together, are all that was drawn."""
-    found: list[Piece] = []
-    apart = marks.special | marks.ids.keys()
-    for whole, run in groupby(tokens, key=lambda token: token if token in apart else None):
-        if whole is None:
-            found += _in_text(str(tokenizer.decode(list(run), skip_special_tokens=False)), marks)
-        else:
-            text = marks.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
-            found += [Piece(text, whole in marks.special, marks.kinds.get(text, "text")) for _ in run]
-    return found
-
-
-def _in_text(text: str, marks: Marks) -> list[Piece]:
-    """Find the marks that are no tokens of their own."""
-    spelled = [mark for mark in marks.kinds if mark not in marks.ids.values()]
-    if not spelled:
-        return [Piece(text)]
-    parts = re.split(f"({'|'.join(map(re.escape, spelled))})", text)
-    return [Piece(part, kind=marks.kinds.get(part, "text")) for part in parts if part]
+    apart = marks.apart
+    runs = groupby(tokens, key=lambda token: token if token in apart else None)
+    return [piece for whole, run in runs for piece in marks.run_of(tokenizer, whole, tuple(run))]
 
 
 def _opening(closing: str) -> str:
