@@ -6,6 +6,7 @@ engine; only the keyed draws are shared, so that the same trials give the same t
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,13 @@ from transformers import DynamicCache
 
 from benchmarks.setting import injection_of
 from introspect.concepts.vectors import ConceptVectors
-from introspect.families.ouro.model import OuroForCausalLM
 from introspect.injection.sampling import draw, uniforms
 from introspect.prompts import Encoded
-from introspect.records.trial import Site, Trial
+from introspect.records.trial import Trial
 
 Tokens = tuple[int, ...]
+Place = tuple[nn.Module, int]
+"""A block, and which of its calls within one forward."""
 
 
 def cells(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -32,13 +34,19 @@ def cells(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 @torch.inference_mode()
 def run_cell(
-    model: OuroForCausalLM,
+    model: Any,
     encoded: Encoded,
     vectors: ConceptVectors,
     trials: Sequence[Trial],
     end_of_turn: Sequence[int] = (),
+    place: Place | None = None,
+    **arguments: Any,
 ) -> list[Tokens]:
-    """Run trials of one cell side by side, prompt and all; rows are kept until every one of them is finished."""
+    """Run trials of one cell side by side, prompt and all; rows are kept until every one of them is finished.
+
+    `place` is the block of their site and which of its calls it is, as in the Ouro layout when left out; `arguments`
+    are those of every forward.
+    """
     site, settings = injection_of(trials[0]).sites[0], trials[0].sampling
     added = torch.stack([injection_of(trial).strength * vectors.at(trial.concept, site) for trial in trials])
     noise = uniforms([trial.seed for trial in trials], settings.max_new_tokens)
@@ -48,10 +56,12 @@ def run_cell(
     cache, written = DynamicCache(), []
     ids = torch.tensor([encoded.token_ids] * len(trials), device=model.device)
     finished = torch.zeros(len(trials), dtype=torch.bool, device=model.device)
-    with hooked(model, site, added.to(model.device, model.dtype), encoded) as hook:
+    block, call = (model.model.layers[site.layer], site.loop) if place is None else place
+    with hooked(block, call, added.to(model.device, model.dtype), encoded) as hook:
         for step in range(settings.max_new_tokens):
             hook.restart(prompt=step == 0)
-            logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+            more = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1, **arguments}
+            logits = model(input_ids=ids, **more).logits[:, -1]
             drawn = draw(logits, noise[:, step], temperature, top_p).to(model.device)
             written.append(drawn)
             finished |= torch.isin(drawn, torch.tensor(end_of_turn, device=model.device, dtype=drawn.dtype))
@@ -62,10 +72,10 @@ def run_cell(
 
 
 @torch.inference_mode()
-def generate(model: OuroForCausalLM, encoded: Encoded, rows: int, new_tokens: int) -> list[Tokens]:
+def generate(model: Any, encoded: Encoded, rows: int, new_tokens: int) -> list[Tokens]:
     """Let transformers continue the prompt greedily in so many rows, with nothing added."""
     ids = torch.tensor([encoded.token_ids] * rows, device=model.device)
-    written = model.generate(  # type: ignore[misc]  # its self is a protocol that leaves PreTrainedModel out
+    written = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         do_sample=False,
@@ -97,10 +107,10 @@ class Hook:
 
 
 @contextmanager
-def hooked(model: OuroForCausalLM, site: Site, added: Tensor, encoded: Encoded) -> Iterator[Hook]:
+def hooked(block: nn.Module, call: int, added: Tensor, encoded: Encoded) -> Iterator[Hook]:
     """Hang a hook on the site's block and take it off on the way out."""
-    hook = Hook(site.loop, added, (encoded.span_start, encoded.span_stop))
-    handle = model.model.layers[site.layer].register_forward_hook(hook)
+    hook = Hook(call, added, (encoded.span_start, encoded.span_stop))
+    handle = block.register_forward_hook(hook)
     try:
         yield hook
     finally:

@@ -1,8 +1,12 @@
 """Same trials, same tokens: the engine against what others do, against plain generation and against an empty plan.
 
     python -m benchmarks.engines [--model wide|organism] [--trials 256] [--rounds 5] [--new-tokens 40]
+    python -m benchmarks.engines --model plain|looped --checkpoint FILE --trials 64 --rounds 3 --new-tokens 20
 
-Ours runs all trials, mixed over sites and concepts. Against it:
+Ours runs all trials, mixed over sites and concepts, with the steps of an answer from buffers. Against it:
+(n) the same with every step through nnsight;
+(k) the same with compiled steps, with --compiled;
+(p) the matrix products of ours alone, of the same shapes and with the same weights;
 (a) one trial at a time with plain hooks and a full prefill, on a few trials a round;
 (b) the rows of one cell side by side, likewise;
 (c) plain `generate` on the same prompts with nothing injected, greedy, at the better of some batch sizes;
@@ -12,17 +16,20 @@ Before anything is timed, ours, (a) and (b) must give the same tokens, but for d
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
 
 import typer
 from torch import Tensor
 
 from benchmarks.baselines import Tokens, cells, generate, run_cell
+from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
-from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, show, show_machine
+from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, seconds, show, show_machine
 from introspect.errors import InputError, unknown
 from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine
+from introspect.injection.engines import EngineName
 from introspect.injection.injector import Injector
 from introspect.models.tap import Visit
 from introspect.records.trial import Response, Site, Trial
@@ -32,11 +39,23 @@ SIZES = (32, 64, 128)
 ALONE = 8
 """Trials a round of (a)."""
 LEAST_EQUAL = 0.95
-TARGETS = {"wide": {"a": 8, "b": 2.3, "c": 2, "d": 1.05}, "organism": {"a": 20, "d": 1.15}}
+TARGETS = {
+    "wide": {"a": 8, "b": 2.3, "c": 2, "d": 1.05},
+    "organism": {"a": 20, "d": 1.15},
+    "plain": {"b": 4, "d": 1.05},
+    "looped": {"b": 4, "d": 1.05},
+}
+MOST_OF_PRODUCTS = 1.15
+"""Aim for ours over (p) on a real model."""
 
 
 class IdleInjector(Injector):
-    """Plans as an Injector does and adds nothing: steps of the answer are left without a visit."""
+    """Plans as an Injector does and adds nothing: steps of the answer are left without a visit or a buffer."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Say that nothing is added behind the prompt."""
+        return ()
 
     def visits(
         self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
@@ -53,20 +72,28 @@ class IdleEngine(Engine):
         return IdleInjector(planned, self.tap.looped.dtype, self.tap.looped.device)
 
 
-def main(model: str = "wide", trials: int = 256, rounds: int = 5, new_tokens: int = 40) -> None:
+def main(
+    model: str = "wide",
+    trials: int = 256,
+    rounds: int = 5,
+    new_tokens: int = 40,
+    checkpoint: Path | None = None,
+    *,
+    compiled: bool = False,
+) -> None:
     """Compare the engine with the others and print a table."""
     if model not in TARGETS:
         raise unknown("benchmark model", model, TARGETS)
     if min(trials, rounds, new_tokens) < 1:
         raise InputError(f"trials {trials}, rounds {rounds}, new tokens {new_tokens}: each must be at least 1")
-    setting = named_setting(model)
+    setting = named_setting(model, checkpoint)
     made = setting.trials(trials, new_tokens)
     _introduce(setting, made)
     share, alone = share_equal(setting, made)
     OUT.print(f"tokens equal to ours: {share:.1%} of trials in (b), {alone:.1%} in (a)")
     if min(share, alone) < LEAST_EQUAL:
         raise InputError(f"tokens equal in {min(share, alone):.1%} of trials; {LEAST_EQUAL:.0%} are needed to compare")
-    compare(setting, made, rounds, TARGETS[model])
+    compare(setting, made, rounds, TARGETS[model], compiled=compiled)
     show_machine()
 
 
@@ -87,7 +114,8 @@ def in_cells(setting: Setting, trials: Sequence[Trial], most: int | None = None)
     for cell in cells(trials):
         for start in range(0, len(cell), most or len(cell)):
             rows = cell[start : start + (most or len(cell))]
-            written = run_cell(setting.plain, setting.encoded, setting.vectors, rows, setting.looped.end_of_turn)
+            place, ends = setting.place(injection_of(rows[0]).sites[0]), setting.looped.end_of_turn
+            written = run_cell(setting.plain, setting.encoded, setting.vectors, rows, ends, place, **setting.arguments)
             tokens.update(zip([trial.id for trial in rows], written, strict=True))
     return tokens
 
@@ -109,16 +137,23 @@ def _share(mine: dict[str, Tokens], others: dict[str, Tokens]) -> float:
     return sum(mine[name] == tokens for name, tokens in others.items()) / len(others)
 
 
-def compare(setting: Setting, trials: Sequence[Trial], rounds: int, targets: dict[str, float]) -> None:
+def compare(
+    setting: Setting, trials: Sequence[Trial], rounds: int, targets: dict[str, float], *, compiled: bool = False
+) -> None:
     """Time all variants in turn and print the table."""
     n, new_tokens = len(trials), trials[0].sampling.max_new_tokens
     idle = IdleEngine(setting.tap, setting.engine.prompts, setting.vectors)
     sizes = [size for size in SIZES if size <= n] or [n]
     few = trials[: max(sizes)]
     rows = best_of(lambda size: Variant("", _calling(ours, setting.engine, few, size), len(few)), sizes)
-    theirs = best_of(lambda size: Variant("", _calling(generated, setting, size, size, new_tokens), size), sizes)
+    theirs = sizes[0]
+    if setting.loops is None:
+        theirs = best_of(lambda size: Variant("", _calling(generated, setting, size, size, new_tokens), size), sizes)
+    products = recorded(setting.looped.model, _calling(ours, setting.engine, trials, rows))
     variants = [
         Variant("ours", _calling(ours, setting.engine, trials, rows), n),
+        Variant("n", _calling(ours, _engine(setting, "nnsight"), trials, rows), n),
+        Variant("p", products.run, n),
         Variant("a", _calling(in_cells, setting, trials[:ALONE], 1), len(trials[:ALONE])),
         Variant("b", _calling(in_cells, setting, trials), n),
         Variant("c", _calling(generated, setting, n, theirs, new_tokens), n),
@@ -126,11 +161,20 @@ def compare(setting: Setting, trials: Sequence[Trial], rounds: int, targets: dic
     ]
     names = {
         "ours": f"ours, {rows} rows",
+        "n": f"(n) ours, steps through nnsight, {rows} rows",
+        "p": "(p) the matrix products of ours alone",
         "a": "(a) one at a time, plain hooks",
         "b": f"(b) rows of one cell, plain hooks, {max(map(len, cells(trials)))} rows",
         "c": f"(c) plain generate, nothing injected, {theirs} rows",
         "d": f"(d) ours with an empty plan, {rows} rows",
     }
+    if compiled:
+        engine = _engine(setting, "graph:compile")
+        OUT.print(f"compiling and a first run: {seconds(_calling(ours, engine, trials, rows)):.1f} s")
+        variants.append(Variant("k", _calling(ours, engine, trials, rows), n))
+        names["k"] = f"(k) ours, steps compiled, {rows} rows"
+    if setting.loops is not None:  # transformers' own generation knows no loops
+        variants, names = [each for each in variants if each.name != "c"], {k: v for k, v in names.items() if k != "c"}
     taken = in_turn(variants, rounds)
     shown = []
     for key, name in names.items():
@@ -139,7 +183,13 @@ def compare(setting: Setting, trials: Sequence[Trial], rounds: int, targets: dic
         shown.append((name, f"{median(taken[key]):.4f}", against, aim))
     header = ("variant", "s per trial", "over ours (range)", "aim")
     show(f"{n} trials, {new_tokens} new tokens, medians of {rounds} rounds", header, shown)
+    over = ratio(taken["ours"], taken["p"])
+    OUT.print(f"ours over (p), matrix products alone: {over}; aim on a real model: at most {MOST_OF_PRODUCTS}")
     OUT.print(f"ours over (d), the cost of intervening: {ratio(taken['ours'], taken['d'])}, aim at most {targets['d']}")
+
+
+def _engine(setting: Setting, steps: EngineName) -> Engine:
+    return Engine(setting.tap, setting.engine.prompts, setting.vectors, steps=steps)
 
 
 def _introduce(setting: Setting, trials: Sequence[Trial]) -> None:

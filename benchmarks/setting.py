@@ -4,24 +4,28 @@ Goes in: the name of a model or the shape of one with random weights. Comes out:
 so that every way to run a trial makes the same number of tokens.
 """
 
-import copy
 import random
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.concepts.vectors import ConceptVectors
+from introspect.errors import InputError
 from introspect.families.loading import load_model, peek
 from introspect.families.ouro.adapter import OuroLooped
 from introspect.families.ouro.config import OuroConfig
 from introspect.families.ouro.model import OuroForCausalLM
 from introspect.injection.engine import Engine, PromptKey
 from introspect.injection.plan import trial_seed
+from introspect.models.bare_copy import bare_copy
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, encode, render, template_named
@@ -32,6 +36,9 @@ PROMPT: PromptKey = ("prompt", ())
 """What the one prompt is found by."""
 WORDS = 16
 """Concepts, and so trials in a cell."""
+NAMES = ("wide", "organism", "plain", "looped")
+LOOP_LAYERS, LOOPS = "10-19", 2
+"""Of a checkpoint without loops, for `looped`."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,29 @@ class Setting:
     """One model with all that its trials need."""
 
     looped: LoopedModel
-    plain: OuroForCausalLM
+    plain: Any
     """A copy that nothing is wrapped around, with the attention of transformers: what baselines run on."""
     encoded: Encoded
     vectors: ConceptVectors
     tap: Tap
+    loops: int | None = None
+    """Loops run; as trained when left out."""
+
+    @property
+    def n_loops(self) -> int:
+        """Give the loops run."""
+        return self.looped.n_loops if self.loops is None else self.loops
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Give the arguments of a forward of the plain copy."""
+        return self.looped.forward_arguments(self.n_loops)
+
+    def place(self, site: Site) -> tuple[nn.Module, int]:
+        """Give the plain copy's block of a site, and which of its calls it is."""
+        block, call = self.looped.locate(site, self.n_loops)
+        paths = {module: path for path, module in self.looped.model.named_modules()}
+        return self.plain.get_submodule(paths[block]), call
 
     @cached_property
     def engine(self) -> Engine:
@@ -56,7 +81,7 @@ class Setting:
         `n_sites` is the number of cells, by default as many as are needed to give every trial a site and concept of
         its own; what is then still missing are repeats.
         """
-        words, every = self.vectors.words, self.looped.sites()
+        words, every = self.vectors.words, self.looped.sites(self.n_loops)
         wanted = min(n_sites or -(-n // len(words)), len(every))
         sites = [every[index * len(every) // wanted] for index in range(wanted)]
         made = []
@@ -77,7 +102,7 @@ class Setting:
             concept=word,
             arm="injected",
             injection=Injection((site,), 1.0, self.vectors.hash),
-            n_loops=self.looped.n_loops,
+            n_loops=self.n_loops,
             repeat=repeat,
             seed=trial_seed(0, word, repeat),
             sampling=Sampling(max_new_tokens=new_tokens),
@@ -122,14 +147,29 @@ def organism_tokenizer() -> PreTrainedTokenizerFast:
     return peek(ORGANISM).tokenizer
 
 
-def named_setting(name: str) -> Setting:
-    """Make the setting `wide` or `organism`, with vectors extracted from the model itself."""
-    looped = random_model(wide_shape()) if name == "wide" else load_model(ORGANISM, device="cpu")
+def named_setting(name: str, checkpoint: Path | None = None) -> Setting:
+    """Make the setting of one of NAMES, with vectors extracted from the model itself.
+
+    A checkpoint, such as the SmolLM2 of `make real`, is run as it is, or with LOOP_LAYERS run LOOPS times.
+    """
+    looped, loops = _model(name, checkpoint)
     plain = plain_copy(looped)
     concepts, chosen = read_choice("held-out", default="organisms")
     tap = Tap(looped)
-    vectors = measure(tap, baseline_contrast(chosen.words[:WORDS], concepts.baseline.words))
-    return setting(looped, plain, vectors, tap=tap)
+    vectors = measure(tap, baseline_contrast(chosen.words[:WORDS], concepts.baseline.words), n_loops=loops)
+    return setting(looped, plain, vectors, tap=tap, loops=loops)
+
+
+def _model(name: str, checkpoint: Path | None) -> tuple[LoopedModel, int | None]:
+    if name == "wide":
+        return random_model(wide_shape()), None
+    if name == "organism":
+        return load_model(ORGANISM, device="cpu"), None
+    if checkpoint is None:
+        raise InputError(f"model {name!r}: --checkpoint names its file")
+    if name == "plain":
+        return load_model(str(checkpoint), device="cpu", dtype="float32"), None
+    return load_model(str(checkpoint), device="cpu", dtype="float32", loop_layers=LOOP_LAYERS), LOOPS
 
 
 def setting(
@@ -139,19 +179,17 @@ def setting(
     *,
     encoded: Encoded | None = None,
     tap: Tap | None = None,
+    loops: int | None = None,
 ) -> Setting:
     """Put a setting together, by default with the shipped question; its answers go on until they are full."""
     looped.end_of_turn = ()
     question = encode(render(template_named("detect")), looped.tokenizer) if encoded is None else encoded
-    return Setting(looped, plain, question, vectors, Tap(looped) if tap is None else tap)
+    return Setting(looped, plain, question, vectors, Tap(looped) if tap is None else tap, loops)
 
 
-def plain_copy(looped: LoopedModel) -> OuroForCausalLM:
+def plain_copy(looped: LoopedModel) -> Any:
     """Give a model of the same weights that no Tap wraps, with the attention that transformers chooses by itself."""
-    with torch.device("meta"):
-        plain = OuroForCausalLM(copy.deepcopy(looped.model.config))
-    plain.load_state_dict(looped.model.state_dict(), assign=True)
-    plain.generation_config = looped.model.generation_config
+    plain = bare_copy(looped.model)
     plain.set_attn_implementation("sdpa")
     plain.train(False)
     return plain

@@ -65,7 +65,7 @@ def test_a_waiting_trial_takes_the_row_of_one_that_is_finished() -> None:
     on.looped.end_of_turn = ()
     rows: list[int] = []
     on.looped.model.register_forward_pre_hook(lambda _, __, given: rows.append(_rows(given)), with_kwargs=True)
-    on.engine.run(trials, 4)
+    Engine(on.engine.tap, on.prompts, on.vectors, steps="nnsight").run(trials, 4)
     decoded = [n for n in rows if n < 0]
     once_more_without_injection = 12  # the short answers: one token of each, four side by side
     assert sum(decoded) == -(3 * 11 + 12 + once_more_without_injection)

@@ -84,6 +84,12 @@ def _check(options: Options) -> None:
         print_timing(estimated.timing())
 
 
+ENGINE = {
+    "graph": "graph: tokens after the first from fixed buffers, checked against nnsight",
+    "nnsight": "nnsight: every token, since code of its own cannot be copied",
+}
+
+
 def _print_card(looped: "LoopedModel") -> None:
     from introspect.cli.printing import OUT, print_rows
     from introspect.experiment.model_card import card_of
@@ -99,6 +105,7 @@ def _print_card(looped: "LoopedModel") -> None:
         "layers": f"{stages}; width {card.d_model}",
         "sites": len(card.norms),
         "chat format": card.chat_format,
+        "engine": ENGINE[card.engine],
         "memory of a row": f"{card.row_bytes / 1e6:.1f} MB (the question detect and 100 new tokens)",
     }
     print_rows(("", ""), list(facts.items()))

@@ -130,7 +130,7 @@ class Laboratory:
 
     def engine(self, vectors: ConceptVectors) -> Engine:
         """Make what runs the trials."""
-        return Engine(self.tap, self.prompts, vectors, deciders())
+        return Engine(self.tap, self.prompts, vectors, deciders(), self.options.steps())
 
     def row_bytes(self) -> int:
         """Estimate the memory of one row of a batch, in bytes: the most that one of the questions takes."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from introspect.injection.memory import bytes_per_row
 from introspect.injection.prefix import residual_norms
+from introspect.injection.steps import engine_of
 from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
@@ -40,6 +41,8 @@ class Card:
     chat_format: str
     norms: dict[Site, float]
     """Mean norm of the residual stream at every site, over the tokens of the probe text but the first."""
+    engine: str
+    """How --engine auto runs the tokens after the first."""
     row_bytes: int
     """Memory of one row of a batch: the question `detect` and 100 new tokens, all loops."""
 
@@ -59,6 +62,7 @@ def card_of(looped: LoopedModel) -> Card:
         d_model=looped.d_model,
         chat_format=looped.chat_format,
         norms=probe_norms(looped),
+        engine=engine_of(looped, "auto"),
         row_bytes=bytes_per_row(looped, question, n_loops=looped.n_loops, max_new_tokens=NEW_TOKENS),
     )
 

@@ -15,6 +15,7 @@ from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
 from introspect.experiment.preconditions import check_options
 from introspect.grading import GRADERS, Grader, decision_of, grader_named
+from introspect.injection.engines import ENGINES, EngineName
 from introspect.injection.grid import MODES, Mode
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.organisms import PREFIX
@@ -80,6 +81,7 @@ class Options:
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
     dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
+    engine: Annotated[str, "How tokens after the first are run: auto, nnsight, or graph, from fixed buffers."] = "auto"
     batch_size: Annotated[int | None, "Rows in a batch; as many as fit, at most 256, when left out."] = None
     workers: Annotated[int | None, "Processes on this machine, one a GPU; with --ray, actors of the cluster."] = None
     ray: Annotated[str | None, "Run on a Ray cluster: its address, auto, or local for one on this machine."] = None
@@ -148,6 +150,10 @@ class Options:
         """Read which sites one injection has."""
         return one_of(self.inject, MODES, kind="inject mode")
 
+    def steps(self) -> EngineName:
+        """Read how the tokens after the first are run."""
+        return one_of(self.engine, ENGINES, kind="engine")
+
     def unit(self) -> StrengthUnit:
         """Read what the strengths are measured in."""
         return DOSES[one_of(self.dose, tuple(DOSES), kind="dose")]
@@ -210,7 +216,8 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """Give what decides, as far as the options do, what the run contains; plain JSON."""
-        elsewhere = {"out", "device", "batch_size", "grader", "coherence", "workers", "ray", "trust_remote_code"}
+        elsewhere = {"out", "device", "engine", "batch_size", "grader", "coherence", "workers", "ray"}
+        elsewhere |= {"trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()
         elsewhere |= {name for name in ("date", "tokenizer") if getattr(self, name) is None}
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}

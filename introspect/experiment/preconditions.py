@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from introspect.concepts.pairs import SHIPPED as PAIRS
 from introspect.errors import InputError, unknown
+from introspect.injection.engines import check_engine
 from introspect.injection.grid import check_counts, check_sampling
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.named import place_of, tokenizer_place
@@ -43,6 +44,7 @@ def check_options(options: "Options") -> None:
         "unit",
         "numbers",
         "chosen_stages",
+        "steps",
     ):
         getattr(options, choice)()
     check_counts(batch_size=options.batch_size, repeats=options.repeats, workers=options.workers)
@@ -63,6 +65,8 @@ def check_surroundings(options: "Options", *, for_run: bool = True) -> None:
 
     Without `for_run` nothing is going to be stored, and the folder is not looked at.
     """
+    if options.device != "auto":  # what that is on this machine, torch knows
+        check_engine(options.steps(), options.device.partition(":")[0])
     place_of(options.model, options.revision)
     if options.tokenizer is not None:
         tokenizer_place(options.tokenizer)

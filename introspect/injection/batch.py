@@ -7,6 +7,7 @@ Goes in: a prefix and trials. Comes out: a Response or a Failure for each.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 
 import torch
@@ -16,10 +17,11 @@ from introspect.injection.answer_tokens import AnswerTokens, read
 from introspect.injection.clean_pass import logprob_of, mean_of
 from introspect.injection.failures import Failure, finite_readouts, finite_rows, not_finite, too_faint
 from introspect.injection.injector import Injector
-from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.prefix import Prefix
 from introspect.injection.resume import Start
 from introspect.injection.sampling import draw, uniforms
-from introspect.models.tap import Tap, Visit
+from introspect.injection.steps import Steps
+from introspect.models.tap import Tap
 from introspect.prompts.echo import shared_run
 from introspect.records.trial import FinishReason, Measure, Readout, Response, Site, Trial
 
@@ -45,25 +47,25 @@ class Pool:
         answers: AnswerTokens,
         deciders: Mapping[str, Decider],
         rows: int | None,
+        steps: Steps,
     ) -> None:
         self.tap, self.prefix, self.trials, self.injector, self.answers = tap, prefix, trials, injector, answers
         self.deciders, self.decided = deciders, set[int]()
         self.capacity = min(rows or len(trials), len(trials))
         self.rows: list[int] = []
         """The trial in each row."""
-        self.visits: dict[Site, Visit] | None = None
-        """What is added to the rows as they stand; None when they have changed."""
         self.tokens: list[list[int]] = [[] for _ in trials]
         self.readouts: list[list[Readout]] = [[] for _ in trials]
         self.measures: list[list[Measure]] = [[] for _ in trials]
-        self.logprobs = torch.zeros(len(trials), dtype=torch.float64)
+        self.logprobs = [0.0] * len(trials)
         """Sum of the log-probabilities of the drawn tokens, in nats."""
         self.broken: set[int] = set()
         """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
         longest = max(sampling.max_new_tokens for sampling in settings)
         self.weights = prefix.weights([trial.injection for trial in trials])
-        self.cache = prefix.cache(self.capacity, longest)
+        room = {"rows": self.capacity, "new_tokens": longest}
+        self.cache, self.step = steps.begin(prefix, injector, self.weights, **room)
         self.uniforms = uniforms([trial.seed for trial in trials], longest)
         self.temperature = torch.tensor([sampling.temperature for sampling in settings], dtype=torch.float64)
         self.top_p = torch.tensor([sampling.top_p for sampling in settings], dtype=torch.float64)
@@ -71,12 +73,13 @@ class Pool:
     def run(self) -> list[Response | Failure]:
         """Walk the whole way."""
         waiting = deque(range(len(self.trials)))
-        while waiting or self.rows:
-            free = self.capacity - len(self.rows)
-            if waiting and free * REFILL >= self.capacity:
-                self._admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
-            elif self.rows:
-                self._write(0, self._next())
+        with closing(self.step):
+            while waiting or self.rows:
+                free = self.capacity - len(self.rows)
+                if waiting and free * REFILL >= self.capacity:
+                    self._admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
+                elif self.rows:
+                    self._write(0, self._next())
         return self._results()
 
     def _admit(self, trials: list[int]) -> None:
@@ -93,7 +96,7 @@ class Pool:
             self._leave_at(members, start.leaving())
             self._measure(ROUTED, members, self.prefix.run_share(start.routed))
             self.rows += members
-        self.visits = None
+        self.step.admit(first, self.rows[first:])
         self._write(first, torch.cat(logits))
 
     def _read(self, trials: list[int], said: Sequence[Tensor]) -> None:
@@ -121,24 +124,35 @@ class Pool:
     def _write(self, first: int, logits: Tensor) -> None:
         """Draw a token for each row from `first` on, and let those leave that are finished."""
         trials = self.rows[first:]
-        steps = [len(self.tokens[trial]) for trial in trials]
-        drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
-        if any(self.trials[trial].injection is None for trial in trials):
-            possible = drawn.to(logits.device).clamp(
-                max=logits.shape[-1] - 1
-            )  # where nothing can be drawn there is none
-            self.logprobs[trials] += logprob_of(logits, possible).cpu().double()
         finished = []
-        for row, (token, finite) in enumerate(zip(drawn.tolist(), finite_rows(logits).tolist(), strict=True), first):
+        for row, (token, finite, logprob) in enumerate(self._drawn(logits, trials), first):
             trial = self.rows[row]
+            self.logprobs[trial] += logprob
             if finite:
-                self.tokens[trial].append(token)
+                self.tokens[trial].append(int(token))
             else:
                 self.broken.add(trial)
             if not finite or self._ends(trial):
                 finished.append(row)
         if finished:
             self._leave(finished)
+
+    def _drawn(self, logits: Tensor, trials: list[int]) -> list[list[float]]:
+        """Return for each row its token, whether its logits are finite, and log p of it where that is asked for.
+
+        All are brought to the host at once, the only time within a step that it waits for the device.
+        """
+        steps = [len(self.tokens[trial]) for trial in trials]
+        drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
+        told = [drawn.double(), finite_rows(logits).to(drawn.device).double()]
+        if any(self.trials[trial].injection is None for trial in trials):
+            # where nothing can be drawn there is no token
+            possible = drawn.to(logits.device).clamp(max=logits.shape[-1] - 1)
+            told.append(logprob_of(logits, possible).to(drawn.device).double())
+        else:
+            told.append(torch.zeros_like(told[0]))
+        rows: list[list[float]] = torch.stack(told, dim=-1).tolist()
+        return rows
 
     def _ends(self, trial: int) -> bool:
         """Tell whether what a trial has drawn is all: as long as allowed, at the end of its turn, or enough."""
@@ -166,25 +180,15 @@ class Pool:
         sources = [row for row in range(stay, len(self.rows)) if row not in gone]
         targets = list(islice((row for row in finished if row < stay), len(sources)))
         self.cache.move(sources, targets)
+        self.step.leave(self.rows, sources, targets)
         for source, target in zip(sources, targets, strict=True):
             self.rows[target] = self.rows[source]
         del self.rows[stay:]
-        self.visits = None
 
     def _next(self) -> Tensor:
         """Run the token drawn last in each row and give the logits, `(rows, vocabulary)`."""
-        written = [len(self.tokens[trial]) - 1 for trial in self.rows]
-        last = [[self.tokens[trial][-1]] for trial in self.rows]
-        self.cache.aim(0, [self.prefix.length + n for n in written], 1)
-        if self.visits is None:
-            goes_on = self.prefix.encoded.span_stop is None
-            of = self._weights(self.rows)
-            weights = None if of is None else of[:, -1:]  # the span that goes on is the last one
-            self.visits = self.injector.visits(self.rows, slice(0, 1), weights=weights) if goes_on else {}
-        positions = [len(self.prefix.encoded.token_ids) + n for n in written]
-        arguments = inputs(self.tap, last, positions, self.cache) | self.prefix.exit_arguments
-        logits: Tensor = self.tap.run(self.visits, n_loops=self.prefix.n_loops, **arguments).logits[:, -1]
-        return logits
+        tokens = [self.tokens[trial] for trial in self.rows]
+        return self.step.run(self.rows, [drawn[-1] for drawn in tokens], [len(drawn) - 1 for drawn in tokens])
 
     def _results(self) -> list[Response | Failure]:
         norms, faint = self.injector.norms(), self.injector.faint()
@@ -203,7 +207,7 @@ class Pool:
         ended = tokens[-1] in self.tap.looped.end_of_turn
         turn = self.tap.looped.turns.read(tokens[:-1] if ended else tokens)
         reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
-        clean = None if self.trials[index].injection else mean_of(self.logprobs[index].item(), tokens)
+        clean = None if self.trials[index].injection else mean_of(self.logprobs[index], tokens)
         return Response(
             trial_id=self.trials[index].id,
             text=turn.text,

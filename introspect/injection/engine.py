@@ -16,10 +16,12 @@ from introspect.injection.answer_tokens import AnswerTokens
 from introspect.injection.batch import Decider, Pool
 from introspect.injection.clean_pass import clean_logprobs, least_for_answers
 from introspect.injection.dose import Doses
+from introspect.injection.engines import EngineName
 from introspect.injection.failures import Failure, UnreachableError, checked
 from introspect.injection.injector import Injector
 from introspect.injection.measuring import cosines
 from introspect.injection.prefix import Prefix, prefill
+from introspect.injection.steps import Steps
 from introspect.injection.vectors_of_arms import added_vector, unit_push
 from introspect.injection.work import Work, least_for_prompt, least_for_trial
 from introspect.models.tap import Tap
@@ -48,6 +50,7 @@ class Engine:
         prompts: the encoded prompts, by the template's hash and what it is filled in with.
         vectors: the concept vectors; None when no trial injects anything.
         deciders: for trials that end early, what tells that an answer needs no more, by `Sampling.decided_by`.
+        steps: how the tokens after the first are run; InputError for what cannot be.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Engine:
         prompts: Mapping[PromptKey, Encoded],
         vectors: ConceptVectors | None = None,
         deciders: Mapping[str, Decider] = MappingProxyType({}),
+        steps: EngineName = "auto",
     ) -> None:
         self.tap, self.prompts, self.vectors, self.deciders = tap, prompts, vectors, deciders
+        self.steps = Steps(tap, steps)
         self.answers = AnswerTokens(tap.looped.tokenizer)
         self.work = Work()
         """What was run so far, and the least that would have done."""
@@ -124,7 +129,7 @@ class Engine:
         begun = [trials[index] for index in planned]
         if begun:
             injector = self._injector(list(planned.values()))
-            pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows)
+            pool = Pool(self.tap, self.prefix(key), begun, injector, self.answers, self.deciders, rows, self.steps)
             answered = self._with_clean(key, pool.run(), rows or len(begun))
             results |= dict(zip(planned, map(self._finished, begun, answered), strict=True))
         return [results[index] for index in range(len(trials))]

@@ -74,6 +74,35 @@ class Injector:
                 visits[site] = partial(self._visit, site, addition, columns, measure=measure)
         return visits
 
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Return all sites at which some trial adds something, in running order."""
+        return tuple(self._planned)
+
+    def laid_out(self, trials: Sequence[int], weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what is added at all `sites` to rows in which these trials are, and where that is anything.
+
+        They are `(site, row, 1, d_model)`, zero where a trial has no such site, and `(site, row)`. `weights`,
+        `(row, 1)`, multiplies what is added.
+        """
+        row = {trial: index for index, trial in enumerate(trials)}
+        vectors, nonzero = [], []
+        for planned in self._planned.values():
+            there = [index for index, trial in enumerate(planned.trials) if trial in row]
+            added = planned.vectors.new_zeros(len(trials), *planned.vectors.shape[1:])
+            some = planned.nonzero.new_zeros(len(trials))
+            if there:
+                addition = self._addition(planned, there, row, weights)
+                added[addition.rows] = addition.vectors
+                some[addition.rows] = addition.nonzero[:, 0]
+            vectors.append(added)
+            nonzero.append(some)
+        return torch.stack(vectors), torch.stack(nonzero)
+
+    def found_faint(self, trials: Sequence[int], unchanged: Tensor) -> None:
+        """Take note that what was added to some of these trials, `(trial,)`, left a position as it was."""
+        self._faint[torch.tensor(trials, device=self.device)] |= unchanged
+
     def faint(self) -> list[bool]:
         """Tell for each trial whether a vector that is not zero left some planned position as it was."""
         faint: list[bool] = self._faint.tolist()
@@ -91,8 +120,8 @@ class Injector:
         rows = torch.tensor([row[trial] for trial in trials], device=self.device)
         vectors, nonzero = planned.vectors[kept], planned.nonzero[kept][:, None]
         if weights is not None:
-            vectors = (vectors * weights[rows][:, :, None].to(self.device)).to(vectors.dtype)
-            nonzero = nonzero & (weights[rows] != 0).to(self.device)
+            vectors = (vectors * weights[rows][:, :, None]).to(vectors.dtype)
+            nonzero = nonzero & (weights[rows] != 0)
         return Addition(rows, torch.tensor(trials, device=self.device), vectors, nonzero)
 
     def _visit(self, site: Site, addition: Addition, columns: slice, h: Tensor, *, measure: bool) -> None:

@@ -69,7 +69,10 @@ class Prefix:
         return slice(start - self.split, self.length if stop is None else stop - self.split)
 
     def weights(self, injections: Sequence[Injection | None]) -> Tensor | None:
-        """Give what the strength is multiplied with, `(injection, position of the columns)`; None: 1 everywhere."""
+        """Give what the strength is multiplied with, `(injection, position of the columns)`; None: 1 everywhere.
+
+        It is where the model is.
+        """
         if not self.encoded.gaps and not any(injection and injection.weights for injection in injections):
             return None
         begin = self.encoded.span_start
@@ -78,7 +81,7 @@ class Prefix:
             given = injection.weights if injection and injection.weights else (1.0,) * len(self.encoded.spans)
             for weight, (start, stop) in zip(given, self.encoded.spans, strict=True):
                 weights[row, start - begin : None if stop is None else stop - begin] = weight
-        return weights
+        return weights.to(self.logits.device)
 
     def norms(self) -> dict[Site, float]:
         """Give the mean norm of the residual stream over the spans at every site, nothing injected."""

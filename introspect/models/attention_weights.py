@@ -28,14 +28,15 @@ Weigh = Callable[[Site, Tensor], None]
 def watched(looped: LoopedModel, sites: Sequence[Site], weigh: Weigh) -> Iterator[None]:
     """Show the attention weights of uncached forwards through all `sites`, in running order, as often as they are run.
 
-    A forward must go through all of them. A padded token's own row is uniform or NaN: leave it out by the mask.
+    A forward must go through all of them. Where a block sees a token as it was in several repeats, the weights on it
+    are added up. A padded token's own row is uniform or NaN: leave it out by the mask.
     """
     calls = iter(_again(sites))
 
     def function(
         module: nn.Module, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, scaling: float, **more: Any
     ) -> tuple[Tensor, Tensor | None]:
-        weigh(next(calls), weights_of(q, k, mask, scaling))
+        weigh(next(calls), _by_token(weights_of(q, k, mask, scaling)))
         return attend(module, q, k, v, mask, scaling=scaling, **more)
 
     ALL_ATTENTION_FUNCTIONS.register(WATCHED, function)
@@ -61,6 +62,12 @@ def weights_of(q: Tensor, k: Tensor, mask: Tensor | None, scaling: float) -> Ten
     else:
         scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
     return scores.softmax(-1)
+
+
+def _by_token(weights: Tensor) -> Tensor:
+    """Add up the weights on one token, where a block sees every token as it was in each of its repeats so far."""
+    asking, asked = weights.shape[-2:]
+    return weights if asked == asking else weights.unflatten(-1, (asked // asking, asking)).sum(-2)
 
 
 def _again(sites: Sequence[Site]) -> Iterator[Site]:

@@ -67,6 +67,9 @@ class LoopedModel(ABC):
     loops of the tokens behind it. Such a family cannot go on behind a site.
     """
 
+    copies: ClassVar[bool] = True
+    """Whether a copy of the model's modules computes what the model does, so that steps can be run from buffers."""
+
     n_loops: int
     """Loops as trained; any other number can be run."""
     n_layers: int

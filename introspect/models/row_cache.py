@@ -72,6 +72,19 @@ class RowCache(Cache):
             self._asking = last[:, None]
             self._hidden = (column > last[:, None])[:, None, None, None]
 
+    def aim_at(self, filled: Tensor) -> None:
+        """Aim at one new column of every row, given on the device what each has filled, `(row,)`.
+
+        Nothing of it hangs on a number that the host knows, shapes included: every step does the same. All own columns
+        are read, of which those out of sight weigh nothing.
+        """
+        rows, columns = self.own[0].shape[1], self.own[0].shape[3]
+        self._rows, self._filled, self._new = slice(0, rows), [columns - 1], 1
+        self._until, self._even = columns, False
+        self._index = torch.arange(rows, device=filled.device), filled
+        self._asking = filled[:, None]
+        self._hidden = (torch.arange(columns, device=filled.device) > filled[:, None])[:, None, None, None]
+
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> Any:
         """Keep the new columns of a slot and give keys and values as Parts."""
         parts = []

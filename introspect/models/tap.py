@@ -5,8 +5,8 @@ model's output. A site that was not visited exactly once is an error, and then n
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from nnsight.intervention.envoy import Envoy
 from nnsight.intervention.interleaver import OutOfOrderError
 from torch import Tensor, nn
 
+from introspect.models.bare_copy import bare_copy
 from introspect.models.looped_model import LoopedModel, SiteError
 from introspect.records.trial import Site
 
@@ -50,6 +51,16 @@ class Tap:
         self._traced = NNsight(looped.model, envoys={type(block): _Closed for block in looped.closed})
         paths = {module: path for path, module in looped.model.named_modules()}
         self._block = {block: self._traced.get(paths[block]) for block in blocks}
+
+    @cached_property
+    def bare(self) -> Any:  # Any: as of the model
+        """Return a copy of the model with the same weights, around which nothing is wrapped."""
+        return bare_copy(self.looped.model)
+
+    def count(self, tokens: int, sites: Sequence[Site]) -> None:
+        """Take note of a forward run elsewhere: so many tokens, one a row, through the blocks of these sites."""
+        self.work += tokens * len(sites)
+        self.calls += len(sites)
 
     @torch.no_grad()
     def run(

@@ -94,7 +94,7 @@ class CotformerForCausalLM(StagedCausalLM):
         self.config.check_loops(n_loops)
         return super().run(h, Repeats(**vars(shared)), n_loops, after, *given, **more)
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (it is no noise)
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:  # noqa: ARG002 (it is no noise)
         """Give the state before the first repeat: what the prelude put out."""
         return refeed
 

@@ -42,6 +42,7 @@ class OwnCodeLooped(FeedForwardLooped):
         verified="as it was loaded: read-out, padded rows and rows that share a beginning, on one text",
         licence="its own",
     )
+    copies = False  # who knows what its code keeps, and where
     checkpoint: ClassVar[str]
     """What the user calls the one whose code this is."""
 

@@ -140,18 +140,18 @@ def stacked(model: Any, name: str, loop: LoopedLayers) -> Stack:
     if stack.steps:
         model.base_model.steps = nn.ModuleList(stack.steps)  # where a tap finds them; they have no weights
 
-    def begin(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def begin(whole: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = {key: named.pop(key) for key in ("n_loops", "after", "lens") if key in named}
         inside = given.keys() & {"after", "lens"}
         course = Course(**given, state=named["inputs_embeds"] if inside else None)
         if named.get("use_cache", True) and named.get("past_key_values") is None:
             named["past_key_values"] = DynamicCache()  # the model's own may have one slot a layer, and no more
         check_cache(named.get("past_key_values"), course.n_loops)
-        stack.course = course
+        getattr(whole.base_model, name).course = course  # of the model that is run, which may be a copy
         return arguments, named
 
-    def end(*_: Any) -> None:
-        stack.course = None
+    def end(whole: Any, *_: Any) -> None:
+        getattr(whole.base_model, name).course = None
 
     model.register_forward_pre_hook(begin, with_kwargs=True)
     model.register_forward_hook(end, always_call=True)

@@ -134,14 +134,13 @@ class RavenForCausalLM(StagedCausalLM):
         angles = positions[:, None, :, None].to(exact) * self.config.rope_base ** (-steps / size)
         return angles.cos(), angles.sin()
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
         """Give the state before the first loop, like `refeed`: noise cut off at three deviations, or zeros."""
         if self.config.state_init == "zero":
             return torch.zeros_like(refeed)
         assert self.config.init_values is not None
         size = self.config.init_values["std"] * self.config.embed_scale
-        noise = noise_at(positions, self.config.n_embd, self.config.state_seed) * size
-        return noise.to(refeed.device, refeed.dtype).expand(refeed.shape)
+        return noise_at(shared, refeed, self.config.state_seed, deviation=size)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
         """Give what the core's first block reads: the state and the prelude's output, through one matrix."""

@@ -130,11 +130,14 @@ class LoopFormerForCausalLM(LoopedCausalLM):
         """Give the embedding of the tokens."""
         return self.transformer.wte
 
+    def check_length(self, columns: int) -> None:
+        """Raise InputError for a text of more tokens than there are learned positions."""
+        longest = self.config.block_size
+        if columns > longest:
+            raise InputError(f"a text of {columns} tokens: LoopFormer learned {longest} positions")
+
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        """Give the residual stream before the first block, `(batch, position, d_model)`; InputError for a long text."""
-        if positions.max() >= self.config.block_size:
-            longest = self.config.block_size
-            raise InputError(f"a text of {int(positions.max()) + 1} tokens: LoopFormer learned {longest} positions")
+        """Give the residual stream before the first block, `(batch, position, d_model)`."""
         embedding: Tensor = self.transformer.wte(input_ids) + self.transformer.wpe(positions)
         return embedding
 

@@ -81,6 +81,10 @@ class LoopUsForCausalLM(StagedCausalLM):
         """Return the embedding of the tokens."""
         return self.encoder.embed_tokens
 
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the head."""
+        return self.decoder.lm_head
+
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return cosines and sines of the rotary angles."""
         return rotary_angles(positions, self.head_dim, self.theta, h.dtype)
@@ -99,7 +103,7 @@ class LoopUsForCausalLM(StagedCausalLM):
         gated = Gated(**vars(shared), gate=self.reasoning.gate, began=[] if refeed is None else [refeed])
         return super().run(h, gated, n_loops, after, refeed, lens)
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (it is no noise)
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:  # noqa: ARG002 (it is no noise)
         """Return the state before the first loop: what the encoder put out."""
         return refeed
 

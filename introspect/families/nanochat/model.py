@@ -124,28 +124,27 @@ class NanochatForCausalLM(StagedCausalLM):
         """Give the normed embedding, `(batch, position, d_model)`."""
         return self.norm_emb(self.transformer.wte(input_ids))
 
-    def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give cosines and sines, turning backwards and rounded to bfloat16 as in nanochat.
-
-        Raises InputError for a position from which some block's window does not reach back to the first token.
-        """
-        last, window = int(positions.max()), self.config.window
+    def check_length(self, columns: int) -> None:
+        """Raise InputError for a text from whose end some block's window does not reach back to the first token."""
+        last, window = columns - 1, self.config.window
         if last > window:
             pattern = self.config.window_pattern
             raise InputError(f"position {last}: window_pattern {pattern} sees {window} tokens back")
+
+    def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Give cosines and sines, turning backwards and rounded to bfloat16 as in nanochat."""
         angles = rotary_angles(positions, self.config.head_dim, ROPE_BASE, at_least_float32(h.dtype))
         cos, sin = (each.bfloat16().to(h.dtype) for each in angles)
         return cos, -sin
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
         """Return the state before the first loop: the prelude's output, or standard normal noise.
 
         The fork scaled that noise by `n_embd ** -0.5` before its commit e3594f8 (21 February 2026).
         """
         if self.config.input_injection != "inject_init_random":
             return refeed
-        noise = noise_at(positions, self.config.n_embd, self.config.state_seed, cut=None)
-        return noise.to(refeed.device, refeed.dtype).expand(refeed.shape)
+        return noise_at(shared, refeed, self.config.state_seed, cut=None)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
         """Mix the prelude's output in."""

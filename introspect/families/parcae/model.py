@@ -116,12 +116,11 @@ class ParcaeForCausalLM(StagedCausalLM):
         """Norm the prelude's output."""
         return self.transformer.ln_prelude(h) if self.config.prelude_norm else h
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
         """Give the state before the first loop: noise cut off at three deviations, or zeros."""
         if self.config.state_init == "zero":
             return torch.zeros_like(refeed)
-        noise = noise_at(positions, self.config.n_embd, self.config.state_seed) * self.config.state_deviation
-        return noise.to(refeed.device, refeed.dtype).expand(refeed.shape)
+        return noise_at(shared, refeed, self.config.state_seed, deviation=self.config.state_deviation)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
         """Let the state decay and add what is fed."""

@@ -24,6 +24,8 @@ class Shared:
     """Cosines and sines of the rotary angles, `(batch or 1, 1, position, head_dim)` each."""
     mask: Tensor | None
     cache: Cache | None
+    columns: int = 0
+    """Of the text so far, padding included. No position is larger, and it is known without asking the device."""
 
 
 class RMSNorm(nn.Module):

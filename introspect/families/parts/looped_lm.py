@@ -55,6 +55,9 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
         """Give the residual stream before the first block, `(batch, position, d_model)`."""
         return self.get_input_embeddings()(input_ids)
 
+    def check_length(self, columns: int) -> None:
+        """Raise InputError for a text of more columns than can be run."""
+
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor] | None:
         """Give the rotary angles in the number format of `h`; None where positions are learned."""
         raise NotImplementedError
@@ -103,12 +106,15 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
         given = input_ids if inputs_embeds is None else inputs_embeds
         assert given is not None, "a forward needs input_ids or inputs_embeds"
         seen = 0 if past_key_values is None else past_key_values.get_seq_length()
+        columns = seen + given.shape[1]
+        if inputs_embeds is None:
+            self.check_length(columns)
         if position_ids is None:
             position_ids = positions_of(given, attention_mask, seen)
         h = self.embedded(given, position_ids) if inputs_embeds is None else inputs_embeds
         mask = create_causal_mask(self.config, h, attention_mask, past_key_values)
         assert not isinstance(mask, BlockMask), "flex attention is not supported"
-        shared = Shared(position_ids, self.angles(position_ids, h), mask, past_key_values)
+        shared = Shared(position_ids, self.angles(position_ids, h), mask, past_key_values, columns)
         final, states = self.run(h, shared, n_loops, after, **more)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.head(final[:, kept])

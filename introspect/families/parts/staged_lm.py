@@ -36,7 +36,7 @@ class StagedCausalLM(LoopedCausalLM):
         """Give what every loop is fed, from the prelude's output."""
         return h
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
         """Give the state before the first loop, like `refeed`."""
         raise NotImplementedError
 
@@ -85,7 +85,7 @@ class StagedCausalLM(LoopedCausalLM):
             for layer in range(0 if after is None else after.layer + 1, len(prelude)):
                 h = prelude[layer](h, shared, layer)
             after, refeed = None, self.fed(h)
-            h = self.initial(refeed, shared.positions)
+            h = self.initial(refeed, shared)
         else:
             assert refeed is not None, f"going on behind {after} needs what the prelude gave"
             refeed = self.fed(refeed)
@@ -109,19 +109,29 @@ class StagedCausalLM(LoopedCausalLM):
         return self.closed(h)
 
 
-def noise_at(positions: Tensor, width: int, seed: int, *, cut: float | None = 3.0) -> Tensor:
-    """Draw standard normal noise keyed by (seed, position), `(batch, position, width)` in float64, on the CPU.
+def noise_at(
+    shared: Shared, like: Tensor, seed: int, *, cut: float | None = 3.0, deviation: float | Tensor = 1.0
+) -> Tensor:
+    """Return normal noise keyed by (seed, position), with the shape, the number format and the device of `like`.
 
-    It is cut off at `cut` deviations. A trial and its control begin alike, in any batch and behind any cache.
+    It is drawn on the CPU in float64 and cut off at `cut` deviations. A trial and its control begin alike, in any
+    batch and behind any cache.
     """
-    rows = 1 << int(positions.max()).bit_length()
-    return _noise(seed, rows, width, cut)[positions.cpu()]
+    rows = 1 << shared.columns.bit_length()
+    noise = _noise(seed, rows, like.shape[-1], cut, float(deviation), like.device, like.dtype)
+    return noise[shared.positions].expand(like.shape)
 
 
 @lru_cache(maxsize=4)
-def _noise(seed: int, rows: int, width: int, cut: float | None) -> Tensor:
-    """Draw the noise of the first positions, `(rows, width)`; more rows begin with the same ones."""
+def _noise(  # its arguments are what decides it
+    seed: int, rows: int, width: int, cut: float | None, deviation: float, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Draw the noise of the first positions, `(rows, width)`; more rows begin with the same ones.
+
+    It is kept where it is needed, so that a step neither asks a device for its positions nor copies noise to it.
+    """
     uniform = torch.rand(rows, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     end = torch.tensor(float("inf") if cut is None else cut, dtype=torch.float64)
     low, high = torch.special.ndtr(-end), torch.special.ndtr(end)
-    return torch.special.ndtri((low + (high - low) * uniform).clamp(min=2.0**-60))
+    noise = torch.special.ndtri((low + (high - low) * uniform).clamp(min=2.0**-60)) * deviation
+    return noise.to(device, dtype)

@@ -70,7 +70,18 @@ def tokens(shared: Shared, n_loops: int, n_layers: int) -> Iterator[tuple[slice,
     for column in cache.columns() if isinstance(cache, RowCache) else range(new):
         at = slice(column, column + 1)
         mask = None if shared.mask is None else shared.mask[:, :, at, : seen + column + 1]
-        yield at, Token(positions[:, at], (cos[:, :, at], sin[:, :, at]), mask, cache, n_loops * n_layers, n_layers)
+        yield (
+            at,
+            Token(
+                positions[:, at],
+                (cos[:, :, at], sin[:, :, at]),
+                mask,
+                cache,
+                seen + column + 1,
+                n_loops * n_layers,
+                n_layers,
+            ),
+        )
 
 
 def _held(cache: Cache, slot: int, *, before: bool) -> tuple[Any, Any] | None:

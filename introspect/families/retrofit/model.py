@@ -64,9 +64,9 @@ class RetrofitForCausalLM(RavenForCausalLM):
     normed_before_coda: ClassVar[bool] = False
     _no_split_modules = ["RetrofitBlock"]  # noqa: RUF012 (transformers reads a plain list)
 
-    def initial(self, refeed: Tensor, positions: Tensor) -> Tensor:
+    def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
         """Give the state before the first loop, like `refeed`: noise or zeros, or the prelude's output itself."""
-        return super().initial(refeed, positions) if self._noisy else refeed
+        return super().initial(refeed, shared) if self._noisy else refeed
 
     def entered_first(self, state: Tensor, refeed: Tensor) -> Tensor:
         """Give what the core's first block reads in the first loop, past the adapter where the config says so."""
