@@ -1,5 +1,7 @@
 """Looped nanochat against a plain reference on its weights, its windows, its weight names, and its refusals."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from oracle import hooked
@@ -9,9 +11,11 @@ from torch import Tensor
 from introspect.errors import InputError
 from introspect.families.nanochat.config import NanochatConfig
 from introspect.families.nanochat.model import NanochatForCausalLM
+from introspect.families.parts.layers import Shared
 from introspect.records.trial import Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33], [9, 8, 7, 6, 5, 4, 3]])
+WHOLE = Shared(torch.arange(IDS.shape[1])[None], None, None, None, IDS.shape[1])
 INJECTIONS = ("inject_init_prelude", "inject_init_random", "passthrough")
 every_injection = pytest.mark.parametrize("injection", INJECTIONS)
 
@@ -71,7 +75,7 @@ def reference(
 @torch.no_grad()
 def test_states_and_logits_are_those_of_a_plain_reference(n_loops: int, injection: str) -> None:
     looped = tiny_nanochat(dtype=torch.float64, input_injection=injection)
-    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), torch.arange(IDS.shape[1])[None])
+    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), WHOLE)
     expected, ends = reference(looped.model.state_dict(), looped.model.config, n_loops, begin)
     output = looped.model(IDS, n_loops=n_loops)
     torch.testing.assert_close(output.logits, expected, atol=1e-10, rtol=1e-10)
@@ -101,13 +105,13 @@ def test_a_forward_behind_any_site_goes_on_as_the_whole_one_did(injection: str) 
 
 def test_noise_belongs_to_a_seed_and_a_position() -> None:
     model = tiny_nanochat(input_injection="inject_init_random").model
-    like, places = torch.zeros(1, 600, 32), torch.arange(600)[None]
-    noise = model.initial(like, places)
-    assert torch.equal(model.initial(like[:, :2], places[:, 500:502]), noise[:, 500:502])
+    like, whole = torch.zeros(1, 600, 32), Shared(torch.arange(600)[None], None, None, None, 600)
+    noise, part = model.initial(like, whole), replace(whole, positions=whole.positions[:, 500:502], columns=502)
+    assert torch.equal(model.initial(like[:, :2], part), noise[:, 500:502])
     assert noise.std().item() == pytest.approx(1, rel=0.02)  # N(0, 1) as published, whatever the width
     assert noise.abs().max() > 3
     model.config.state_seed = 1
-    assert not torch.equal(model.initial(like, places), noise)
+    assert not torch.equal(model.initial(like, whole), noise)
 
 
 @pytest.mark.parametrize(

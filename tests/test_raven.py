@@ -1,5 +1,7 @@
 """The Huginn layout against a plain reference on its weights, its noise, its stages, and its refusals."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_raven import tiny_raven, tiny_raven_config
@@ -9,9 +11,11 @@ from introspect.errors import InputError
 from introspect.families.config_fields import check_fields
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.huginn.config import RavenConfig
+from introspect.families.parts.layers import Shared
 from introspect.records.trial import CODA, PRELUDE, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17], [9, 8, 7, 6, 5, 4]])
+WHOLE = Shared(torch.arange(IDS.shape[1])[None], None, None, None, IDS.shape[1])
 
 
 def reference(weights: dict[str, Tensor], config: RavenConfig, ids: Tensor, n_loops: int, x: Tensor) -> Tensor:
@@ -60,7 +64,7 @@ def reference(weights: dict[str, Tensor], config: RavenConfig, ids: Tensor, n_lo
 @torch.no_grad()
 def test_the_logits_are_those_of_a_plain_reference(n_loops: int, tied: bool) -> None:
     looped = tiny_raven(dtype=torch.float64, tie_word_embeddings=tied)
-    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), torch.arange(6)[None])
+    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), WHOLE)
     expected = reference(looped.model.state_dict(), looped.model.config, IDS, n_loops, begin)
     torch.testing.assert_close(looped.model(IDS, n_loops=n_loops).logits, expected, atol=1e-10, rtol=1e-10)
 
@@ -75,11 +79,11 @@ def test_the_read_out_after_a_loop_is_what_a_model_of_so_many_loops_says() -> No
 
 def test_noise_belongs_to_a_seed_and_a_position_and_is_cut_off_at_three_deviations() -> None:
     model = tiny_raven().model
-    like, places = torch.zeros(1, 600, 32), torch.arange(600)[None]
-    noise = model.initial(like, places)
-    assert torch.equal(model.initial(like[:, :2], places[:, 500:502]), noise[:, 500:502])
+    like, whole = torch.zeros(1, 600, 32), Shared(torch.arange(600)[None], None, None, None, 600)
+    noise, part = model.initial(like, whole), replace(whole, positions=whole.positions[:, 500:502], columns=502)
+    assert torch.equal(model.initial(like[:, :2], part), noise[:, 500:502])
     model.config.state_seed = 1
-    assert not torch.equal(model.initial(like, places), noise)
+    assert not torch.equal(model.initial(like, whole), noise)
     size = model.config.init_values["std"] * model.config.embed_scale
     assert noise.abs().max() <= 3 * size
     assert noise.std().item() == pytest.approx(0.9866 * size, rel=0.02)  # of a normal cut off at 3 deviations

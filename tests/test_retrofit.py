@@ -11,11 +11,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCau
 from introspect.errors import InputError
 from introspect.families.huginn.adapter import RavenLooped
 from introspect.families.loading import load_model
+from introspect.families.parts.layers import Shared
 from introspect.families.registry import family_of
 from introspect.families.retrofit.config import RetrofitConfig
 from introspect.families.retrofit.model import RetrofitLooped
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33, 2, 41], [9, 8, 7, 6, 5, 4, 3, 2, 1]])
+WHOLE = Shared(torch.arange(IDS.shape[1])[None], None, None, None, IDS.shape[1])
 PLAIN = {"rope_scaling": None}
 LLAMA, OLMO = {"norm_eps": 1e-5}, {"norm_eps": 1e-6}
 both = pytest.mark.parametrize("kind", [LLAMA | PLAIN, OLMO | PLAIN, LLAMA, OLMO])
@@ -79,7 +81,7 @@ def reference(weights: dict[str, Tensor], config: RetrofitConfig, n_loops: int, 
 @torch.no_grad()
 def test_the_logits_are_those_of_a_plain_reference(kind: dict[str, object], n_loops: int) -> None:
     looped = tiny_retrofit(dtype=torch.float64, **kind)
-    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), torch.arange(IDS.shape[1])[None])
+    begin = looped.model.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), WHOLE)
     assert begin.abs().max() > 0.1
     expected = reference(looped.model.state_dict(), looped.model.config, n_loops, begin)
     torch.testing.assert_close(looped.model(IDS, n_loops=n_loops).logits, expected, atol=1e-10, rtol=1e-10)
@@ -90,7 +92,7 @@ def test_the_logits_are_those_of_a_plain_reference(kind: dict[str, object], n_lo
 def test_the_first_loop_begins_as_the_config_says(mode: str) -> None:
     looped = tiny_retrofit(dtype=torch.float64, **LLAMA, **PLAIN, initial_state_mode=mode)
     noise = tiny_retrofit(dtype=torch.float64, **LLAMA, **PLAIN).model
-    begin = noise.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), torch.arange(IDS.shape[1])[None])
+    begin = noise.initial(torch.zeros(*IDS.shape, 32, dtype=torch.float64), WHOLE)
     for n_loops in (1, 2, 4):
         expected = reference(looped.model.state_dict(), looped.model.config, n_loops, begin)
         found = looped.model(IDS, n_loops=n_loops).logits

@@ -23,6 +23,7 @@ from torch import Tensor
 from transformers.models.hrm_text import HrmTextForCausalLM
 from transformers.models.hrm_text.modeling_hrm_text import HrmTextRMSNorm, HrmTextRotaryEmbedding
 
+from introspect.families.parts.layers import Shared
 from introspect.models.looped_model import LoopedModel
 
 Weights = dict[str, Tensor]
@@ -31,9 +32,8 @@ Reference = Callable[[Weights, LoopedModel, Path], tuple[Tensor, Tensor]]
 
 def _begin(looped: LoopedModel, ids: Tensor) -> Tensor:
     """Return the state before the first loop, which the published code draws at random."""
-    begin: Tensor = looped.model.initial(
-        torch.zeros(*ids.shape, 32, dtype=torch.float64), torch.arange(ids.shape[1])[None]
-    )
+    whole = Shared(torch.arange(ids.shape[1])[None], None, None, None, ids.shape[1])
+    begin: Tensor = looped.model.initial(torch.zeros(*ids.shape, 32, dtype=torch.float64), whole)
     return begin
 
 
