@@ -1,5 +1,6 @@
 """The typer application, with how errors and interruptions end it: 2 bad input, 1 failed, 130 interrupted."""
 
+import errno
 import signal
 import sys
 from itertools import pairwise
@@ -29,6 +30,7 @@ from introspect.cli.table import table
 from introspect.cli.trajectory import trajectory
 from introspect.errors import InputError, InterruptionError
 from introspect.results.store.connection import StoreError
+from introspect.selection import shown
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 """What cannot be parsed; typer keeps its class in another place in each version. Any: for the same reason."""
@@ -56,6 +58,8 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise typer.Exit(128 + signal.SIGPIPE) from None
         except (StoreError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no file that could be there
+                raise _ended(f"{shown(str(error.filename))}: is too long for the name of a file", 2) from None
             raise _ended(str(error), 1) from None
         except InterruptionError as stopped:
             raise _ended(str(stopped), 130) from None
