@@ -35,6 +35,10 @@ SYNCHRONOUS = {
 """Operations whose result, or its shape, the host has to wait for."""
 
 
+READ = {Tensor.tolist, Tensor.item, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__}
+"""What gives the host numbers; on the CPU torch reads some of them without any operation that could be watched."""
+
+
 class MixedDevicesError(RuntimeError):
     """An operation that would fail, or wait where it must not, on a machine with an accelerator."""
 
@@ -147,8 +151,8 @@ class _Functions(TorchFunctionMode):
             return _ANSWERS[func](args[0])
         if func in (Tensor.numpy, Tensor.__array__) and placed(args[0]) == CARD:
             raise MixedDevicesError(f"{_ours()[0]}: numpy cannot read what is on the accelerator")
-        if func is Tensor.tolist and placed(args[0]) == CARD:
-            self.of.copied("tolist")
+        if func in READ and placed(args[0]) == CARD:
+            self.of.copied(func.__name__)
         if func is Tensor.cpu:
             return self._moved(args[0], args[0], CPU)
         if func is Tensor.to:

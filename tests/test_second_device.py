@@ -156,7 +156,16 @@ def test_what_is_made_without_a_device_cannot_be_mixed_in(accelerator: Accelerat
 
 
 @pytest.mark.parametrize(
-    "ask", [Tensor.tolist, Tensor.cpu, lambda y: bool(y.any()), lambda y: y[y > 0], Tensor.nonzero]
+    "ask",
+    [
+        Tensor.tolist,
+        Tensor.cpu,
+        lambda y: y[0].item(),
+        lambda y: int(y[0]),
+        lambda y: bool(y.any()),
+        lambda y: y[y > 0],
+        Tensor.nonzero,
+    ],
 )
 def test_what_waits_for_the_device_is_seen_within_a_step(ask, accelerator: Accelerator) -> None:
     y = torch.nn.Parameter(torch.ones(3))
