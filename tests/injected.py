@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -84,6 +84,11 @@ class Bench:
         )
         changes["seed"] = trial_seed(0, changes["concept"], source.randrange(3))
         return self.trial(*((site.loop, site.layer) for site in sites), n_loops=n_loops, **changes)
+
+
+def traced(on: Bench) -> Bench:
+    """Return the same with an engine that checks no step, since nnsight runs them all: nothing is run twice."""
+    return replace(on, engine=Engine(on.engine.tap, on.prompts, on.vectors, steps="nnsight"))
 
 
 def bench(dtype: torch.dtype = torch.float32, seed: int = 0, **fields: Any) -> Bench:

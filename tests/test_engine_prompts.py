@@ -10,7 +10,7 @@ from introspect.injection.engine import Engine, prompt_key
 from introspect.models.tap import Tap
 from introspect.prompts import Prompts, template_named
 from introspect.records.trial import Sampling, Trial
-from tests.injected import SPANS, VARIED, Bench, bench, encoded, responses
+from tests.injected import SPANS, VARIED, Bench, bench, encoded, responses, traced
 
 SHORT = Sampling(max_new_tokens=4)
 
@@ -76,7 +76,7 @@ def test_the_prompt_used_last_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_a_prompt_takes_is_work_that_is_needed_as_often_as_it_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "KEPT", 1)
-    on = bench()
+    on = traced(bench())
     trials = many(on, 3)
     responses(on.engine.run([*trials, *trials]))
     assert on.engine.work.done == on.engine.work.least

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from injected import bench_on
+from injected import bench_on, traced
 from oracle import hooked
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny, tiny_tokenizer
@@ -215,7 +215,7 @@ def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model
 
 @every_type
 def test_trials_run_no_block_in_vain(model_type: str) -> None:
-    on = bench_on(tiny_feedforward(model_type), loops=(1,))
+    on = traced(bench_on(tiny_feedforward(model_type), loops=(1,)))
     for trial in on.mixed(seed=4, n=6):  # alone, since answers of unequal length are filled up when they are read again
         on.engine.run([trial])
     assert on.engine.work.done == on.engine.work.least

@@ -99,8 +99,9 @@ def test_any_answer_comes_out_of_its_fence_as_it_was(answer: str) -> None:
 
 def test_what_is_decided_follows_the_question() -> None:
     names = {name: [item.name for item in items(asked(name))][2:] for name in RUBRICS}
-    assert names["detect"] == names["prior"] == ["detected", "identified"]
-    assert {name for name, decided in names.items() if decided == ["answer"]} == set(RUBRICS) - {"detect", "prior"}
+    noticing = {"detect", "prior", "third-person"}
+    assert {name for name, decided in names.items() if decided == ["detected", "identified"]} == noticing
+    assert {name for name, decided in names.items() if decided == ["answer"]} == set(RUBRICS) - noticing
     assert items(asked("choose"))[-1].choices == ("dust", "snow")
     assert items(asked("repeat"))[-1].choices == items(asked("unrelated"))[-1].choices == ("yes", "no")
 

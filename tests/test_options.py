@@ -13,7 +13,15 @@ from introspect.records.site import Stage
 from introspect.records.trial import CODA, PRELUDE, Site
 
 ELSEWHERE = {
-    **{"out": Path("x"), "device": "cpu", "batch_size": 3, "grader": "logits", "workers": 2, "ray": "auto"},
+    **{
+        "out": Path("x"),
+        "device": "cpu",
+        "engine": "graph",
+        "batch_size": 3,
+        "grader": "logits",
+        "workers": 2,
+        "ray": "auto",
+    },
     "trust_remote_code": True,
     "coherence": "model",
 }
@@ -45,7 +53,7 @@ OTHERWISE: dict[str, Any] = {
         ({"protocol": "prior", "framings": "open"}, "unknown framing 'open'; known: neutral, informative"),
         ({"framings": ""}, "framings: the list is empty; known: neutral"),
         ({"questions": "why"}, "unknown question 'why'; known: detect, unrelated"),
-        ({"arms": "injected,no"}, "unknown arm of protocol detect 'no'; known: injected, none, random, wrong"),
+        ({"arms": "injected,no"}, "unknown arm of protocol detect 'no'; known: injected, none, random, in-span"),
         ({"protocol": "control", "arms": "injected"}, "unknown arm of protocol control 'injected'; known: none"),
         ({"decided_by": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),
         ({"grader": "vibes"}, "unknown grader 'vibes'; known: rules, logits"),

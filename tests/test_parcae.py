@@ -13,6 +13,7 @@ from introspect.errors import InputError
 from introspect.families.loading import load_model, peek
 from introspect.families.parcae.config import ParcaeConfig
 from introspect.families.parcae.model import ParcaeLooped
+from introspect.families.parts.layers import Shared
 from introspect.records.trial import CODA, Site
 
 IDS = torch.tensor([[5, 60, 70, 80, 90, 17, 33], [9, 8, 7, 6, 5, 4, 3]])
@@ -89,7 +90,8 @@ def stage(config: ParcaeConfig, number: int) -> range:
 def test_states_and_logits_are_those_of_a_plain_reference(n_loops: int, fields: dict[str, object]) -> None:
     looped = tiny_parcae(dtype=torch.float64, **fields)
     like = torch.zeros(*IDS.shape, 32, dtype=torch.float64)
-    begin = looped.model.initial(like, torch.arange(IDS.shape[1])[None])
+    shared = Shared(torch.arange(IDS.shape[1])[None], None, None, None, IDS.shape[1])
+    begin = looped.model.initial(like, shared)
     assert (begin == 0).all() == (fields.get("state_init") == "zero")
     expected, states = reference(looped.model.state_dict(), looped.model.config, n_loops, begin)
     output = looped.model(IDS, n_loops=n_loops)

@@ -52,6 +52,7 @@ BAD: dict[str, list[list[str]]] = {
     "decided_by": [["--decided-by", "nosuch"]],
     "device": [["--device", "nosuch"], ["--device", "cuda:x"]],
     "dtype": [["--dtype", "nosuch"]],
+    "engine": [["--engine", "fast"]],
     "batch_size": [["--batch-size", "0"]],
     "workers": [["--workers", "0"]],
     "ray": [["--ray", ""]],

@@ -84,7 +84,7 @@ CONCEPTS = "dust,satellites,trumpets,origami,illusions,cameras,lightning,constel
 LINES = {
     "protocols/__init__.py": (
         ("from introspect.protocols.detect import DETECT", "from introspect.protocols.feeling import FEELING"),
-        ("PROTOCOLS = by_name(DETECT, ", "FEELING, "),
+        ("    DETECT,", "    FEELING,"),
     ),
     "grading/__init__.py": (
         ("from introspect.grading.rules import RuleGrader", "from introspect.grading.shouting import shouting"),
@@ -192,7 +192,7 @@ def test_a_protocol_that_is_added_at_run_time_counts_at_once(monkeypatch: pytest
         kind_of("felt")
     monkeypatch.setitem(PROTOCOLS, "feeling", Protocol("feeling", "", (felt, UNRELATED), ("none",)))
     assert kind_of("felt") == "noticing"
-    assert questions_of("noticing") == ["detect", "prior", "felt"]
+    assert questions_of("noticing") == ["detect", "prior", "third-person", "felt"]
 
 
 def test_a_function_is_a_grader_once_it_has_a_name_and_a_version() -> None:

@@ -56,6 +56,7 @@ CHANGED_INJECTION: dict[str, Any] = {
     "unit": "residual",
     "weights": (1.0, 0.5),
     "aligned": True,
+    "reference": "text",
 }
 CHANGED_SAMPLING: dict[str, Any] = {
     **{"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1", "exit": "gate"}
@@ -78,6 +79,7 @@ INJECTIONS = some.builds(
     unit=some.sampled_from(STRENGTH_UNITS),
     weights=some.lists(FLOATS, max_size=2).map(tuple),
     aligned=some.booleans(),
+    reference=some.none() | some.text(max_size=3),
 )
 TRIALS = some.builds(
     Trial,
@@ -149,7 +151,7 @@ def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
 
 
 def written_fields(made: Trial) -> dict[str, Any]:
-    """Give the fields of a trial; date, exit and aligned came late, and are left out where they say nothing."""
+    """Give the fields of a trial; what came late (date, exit, aligned, reference) is left out where it says nothing."""
     values = asdict(made)
     if values["date"] is None:
         del values["date"]
@@ -157,6 +159,8 @@ def written_fields(made: Trial) -> dict[str, Any]:
         del values["sampling"]["exit"]
     if values["injection"] is not None and not values["injection"]["aligned"]:
         del values["injection"]["aligned"]
+    if values["injection"] is not None and values["injection"]["reference"] is None:
+        del values["injection"]["reference"]
     return values
 
 

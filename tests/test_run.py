@@ -182,7 +182,7 @@ def test_a_model_whose_weights_changed_is_refused(tiny: Path, tmp_path: Path) ->
         ({"record": "attention"}, "unknown record 'attention'; known: residual"),
         ({"concept": "dsut"}, "unknown concept 'dsut'"),
         ({"extract_loop": 7}, "loop 7: concept vectors were extracted at loops 0 to 2"),
-        ({"arm": "nosuch"}, "unknown arm 'nosuch'; known: injected, none, random, wrong"),
+        ({"arm": "nosuch"}, "unknown arm 'nosuch'; known: injected, none, random, in-span"),
         ({"unit": "kg"}, "unknown strength unit 'kg'"),
         ({"temperature": -1.0}, "temperature -1.0"),
         ({"arm": "none", "strength": 3.0}, "strength: cannot change in the arm 'none'"),

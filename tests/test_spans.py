@@ -102,7 +102,8 @@ def test_the_spans_of_every_shipped_template_decode_to_the_marked_text(
         assert (found.spans, found.marked) == ([(len(found.token_ids), len(found.token_ids))], found.text)
         return
     answer = "" if filled.rpartition("<<user>>")[2].count("<<assistant>>") else "<|im_end|>\n<|im_start|>assistant\n"
-    texts = [text.strip("\n") + ("" if end else answer) for text, end in marked]
+    begun = "<|im_end|>\n<|im_start|>assistant\n"  # of an answer that the template itself begins
+    texts = [text.strip("\n").replace("\n<<assistant>>\n", begun) + ("" if end else answer) for text, end in marked]
     assert [str(tokenizer.decode(found.token_ids[first:stop])).lstrip(" ") for first, stop in found.spans] == texts
     assert (found.span_stop is None) is not bool(marked[-1][1])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from injected import bench_on
+from injected import bench_on, traced
 from oracle import hooked
 from tiny_training_free import tiny_training_free, without_loops
 from torch import Tensor, nn
@@ -133,7 +133,7 @@ def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "gemma3_text"])
 def test_trials_run_no_layer_in_vain(model_type: str) -> None:
-    on = bench_on(tiny_training_free(model_type), loops=(1, 2))
+    on = traced(bench_on(tiny_training_free(model_type), loops=(1, 2)))
     for trial in on.mixed(seed=4, n=6):  # alone, since answers of unequal length are filled up when they are read again
         on.engine.run([trial])
     assert on.engine.work.done == on.engine.work.least

@@ -3,11 +3,11 @@
 import torch
 
 from introspect.records.trial import Sampling
-from tests.injected import bench, responses
+from tests.injected import bench, responses, traced
 
 
 def test_the_count_is_what_the_blocks_see_and_what_the_plan_needs() -> None:
-    on = bench()
+    on = traced(bench())
     seen = 0
 
     def see(_: object, given: tuple[torch.Tensor, ...]) -> None:
@@ -22,7 +22,7 @@ def test_the_count_is_what_the_blocks_see_and_what_the_plan_needs() -> None:
 
 
 def test_the_least_of_known_answers_can_be_worked_out_by_hand() -> None:
-    on = bench()
+    on = traced(bench())
     on.looped.end_of_turn = ()
     sampling = Sampling(max_new_tokens=4)
     trials = [on.trial((1, 0), sampling=sampling), on.trial((2, 1), sampling=sampling), on.trial(sampling=sampling)]
@@ -32,6 +32,13 @@ def test_the_least_of_known_answers_can_be_worked_out_by_hand() -> None:
     once_more_without_injection = 2 * 3 * sites
     assert on.engine.work.least == prompt * sites + rest * 3 + rest * 0 + answers + once_more_without_injection
     assert on.engine.work.ratio == 1.0
+
+
+def test_a_step_that_is_checked_is_run_once_more_than_is_needed() -> None:
+    on = bench()
+    on.looped.end_of_turn = ()
+    responses(on.engine.run([on.trial((1, 0), sampling=Sampling(max_new_tokens=4))]))
+    assert on.engine.work.done == on.engine.work.least + len(on.looped.sites(3))  # the first of its three steps
 
 
 def test_a_trial_that_fails_is_work_for_nothing() -> None:

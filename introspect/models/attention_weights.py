@@ -65,9 +65,12 @@ def weights_of(q: Tensor, k: Tensor, mask: Tensor | None, scaling: float) -> Ten
 
 
 def _by_token(weights: Tensor) -> Tensor:
-    """Add up the weights on one token, where a block sees every token as it was in each of its repeats so far."""
+    """Add up the weights on one token, where a block sees every token as it was in each of its repeats so far.
+
+    A token that is run alone sees the others as they were once.
+    """
     asking, asked = weights.shape[-2:]
-    return weights if asked == asking else weights.unflatten(-1, (asked // asking, asking)).sum(-2)
+    return weights if asking in (1, asked) else weights.unflatten(-1, (asked // asking, asking)).sum(-2)
 
 
 def _again(sites: Sequence[Site]) -> Iterator[Site]:
