@@ -40,7 +40,11 @@ def test_a_trial_is_followed_up_with_both_figures(executed: NotebookNode) -> Non
     ("name", "parameters", "shown"),
     [
         ("chain", "RUN = 'run'", {"text/html": 2, "image/png": 1}),
-        ("compare", "RUNS = {'organism:aware': 'aware', 'organism:blind': 'blind'}", {"text/html": 2, "image/png": 1}),
+        pytest.param(
+            *("compare", "RUNS = {'organism:aware': 'aware', 'organism:blind': 'blind'}"),
+            {"text/html": 2, "image/png": 1},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_chain_is_walked_and_two_runs_are_compared(

@@ -33,6 +33,9 @@ from introspect.injection.uncached_forward import Rows, batches, walk
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Response, Sampling, Trial
 
+SHORT = ("ouro", "raven", "mor-expert", "llama@1-2-damped")
+"""Families that every run of the tests looks at; `make slow` looks at all."""
+EACH = [pytest.param(name, marks=() if name in SHORT else pytest.mark.slow) for name in FAMILIES]
 TEXTS = ("A thought about bread, and then about snow.", "No.")
 
 
@@ -96,7 +99,7 @@ def same(one: Response | Failure, other: Response | Failure) -> bool:
     return one.token_ids == other.token_ids
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH)
 def test_trials_are_run_as_on_one_device_and_a_step_asks_the_other_for_its_tokens_only(
     name: str, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +118,7 @@ def test_trials_are_run_as_on_one_device_and_a_step_asks_the_other_for_its_token
     assert within == {"_drawn", *(["compare"] if on.engine.steps.name == "graph" else [])}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EACH)
 def test_vectors_and_analyses_need_no_tensor_on_the_other_device(name: str, accelerator: Accelerator) -> None:
     on = on_card(FAMILIES[name].make(dtype=torch.float32), accelerator)
     looped, n_loops = on.looped, on.looped.n_loops
