@@ -33,7 +33,7 @@ def test_a_card_counts_what_the_model_has() -> None:
 def test_what_was_equal_to_the_published_code_says_when_by_how_much_and_which_code() -> None:
     said = {kind: family.about.verified for kind, family in FAMILIES.items()}
     equal = {kind for kind, text in said.items() if "equal to the published code" in text}
-    assert {"ouro", "huginn_raven", "retrofit", "parcae", "loopformer", "ponder_gpt_neox", "cotformer"} <= equal
+    assert {"ouro", "huginn_raven", "retrofit", "parcae", "loopformer", "think_at_hard", "lds", "cotformer"} <= equal
     measured = r"equal to the published code, [A-Z][a-z]+ 20\d\d: largest relative difference \d\.\de-\d \(float32\)"
     pattern = rf"{measured}, [\w-]+/[\w.-]+ [0-9a-f]{{7}}\b"
     assert all(re.match(pattern, said[kind]) for kind in equal)

@@ -27,7 +27,7 @@ def table(run: RunFolder, coherence: Coherence = "rules", *, brief: Brief = Fals
     """Write the run's tables as CSV again.
 
     With --coherence model, verdicts on answers that the model without injection would hardly have written are unknown.
-    --brief writes rates, loops and read-outs alone, which takes seconds while a sweep of a million trials is running.
+    --brief writes rates, loops and read-outs alone, without statistics over trials, to watch a run.
     """
     from introspect.cli.printing import print_absent, print_written
     from introspect.results.store.store import Store
