@@ -73,12 +73,7 @@ class PonderLooped(NeoxLooped):
         name="PonderLM",
         loops="the whole stack, on embeddings to which the expected next one is added after each",
         source="arXiv 2505.20674",
-<<<<<<< HEAD
-        verified=equal_to_published("November 2026", 1e-5, "LUMIA-Group/PonderingLM 3deec20")
-        + "; with one loop transformers' GPT-NeoX",
-=======
         verified="the published code, November 2026, differences at most 1e-5; with one loop transformers' GPT-NeoX",
->>>>>>> w16
         checkpoints=("zeng123/PonderingPythia-1.4B", "zeng123/PonderingPythia-2.8B"),
     )
     model_class = PonderForCausalLM
