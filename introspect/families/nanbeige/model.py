@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from introspect.families.nanbeige.config import NanbeigeConfig
 from introspect.families.parts.layers import GatedMLP, LlamaAttention, RMSNorm, Shared
 from introspect.families.parts.normed_stack import NormedStackCausalLM
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.site import Site
 
@@ -81,7 +81,8 @@ class NanbeigeLooped(LoopedModel):
         name="Nanbeige4.2",
         loops="the whole stack, with its norm after every pass",
         source="the model card of Nanbeige4.2-3B",
-        verified="a plain reference on random weights; with one loop transformers' Llama on the same weights",
+        verified=equal_to_published("November 2026", 9.6e-7, "johnhalloran321/Nanbeige4.2-3B-mps-fix a8de726")
+        + "; with one loop transformers' Llama on the same weights",
         checkpoints=("Nanbeige/Nanbeige4.2-3B",),
         licence="Apache-2.0",
     )

@@ -26,7 +26,7 @@ from introspect.families.parts.layers import (
 )
 from introspect.families.parts.staged_adapter import StagedLooped
 from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.trial import PRELUDE, Site
 
 EPS, ROPE_BASE = 1e-6, 10_000.0
@@ -173,7 +173,8 @@ class NanochatLooped(StagedLooped):
         name="looped nanochat",
         loops="the core between prelude and coda, with a norm at its end, into which the prelude's output is mixed",
         source="github.com/LoopedLMs/looped_nanochat",
-        verified="a plain reference of the fork's code, on random weights; no published checkpoint is known",
+        verified=equal_to_published("November 2026", 1.7e-6, "LoopedLMs/looped_nanochat e2bb9b5")
+        + " but for its random start, which a plain reference has; no published checkpoint is known",
     )
     model_class = NanochatForCausalLM
     required = ("train_recur_mean", "n_head")

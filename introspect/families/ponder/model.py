@@ -13,7 +13,7 @@ from torch import Tensor
 from introspect.families.parts.layers import Shared, at_least_float32
 from introspect.families.parts.neox import NEOX_DESCRIBED, NeoxCausalLM, NeoxLooped
 from introspect.families.ponder.config import PonderConfig
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.trial import Site
 
 DESCRIBED = ("pondering_steps", "scale_embeds", "mutiply_pondering_steps", *NEOX_DESCRIBED)
@@ -73,7 +73,8 @@ class PonderLooped(NeoxLooped):
         name="PonderLM",
         loops="the whole stack, on embeddings to which the expected next one is added after each",
         source="arXiv 2505.20674",
-        verified="the published code, November 2026, differences at most 1e-5; with one loop transformers' GPT-NeoX",
+        verified=equal_to_published("November 2026", 6.1e-7, "LUMIA-Group/PonderingLM 3deec20")
+        + "; with one loop transformers' GPT-NeoX",
         checkpoints=("zeng123/PonderingPythia-1.4B", "zeng123/PonderingPythia-2.8B"),
     )
     model_class = PonderForCausalLM

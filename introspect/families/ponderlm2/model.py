@@ -19,7 +19,7 @@ from introspect.families.parts.layers import Shared, at_least_float32
 from introspect.families.parts.neox import NEOX_DESCRIBED, NeoxCausalLM, NeoxLooped
 from introspect.families.ponderlm2.blocks import TokenBlock, tokens
 from introspect.families.ponderlm2.config import PonderLm2Config
-from introspect.models.about import About
+from introspect.models.about import About, equal_to_published
 from introspect.records.trial import Site
 
 DESCRIBED = (
@@ -89,7 +89,8 @@ class PonderLm2Looped(NeoxLooped):
         name="PonderLM-2",
         loops="a stage of one token: all loops of a token run before the next token begins",
         source="arXiv 2509.23184",
-        verified="plain reference on random weights, token by token; with one loop transformers' GPT-NeoX",
+        verified=equal_to_published("November 2026", 8.4e-7, "LUMIA-Group/PonderLM-2 fa784be")
+        + "; with one loop transformers' GPT-NeoX",
         checkpoints=("zeng123/PonderLM-2-Pythia-410m", "zeng123/PonderLM-2-Pythia-1.4b"),
         licence="Apache-2.0",
     )
