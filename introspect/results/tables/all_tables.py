@@ -89,8 +89,8 @@ def brief(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     cells, names = cells_table(store), stored_graders(store)
     if cells.empty:
         raise InputError(f"{store.folder}: holds no trials yet; they are stored block by block")
-    clean = cells[cells["question"].isin(telling()) & (cells["arm"] == "none")]
-    gate = make_each({"capability": lambda: capabilities(narrow_trials(store, coherence, clean.index), names)})
+    read = cells[telling(cells)].index
+    gate = make_each({"capability": lambda: capabilities(narrow_trials(store, coherence, read), names)})
     capability = gate.made.get("capability", pd.DataFrame())
     counted = make_each(
         {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}

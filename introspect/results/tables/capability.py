@@ -2,8 +2,9 @@
 
 Yes or no: plain questions. Options: of the questions with options, the one in which the model does best; of the plain
 one the right answer is known, of the others it counts that an option is named, since with nothing injected none is
-right. (A model may well say that there was no thought: it is unable only where it fails in all of them.) Repeat: the
-line itself.
+right. With nothing injected a model may well say that there was no thought, and choose once there is one: so the
+answers of each other arm at each strength are looked at too, where there are enough of them. It is unable only where
+it fails in all of these. Repeat: the line itself.
 """
 
 from collections.abc import Iterator
@@ -18,25 +19,29 @@ from introspect.results.tables.absence import AbsentError
 YES_NO, OPTIONS, REPEAT = "yes or no", "options", "repeat"
 ANSWERS: dict[Kind, str] = {"noticing": YES_NO, "plain": YES_NO, "choice": OPTIONS, "repeating": REPEAT}
 """Which gate a kind of question has."""
+LEAST_ANSWERS = 20
+"""With fewer answers to a strength of an arm, one of many is all options by chance."""
 
 
 def capability_table(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     """Judge for each kind of answer, and each number of loops run, whether the model can give it.
 
-    Columns: n_loops, answers, question, questions, then those of Capability. Raises AbsentError for a run that asked
-    nothing from which it could be seen.
+    Columns: n_loops, answers, question, arm, questions, then those of Capability. Raises AbsentError for a run that
+    asked nothing from which it could be seen.
     """
-    clean = trials[(trials["arm"] == "none") & (trials["repeat"] == 0)]
-    rows = [row for n_loops in sorted(clean["n_loops"].unique()) for row in _gates(int(n_loops), clean, grader)]
+    trials = trials[trials["repeat"] == 0]
+    loops = sorted(trials.loc[trials["arm"] == "none", "n_loops"].unique())
+    rows = [row for n_loops in loops for row in _gates(int(n_loops), trials[trials["n_loops"] == n_loops], grader)]
     if not rows and not trials["protocol"].isin(silent_protocols()).all():
         asked = " or ".join(gates())
         raise AbsentError(f"needs the question {asked} in the arm none, to know whether the model can answer at all")
     return pd.DataFrame(rows)
 
 
-def telling() -> list[str]:
-    """Return the names of the questions from which a gate is read."""
-    return [*gates(), *questions_of("choice"), *questions_of("repeating")]
+def telling(cells: pd.DataFrame) -> pd.Series:
+    """Tell for each cell whether a gate is read from its trials."""
+    options = cells["question"].isin(questions_of("choice"))
+    return options | (cells["question"].isin([*gates(), *questions_of("repeating")]) & (cells["arm"] == "none"))
 
 
 def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
@@ -57,20 +62,31 @@ def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
     return pd.Series(failing, index=trials.index, dtype=bool) & ~trials["question"].isin(gates())
 
 
-def _gates(n_loops: int, clean: pd.DataFrame, grader: str) -> Iterator[dict[str, object]]:
+def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str, object]]:
     """Give the gates that this many loops have, at most one for each kind of answer."""
-    clean = clean[clean["n_loops"] == n_loops]
+    clean = trials[trials["arm"] == "none"]
     kinds: tuple[tuple[str, Kind], ...] = ((YES_NO, "plain"), (OPTIONS, "choice"), (REPEAT, "repeating"))
     for answers, kind in kinds:
-        judged = [
-            (_judged(answers, question, clean[clean["question"] == question], grader), question)
-            for question in _asked(kind, clean)
-        ]
+        judged = []
+        for question in _asked(kind, clean):
+            part = clean[clean["question"] == question]
+            judged.append((_judged(answers, question, part, grader), question, "none", part["asked"].nunique()))
+        if judged and answers == OPTIONS:
+            judged += _with_something_injected(trials, grader)
         if judged:
-            found, question = max(judged, key=lambda each: _goodness(each[0]))
-            asked = clean.loc[clean["question"] == question, "asked"].nunique()
-            about = {"n_loops": n_loops, "answers": answers, "question": question, "questions": asked}
+            found, question, arm, asked = max(judged, key=lambda each: _goodness(each[0]))
+            about = {"n_loops": n_loops, "answers": answers, "question": question, "arm": arm, "questions": asked}
             yield {**about, **asdict(found)}
+
+
+def _with_something_injected(trials: pd.DataFrame, grader: str) -> Iterator[tuple[Capability, str, str, int]]:
+    """Judge whether options are named in the other arms, at each strength, as often as they must be."""
+    asked = trials[(trials["arm"] != "none") & trials["question"].isin(set(questions_of("choice")) - set(gates()))]
+    for (question, arm, _), part in asked.groupby(["question", "arm", "strength"], dropna=False):
+        if (part["state"] == "done").sum() >= LEAST_ANSWERS:
+            named = part.assign(right=part[f"{grader}_answer"].notna().astype("boolean"))
+            found = capability(named, correct="right", mass=None)
+            yield found, str(question), str(arm), part["asked"].nunique()
 
 
 def _asked(kind: Kind, clean: pd.DataFrame) -> list[str]:
