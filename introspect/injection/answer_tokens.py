@@ -63,9 +63,14 @@ class AnswerTokens:
         return [text.strip().casefold() for text in texts]
 
 
+def in_float64(logits: Tensor) -> Tensor:
+    """Return logits in float64, on the CPU where their device has no such format."""
+    return (logits.cpu() if logits.device.type == "mps" else logits).double()
+
+
 def read(logits: Tensor, answers: AnswerTokens, loop: int, trials: Sequence[Trial]) -> list[Readout]:
     """Read `(rows, vocabulary)` logits, taken after one loop, row by row."""
-    logits = (logits.cpu() if logits.device.type == "mps" else logits).double()
+    logits = in_float64(logits)
     log_p = logits.log_softmax(-1)
     said_yes, said_no = (logits[:, list(tokens)].logsumexp(-1) for tokens in (answers.yes, answers.no))
     together = log_p[:, [*answers.yes, *answers.no]].exp().sum(-1)

@@ -13,7 +13,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from introspect.injection.answer_tokens import AnswerTokens, Tokens
+from introspect.injection.answer_tokens import AnswerTokens, Tokens, in_float64
 from introspect.injection.injector import Injector
 from introspect.injection.loop_ends import Ends
 from introspect.injection.prefix import Prefix, inputs
@@ -127,13 +127,9 @@ def _note(found: LogP, path: Tokens, wanted: dict[Tokens, None], logits: Sequenc
     nexts -= {tokens[-1] for tokens in found if len(tokens) == len(path) + 1 and tokens[:-1] == path}
     if not nexts:
         return
-    log_p = torch.stack([_double(each).log_softmax(-1)[sorted(nexts)].cpu() for each in logits])
+    log_p = torch.stack([in_float64(each).log_softmax(-1)[sorted(nexts)].cpu() for each in logits])
     for column, token in enumerate(sorted(nexts)):
         found[(*path, token)] = log_p[:, column] + (found[path] if path else 0.0)
-
-
-def _double(logits: Tensor) -> Tensor:
-    return (logits.cpu() if logits.device.type == "mps" else logits).double()
 
 
 def _of_options(found: LogP, options: Sequence[tuple[Tokens, ...]]) -> list[tuple[float, ...]]:

@@ -69,7 +69,8 @@ TITLES = {
     "capability": (
         "Can the model answer at all?",
         "Questions with nothing injected, by kind of answer: plain ones with yes or no; the question with options in "
-        "which the model does best (where no option is right, any counts that is named); and the line to be repeated. "
+        "which the model does best (where no option is right, any counts that is named; where it names none "
+        "without an injection, the arm under which it does); and the line to be repeated. "
         f"The floors are {MASS_FLOOR:.0%} of the probability on the answer tokens and {ACCURACY_FLOOR:.0%} of all "
         "answers right; below them no null is a finding. Echo: the share of answers to the other questions that repeat "
         "their prompt.",

@@ -183,14 +183,17 @@ def agreement_points(agreement: pd.DataFrame) -> list[Axes]:
 
 @matplotlib.rc_context(STYLE)
 def capability_points(capability: pd.DataFrame) -> list[Axes]:
-    """Draw accuracy and mass on plain questions with nothing injected, beside their floors."""
-    where = capability["answers"] + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
+    """Draw accuracy and mass for each kind of answer, with nothing injected unless it is said, beside their floors."""
+    kind = capability["answers"].where(
+        capability["arm"] == "none", capability["answers"] + " (" + capability["arm"] + ")"
+    )
+    where = kind + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
     mass = pd.DataFrame({"rate": capability["mass"], "low": capability["mass_low"], "high": capability["mass_high"]})
     axes = _lines(
         pd.concat(
             [capability.assign(name="right: " + where, rate=capability["accuracy"]), mass.assign(name="mass: " + where)]
         ),
-        "plain questions, nothing injected",
+        "can the model answer?",
         (-0.02, 1.02),
     )
     for floor, style, label in (

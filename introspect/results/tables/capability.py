@@ -80,13 +80,14 @@ def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str
 
 
 def _with_something_injected(trials: pd.DataFrame, grader: str) -> Iterator[tuple[Capability, str, str, int]]:
-    """Judge whether options are named in the other arms, at each strength, as often as they must be."""
+    """Give the other arms and strengths in which options are named as often as they must be; others tell nothing."""
     asked = trials[(trials["arm"] != "none") & trials["question"].isin(set(questions_of("choice")) - set(gates()))]
     for (question, arm, _), part in asked.groupby(["question", "arm", "strength"], dropna=False):
         if (part["state"] == "done").sum() >= LEAST_ANSWERS:
             named = part.assign(right=part[f"{grader}_answer"].notna().astype("boolean"))
             found = capability(named, correct="right", mass=None)
-            yield found, str(question), str(arm), part["asked"].nunique()
+            if found.verdict != CANNOT_ANSWER:
+                yield found, str(question), str(arm), part["asked"].nunique()
 
 
 def _asked(kind: Kind, clean: pd.DataFrame) -> list[str]:
