@@ -86,7 +86,7 @@ def agreement() -> pd.DataFrame:
 
 def capability() -> pd.DataFrame:
     row = {"grader": "rules", "accuracy": 0.9, "low": 0.8, "high": 0.95, "mass": 0.7, "mass_low": 0.6, "mass_high": 0.8}
-    return table([{**row, "n_loops": 3, "answers": "yes or no", "arm": "none"}])
+    return table([{**row, "n_loops": 3, "answers": "yes or no", "judged_arm": "none"}])
 
 
 def third_person() -> pd.DataFrame:

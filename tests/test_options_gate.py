@@ -37,7 +37,7 @@ def test_options_named_under_one_strength_of_one_arm_show_that_the_model_can_nam
     assert verdict(choosing({})) == CANNOT_ANSWER
     trials = choosing({("injected", 0.5): 0.1, ("injected", 2.0): 0.98, ("random", 2.0): 0.2})
     (row,) = capability_table(trials, "rules").itertuples()
-    assert (row.answers, row.question, row.arm, row.verdict) == ("options", "choose", "injected", CAN_ANSWER)
+    assert (row.answers, row.question, row.judged_arm, row.verdict) == ("options", "choose", "injected", CAN_ANSWER)
     table = capability_table(trials, "rules").assign(grader="rules")
     assert not unable(trials, table, "rules").any()
 

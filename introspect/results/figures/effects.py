@@ -185,7 +185,7 @@ def agreement_points(agreement: pd.DataFrame) -> list[Axes]:
 def capability_points(capability: pd.DataFrame) -> list[Axes]:
     """Draw accuracy and mass for each kind of answer, with nothing injected unless it is said, beside their floors."""
     kind = capability["answers"].where(
-        capability["arm"] == "none", capability["answers"] + " (" + capability["arm"] + ")"
+        capability["judged_arm"] == "none", capability["answers"] + " (" + capability["judged_arm"] + ")"
     )
     where = kind + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
     mass = pd.DataFrame({"rate": capability["mass"], "low": capability["mass_low"], "high": capability["mass_high"]})

@@ -26,8 +26,8 @@ LEAST_ANSWERS = 20
 def capability_table(trials: pd.DataFrame, grader: str) -> pd.DataFrame:
     """Judge for each kind of answer, and each number of loops run, whether the model can give it.
 
-    Columns: n_loops, answers, question, arm, questions, then those of Capability. Raises AbsentError for a run that
-    asked nothing from which it could be seen.
+    Columns: n_loops, answers, question, judged_arm, questions, then those of Capability. Raises AbsentError for a run
+    that asked nothing from which it could be seen.
     """
     trials = trials[trials["repeat"] == 0]
     loops = sorted(trials.loc[trials["arm"] == "none", "n_loops"].unique())
@@ -75,7 +75,13 @@ def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str
             judged += _with_something_injected(trials, grader)
         if judged:
             found, question, arm, asked = max(judged, key=lambda each: _goodness(each[0]))
-            about = {"n_loops": n_loops, "answers": answers, "question": question, "arm": arm, "questions": asked}
+            about = {
+                "n_loops": n_loops,
+                "answers": answers,
+                "question": question,
+                "judged_arm": arm,
+                "questions": asked,
+            }
             yield {**about, **asdict(found)}
 
 

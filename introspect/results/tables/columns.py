@@ -143,6 +143,7 @@ _ESTIMATE = {
     "p_bits": "p value of the bits by the same permutations; 1 where each word was injected once.",
     "answers": "Kind of answer: yes or no, options, or repeat.",
     "questions": "Number of different plain questions, over which the intervals are.",
+    "judged_arm": "The arm whose answers the gate was read from: none, or one under which options were named.",
     "mass": "Probability on yes and no together, or on all options, where the answer begins.",
     "mass_low": "Lower end of its interval.",
     "mass_high": "Upper end of its interval.",
