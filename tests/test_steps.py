@@ -64,6 +64,19 @@ def test_a_trial_is_the_same_alone_and_in_any_number_of_rows() -> None:
             assert isinstance(one, Failure) or one.token_ids == other.token_ids
 
 
+def test_a_trial_that_takes_the_row_of_one_that_left_has_its_own_additions() -> None:
+    on = bench(torch.float64)
+    lengths = (7, 2, 4, 7, 3, 5, 2, 6, 4, 7)
+    trials = [
+        on.trial((n % 3, n % 2), seed=n, strength=4.0, sampling=Sampling(max_new_tokens=length))
+        for n, length in enumerate(lengths)
+    ]
+    alone = [responses(engine(on, "nnsight").run([trial]))[0].token_ids for trial in trials]
+    for rows in (3, 5):
+        together = responses(engine(on, "graph").run(trials, rows=rows))
+        assert [answer.token_ids for answer in together] == alone
+
+
 @pytest.fixture
 def on() -> Bench:
     return bench(torch.float64)
