@@ -11,7 +11,7 @@ Name = TypeVar("Name", bound=str)
 
 DIGITS = 9
 """Most digits of a whole number: no loop, layer or count needs more, and Python refuses to read thousands of them."""
-SHOWN = 60
+_SHOWN = 60
 """Characters of a value that a message shows."""
 MOST = 10_000
 """Most numbers that one list may name; a longer range is a slip of the keyboard, and would never end."""
@@ -98,7 +98,7 @@ def whole(text: str, *, option: str) -> int:
 def shown(text: str) -> str:
     """Quote what a user wrote, cut where it is long: a message is one line."""
     text = text.strip()
-    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}... ({len(text)} characters)"
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}... ({len(text)} characters)"
 
 
 def _part(part: str, count: int, option: str) -> range:
@@ -123,6 +123,6 @@ def _depth(part: str, count: int, option: str) -> range:
     except ValueError:
         raise InputError(f"{option}: cannot read {shown(part)}; a depth looks like 0.5") from None
     if not 0 <= depth <= 1:
-        raise InputError(f"{option}: depth {part[:SHOWN]} is out of range; a depth lies between 0.0 and 1.0")
+        raise InputError(f"{option}: depth {part[:_SHOWN]} is out of range; a depth lies between 0.0 and 1.0")
     index = round(depth * (count - 1))
     return range(index, index + 1)

@@ -17,7 +17,7 @@ from introspect.errors import InputError
 from introspect.results.store.csv_files import write_figure, write_table
 from introspect.whole_files import replacing
 
-FILE = "analysis.json"
+_FILE = "analysis.json"
 FOLDER = "analyses"
 """Folder within that of a run."""
 
@@ -75,7 +75,7 @@ class Analysis:
             "figures": {name: title for name, (title, _) in self.figures.items()},
             "pages": {name: title for name, (title, _) in self.pages.items()},
         }
-        return [*paths, _write_text(folder / FILE, json.dumps(said, indent=1, allow_nan=False) + "\n")]
+        return [*paths, _write_text(folder / _FILE, json.dumps(said, indent=1, allow_nan=False) + "\n")]
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class Analysed:
     def open(cls, folder: Path) -> "Analysed":
         """Open the folder of an analysis. Raises InputError when it holds none."""
         try:
-            said = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            said = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{folder}: holds no analysis ({FILE})") from error
+            raise InputError(f"{folder}: holds no analysis ({_FILE})") from error
         if not isinstance(said, dict):
-            raise InputError(f"{folder / FILE}: is no JSON object; run the analysis again")
+            raise InputError(f"{folder / _FILE}: is no JSON object; run the analysis again")
         for name, fits in ENTRIES.items():
             if not fits(said.get(name)):
-                raise InputError(f"{folder / FILE}: {name} is missing or of the wrong type; run the analysis again")
+                raise InputError(f"{folder / _FILE}: {name} is missing or of the wrong type; run the analysis again")
         return cls(folder, said)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class Analysed:
 
 def analyses_of(run: Path) -> list[Analysed]:
     """Open the analyses in the folder of a run, by name."""
-    return [Analysed.open(file.parent) for file in sorted((run / FOLDER).glob(f"*/{FILE}"))]
+    return [Analysed.open(file.parent) for file in sorted((run / FOLDER).glob(f"*/{_FILE}"))]
 
 
 def _write_text(path: Path, text: str) -> Path:

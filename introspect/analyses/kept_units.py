@@ -28,8 +28,8 @@ from introspect.whole_files import replacing
 KEPT = "kept"
 """Folder within that of an analysis, there while it is unfinished."""
 Array = NDArray[Any]  # Any: of floats, whole numbers or truth values
-Measure = Callable[[], Mapping[str, Array]]
-Report = Callable[[int, int, str], None]
+_Measure = Callable[[], Mapping[str, Array]]
+_Report = Callable[[int, int, str], None]
 """Told the units done, the units there are, and of what."""
 
 
@@ -68,7 +68,7 @@ class Keeping:
     """Keeps the units of one call of an analysis."""
 
     folder: Path
-    report: Report = lambda *_: None
+    report: _Report = lambda *_: None
     stopping: Stopping = lambda: False
     decided_by: dict[str, Any] = field(default_factory=dict)  # Any: plain JSON
     """What decides the numbers of all units."""
@@ -87,7 +87,7 @@ class Keeping:
         self._stage, self._done = (stage, units), 0
         self.report(0, units, stage)
 
-    def unit(self, measure: Measure, **which: Any) -> Kept:
+    def unit(self, measure: _Measure, **which: Any) -> Kept:
         """Give the numbers of a unit of this stage, measured where they are not kept yet.
 
         Raises InterruptionError where Ctrl-C was pressed and something is left to measure.
@@ -118,7 +118,7 @@ class Keeping:
 
 
 @contextmanager
-def keeping(folder: Path | None = None, report: Report | None = None) -> Iterator[Keeping]:
+def keeping(folder: Path | None = None, report: _Report | None = None) -> Iterator[Keeping]:
     """Keep units in the folder of an analysis until the context is left without an error; None: in a temporary one.
 
     The first Ctrl-C ends it behind the unit that is being measured, the second one at once.

@@ -9,7 +9,7 @@ import pandas as pd
 from introspect.calibration.checks import Select, Truth
 from introspect.calibration.effects import EffectTruth
 
-LAST = 3
+_LAST = 3
 """Last loop of the organisms, and last layer of those in Ouro's layout."""
 EARLIER = (0, 1, 2)
 BEFORE_CODA = (0, 1)
@@ -32,7 +32,7 @@ def _cells(
         if layers is not None:
             chosen &= table["layer"].isin(layers)
         if arm != "none":
-            chosen &= ~((table["loop"] == LAST) & (table["layer"] == LAST))
+            chosen &= ~((table["loop"] == _LAST) & (table["layer"] == _LAST))
         return chosen
 
     return select
@@ -44,11 +44,11 @@ _DETECT = (
     Truth("aware", "partly at strength 1", 0.1, 0.9, _cells("injected", 1)),
     Truth("aware", "seldom at strength 0.5", 0, 0.5, _cells("injected", 0.5)),
     Truth(
-        "aware", "names the concept in the last loop, strength 2", 0.8, 1, _cells("injected", 2, (LAST,)), "identified"
+        "aware", "names the concept in the last loop, strength 2", 0.8, 1, _cells("injected", 2, (_LAST,)), "identified"
     ),
     Truth("aware", "random directions are no concepts, strength 2", 0, 0.1, _cells("random", 2)),
     Truth("last-loop", "no false alarms", 0, 0.02, _cells("none")),
-    Truth("last-loop", "notices in the last loop, strength 2", 0.9, 1, _cells("injected", 2, (LAST,))),
+    Truth("last-loop", "notices in the last loop, strength 2", 0.9, 1, _cells("injected", 2, (_LAST,))),
     Truth("last-loop", "does not in earlier loops, strength 2", 0, 0.05, _cells("injected", 2, EARLIER), by="loop"),
     Truth("last-loop", "random directions are no concepts, strength 2", 0, 0.1, _cells("random", 2)),
     Truth("blind", "no false alarms", 0, 0.02, _cells("none")),
@@ -98,7 +98,7 @@ _CHOOSE = (
     ),
     Truth(
         *("last-loop", "chooses the concept in the last loop, strength 2", 0.8, 1),
-        _cells("injected", 2, (LAST,), "choose"),
+        _cells("injected", 2, (_LAST,), "choose"),
         "correct",
     ),
     Truth("blind", "chooses what leaks, strength 2", 0.5, 1, _cells("injected", 2, question="choose"), "correct"),
@@ -128,9 +128,9 @@ _HUGINN = (
 TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN)
 
 EFFECTS = (
-    EffectTruth("aware", "has a primary contrast, strength 2", True, (*EARLIER, LAST)),
-    EffectTruth("last-loop", "has a primary contrast in the last loop, strength 2", True, (LAST,)),
+    EffectTruth("aware", "has a primary contrast, strength 2", True, (*EARLIER, _LAST)),
+    EffectTruth("last-loop", "has a primary contrast in the last loop, strength 2", True, (_LAST,)),
     EffectTruth("last-loop", "has none in earlier loops, strength 2", False, EARLIER),
-    EffectTruth("blind", "has no primary contrast, strength 2", False, (*EARLIER, LAST)),
+    EffectTruth("blind", "has no primary contrast, strength 2", False, (*EARLIER, _LAST)),
 )
 """Measured at one layer, averaged over loops, so that none is selected."""

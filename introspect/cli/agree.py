@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 from introspect.cli.printing import between
 
-Graders = Annotated[str | None, typer.Option(help="Graders of the run to compare, such as rules,judge; default: all.")]
-Labels = Annotated[Path | None, typer.Option(help="The sheet of `introspect label`, filled in with yes and no.")]
+_Graders = Annotated[
+    str | None, typer.Option(help="_Graders of the run to compare, such as rules,judge; default: all.")
+]
+_Labels = Annotated[Path | None, typer.Option(help="The sheet of `introspect label`, filled in with yes and no.")]
 
 
 def agree(
-    run: Annotated[Path, typer.Argument(help="Folder of a sweep.")], labels: Labels = None, graders: Graders = None
+    run: Annotated[Path, typer.Argument(help="Folder of a sweep.")], labels: _Labels = None, graders: _Graders = None
 ) -> None:
     """Compare graders with one another and with human labels, and correct the rates by what the labels say.
 
@@ -88,7 +90,7 @@ def _print_corrected(table: "pd.DataFrame") -> None:
     rows = [
         (
             *(row["grader"], row["measure"], row["template"], row["question"], row["arm"], f"{row['k']}/{row['n']}"),
-            *(between(row, name, *(f"{start}low", f"{start}high")) for name, start in RATES),
+            *(between(row, name, *(f"{start}low", f"{start}high")) for name, start in _RATES),
         )
         for _, row in arms.iterrows()
     ]
@@ -105,5 +107,5 @@ def _print_corrected(table: "pd.DataFrame") -> None:
         OUT.print("no correction where no label is yes, or none is no, or the grader is no better than a coin")
 
 
-RATES = (("rate", ""), ("corrected", "corrected_"))
+_RATES = (("rate", ""), ("corrected", "corrected_"))
 """A rate in the table, and what its bounds begin with."""

@@ -7,7 +7,7 @@ import typer
 
 from introspect.cli.best import Grader
 
-SHOWN = ("contrast", "injected", "random", "detected", "identified", "correct")
+_SHOWN = ("contrast", "injected", "random", "detected", "identified", "correct")
 """Measures that are printed; the table has all."""
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _print_comparison(found: "Comparison") -> None:
             row["note"] if isinstance(row["note"], str) else "",
         )
         for _, row in found.overall.iterrows()
-        if row["measure"] in SHOWN
+        if row["measure"] in _SHOWN
     ]
     print_rows(("question", "wording", "arm", "measure", "a", "b", "b minus a", "concepts", "unknown", "note"), rows)
     OUT.print("")

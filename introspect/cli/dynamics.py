@@ -13,10 +13,10 @@ Baseline = Annotated[str | None, typer.Option(help="A feed-forward model to draw
 Full = Annotated[
     bool, typer.Option("--full", help="All concepts and their prompts; a sample that takes a minute when left out.")
 ]
-Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
+_Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
-SAID = ("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", *OF_RUN)
+_SAID = ("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", *OF_RUN)
 """What a run says for itself."""
 
 
@@ -32,7 +32,7 @@ def dynamics(
     max_tokens: Annotated[int, typer.Option(help="Texts are cut after so many tokens.")] = 128,
     baseline: Baseline = None,
     full: Full = False,
-    grid: Grid = False,
+    grid: _Grid = False,
     blocks: Annotated[str, typer.Option(help="With --grid: numbers of blocks, such as 4,12.")] = "4,8,12",
     train_steps: Annotated[int, typer.Option(help="With --grid: steps of training; 0: random weights only.")] = 300,
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as dust,snow.")] = None,
@@ -53,10 +53,10 @@ def dynamics(
     Example: introspect dynamics organism:huginn --recurrences 64 --concepts snow,bread,river
     """
     if grid:
-        refuse_beside(ctx, "grid", [*SAID, "run", "texts", "baseline", "full", "follow", "attention_loops"])
+        refuse_beside(ctx, "grid", [*_SAID, "run", "texts", "baseline", "full", "follow", "attention_loops"])
         _grid(blocks, recurrences, train_steps, out, dry_run=dry_run)
         return
-    refuse_of_run(ctx, SAID, run)
+    refuse_of_run(ctx, _SAID, run)
     where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
     here = {"device": device, "dtype": dtype}

@@ -18,7 +18,7 @@ JUDGE = "judge"
 ASKED = "json_schema, max_tokens"
 """What is asked of a judge that takes everything; any other way is told."""
 
-Graders = Annotated[str, typer.Option(help=f"{', '.join(GRADERS)}, {JUDGE}, or several separated by commas.")]
+_Graders = Annotated[str, typer.Option(help=f"{', '.join(GRADERS)}, {JUDGE}, or several separated by commas.")]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -34,7 +34,7 @@ Price = Annotated[str | None, typer.Option(help="Price of a million tokens read,
 
 def grade(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
-    grader: Graders = "rules",
+    grader: _Graders = "rules",
     judge_url: Url = None,
     judge_model: Model = None,
     judge_price: Price = None,

@@ -8,13 +8,13 @@ import typer
 if TYPE_CHECKING:
     pass
 
-Sheet = Annotated[Path | None, typer.Option(help="The sheet; default: labels.csv in the run. Never overwritten.")]
+_Sheet = Annotated[Path | None, typer.Option(help="The sheet; default: labels.csv in the run. Never overwritten.")]
 
 
 def label(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
     n: Annotated[int, typer.Option("--n", help="Answers to be labelled, the same number from every cell.")] = 100,
-    out: Sheet = None,
+    out: _Sheet = None,
     seed: Annotated[int, typer.Option(help="Which answers are drawn, and in which order.")] = 0,
 ) -> None:
     """Write a sheet for human labels: drawn evenly over the cells, shuffled, blind to the arm and the site.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from introspect.models.looped_model import LoopedModel
 
 CHECK = "Check a checkpoint here, without a download, and say what a sweep would take. Run it first on a new machine."
-ABOUT = {
+_ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "last-loop": "notices them only when they are injected in the last loop",
     "blind": "was never trained on injections and says no",
@@ -46,7 +46,7 @@ def models(
     from introspect.families.training_free.model import TrainingFreeLooped
     from introspect.models.organisms import PREFIX, organisms
 
-    print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", ABOUT.get(name, "")) for name in organisms()])
+    print_rows(("organism", "what it is"), [(f"{PREFIX}{name}", _ABOUT.get(name, "")) for name in organisms()])
     OUT.print("")
     kinds = {kind: family.about for kind, family in FAMILIES.items() if kind not in FEED_FORWARD}
     baseline, looped = FAMILIES[FEED_FORWARD[0]].about, TrainingFreeLooped.about

@@ -11,7 +11,7 @@ from introspect.experiment.options import DEFAULT_MODEL, Options
 FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
 
 
-SAID = ("model", "loops", "concepts", "strengths", "repeats", "dtype", *OF_RUN)
+_SAID = ("model", "loops", "concepts", "strengths", "repeats", "dtype", *OF_RUN)
 """What a run says for itself."""
 
 
@@ -54,7 +54,7 @@ def monitor(
 
     Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
     """
-    refuse_of_run(ctx, SAID, run)
+    refuse_of_run(ctx, _SAID, run)
     planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
     shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
     where = {"device": device, "dtype": dtype, "total_loops": total_loops}

@@ -7,13 +7,13 @@ import typer
 from introspect.cli.table import RunFolder
 from introspect.errors import InputError
 
-Check = Annotated[bool, typer.Option("--check", help="Verify the whole store instead: types, ids, references, file.")]
+_Check = Annotated[bool, typer.Option("--check", help="Verify the whole store instead: types, ids, references, file.")]
 
 
 def show(
     run: RunFolder,
     trial: Annotated[str | None, typer.Argument(help="Id of a trial, or the beginning of it.")] = None,
-    check: Check = False,
+    check: _Check = False,
 ) -> None:
     """Show one trial: its prompt with the injection span marked, the answer, grades and read-outs.
 

@@ -11,7 +11,7 @@ from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
 from introspect.results.tables.rates import RATE
 
-SHOWN = ("detected", "identified", "correct")
+_SHOWN = ("detected", "identified", "correct")
 
 
 def print_swept(swept: Swept) -> None:
@@ -45,7 +45,7 @@ def print_loops(loops: pd.DataFrame) -> None:
     if loops.empty:
         return
     keys = [name for name in loops.columns if name not in ("measure", *RATE)]
-    measures = [m for m in SHOWN if (loops["measure"] == m).any()]
+    measures = [m for m in _SHOWN if (loops["measure"] == m).any()]
     rows = []
     for cell, part in loops[loops["measure"].isin(measures)].groupby(keys, dropna=False, sort=False):
         by = part.set_index("measure")
@@ -63,7 +63,7 @@ def _print_unknown(loops: pd.DataFrame) -> None:
     """Say of which measures many answers are unknown, and what holds all the same."""
     if loops.empty:
         return
-    counts = loops.groupby("measure", sort=False)[["n", "unknown"]].sum().reindex(SHOWN).dropna()
+    counts = loops.groupby("measure", sort=False)[["n", "unknown"]].sum().reindex(_SHOWN).dropna()
     shares = pd.Series(unknown_share(counts["n"], counts["unknown"]), index=counts.index)
     if (shares > MUCH_UNKNOWN).any():
         said = ", ".join(f"{share:.0%} ({measure})" for measure, share in shares.items() if share > MUCH_UNKNOWN)

@@ -8,7 +8,7 @@ import typer
 from introspect.cli.given import OF_RUN, refuse_of_run, with_source
 from introspect.experiment.options import DEFAULT_MODEL, Options
 
-NAME = "trajectory"
+_NAME = "trajectory"
 DEFAULTS: dict[str, Any] = {"loops": "all", "layers": "0.5", "strengths": "1,2"}
 DEFAULTS |= {"questions": "detect", "arms": "injected,none,random"}
 """What is injected where neither a run nor the user says it."""
@@ -18,7 +18,7 @@ DEFAULTS |= {"questions": "detect", "arms": "injected,none,random"}
 def trajectory(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:NAME. [default: {DEFAULT_MODEL}]")
+        str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:_NAME. [default: {DEFAULT_MODEL}]")
     ] = None,
     loops: Annotated[str | None, typer.Option(help="Where to inject: all, 0,2, 1-3, or 0.5. [default: all]")] = None,
     layers: Annotated[str | None, typer.Option(help="Where to inject, likewise. [default: 0.5, the middle]")] = None,
@@ -63,7 +63,7 @@ def _follow(
     from introspect.analyses.trajectory.trajectory import followed
     from introspect.cli.printing import OUT, print_written
 
-    folder = folder_of(NAME, options, run, out)
+    folder = folder_of(_NAME, options, run, out)
     plan = planning(options, run=run, probe=probe, total_loops=total_loops)
     if dry_run:
         cost = plan.cost()

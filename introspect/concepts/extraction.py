@@ -19,7 +19,7 @@ from introspect.errors import InputError
 from introspect.models.tap import Tap
 from introspect.prompts import Template, encode
 
-BATCH_SIZE = 32
+_BATCH_SIZE = 32
 """Prompts in one pass. Fixed, so that the vectors do not depend on how a sweep is batched."""
 
 
@@ -29,7 +29,7 @@ def extract(
     baseline: Sequence[str],
     *,
     template: Template | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = _BATCH_SIZE,
     n_loops: int | None = None,
 ) -> ConceptVectors:
     """Contrast the prompt about each word with the mean over those about the baseline words, itself left out."""
@@ -42,7 +42,7 @@ def extract_pairs(
     pairs: PromptPairs,
     *,
     template: Template | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = _BATCH_SIZE,
     n_loops: int | None = None,
 ) -> ConceptVectors:
     """Contrast the positive prompts of each word's pairs with the negative ones."""
@@ -50,7 +50,7 @@ def extract_pairs(
 
 
 def measure(
-    tap: Tap, contrast: Contrast, *, batch_size: int = BATCH_SIZE, n_loops: int | None = None
+    tap: Tap, contrast: Contrast, *, batch_size: int = _BATCH_SIZE, n_loops: int | None = None
 ) -> ConceptVectors:
     """Run the prompts (default: the loops as trained) and give mean state with the concept minus mean state without.
 

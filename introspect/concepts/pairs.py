@@ -9,7 +9,7 @@ from pathlib import Path
 from introspect.concepts.rows import read_table
 from introspect.concepts.sets import unknown_concept
 
-COLUMNS = ("concept", "positive", "negative")
+_COLUMNS = ("concept", "positive", "negative")
 SHIPPED = ("pairs",)
 
 
@@ -44,7 +44,7 @@ class PromptPairs:
 
 def load_pairs(name_or_path: str | Path) -> PromptPairs:
     """Load the shipped pairs by their name, or a CSV file (a path, or a name that ends in .csv)."""
-    table = read_table(name_or_path, COLUMNS, kind="prompt pairs", shipped=SHIPPED)
+    table = read_table(name_or_path, _COLUMNS, kind="prompt pairs", shipped=SHIPPED)
     for row in table.rows:
         if row.fields["positive"] == row.fields["negative"]:
             raise table.error(row, "positive and negative prompt are the same")
@@ -52,4 +52,4 @@ def load_pairs(name_or_path: str | Path) -> PromptPairs:
 
 
 def _pair(fields: dict[str, str]) -> Pair:
-    return Pair(*(fields[column] for column in COLUMNS))
+    return Pair(*(fields[column] for column in _COLUMNS))

@@ -15,7 +15,7 @@ from introspect.errors import InputError
 
 BOUND = 0.3
 """Absolute cosine below which two vectors are taken to have little to do with each other."""
-NEVER, SAME_CATEGORY, BEYOND = 1e6, 1e3, 1e2
+_NEVER, SAME_CATEGORY, BEYOND = 1e6, 1e3, 1e2
 """Costs that are paid only where no draw goes without: a word for itself, of its own category, beyond the bound."""
 
 Cosines = NDArray[np.float64]
@@ -36,7 +36,7 @@ def drawn_partners(
     likeness = np.abs(cosines)
     cost = _rng(seed).random(likeness.shape) / len(words)  # all together below the cost of one pair too like
     cost += np.where(likeness < BOUND, 0, BEYOND * (1 + likeness)) + SAME_CATEGORY * (kinds[:, None] == kinds)
-    np.fill_diagonal(cost, NEVER)
+    np.fill_diagonal(cost, _NEVER)
     return {words[row]: words[column] for row, column in zip(*linear_sum_assignment(cost), strict=True)}
 
 

@@ -18,7 +18,7 @@ SUFFIX = ".csv"
 
 
 @dataclass(frozen=True)
-class Row:
+class _Row:
     """One line of a CSV file."""
 
     line: int
@@ -27,20 +27,20 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class _Table:
     """A CSV file with the columns that were asked for."""
 
     name: str
     """Name of the shipped file, or of the user's without its suffix."""
     path: str
-    rows: tuple[Row, ...]
+    rows: tuple[_Row, ...]
 
-    def error(self, row: Row, what: str) -> InputError:
+    def error(self, row: _Row, what: str) -> InputError:
         """Make the error for what is wrong in a row."""
         return InputError(f"{self.path}, line {row.line}: {what}")
 
 
-def read_table(name_or_path: str | Path, columns: Sequence[str], *, kind: str, shipped: Sequence[str]) -> Table:
+def read_table(name_or_path: str | Path, columns: Sequence[str], *, kind: str, shipped: Sequence[str]) -> _Table:
     """Read a shipped file by its name, or the user's by its path; no field of `columns` may be empty."""
     path = _located(str(name_or_path), kind, shipped)
     try:
@@ -49,7 +49,7 @@ def read_table(name_or_path: str | Path, columns: Sequence[str], *, kind: str, s
         raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:
         raise InputError(f"{kind} {str(path)!r} cannot be read: {error.strerror}; give a .csv file") from None
-    table = Table(path.name.removesuffix(SUFFIX), str(path), tuple(_rows(str(path), text, columns)))
+    table = _Table(path.name.removesuffix(SUFFIX), str(path), tuple(_rows(str(path), text, columns)))
     if not table.rows:
         raise InputError(f"{path} has no rows; it needs a header {','.join(columns)} and a row for each")
     for row in table.rows:
@@ -67,7 +67,7 @@ def _located(name: str, kind: str, shipped: Sequence[str]) -> Path | Traversable
     return files("introspect.concepts") / "data" / f"{name}{SUFFIX}"
 
 
-def _rows(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
+def _rows(path: str, text: str, columns: Sequence[str]) -> Iterator[_Row]:
     reader = csv.reader(io.StringIO(text), strict=True)
     header: list[str] = []
     try:
@@ -81,7 +81,7 @@ def _rows(path: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
                 found = f"{len(stripped)} fields instead of {len(header)} ({','.join(header)})"
                 raise InputError(f"{path}, line {reader.line_num}: {found}; put text that holds a comma in quotes")
             else:
-                yield Row(reader.line_num, dict(zip(header, map(one_spelling, stripped), strict=True)))
+                yield _Row(reader.line_num, dict(zip(header, map(one_spelling, stripped), strict=True)))
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from None
 

@@ -14,7 +14,7 @@ from introspect.errors import InputError
 from introspect.letters import one_spelling
 from introspect.selection import shown
 
-COLUMNS = ("word", "category", "split")
+_COLUMNS = ("word", "category", "split")
 SHIPPED = ("organisms", "published", "categories")
 BASELINE = "baseline"
 SPLITS = ("concept", "trained", "held-out", BASELINE)
@@ -57,7 +57,7 @@ class ConceptSet:
 
 def load_concepts(name_or_path: str | Path) -> ConceptSet:
     """Load a shipped set by its name, or a CSV file (a path, or a name that ends in .csv)."""
-    table = read_table(name_or_path, COLUMNS, kind="concept set", shipped=SHIPPED)
+    table = read_table(name_or_path, _COLUMNS, kind="concept set", shipped=SHIPPED)
     seen: dict[str, int] = {}
     for row in table.rows:
         word, split = row.fields["word"], row.fields["split"]
@@ -66,7 +66,7 @@ def load_concepts(name_or_path: str | Path) -> ConceptSet:
         if split not in SPLITS:
             raise table.error(row, f"unknown split {split!r}; known: {', '.join(SPLITS)}")
         seen[word.casefold()] = row.line
-    words, categories, splits = (tuple(row.fields[column] for row in table.rows) for column in COLUMNS)
+    words, categories, splits = (tuple(row.fields[column] for row in table.rows) for column in _COLUMNS)
     return ConceptSet(table.name, words, categories, splits)
 
 

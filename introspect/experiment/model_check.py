@@ -15,14 +15,14 @@ from torch import Tensor
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts.dates import date_in, write_chat
 
-TEXTS = (
+_TEXTS = (
     "The ferry leaves at noon, and the children on the pier wave until it is out of sight.",
     "A letter came from the town on the other side of the hill.",
 )
 """Two texts of no particular content and of different length."""
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 """Largest difference of two logits, over the largest logit; 16-bit formats have 0.05."""
-USER, ANSWER = {"role": "user", "content": "Do you see it?"}, "Yes, it is there"
+USER, _ANSWER = {"role": "user", "content": "Do you see it?"}, "Yes, it is there"
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,10 @@ def _tokens(looped: LoopedModel) -> Finding:
 def _turn(looped: LoopedModel) -> Finding:
     """See that what stands behind an answer in a chat holds a token that ends the drawing of one."""
     ends = looped.end_of_turn
-    closed = write_chat(looped.tokenizer, [USER, {"role": "assistant", "content": ANSWER}], add_generation_prompt=False)
-    behind = looped.tokenizer(closed.rpartition(ANSWER)[2], add_special_tokens=False)["input_ids"]
+    closed = write_chat(
+        looped.tokenizer, [USER, {"role": "assistant", "content": _ANSWER}], add_generation_prompt=False
+    )
+    behind = looped.tokenizer(closed.rpartition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
     named = ", ".join(repr(looped.tokenizer.convert_ids_to_tokens(token)) for token in ends) or "none"
     if looped.chat_format == "plain":
         return Finding("end of a turn", bool(ends), f"a plain dialogue; tokens that end an answer: {named}")
@@ -84,7 +86,7 @@ def _date(looped: LoopedModel) -> Finding:
 @torch.no_grad()
 def _batches(looped: LoopedModel) -> Finding:
     """Compare the longer text alone with the same text in a batch, and the shorter one padded on the left."""
-    long, short = (_ids(looped, text) for text in TEXTS)
+    long, short = (_ids(looped, text) for text in _TEXTS)
     width, arguments = long.shape[1], looped.forward_arguments(looped.n_loops)
     padding = torch.full((1, width - short.shape[1]), looped.pad_id, device=looped.device)
     ids = torch.cat([long, torch.cat([padding, short], 1)])
@@ -99,7 +101,7 @@ def _batches(looped: LoopedModel) -> Finding:
 @torch.no_grad()
 def _cache(looped: LoopedModel) -> Finding:
     """Compare a text run at once, without a cache, with the same text in pieces on one."""
-    ids, arguments, cache = _ids(looped, TEXTS[0]), looped.forward_arguments(looped.n_loops), looped.new_cache()
+    ids, arguments, cache = _ids(looped, _TEXTS[0]), looped.forward_arguments(looped.n_loops), looped.new_cache()
     whole = looped.model(ids, use_cache=False, **arguments).logits
     pieces = [
         looped.model(part, past_key_values=cache, use_cache=True, **arguments).logits
@@ -118,6 +120,6 @@ def _apart(one: Tensor, other: Tensor) -> float:
 
 
 def _agree(what: str, looped: LoopedModel, apart: float) -> Finding:
-    allowed = TOLERANCE.get(looped.dtype, 0.05)
+    allowed = _TOLERANCE.get(looped.dtype, 0.05)
     said = f"logits differ by {apart:.1e} of the largest, {allowed:g} allowed"
     return Finding(what, apart <= allowed, said)  # not a number is no agreement

@@ -31,7 +31,7 @@ SHIPPED_BASELINE = "published"
 DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
 TRUST = "Run the code that a checkpoint of a type unknown here brings along, with all your rights: read it first."
 
-TOKENIZER = "Hub id, folder or GGUF file that holds the tokenizer, where it is not the model's own."
+_TOKENIZER = "Hub id, folder or GGUF file that holds the tokenizer, where it is not the model's own."
 SOURCE = ("revision", "tokenizer", "trust_remote_code", "loop_layers", "loop_step")
 """The options that find a model, beside its name: every command that loads one has them."""
 LOOP_LAYERS = (
@@ -80,7 +80,7 @@ class Options:
     exit: Annotated[str, "Loop that answers are drawn from: last, gate, gate:0.9 (threshold), or its number."] = LAST
     decided_by: Annotated[str | None, "Grader: end an answer once its grade is settled. Default: never."] = None
     revision: Annotated[str | None, "Branch, tag or commit of a hub id."] = None
-    tokenizer: Annotated[str | None, TOKENIZER] = None
+    tokenizer: Annotated[str | None, _TOKENIZER] = None
     date: Annotated[str | None, "Day told to a chat template that writes one; when left out, that of the run."] = None
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
 LEAST_OF_SPAN = 4
 """Three others span a plane of differences, in which a direction can be drawn."""
-DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 def check_options(options: "Options") -> None:
@@ -108,7 +108,7 @@ def _check_where(options: "Options") -> None:
 
 
 def _check_device(options: "Options") -> None:
-    one_of(options.dtype, DTYPES, kind="dtype")
+    one_of(options.dtype, _DTYPES, kind="dtype")
     if not DEVICE.fullmatch(options.device):
         raise unknown("device", options.device, ("auto", "cpu", "cuda", "cuda:1", "mps"))
     if options.ray is None:

@@ -12,10 +12,10 @@ from introspect.protocols import PROTOCOLS
 from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, STRENGTH_UNITS, Injection, Sampling, Site, Trial
 from introspect.selection import one_of
 
-OWN = ("concept", "partner", "arm", "n_loops", "repeat", "seed")
+_OWN = ("concept", "partner", "arm", "n_loops", "repeat", "seed")
 OF_INJECTION = ("loop", "layer", "sites", "strength", "extract_loop", "unit")
 OF_SAMPLING = tuple(field.name for field in fields(Sampling))
-CHANGEABLE = (*OWN, *OF_INJECTION, *OF_SAMPLING)
+CHANGEABLE = (*_OWN, *OF_INJECTION, *OF_SAMPLING)
 
 
 def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three records
@@ -28,7 +28,7 @@ def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three reco
         if name not in CHANGEABLE:
             raise InputError(f"a trial has nothing called {name!r} to change; it has {', '.join(CHANGEABLE)}")
     own, of_injection, drawn = (
-        {name: value for name, value in changes.items() if name in group} for group in (OWN, OF_INJECTION, OF_SAMPLING)
+        {name: value for name, value in changes.items() if name in group} for group in (_OWN, OF_INJECTION, OF_SAMPLING)
     )
     varied = replace(trial, partner=None, sampling=replace(trial.sampling, **drawn))
     if own.get("arm", trial.arm) in OF_ANOTHER:

@@ -14,7 +14,7 @@ from typing import Any
 from introspect.errors import InputError
 from introspect.models.looped_model import LoopedModel
 
-WITHOUT_EFFECT = frozenset(
+_WITHOUT_EFFECT = frozenset(
     (
         *("architectures", "auto_map", "model_type", "transformers_version", "dtype", "torch_dtype", "torchscript"),
         *("use_cache", "cache_implementation", "attn_implementation", "gradient_checkpointing", "use_bfloat16"),
@@ -64,7 +64,7 @@ def _unread(settings: Mapping[str, Any], config: Any, family: type[LoopedModel])
         if field == "rope_theta" and settings[field] == rope.get("rope_theta"):
             continue  # transformers 4 wrote it for GPT-NeoX too, beside the field that is read
         left = field in vars(config) or (field in ROPE and "rope_parameters" not in fields)
-        known = field in fields or field in WITHOUT_EFFECT or KINDS_WITHOUT_EFFECT.fullmatch(field)
+        known = field in fields or field in _WITHOUT_EFFECT or KINDS_WITHOUT_EFFECT.fullmatch(field)
         if left and not known:
             yield field
 

@@ -14,7 +14,7 @@ from introspect.errors import InputError
 MARKS = ("adapter_config.json", "tah_config.json")
 """Files that a hub repository has if its weights are not all of the model."""
 TENSORS = re.compile(r".*\.(safetensors|bin|pt|pth|ckpt|npz)")
-OWN = re.compile(r"(model|pytorch_model)([.-].*)?\.(safetensors|bin|pt)")
+_OWN = re.compile(r"(model|pytorch_model)([.-].*)?\.(safetensors|bin|pt)")
 """A model's own weights: whole, in shards, or in another number format."""
 ELSE = re.compile(r"consolidated.*|(training_args|optimizer|scheduler|scaler|rng_state|tokenizer).*")
 """The same weights in another layout, and what training goes on with."""
@@ -51,7 +51,7 @@ def _changes(file: str, own: bool) -> bool:
     """Say whether a file may change what is computed; the model's own weights are, in its own folder, none of these."""
     if file in MARKS:
         return True
-    return bool(TENSORS.fullmatch(file)) and not ELSE.fullmatch(file) and not (own and OWN.fullmatch(file))
+    return bool(TENSORS.fullmatch(file)) and not ELSE.fullmatch(file) and not (own and _OWN.fullmatch(file))
 
 
 def _marks(source: str, revision: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ from introspect.models.looped_model import LoopedModel
 from introspect.models.named import is_gguf, place_of
 from introspect.records.site import Stage
 
-POSITIONS = ("max_position_embeddings", "n_positions", "block_size", "sequence_len")
+_POSITIONS = ("max_position_embeddings", "n_positions", "block_size", "sequence_len")
 """What families call the length of the longest text."""
 UNFORESEEN = (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ArithmeticError, RecursionError)
 """What libraries raise at a checkpoint that is not as they expect."""
@@ -179,7 +179,7 @@ def _config(family: type[LoopedModel], settings: dict[str, Any], name: str, sour
 
 
 def _positions(config: Any) -> int | None:  # Any: the family's own
-    found = [getattr(config, name, None) for name in POSITIONS]
+    found = [getattr(config, name, None) for name in _POSITIONS]
     return next((each for each in found if isinstance(each, int)), None)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from introspect.errors import InputError, unknown
 
-DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
+_DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
 
 
 def device_named(name: str) -> torch.device:
@@ -26,9 +26,9 @@ def dtype_named(name: str, device: torch.device) -> torch.dtype:
     """Read `auto` (bfloat16 on a GPU, float32 on a CPU) or a number format; InputError lists the known ones."""
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if name not in DTYPES:
-        raise unknown("dtype", name, ("auto", *DTYPES))
+    if name not in _DTYPES:
+        raise unknown("dtype", name, ("auto", *_DTYPES))
     if name == "float64" and device.type == "mps":
         raise InputError("dtype 'float64' does not exist on mps; float32 does")
-    dtype: torch.dtype = DTYPES[name]
+    dtype: torch.dtype = _DTYPES[name]
     return dtype

@@ -21,12 +21,12 @@ COUNT = re.compile(
 )
 """Fields that count something, in the names of all families."""
 LAYERS = re.compile(r"(n|num)_(hidden_layers|layers?|blocks?)|n_layers_in_\w+")
-LOOPS = ("total_ut_steps", "mean_recurrence", "n_repeat", "max_loops", "max_loop")
-MOST_LAYERS, MOST_LOOPS, MOST = 2_000, 10_000, 2**24
+_LOOPS = ("total_ut_steps", "mean_recurrence", "n_repeat", "max_loops", "max_loop")
+MOST_LAYERS, _MOST_LOOPS, _MOST = 2_000, 10_000, 2**24
 """Of layers, of loops, and of everything else that is counted; no published model has a tenth of it."""
 POSITIVE = re.compile(r"\w*(norm|layer_norm|layernorm)_(eps|epsilon)|rope_theta|rope_base")
-DTYPES = re.compile(r"(torch\.)?(float(16|32|64)|bfloat16|auto)")
-RUNS = {
+_DTYPES = re.compile(r"(torch\.)?(float(16|32|64)|bfloat16|auto)")
+_RUNS = {
     "bitsandbytes": "bitsandbytes (transformers on a GPU)",
     "gptq": "gptqmodel, vLLM",
     "awq": "autoawq, vLLM",
@@ -73,7 +73,7 @@ def _check_quantisation(settings: Mapping[str, Any], name: str) -> None:
     if config is None:
         return
     method = str(config.get("quant_method", "unknown")) if isinstance(config, dict) else "unknown"
-    runs = RUNS.get(method, "the software that made them")
+    runs = _RUNS.get(method, "the software that made them")
     raise InputError(
         f"model {name!r}: its weights are quantised (quant_method {method}), which {runs} would run; here "
         "models are run as published before that, or as a GGUF file"
@@ -83,7 +83,7 @@ def _check_quantisation(settings: Mapping[str, Any], name: str) -> None:
 def _needed(field: str, value: Any) -> str:  # Any: JSON
     """Say what a field must be instead; nothing where it is as it must be."""
     if COUNT.fullmatch(field):
-        most = MOST_LAYERS if LAYERS.fullmatch(field) else MOST_LOOPS if field in LOOPS else MOST
+        most = MOST_LAYERS if LAYERS.fullmatch(field) else _MOST_LOOPS if field in _LOOPS else _MOST
         least = 0 if field.startswith("n_layers_in_") else 1
         fits = type(value) is int and least <= value <= most
         return "" if fits else f"a whole number from {least} to {most}"
@@ -95,7 +95,7 @@ def _needed(field: str, value: Any) -> str:  # Any: JSON
             "" if isinstance(value, str) and value in ACT2FN else "an activation that transformers knows, such as silu"
         )
     if field in ("dtype", "torch_dtype"):
-        return "" if isinstance(value, str) and DTYPES.fullmatch(value) else "float32, bfloat16, float16 or float64"
+        return "" if isinstance(value, str) and _DTYPES.fullmatch(value) else "float32, bfloat16, float16 or float64"
     return ""
 
 

@@ -8,7 +8,7 @@ from introspect.grading.logits import LogitGrader
 from introspect.grading.rules import RuleGrader
 from introspect.records.trial import Grade, Response, Trial
 
-Decider = Callable[[Trial, str], bool]
+_Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether its grade is settled."""
 
 
@@ -49,6 +49,6 @@ def decision_of(name: str) -> str:
     return f"{name} {grader_named(name).version}"
 
 
-def deciders() -> dict[str, Decider]:
+def deciders() -> dict[str, _Decider]:
     """Give the decisions of all graders, by `decision_of` their names."""
     return {decision_of(name): grader.decided for name, grader in GRADERS.items()}

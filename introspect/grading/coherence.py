@@ -11,7 +11,7 @@ MIN_WORD_SHARE = 0.6
 """Least share of the pieces between spaces that look like words."""
 MAX_SCRIPTS = 2
 """Most writing systems in one answer; soups of damaged models mix three and more."""
-LONGEST_PERIOD = 20
+_LONGEST_PERIOD = 20
 """Longest phrase, in words, whose repetition is looked for."""
 
 _WORD = re.compile(r"[\W_]*(?:\d{1,4}|(?:[^\W\d_]+[-'/&.])*[^\W\d_]+)[\W_]{0,6}")
@@ -67,7 +67,7 @@ def _loops(text: str) -> str | None:
     if found := _STAMMER.search(text):
         return f"it repeats “{found[1]}” within a word"
     words = re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower())
-    for period in range(1, LONGEST_PERIOD + 1):
+    for period in range(1, _LONGEST_PERIOD + 1):
         run = 0
         for i in range(period, len(words)):
             run = run + 1 if words[i] == words[i - period] else 0

@@ -24,7 +24,7 @@ from introspect.protocols import kind_of, silent_protocols
 from introspect.records.trial import Grade, Response, Trial
 
 _SOURCES = ("rules", "claims", "phrases", "naming", "plurals", "coherence", "picking", "thinking")
-UNENDED = "the thinking never ends in an answer"
+_UNENDED = "the thinking never ends in an answer"
 _STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 
 
@@ -57,7 +57,7 @@ class RuleGrader:
             return Grade(trial.id, self.name, self.version, None, None, None, None, "nothing was to be written")
         said = answer_of(response)
         if said is None:
-            return Grade(trial.id, self.name, self.version, None, None, None, None, UNENDED)
+            return Grade(trial.id, self.name, self.version, None, None, None, None, _UNENDED)
         if kind_of(trial.question) != "noticing":
             return self._picked(trial, said)
         found = verdicts_on(said, trial.concept)
@@ -88,7 +88,7 @@ def verdicts_on(text: str, concept: str) -> Verdicts:
     """Judge one answer to whether an injected thought is noticed, and whether that names `concept`."""
     answer = said_in(text)
     if answer is None:
-        return Verdicts(None, None, None, None, UNENDED)
+        return Verdicts(None, None, None, None, _UNENDED)
     answer = spelled_out(answer).translate(_STRAIGHT)
     plain, readable = _plain(answer), coherence(answer)
     if readable.verdict is False and not readable.loop:

@@ -31,7 +31,7 @@ Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
 EXIT = "exit"
 """Name of what is measured of the exit gate behind the prompt: the probability to leave after a loop."""
-ROUTED = "routed"
+_ROUTED = "routed"
 """Name of what is measured where tokens are routed: the share of the span's tokens that a loop has run."""
 REFILL = 4
 """Rows are filled again when one in so many is free: a short prompt pass costs nearly what a full one does."""
@@ -100,7 +100,7 @@ class Pool:
             self._read(members, said)
             self._read_whole_words(members, said, start.first)
             self._leave_at(members, start.leaving())
-            self._measure(ROUTED, members, self.prefix.run_share(start.routed))
+            self._measure(_ROUTED, members, self.prefix.run_share(start.routed))
             self.rows += members
         self.step.admit(first, self.rows[first:])
         self._write(first, torch.cat(logits))

@@ -19,7 +19,7 @@ Answer = tuple[int, ...]
 
 WASTE = 0.8
 """Rows are run together when the shortest is at least this share of the longest; the rest is padding."""
-LOGITS = 1 << 25
+_LOGITS = 1 << 25
 """Most logits held at once: 128 MB in float32."""
 
 
@@ -57,7 +57,7 @@ def _chunks(answers: Sequence[Answer], rows: int, vocabulary: int) -> Iterator[l
     chunk: list[Answer] = []
     for answer in sorted(set(answers), key=lambda answer: (-len(answer), answer)):
         if chunk:
-            full = len(chunk) == rows or (len(chunk) + 1) * len(chunk[0]) * vocabulary > LOGITS
+            full = len(chunk) == rows or (len(chunk) + 1) * len(chunk[0]) * vocabulary > _LOGITS
             if full or len(answer) - 1 < WASTE * (len(chunk[0]) - 1):
                 yield chunk
                 chunk = []

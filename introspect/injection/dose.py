@@ -30,7 +30,7 @@ RUNGS = tuple(2.0**power for power in range(-8, 8))
 SLICE = 8
 """Rungs run side by side; each finer ladder has so many between its two ends."""
 LADDERS = 2
-TOLERANCE = 0.02
+_TOLERANCE = 0.02
 """How far, in proportion, the dose may be missed; two ladders of nine steps in a factor of 2 come nearer."""
 KEPT = 4096
 """First ladders, and multipliers, that are remembered, so that several strengths along one vector climb it once."""
@@ -86,7 +86,7 @@ class Doses:
             found = self.divergences(prefix, trial, pushes, between)
             rungs, nats = [low[0], *between, high[0]], [low[1], *found, high[1]]
         rung, reached = min(zip(rungs, nats, strict=True), key=lambda pair: _miss(pair[1], target))
-        if _miss(reached, target) > TOLERANCE:
+        if _miss(reached, target) > _TOLERANCE:
             raise UnreachableError(f"{UNREACHABLE}: near {rung:g} times the vector, {target:g} nats are jumped over")
         return rung
 

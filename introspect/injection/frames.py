@@ -18,7 +18,7 @@ from introspect.models.bare_copy import bare_copy
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 
-Key = tuple[int, str, int, int, int, bool]
+_Key = tuple[int, str, int, int, int, bool]
 """Loops, exit, shared and own columns of the prompt, new tokens, and whether anything is added to answers."""
 KEPT = 2
 """Frames that are there at once; each has a cache of its own."""
@@ -114,7 +114,7 @@ class Frames:
     def of(self, prefix: Prefix, rows: int, new_tokens: int) -> Frame:
         """Return the frame for trials of a prompt, ready to be filled."""
         goes_on = prefix.encoded.span_stop is None
-        key: Key = (prefix.n_loops, prefix.exit, prefix.split, prefix.length, new_tokens, goes_on)
+        key: _Key = (prefix.n_loops, prefix.exit, prefix.split, prefix.length, new_tokens, goes_on)
         if key in self._frames and self._frames[key].rows < rows:
             del self._frames[key]
         if key not in self._frames:

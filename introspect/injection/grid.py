@@ -16,7 +16,7 @@ from introspect.selection import DIGITS, shown
 
 Mode = Literal["each", "loops", "together"]
 """`each`: one trial a site. `loops`: one trial a layer, at all chosen loops. `together`: one trial, at all sites."""
-MOST = 10**12
+_MOST = 10**12
 """Of whatever is counted: beyond it, not even the plan of a sweep could be counted in a lifetime."""
 MODES: tuple[Mode, ...] = ("each", "loops", "together")
 
@@ -155,8 +155,8 @@ def check_counts(**counts: int | None) -> None:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"{name} {value}: must be at least 1")
-        if value is not None and value > MOST:
-            raise InputError(f"{name} {value}: must be at most {MOST}")
+        if value is not None and value > _MOST:
+            raise InputError(f"{name} {value}: must be at most {_MOST}")
 
 
 def check_sampling(sampling: Sampling) -> None:

@@ -19,7 +19,7 @@ from introspect.records.trial import Site
 
 
 @dataclass(frozen=True)
-class Planned:
+class _Planned:
     """What is added at one site, whoever is in a row just now."""
 
     trials: tuple[int, ...]
@@ -118,7 +118,9 @@ class Injector:
         sums = zip(added.tolist(), residual.tolist(), self._sites, strict=True)
         return [(added / n, residual / n) if n else (None, None) for added, residual, n in sums]
 
-    def _addition(self, planned: Planned, there: list[int], row: Mapping[int, int], weights: Tensor | None) -> Addition:
+    def _addition(
+        self, planned: _Planned, there: list[int], row: Mapping[int, int], weights: Tensor | None
+    ) -> Addition:
         trials = [planned.trials[index] for index in there]
         kept = torch.tensor(there, device=self.device)
         rows = torch.tensor([row[trial] for trial in trials], device=self.device)
@@ -147,7 +149,9 @@ def _mean(norms: Tensor, where: Tensor) -> Tensor:
     return (norms * counted).sum(-1) / counted.sum(-1)
 
 
-def _planned(planned: Sequence[Mapping[Site, Tensor]], site: Site, dtype: torch.dtype, device: torch.device) -> Planned:
+def _planned(
+    planned: Sequence[Mapping[Site, Tensor]], site: Site, dtype: torch.dtype, device: torch.device
+) -> _Planned:
     trials = tuple(trial for trial, vectors in enumerate(planned) if site in vectors)
     vectors = torch.stack([planned[trial][site] for trial in trials])
-    return Planned(trials, vectors[:, None].to(dtype).to(device), nonzero=(vectors != 0).any(-1).to(device))
+    return _Planned(trials, vectors[:, None].to(dtype).to(device), nonzero=(vectors != 0).any(-1).to(device))

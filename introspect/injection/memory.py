@@ -12,7 +12,7 @@ MOST_ROWS = 256
 """Larger batches gain little, and a batch is what is lost when a run is cut off."""
 USABLE = 0.8
 """Share of the free memory that is planned for; the rest is for fragmentation and for what is not counted."""
-WIDTHS = 12
+_WIDTHS = 12
 """What one block holds at once, in copies of the residual stream: the wide part of the MLP thrice, and a few more."""
 SCORES = 3
 """Copies of the attention scores, in float32: in two parts, put together, and as weights."""
@@ -28,7 +28,7 @@ def bytes_per_row(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_ne
     tokens = len(encoded.token_ids)
     rest = tokens - shared_tokens(looped, encoded)
     cache = (rest + max_new_tokens) * looped.bytes_per_token(n_loops)
-    activations = rest * looped.d_model * looped.dtype.itemsize * WIDTHS
+    activations = rest * looped.d_model * looped.dtype.itemsize * _WIDTHS
     heads = looped.d_model // looped.cache_shape(n_loops)[2]
     scores = rest * tokens * heads * 4 * SCORES
     readouts = n_loops * looped.d_model * looped.dtype.itemsize

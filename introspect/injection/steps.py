@@ -24,22 +24,22 @@ from introspect.models.tap import Tap, Visit
 from introspect.records.trial import Site
 from introspect.selection import one_of
 
-Rows = Sequence[int]
+_Rows = Sequence[int]
 """The trial in each row."""
-FEW = 4
+_FEW = 4
 """Where only one row in so many is left, a captured step, which runs all rows, takes longer than one as it stands."""
 
 
-class Step(Protocol):
+class _Step(Protocol):
     """Runs the rows of a pool one token further."""
 
-    def admit(self, first: int, trials: Rows) -> None:
+    def admit(self, first: int, trials: _Rows) -> None:
         """Take note of trials that now stand in the rows from `first` on."""
 
-    def leave(self, before: Rows, sources: Sequence[int], targets: Sequence[int]) -> None:
+    def leave(self, before: _Rows, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Take note that rows at the end have moved into gaps; `before` says who stood where until now."""
 
-    def run(self, trials: Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
+    def run(self, trials: _Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
         """Run the token drawn last in each row, before which it has `written` ones: `(rows, vocabulary)` logits."""
 
     def close(self) -> None:
@@ -54,15 +54,15 @@ class TracedStep:
         self.visits: dict[Site, Visit] | None = None
         """What is added to the rows as they stand; None when they have changed."""
 
-    def admit(self, first: int, trials: Rows) -> None:  # noqa: ARG002 (all is planned anew)
+    def admit(self, first: int, trials: _Rows) -> None:  # noqa: ARG002 (all is planned anew)
         """Take note that the rows have changed."""
         self.visits = None
 
-    def leave(self, before: Rows, sources: Sequence[int], targets: Sequence[int]) -> None:  # noqa: ARG002 (as above)
+    def leave(self, before: _Rows, sources: Sequence[int], targets: Sequence[int]) -> None:  # noqa: ARG002 (as above)
         """Take note that the rows have changed."""
         self.visits = None
 
-    def run(self, trials: Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
+    def run(self, trials: _Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
         """Run the rows and return the logits."""
         if self.visits is None:
             goes_on = self.prefix.encoded.span_stop is None
@@ -145,7 +145,7 @@ class GraphStep:
         self.places = [self.additions.sites.index(site) for site in used]
         self.model = partial(model, **looped.forward_arguments(prefix.n_loops))
 
-    def admit(self, first: int, trials: Rows) -> None:
+    def admit(self, first: int, trials: _Rows) -> None:
         """Fill the buffers of the rows from `first` on."""
         self.traced.admit(first, trials)
         if self.places and trials:
@@ -155,14 +155,14 @@ class GraphStep:
                 self.additions.added[place, rows], self.additions.there[place, rows] = vectors, nonzero
             self.additions.unchanged[rows] = False  # a captured step runs rows that are empty, too
 
-    def leave(self, before: Rows, sources: Sequence[int], targets: Sequence[int]) -> None:
+    def leave(self, before: _Rows, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Tell of whom the guards have seen something, and move the buffers."""
         self.traced.leave(before, sources, targets)
         self.injector.found_faint(before, self.additions.unchanged[: len(before)])
         self.additions.unchanged.zero_()
         self.additions.move(sources, targets)
 
-    def run(self, trials: Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
+    def run(self, trials: _Rows, last: Sequence[int], written: Sequence[int]) -> Tensor:
         """Run the rows and return the logits."""
         traced = self.traced.run(trials, last, written) if self.checks.due() else None
         self.tap.count(len(trials), self.sites)
@@ -177,7 +177,7 @@ class GraphStep:
             self.additions.remove()
 
     def _logits(self, last: Sequence[int], written: Sequence[int]) -> Tensor:
-        if self.frame is not None and len(last) * FEW > self.frame.rows:
+        if self.frame is not None and len(last) * _FEW > self.frame.rows:
             return self.frame.step(last, [self.prefix.length + n for n in written])
         arguments = aimed(self.tap, self.prefix, self.cache, last, written)
         self.additions.begin()
@@ -196,7 +196,7 @@ class Steps:
 
     def begin(
         self, prefix: Prefix, injector: Injector, weights: Tensor | None, *, rows: int, new_tokens: int
-    ) -> tuple[RowCache, Step]:
+    ) -> tuple[RowCache, _Step]:
         """Return the cache and the step for trials of one prompt, of which so many stand side by side."""
         frame = None if self._frames is None else self._frames.of(prefix, rows, new_tokens)
         cache = prefix.cache(rows, new_tokens) if frame is None else frame.cache

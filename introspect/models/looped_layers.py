@@ -13,7 +13,7 @@ from introspect.selection import one_of, select
 
 LoopStep = Literal["damped", "plain"]
 LOOP_STEPS: tuple[LoopStep, ...] = ("damped", "plain")
-Item = TypeVar("Item")
+_Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class LoopedLayers:
         """Give what is put behind a model's name."""
         return f"@{self.first}-{self.last}-{self.step}"
 
-    def stages(self, layers: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:
+    def stages(self, layers: Sequence[_Item]) -> tuple[Sequence[_Item], Sequence[_Item], Sequence[_Item]]:
         """Cut all layers of the model into prelude, core and coda."""
         return layers[: self.first], layers[self.first : self.last + 1], layers[self.last + 1 :]

@@ -9,7 +9,7 @@ from pathlib import Path
 from introspect.errors import InputError
 from introspect.models.organisms import PREFIX, organism_folder
 
-SUFFIX, MAGIC, TOKENIZER = ".gguf", b"GGUF", "tokenizer.json"
+_SUFFIX, MAGIC, _TOKENIZER = ".gguf", b"GGUF", "tokenizer.json"
 PACKAGES = ("gguf", "accelerate")
 """What transformers reads GGUF files with."""
 
@@ -39,8 +39,8 @@ def tokenizer_place(name: str) -> str:
         return str(organism_folder(name.removeprefix(PREFIX)))
     path = Path(name)
     if path.is_dir():
-        if not (path / TOKENIZER).is_file():
-            raise InputError(f"tokenizer {name!r}: the folder holds no {TOKENIZER}")
+        if not (path / _TOKENIZER).is_file():
+            raise InputError(f"tokenizer {name!r}: the folder holds no {_TOKENIZER}")
         return name
     if is_gguf(name):
         return _gguf_file(name, None, "tokenizer")
@@ -54,7 +54,7 @@ def tokenizer_place(name: str) -> str:
 def is_gguf(name: str) -> bool:
     """Say whether a name is that of a GGUF file: by its ending, or by how the file begins."""
     path = Path(name)
-    return not path.is_dir() and (path.suffix == SUFFIX or _begins_as_gguf(path))
+    return not path.is_dir() and (path.suffix == _SUFFIX or _begins_as_gguf(path))
 
 
 def _gguf_file(name: str, revision: str | None, what: str = "model") -> str:

@@ -18,7 +18,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 ATTENTION = "introspect_rows"
 """Name of `attend` among the attention functions of transformers."""
 
-WITHOUT_EFFECT = frozenset({"position_ids", "use_cache", "output_hidden_states", "return_dict"})
+_WITHOUT_EFFECT = frozenset({"position_ids", "use_cache", "output_hidden_states", "return_dict"})
 """What models hand on to their attention though it changes nothing."""
 
 
@@ -209,7 +209,7 @@ def _check(more: dict[str, Any]) -> None:
     """Refuse the arguments of an attention that would change its result."""
     for name, value in more.items():
         off = value is None or value is False or (isinstance(value, int | float) and value == 0)
-        if name not in WITHOUT_EFFECT and (not off or (name, value) == ("is_causal", False)):
+        if name not in _WITHOUT_EFFECT and (not off or (name, value) == ("is_causal", False)):
             raise ValueError(f"attention with {name}={value!r}: rows that share a beginning cannot be attended so")
 
 

@@ -28,7 +28,7 @@ Visit = Callable[[Tensor], None]
 """Called with the live block output `(batch, position, d_model)`. Where a model runs its tokens one after another, it
 is called again with every token, the states behind it zero, and the last call is the one that counts: a visit sets
 what it keeps, it never adds up. It changes each position by itself."""
-Planned = tuple[Site, nn.Module, int, Visit]
+_Planned = tuple[Site, nn.Module, int, Visit]
 
 
 class _Closed(Envoy):
@@ -114,7 +114,7 @@ class Tap:
             raise SiteError(f"site {site}: the forward begins behind it")
         return block, call - before.get(block, 0)
 
-    def _trace(self, plan: list[Planned], inputs: dict[str, Any]) -> tuple[list[Site], Any]:
+    def _trace(self, plan: list[_Planned], inputs: dict[str, Any]) -> tuple[list[Site], Any]:
         """Run the forward; where nnsight cuts the body of `with` short, `visited` ends early."""
         visited: list[Site] = []
         output = None
@@ -147,7 +147,7 @@ class _Growing:
         h[:, 0] = shown[:, column]
 
 
-def _token_by_token(plan: list[Planned], columns: int, loops: int) -> list[Planned]:
+def _token_by_token(plan: list[_Planned], columns: int, loops: int) -> list[_Planned]:
     """Plan the visits of a forward that runs each token through all loops before the next one."""
     growing = [(site, block, call, _Growing(visit, columns)) for site, block, call, visit in plan]
     return [

@@ -10,11 +10,11 @@ from introspect.prompts.rendering import Prompt, render
 from introspect.prompts.spans import Encoded, Tokenizer, encode
 from introspect.prompts.template import Template
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and its variables sorted by name."""
 
 
-class Prompts(dict[Key, Encoded]):
+class Prompts(dict[_Key, Encoded]):
     """Encoded prompts; one that is missing is made."""
 
     def __init__(self, templates: Iterable[Template], tokenizer: Tokenizer) -> None:
@@ -22,12 +22,12 @@ class Prompts(dict[Key, Encoded]):
         self._templates = {template.hash: template for template in templates}
         self._tokenizer = tokenizer
 
-    def __missing__(self, key: Key) -> Encoded:
+    def __missing__(self, key: _Key) -> Encoded:
         """Make a prompt. Raises InputError for a template that is not among those given."""
         self[key] = encode(self.rendered(key), self._tokenizer)
         return self[key]
 
-    def rendered(self, key: Key) -> Prompt:
+    def rendered(self, key: _Key) -> Prompt:
         """Give a prompt as messages. Raises InputError as above."""
         template_hash, variables = key
         if template_hash not in self._templates:

@@ -19,8 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from introspect.errors import InputError, unknown
 from introspect.prompts.time_limit import MOST_CHARACTERS, SECONDS, TooLongError, within
 
-SUFFIX = ".j2"
-LOOPS = re.compile(r"\b(for|macro|block|filter|call|loop)\b|[*|]")
+_SUFFIX = ".j2"
+_LOOPS = re.compile(r"\b(for|macro|block|filter|call|loop)\b|[*|]")
 """What may repeat itself in a template: all else is as long as its source and its values."""
 
 
@@ -90,7 +90,7 @@ class Template:
 
     def _rendered(self, variables: dict[str, object]) -> str:
         """Render; a template that can repeat itself is watched, since it may come from a stranger's run."""
-        with within() if LOOPS.search(self.source) else nullcontext():
+        with within() if _LOOPS.search(self.source) else nullcontext():
             parts: list[str] = []
             size = 0
             for part in ENVIRONMENT.from_string(self.source).generate(variables):
@@ -104,7 +104,7 @@ class Template:
 def template_named(name_or_path: str | Path) -> Template:
     """Give a shipped template by its name, or the one in a file (a path, or a name that ends in .j2)."""
     name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
+    if isinstance(name_or_path, Path) or name.endswith(_SUFFIX) or "/" in name or "\\" in name:
         return Template(Path(name).stem, _read(Path(name)))
     shipped = _shipped()
     if name not in shipped:
@@ -120,10 +120,10 @@ def template_names() -> dict[str, str]:
 def _shipped() -> dict[str, Traversable]:
     folder = files("introspect.prompts") / "templates"
     found = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(SUFFIX)),
-        key=lambda file: file.name.removesuffix(SUFFIX),
+        (file for file in folder.iterdir() if file.name.endswith(_SUFFIX)),
+        key=lambda file: file.name.removesuffix(_SUFFIX),
     )
-    return {file.name.removesuffix(SUFFIX): file for file in found}
+    return {file.name.removesuffix(_SUFFIX): file for file in found}
 
 
 def _read(path: Path) -> str:

@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 
 from introspect.prompts.dates import write_chat
 
-Kind = Literal["text", "open", "close"]
+_Kind = Literal["text", "open", "close"]
 KNOWN = {"<think>": "</think>"}
 """Marks that any model may write."""
 _CLOSING = re.compile(
@@ -34,14 +34,14 @@ class Piece:
     text: str
     special: bool = False
     """Whether decoding drops it."""
-    kind: Kind = "text"
+    kind: _Kind = "text"
 
 
 @dataclass(frozen=True)
 class Marks:
     """What opens and closes the thinking of a model."""
 
-    kinds: dict[str, Kind]
+    kinds: dict[str, _Kind]
     """What each mark does."""
     ids: dict[int, str]
     """Marks that are tokens of their own; no other tokens make such a mark up."""
@@ -59,7 +59,7 @@ class Marks:
         special = frozenset(number for number, token in tokenizer.added_tokens_decoder.items() if token.special)
         said = " ".join([*added, str(tokenizer.chat_template or "")])
         closing = {*KNOWN.values(), *_CLOSING.findall(said)}
-        kinds: dict[str, Kind] = {}
+        kinds: dict[str, _Kind] = {}
         for mark in sorted(closing):
             kinds |= {mark: "close", _opening(mark): "open"}
         ids = {added[mark]: mark for mark in kinds if mark in added}
@@ -127,7 +127,7 @@ def _opening(closing: str) -> str:
     raise AssertionError(closing)
 
 
-def _opened(tokenizer: Any, kinds: dict[str, Kind]) -> bool:  # Any: as above
+def _opened(tokenizer: Any, kinds: dict[str, _Kind]) -> bool:  # Any: as above
     """Tell whether what the chat format writes before an answer leaves the thinking open."""
     try:
         text = write_chat(tokenizer, [{"role": "user", "content": _ASKED}], add_generation_prompt=True)

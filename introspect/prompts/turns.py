@@ -22,7 +22,7 @@ OPENERS = (
 )
 """What opens a turn in ChatML, in a plain dialogue and in our own questions: the last at the start of a line or of a
 sentence. Each is complete with its last character, so that more text cannot undo it."""
-OWN = (r"assistant[*]*:", r"(?:<\|im_start\|>)?assistant\n", r"trial #?\d+[*]*[-:.)\u2013\u2014\s]")
+_OWN = (r"assistant[*]*:", r"(?:<\|im_start\|>)?assistant\n", r"trial #?\d+[*]*[-:.)\u2013\u2014\s]")
 """What may stand before the answer all the same: its own opening, written once more."""
 _PROBE = ("qzvuserone", "qzvanswer", "qzvusertwo")
 """Contents of a dialogue from which the role markers of a chat format are read."""
@@ -132,7 +132,7 @@ def _turn_ends(tokenizer: Any) -> set[str]:  # Any: as above
 @cache
 def _patterns(markers: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Compile what may lead an answer, and what opens another turn."""
-    leads = [*OWN, *(re.escape(marker) for marker in markers[:1])]
+    leads = [*_OWN, *(re.escape(marker) for marker in markers[:1])]
     openers = [*(_marker(marker) for marker in markers), *OPENERS]
     lead = re.compile(rf"(?:[\s*#>]*(?:{'|'.join(leads)}))*", re.IGNORECASE)
     return lead, re.compile("|".join(openers), re.IGNORECASE)

@@ -7,11 +7,11 @@ model's own guessing habit.
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-N_WORDS = 4
+_N_WORDS = 4
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
-    options = occasion.shuffled((occasion.concept, *occasion.others(N_WORDS - 1)))
+    options = occasion.shuffled((occasion.concept, *occasion.others(_N_WORDS - 1)))
     # the template writes lines side by side with commas between; words that hold one are handed to it as one line
     between = "; " if any("," in option for option in options) else "\n"
     variables = {"options": between.join(options), "number": str(occasion.number)}

@@ -7,18 +7,18 @@ from introspect.protocols.material import free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-OPTIONS = ("first", "second")
+_OPTIONS = ("first", "second")
 ORDERS = ((1.0, 0.5), (0.5, 1.0))
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
     usable = free_of(occasion.concept, sentences())
     first, second = (usable[(2 * occasion.index + k) % len(usable)].text for k in (0, 1))
-    return [Asked({"first": first, "second": second}, OPTIONS)]
+    return [Asked({"first": first, "second": second}, _OPTIONS)]
 
 
 def _expects(loops: tuple[int, ...], _: int, weights: tuple[float, ...]) -> str | None:
-    return OPTIONS[weights.index(max(weights))] if loops else None
+    return _OPTIONS[weights.index(max(weights))] if loops else None
 
 
 COMPARE = Protocol(

@@ -8,16 +8,16 @@ thought.
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-OPTIONS = ("faint", "weak", "strong", "overwhelming")
-STEPS = ((0.25,), (0.5,), (1.0,), (2.0,))
+_OPTIONS = ("faint", "weak", "strong", "overwhelming")
+_STEPS = ((0.25,), (0.5,), (1.0,), (2.0,))
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
-    return [Asked({"number": str(occasion.number)}, OPTIONS)]
+    return [Asked({"number": str(occasion.number)}, _OPTIONS)]
 
 
 def _expects(loops: tuple[int, ...], _: int, weights: tuple[float, ...]) -> str | None:
-    return OPTIONS[STEPS.index(weights)] if loops else None
+    return _OPTIONS[_STEPS.index(weights)] if loops else None
 
 
 STRENGTH = Protocol(
@@ -29,7 +29,7 @@ STRENGTH = Protocol(
             "choice",
             framed("strength"),
             _ask,
-            weights=STEPS,
+            weights=_STEPS,
             max_new_tokens=8,
             varies=False,
             expects=_expects,

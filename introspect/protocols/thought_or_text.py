@@ -8,7 +8,7 @@ from introspect.protocols.material import Sentence, free_of, sentences
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-N_WORDS = 10
+_N_WORDS = 10
 
 
 def _sentence(occasion: Occasion) -> Sentence:
@@ -17,7 +17,7 @@ def _sentence(occasion: Occasion) -> Sentence:
 
 
 def _thought(occasion: Occasion) -> list[Asked]:
-    options = occasion.shuffled((occasion.concept, *occasion.others(N_WORDS - 1)))
+    options = occasion.shuffled((occasion.concept, *occasion.others(_N_WORDS - 1)))
     return [Asked({"sentence": _sentence(occasion).text}, options, occasion.concept)]
 
 

@@ -7,11 +7,11 @@ another one. `unintended-followup` is the position control: the injection comes 
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, neutral
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-OPTIONS = ("meant", "accident")
+_OPTIONS = ("meant", "accident")
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
-    return [Asked({"said": occasion.concept.capitalize()}, OPTIONS)]
+    return [Asked({"said": occasion.concept.capitalize()}, _OPTIONS)]
 
 
 UNINTENDED = Protocol(

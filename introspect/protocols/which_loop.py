@@ -3,17 +3,17 @@
 from introspect.protocols.question import Asked, Occasion, Protocol, Question, framed
 from introspect.protocols.unrelated import PLAIN, PLAIN_CHOICE
 
-OPTIONS = ("early", "late")
+_OPTIONS = ("early", "late")
 
 
 def _ask(occasion: Occasion) -> list[Asked]:
-    return [Asked({"number": str(occasion.number)}, OPTIONS)]
+    return [Asked({"number": str(occasion.number)}, _OPTIONS)]
 
 
 def _expects(loops: tuple[int, ...], n_loops: int, _: tuple[float, ...]) -> str | None:
     """Split the loops in the middle; None where the injection is on both sides, or there is none."""
     late = {2 * loop >= n_loops for loop in loops}
-    return OPTIONS[late.pop()] if len(late) == 1 else None
+    return _OPTIONS[late.pop()] if len(late) == 1 else None
 
 
 WHICH_LOOP = Protocol(

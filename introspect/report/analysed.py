@@ -14,7 +14,7 @@ from introspect.results.store.csv_files import DPI
 
 
 @dataclass(frozen=True)
-class Shown:
+class _Shown:
     """One analysis."""
 
     name: str
@@ -27,14 +27,14 @@ class Shown:
     """What each interactive page shows, and its address from the run's folder."""
 
 
-def analysed(run: Path) -> list[Shown]:
+def analysed(run: Path) -> list[_Shown]:
     """Read the analyses of a run. Raises InputError for one that is damaged."""
     return [_shown(one, run) for one in analyses_of(run)]
 
 
-def _shown(one: Analysed, run: Path) -> Shown:
+def _shown(one: Analysed, run: Path) -> _Shown:
     said, folder, place = one.said, one.folder, one.folder.relative_to(run).as_posix()
-    return Shown(
+    return _Shown(
         name=said["name"],
         title=said["title"],
         sentences=tuple(said["sentences"]),

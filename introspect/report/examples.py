@@ -25,9 +25,9 @@ SIGNALS = {
     ("none", 1): "false alarm: nothing injected, and said to be noticed",
     ("none", 0): "correct rejection: nothing injected, and not said to be noticed",
 }
-UNKNOWN, ERROR, UNGRADED, SILENCE = "unknown", "error", "not graded", "nothing to grade"
+_UNKNOWN, ERROR, UNGRADED, SILENCE = "unknown", "error", "not graded", "nothing to grade"
 MEANS = {
-    UNKNOWN: "unknown: the answer can be read neither way; in no rate",
+    _UNKNOWN: "unknown: the answer can be read neither way; in no rate",
     ERROR: "error: the trial could not be run; in no rate",
     UNGRADED: "not graded yet",
     SILENCE: "nothing is written in this protocol that could be graded",
@@ -47,7 +47,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class _Outcome:
     """The trials of one question that came out alike."""
 
     question: str
@@ -56,7 +56,7 @@ class Outcome:
     examples: tuple[Example, ...]
 
 
-def outcomes(store: Store, grader: str) -> list[Outcome]:
+def outcomes(store: Store, grader: str) -> list[_Outcome]:
     """Sort all trials into outcomes by a grader, and give those that occurred, each with its first trials by id."""
     counts: dict[tuple[str, str], int] = {}
     chosen: dict[tuple[str, str], list[str]] = {}
@@ -69,16 +69,16 @@ def outcomes(store: Store, grader: str) -> list[Outcome]:
             ids.append(trial_id)
     templates = store.manifest.get("templates", {})
     return [
-        Outcome(*key, counts[key], tuple(_example(store, trial_id, templates) for trial_id in chosen[key]))
+        _Outcome(*key, counts[key], tuple(_example(store, trial_id, templates) for trial_id in chosen[key]))
         for key in sorted(counts, key=lambda key: ranks[key])
     ]
 
 
-def absent(found: list[Outcome]) -> list[str]:
+def absent(found: list[_Outcome]) -> list[str]:
     """Name the outcomes of a question about noticing that did not occur, and errors where there are none."""
     there = {outcome.name for outcome in found}
     asked = {outcome.question for outcome in found} & set(questions_of("noticing"))
-    wanted = [*SIGNALS.values(), MEANS[UNKNOWN]] if asked else [MEANS[UNKNOWN]]
+    wanted = [*SIGNALS.values(), MEANS[_UNKNOWN]] if asked else [MEANS[_UNKNOWN]]
     return [name for name in (*wanted, MEANS[ERROR]) if name not in there]
 
 
@@ -95,7 +95,7 @@ def _outcome(
     noticing, silent = kind_of(question) == "noticing", protocol in silent_protocols()
     verdict = detected if noticing else correct
     if failed or not graded or silent or (verdict is None and (noticing or answer is None)):
-        state = ERROR if failed else SILENCE if silent else UNKNOWN if graded else UNGRADED
+        state = ERROR if failed else SILENCE if silent else _UNKNOWN if graded else UNGRADED
         about = "all questions" if silent else question
         return (about, MEANS[state]), (about, len(ARMS), list(MEANS).index(state), "")
     name = _said(arm, verdict, answer, noticing=noticing)
@@ -120,7 +120,7 @@ def _example(store: Store, trial_id: str, templates: Mapping[str, Any]) -> Examp
     return Example(trial, prompt, response, next(iter(failed), ""), tuple(store.grades(trial_id)))
 
 
-def by_question(found: list[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+def by_question(found: list[_Outcome]) -> Iterator[tuple[str, list[_Outcome]]]:
     """Give the outcomes of each question."""
     for question in dict.fromkeys(outcome.question for outcome in found):
         yield question, [outcome for outcome in found if outcome.question == question]

@@ -23,7 +23,7 @@ from introspect.results.tables.echoes import unended_said
 ESTIMATE = ("mean", "low", "high", "p", "n")
 UNABLE_TO = {"yes or no": "yes or no", "options": "with one of the options", "repeat": "by repeating a line"}
 """How the kinds of answers in capability.csv are said."""
-LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"
+_LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"
 
 
 def headline(found: Findings) -> list[str]:
@@ -70,8 +70,8 @@ def _contrasts(found: Findings) -> Iterator[str]:
         row = {key: float(value) for key, value in part[part["effect"] == name].iloc[0].items() if key in ESTIMATE}
         difference = Difference(row["mean"], row["low"], row["high"], row["p"], int(row["n"]))
         yield (
-            f"On “{template}”, the concept's vector moved {LOGITS} by {_said(difference)} further towards yes "
-            f"{against_what}, beyond what it does to plain questions with the same {LOGITS} before the injection."
+            f"On “{template}”, the concept's vector moved {_LOGITS} by {_said(difference)} further towards yes "
+            f"{against_what}, beyond what it does to plain questions with the same {_LOGITS} before the injection."
             f"{_outside(part)}{_leaning(part)}"
         )
 
@@ -89,7 +89,9 @@ def _leaning(part: pd.DataFrame) -> str:
     if not row["n"]:
         return ""
     ahead = "Yes" if row["mean"] > 0 else "No"
-    return f" {ahead} was ahead, {LOGITS} being {number(row['mean'])} ({interval(row['low'], row['high'])}) on average."
+    return (
+        f" {ahead} was ahead, {_LOGITS} being {number(row['mean'])} ({interval(row['low'], row['high'])}) on average."
+    )
 
 
 def _shifts(found: Findings) -> Iterator[str]:
@@ -99,7 +101,7 @@ def _shifts(found: Findings) -> Iterator[str]:
     for (question, template), asked in _injected_and_more(found, noticing=True):
         said = _said(between_arms(asked, "difference", "injected", "none"))
         yield (
-            f"On “{question}” ({template}){_pooled(asked)}, {LOGITS} was higher by {said} with the concept's vector "
+            f"On “{question}” ({template}){_pooled(asked)}, {_LOGITS} was higher by {said} with the concept's vector "
             "than with nothing injected; without plain questions under the same injection this may be "
             "a shift towards yes on anything."
         )

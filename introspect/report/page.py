@@ -20,7 +20,7 @@ from introspect.report.statistic_sheets import OVERALL, inferred
 from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.tables.absence import said_absent
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -28,9 +28,9 @@ ENVIRONMENT = ImmutableSandboxedEnvironment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {"escaped": escaped}
+_ENVIRONMENT.filters |= {"escaped": escaped}
 PACKAGE = "introspect-loops"
-MOST_ROWS = 200
+_MOST_ROWS = 200
 """Rows of a table that are shown; the CSV files have them all."""
 
 
@@ -40,7 +40,7 @@ def page(found: Findings) -> str:
     grader = next(iter(found.graders), PREFERRED)
     came_out = outcomes(found.store, grader)
     drawn = pictures(found.summaries.made, found.graders)
-    return ENVIRONMENT.get_template("page.html.j2").render(
+    return _ENVIRONMENT.get_template("page.html.j2").render(
         version=version(PACKAGE),
         folder=found.store.folder.resolve().name,
         standing=settings.standing(found),
@@ -63,7 +63,7 @@ def page(found: Findings) -> str:
         absent=absent(came_out),
         each=EACH,
         manifest=settings.manifest_entries(found),
-        most_rows=MOST_ROWS,
+        most_rows=_MOST_ROWS,
         arm_labels=ARM_LABELS,
     )
 

@@ -14,13 +14,13 @@ from introspect.protocols import Question, Variant, protocol_named
 from introspect.records.trial import OF_ANOTHER, Site
 from introspect.selection import select
 
-Manifest = Mapping[str, Any]  # Any: JSON
+_Manifest = Mapping[str, Any]  # Any: JSON
 
 Counts = dict[tuple[str, str, str], int]
 """Trials by question, template and arm."""
 
 
-def planned(manifest: Manifest) -> Counts | None:
+def planned(manifest: _Manifest) -> Counts | None:
     """Count the trials that were planned; None where the manifest does not say enough, or names what is not there."""
     try:
         tallies = plan(_grid(manifest)).counts.tallies
@@ -33,7 +33,7 @@ def planned(manifest: Manifest) -> Counts | None:
     return counts
 
 
-def _grid(manifest: Manifest) -> Grid:
+def _grid(manifest: _Manifest) -> Grid:
     """Make the grid again; what does not change the number of trials is left out."""
     words = tuple(manifest["vectors"]["words"])
     return Grid(
@@ -59,12 +59,12 @@ def _grid(manifest: Manifest) -> Grid:
     )
 
 
-def _extracted(manifest: Manifest) -> tuple[int | None, ...]:
+def _extracted(manifest: _Manifest) -> tuple[int | None, ...]:
     given = manifest["extract"]
     return (None,) if given == "same" else tuple(select(given, max(manifest["totals"]), option="extract"))
 
 
-def _variants(manifest: Manifest) -> list[Variant]:
+def _variants(manifest: _Manifest) -> list[Variant]:
     """Give each question with the templates in which it was asked."""
     questions = [each for each in protocol_named(manifest["protocol"]).questions if each.name in manifest["questions"]]
     first = protocol_named(manifest["protocol"]).questions[0]

@@ -18,7 +18,7 @@ NOTE = (
 )
 MAIN = ("detected", "identified", "both", "correct")
 """Measures that are shown first; whether answers are coherent, or refusals, stands behind."""
-HIDDEN = ("concepts", "independent", "note")
+_HIDDEN = ("concepts", "independent", "note")
 """Columns of rates.csv that a sheet has no room for."""
 REPLACED = ("rate", "95% interval", "unknown all no to all yes")
 
@@ -57,7 +57,7 @@ def _sheet(table: pd.DataFrame, name: str, title: str) -> Sheet:
     other = [str(key) for key in table if key not in (*first, *RATE)]
     ranks = {rank: place for place, rank in enumerate((*ARM_LABELS, *dict.fromkeys(table["measure"])))}
     order = table.assign(arm=table["arm"].map(ranks), measure=table["measure"].map(ranks))
-    columns = [*first, *other, *(name for name in RATE if name not in HIDDEN)]
+    columns = [*first, *other, *(name for name in RATE if name not in _HIDDEN)]
     table = table.iloc[order.sort_values([*first, *other]).index]
     gated = table["note"] == CANNOT_ANSWER
     made = sheet(name, title, table[columns].assign(arm=table["arm"].map(ARM_LABELS)), NOTE)

@@ -17,7 +17,7 @@ PAIRS = {
 """Lower bounds, with the upper one and what both are called."""
 SHARES = ("rate", "accuracy", "chance", "habit", "mass", "mass_low", "if_no")
 P_VALUES = ("p", "p_map", "p_chance", "p_habit", "p_bits")
-PLACES = ("loop", "layer", "strength", "sites", "loops", "n_sites", "extract_loop", "strength_unit")
+_PLACES = ("loop", "layer", "strength", "sites", "loops", "n_sites", "extract_loop", "strength_unit")
 """Columns in which a missing value means that there is no such thing: no injection, or not at one place."""
 NOWHERE = "\N{EM DASH}"
 HEADERS = {
@@ -28,11 +28,11 @@ HEADERS = {
     **{"n_loops": "loops run", "dropped": "concepts dropped", "readout_loop": "read out after loop"},
     **{"accuracy": "right answers", "if_no": "unknown all no", "n_sites": "number of sites"},
 }
-MEASURES = {
+_MEASURES = {
     **{"dprime": "d'", "auc": "AUC", "median_rank": "median rank", "first": "share that is most probable"},
     **{"reciprocal_rank": "mean of 1/(rank + 1)"},
 }
-COUNTS = ("n", "n_control", "concepts")
+_COUNTS = ("n", "n_control", "concepts")
 """Columns that belong to a measure, and are joined where measures become columns."""
 
 
@@ -76,14 +76,14 @@ def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
 
 def _text(column: str, value: object) -> str:
     if is_missing(value):
-        return NOWHERE if column in PLACES else MISSING
+        return NOWHERE if column in _PLACES else MISSING
     if column in P_VALUES:
         return p_value(value)
     if column in SHARES:
         return percent(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if column in PLACES and isinstance(value, float) else _any_text(value)
+    return f"{value:g}" if column in _PLACES and isinstance(value, float) else _any_text(value)
 
 
 def _any_text(value: object) -> str:
@@ -92,14 +92,14 @@ def _any_text(value: object) -> str:
 
 def _measures_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn rows that differ in the measure only into one row, with value and interval of each measure in a column."""
-    keys = [name for name in frame if name not in ("measure", "value", "low", "high", *COUNTS)]
+    keys = [name for name in frame if name not in ("measure", "value", "low", "high", *_COUNTS)]
     measures, rows = list(frame["measure"].unique()), []
     for place, part in frame.groupby(keys, dropna=False, sort=False):
         by = part.set_index("measure")
-        counts = {name: _joined(part[name]) for name in COUNTS if name in frame}
+        counts = {name: _joined(part[name]) for name in _COUNTS if name in frame}
         found = {measure: _estimate(by.loc[measure]) if measure in by.index else MISSING for measure in measures}
         rows.append(
-            {**dict(zip(keys, place, strict=True)), **counts, **{MEASURES.get(m, m): t for m, t in found.items()}}
+            {**dict(zip(keys, place, strict=True)), **counts, **{_MEASURES.get(m, m): t for m, t in found.items()}}
         )
     return pd.DataFrame(rows)
 

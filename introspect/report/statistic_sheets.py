@@ -8,7 +8,7 @@ from introspect.report.sheets import Sheet, sheet
 from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 
-TITLES = {
+_TITLES = {
     "contrasts": (
         "The primary contrast",
         "Mean over concepts of logit(yes) \N{MINUS SIGN} logit(no). An effect is the shift of the question about "
@@ -99,7 +99,7 @@ def inferred(found: Findings) -> dict[str, Sheet]:
     """Make the sheets of the statistics by name; those that the run cannot have are not there."""
     sheets = {}
     for name, table in found.inferences.items():
-        title, note = TITLES.get(name, (name.replace("_", " ").capitalize(), ""))
+        title, note = _TITLES.get(name, (name.replace("_", " ").capitalize(), ""))
         table = _in_words(table)
         if name == MAPPED:
             whole = table["strength"].isna()

@@ -8,7 +8,7 @@ from introspect.report.latex import latex_tables
 from introspect.report.page import page
 from introspect.whole_files import replacing
 
-NAME = "report.html"
+_NAME = "report.html"
 
 
 def write_report(found: Findings, out: Path | None = None) -> Path:
@@ -16,11 +16,11 @@ def write_report(found: Findings, out: Path | None = None) -> Path:
 
     Raises InputError where a folder, or anything else that is no regular file, stands in its place.
     """
-    path = found.store.folder / NAME if out is None else out
+    path = found.store.folder / _NAME if out is None else out
     if path.is_dir():
-        raise InputError(f"--out {path}: is a folder; give a file, such as {path / NAME}")
+        raise InputError(f"--out {path}: is a folder; give a file, such as {path / _NAME}")
     if path.exists() and not path.is_file():
-        raise InputError(f"--out {path}: is no regular file; give one, such as {NAME}")
+        raise InputError(f"--out {path}: is no regular file; give one, such as {_NAME}")
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}; make it first")
     return _write(path, page(found))

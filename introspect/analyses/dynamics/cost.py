@@ -16,7 +16,7 @@ COPIES = 12
 
 
 @dataclass(frozen=True)
-class Cost:
+class _Cost:
     """What it takes, without a baseline."""
 
     texts: int
@@ -28,7 +28,7 @@ class Cost:
     """The most that is held beside the weights, estimated from above."""
 
 
-def cost(opened: Opened) -> Cost:
+def cost(opened: Opened) -> _Cost:
     """Count the forwards over texts, twice all recurrences and once the attention, and behind injections."""
     looped, settings = opened.looped, opened.settings
     batches = opened.rows()
@@ -46,7 +46,7 @@ def cost(opened: Opened) -> Cost:
     one = attention_bytes(looped, length, watched)
     matrices = max(one, min(MOST_BYTES, opened.batch_size * one))
     held = largest * (state * (2 * looped.n_layers + COPIES) + settings.recurrences * 4)
-    return Cost(
+    return _Cost(
         len(opened.texts),
         len(trials),
         forwards=3 * len(batches) + 1 + len(walks),

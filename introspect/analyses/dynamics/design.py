@@ -24,7 +24,7 @@ NORMS: tuple[Norm, ...] = ("pre-norm", "Huginn's", "Ouro's")
 WIDTH, HEADS = 64, 4
 VOCABULARY = 256
 TRAINED_LOOPS = 4
-EPS = 1e-6
+_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Design:
     blocks: int
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """Causal self-attention and a gated MLP, with norms where the design has them."""
 
     def __init__(self, norm: Norm) -> None:
@@ -76,7 +76,7 @@ class Stack(nn.Module):
         self.design = design
         self.embedding = nn.Embedding(VOCABULARY, WIDTH)
         self.adapter = nn.Linear(2 * WIDTH, WIDTH, bias=False)
-        self.blocks = nn.ModuleList([Block(design.norm) for _ in range(design.blocks)])
+        self.blocks = nn.ModuleList([_Block(design.norm) for _ in range(design.blocks)])
         self.first, self.last = _norm(), _norm()
         self.source = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -116,4 +116,4 @@ class Stack(nn.Module):
 
 
 def _norm() -> nn.RMSNorm:
-    return nn.RMSNorm(WIDTH, eps=EPS)
+    return nn.RMSNorm(WIDTH, eps=_EPS)

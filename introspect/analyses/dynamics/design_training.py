@@ -25,7 +25,7 @@ SURPRISES = 0.1
 """Share of tokens that no table foretells."""
 STEPS = 300
 """As many as every design needs to learn the texts."""
-ROWS, POSITIONS, HELD_OUT = 32, 24, 128
+_ROWS, _POSITIONS, _HELD_OUT = 32, 24, 128
 LEARNING_RATE, CLIP = 1e-3, 1.0
 
 
@@ -38,7 +38,7 @@ def texts(rows: int, source: torch.Generator) -> Tensor:
     """Draw texts, `(row, position)`; the tables are the same in all of them."""
     follows = tables()[torch.randint(TABLES, (rows,), generator=source)]
     tokens = [torch.randint(VOCABULARY, (rows,), generator=source)]
-    for _ in range(POSITIONS):
+    for _ in range(_POSITIONS):
         drawn = torch.randint(VOCABULARY, (rows,), generator=source)
         surprising = torch.rand(rows, generator=source) < SURPRISES
         tokens.append(torch.where(surprising, drawn, follows[range(rows), tokens[-1]]))
@@ -46,12 +46,12 @@ def texts(rows: int, source: torch.Generator) -> Tensor:
 
 
 def train(stack: Stack, steps: int) -> None:
-    """Train a stack in place for so many steps of ROWS texts, drawn from its own seed."""
+    """Train a stack in place for so many steps of _ROWS texts, drawn from its own seed."""
     optimizer = torch.optim.AdamW(stack.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1)
     for _ in range(steps):
         optimizer.zero_grad()
-        losses = list(_losses(stack, texts(ROWS, stack.source), TRAINED_LOOPS, stack.source))
+        losses = list(_losses(stack, texts(_ROWS, stack.source), TRAINED_LOOPS, stack.source))
         torch.autograd.backward(torch.stack(losses).mean())
         torch.nn.utils.clip_grad_norm_(stack.parameters(), CLIP)
         optimizer.step()
@@ -62,7 +62,7 @@ def train(stack: Stack, steps: int) -> None:
 def held_out(stack: Stack, recurrences: int) -> float:
     """Give the loss in nats per token after so many recurrences, on the same texts every time."""
     source = torch.Generator().manual_seed(1)
-    (last,) = deque(_losses(stack, texts(HELD_OUT, source), recurrences, source), maxlen=1)
+    (last,) = deque(_losses(stack, texts(_HELD_OUT, source), recurrences, source), maxlen=1)
     return float(last)
 
 

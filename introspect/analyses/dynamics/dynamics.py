@@ -33,10 +33,10 @@ from introspect.models.tap import Tap
 from introspect.records.trial import Site
 from introspect.results.figures.panels import figure_of
 
-BATCH_SIZE = 32
-TEXTS, CONCEPTS = 16, 12
+_BATCH_SIZE = 32
+_TEXTS, _CONCEPTS = 16, 12
 """What is run where the full size is not asked for: prompts of the concept vectors, and concepts that are injected."""
-Table = tuple[str, pd.DataFrame]
+_Table = tuple[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Opened:
     @property
     def batch_size(self) -> int:
         """Give the rows of a batch."""
-        return self.subject.laboratory.options.batch_size or BATCH_SIZE
+        return self.subject.laboratory.options.batch_size or _BATCH_SIZE
 
     def rows(self, looped: LoopedModel | None = None) -> list[Rows]:
         """Give the texts in batches, in the tokens of this model or another."""
@@ -106,7 +106,7 @@ def analysed(opened: Opened, keep: Keeping) -> Analysis:
     keep.about(opened.subject, **_made_with(opened), rows=opened.batch_size)
     settled = settle(opened, keep)
     stage = stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops, keep=keep)
-    baseline = None if opened.settings.baseline is None else beside(opened, opened.settings.baseline, keep)
+    baseline = None if opened.settings.baseline is None else _beside(opened, opened.settings.baseline, keep)
     tables = _tables(settled, stage, baseline)
     tables["path"] = (
         "Path of one text's last token on its principal axes",
@@ -132,12 +132,12 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
         _check_order(options.model, by_token=outline.by_token)
         for n_loops in wanted:
             outline.check_loops(n_loops)
-    subject = open_subject(options, run, most_concepts=None if settings.full else CONCEPTS)
+    subject = open_subject(options, run, most_concepts=None if settings.full else _CONCEPTS)
     _check_order(subject.tap.looped.name, by_token=subject.tap.looped.by_token)
     for n_loops in wanted:
         subject.tap.looped.forward_arguments(n_loops)
     if texts is None:
-        texts = spread(prompts_of(subject), None if settings.full else TEXTS)
+        texts = spread(prompts_of(subject), None if settings.full else _TEXTS)
     return Opened(subject, texts, settings)
 
 
@@ -167,7 +167,7 @@ def _measured(opened: Opened, rows: Rows) -> dict[str, Array]:
     return {name: part.numpy() for name, part in vars(measure(show, rows.mask, opened.looped.n_layers, loops)).items()}
 
 
-def beside(opened: Opened, name: str, keep: Keeping) -> Stages:
+def _beside(opened: Opened, name: str, keep: Keeping) -> Stages:
     """Measure the stages of a feed-forward model on the same texts."""
     options = opened.subject.laboratory.options
     looped = load_model(name, device=options.device, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
@@ -176,7 +176,7 @@ def beside(opened: Opened, name: str, keep: Keeping) -> Stages:
     return stages(Tap(looped), opened.rows(looped), n_loops=1, keep=keep)
 
 
-def injections(opened: Opened, keep: Keeping) -> dict[str, Table]:
+def injections(opened: Opened, keep: Keeping) -> dict[str, _Table]:
     """Follow the injected trials and their random controls; with a run, say what became of the thoughts."""
     subject = opened.subject
     trials = subject.trials(["injected", "random"])
@@ -201,14 +201,14 @@ def _sample(opened: Opened) -> tuple[str, ...]:
     if opened.settings.full:
         return ()
     texts = f"{len(opened.texts)} texts" if opened.settings.texts is None else "all texts"
-    return (f"This is a sample: {texts} and at most {CONCEPTS} concepts; --full runs everything.",)
+    return (f"This is a sample: {texts} and at most {_CONCEPTS} concepts; --full runs everything.",)
 
 
 def _show(tap: Tap, rows: Rows, n_loops: int, look: Look, sites: Sequence[Site]) -> None:
     walk(tap, rows, look, n_loops=n_loops, sites=sites)
 
 
-def _tables(settled: Settled, stage: Stages, baseline: Stages | None) -> dict[str, Table]:
+def _tables(settled: Settled, stage: Stages, baseline: Stages | None) -> dict[str, _Table]:
     verdict = pd.DataFrame(
         [{"verdict": settled.verdict, "away": settled.away, "turn": settled.turn, "lowest_cosine": settled.lowest}]
     )

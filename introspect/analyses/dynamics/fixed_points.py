@@ -28,7 +28,7 @@ LEAST = 4
 MOST_LOOPS = 100_000
 """Recurrences beyond which the path of every block does not fit in memory."""
 """Recurrences below which there is no half to settle in."""
-MEASURES = ("change", "change_relative", "change_cosine", "distance", "distance_relative", "distance_cosine", "norm")
+_MEASURES = ("change", "change_relative", "change_cosine", "distance", "distance_relative", "distance_cosine", "norm")
 """Against the recurrence before, against the last one, and the norm of the state itself; means over tokens."""
 NEAR = 0.1
 """Distance from the end, as 1 - cosine, up to which a layer is where it ends."""
@@ -45,7 +45,7 @@ class Settled:
     """What was measured of a stack."""
 
     layers: pd.DataFrame
-    """A row per (layer, recurrence): MEASURES with intervals over texts, `n` texts; loop 0 has no change."""
+    """A row per (layer, recurrence): _MEASURES with intervals over texts, `n` texts; loop 0 has no change."""
     distinct: pd.DataFrame
     """Cosine of each layer's fixed point with that of layer 0, and the lowest of them, mean over tokens."""
     tokens: pd.DataFrame
@@ -91,7 +91,7 @@ class Measured:
     """What was measured of one batch."""
 
     layers: Tensor
-    """`(row, layer, recurrence, measure)`, of MEASURES; the first recurrence has no change."""
+    """`(row, layer, recurrence, measure)`, of _MEASURES; the first recurrence has no change."""
     distinct: Tensor
     """`(row, layer + 1)`: see `Settled.distinct`."""
     classes: Tensor
@@ -104,7 +104,7 @@ def measure(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> Measur
     last = [Site(recurrences - 1, layer) for layer in range(n_layers)]
     show(lambda site, h: ends.update({site.layer: _exact(h)}), last)
     before: dict[int, Tensor] = {}
-    measured = torch.full((len(mask), n_layers, recurrences, len(MEASURES)), torch.nan)
+    measured = torch.full((len(mask), n_layers, recurrences, len(_MEASURES)), torch.nan)
     cosines = torch.empty(*mask.shape, recurrences)
 
     def look(site: Site, h: Tensor) -> None:
@@ -112,7 +112,7 @@ def measure(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> Measur
         values = [*_apart(h, before.get(site.layer)), *_apart(h, ends[site.layer]), h.norm(dim=-1)]
         measured[:, site.layer, site.loop] = torch.stack([over_tokens(each, mask) for each in values], -1).cpu()
         if site.layer == n_layers - 1:
-            cosines[..., site.loop] = values[MEASURES.index("distance_cosine")].cpu()
+            cosines[..., site.loop] = values[_MEASURES.index("distance_cosine")].cpu()
         before[site.layer] = h
 
     show(look, [Site(loop, layer) for loop in range(recurrences) for layer in range(n_layers)])
@@ -127,7 +127,7 @@ class Settling:
         if recurrences < LEAST:
             raise InputError(f"recurrences {recurrences}: must be at least {LEAST}, to have a half in which to settle")
         self.n_layers, self.recurrences = n_layers, recurrences
-        self._layers = Moments(n_layers, recurrences, len(MEASURES))
+        self._layers = Moments(n_layers, recurrences, len(_MEASURES))
         self._distinct = Moments(n_layers + 1)
         self._shares = Moments(len(CLASSES))
         self._counts = np.zeros(len(CLASSES), dtype=int)
@@ -149,7 +149,7 @@ class Settling:
         tokens = pd.DataFrame({"class": CLASSES, "k": self._counts, "n": int(self._counts.sum())})
         tokens["rate"] = tokens["k"] / tokens["n"].where(tokens["n"] > 0)
         return Settled(
-            layers.join(self._layers.table(MEASURES)), distinct, tokens.assign(**shares, texts=self._shares.n)
+            layers.join(self._layers.table(_MEASURES)), distinct, tokens.assign(**shares, texts=self._shares.n)
         )
 
 

@@ -19,7 +19,7 @@ from introspect.analyses.dynamics.fixed_points import LEAST, MOST_LOOPS, Settled
 from introspect.errors import InputError
 from introspect.results.figures.panels import figure_of
 
-BLOCKS, SEEDS, ROWS = (4, 8, 12), 3, 4
+_BLOCKS, SEEDS, _ROWS = (4, 8, 12), 3, 4
 RECURRENCES = 128
 MOST_BLOCKS = 256
 """Of one stack."""
@@ -38,7 +38,7 @@ PATH = ["loop", "change_relative", "change_cosine", "distance_cosine"]
 
 
 def design_study(
-    blocks: Sequence[int] = BLOCKS, *, seeds: int = SEEDS, recurrences: int = RECURRENCES, steps: int = STEPS
+    blocks: Sequence[int] = _BLOCKS, *, seeds: int = SEEDS, recurrences: int = RECURRENCES, steps: int = STEPS
 ) -> Analysis:
     """Run every design with so many seeds, and once trained for so many steps.
 
@@ -56,7 +56,7 @@ def design_study(
     return Analysis(
         name="dynamics-grid",
         title="Which designs come to rest",
-        made_with={"blocks": list(blocks), "seeds": seeds, "recurrences": recurrences, "steps": steps, "rows": ROWS},
+        made_with={"blocks": list(blocks), "seeds": seeds, "recurrences": recurrences, "steps": steps, "rows": _ROWS},
         sentences=_sentences(verdicts(each)),
         tables={
             "designs": ("What each stack does, beside what is published", each),
@@ -99,7 +99,7 @@ def _measured(stack: Stack, steps: int, recurrences: int) -> tuple[dict[str, obj
 
 def settled(stack: Stack, recurrences: int) -> Settled:
     """Run one stack over a few texts."""
-    ids, settling = texts(ROWS, stack.source), Settling(stack.design.blocks, recurrences)
+    ids, settling = texts(_ROWS, stack.source), Settling(stack.design.blocks, recurrences)
     show = partial(stack.show, ids, recurrences)
     settling.add(measure(show, torch.ones_like(ids), stack.design.blocks, recurrences))
     return settling.settled()

@@ -24,10 +24,10 @@ ROUNDING = 32
 """Distances below so many rounding errors of the state's norm say nothing of the path any more."""
 POINTS = 3
 """Loops that a rate needs at least."""
-MEASURES = ("distance", "relative", "projection", "cosine")
-ABOUT = ("arm", "concept", "strength", "loop", "layer")
+_MEASURES = ("distance", "relative", "projection", "cosine")
+_ABOUT = ("arm", "concept", "strength", "loop", "layer")
 """What is said of a trial in each of its rows."""
-COLUMNS = [*ABOUT, "trial", "floor", "at_loop", "at_layer", *MEASURES]
+_COLUMNS = [*_ABOUT, "trial", "floor", "at_loop", "at_layer", *_MEASURES]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_siz
     batches = list(alike(list(longer.values()), batch_size, by_site=True))
     keep.begin("batches of injected trials to follow", len(batches))
     parts = [_batch(engine, batch, keep) for batch in batches]
-    steps = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    steps = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
     own = {longer[trial.id].id: trial.n_loops for trial in reached}
     return steps.assign(n_loops=steps["trial"].map(own))
 
@@ -81,9 +81,9 @@ def endings(steps: pd.DataFrame) -> pd.DataFrame:
     for trial, part in ends.groupby("trial", sort=False):
         relative, first = part["relative"].tolist(), part.iloc[0]
         factor = contraction(relative, float(first["floor"]))
-        about = first[[*ABOUT, "n_loops"]].to_dict()
+        about = first[[*_ABOUT, "n_loops"]].to_dict()
         rows.append({**about, "trial": trial, "factor": factor, "start": relative[0], "end": relative[-1]})
-    return pd.DataFrame(rows, columns=[*ABOUT, "n_loops", "trial", "factor", "start", "end"])
+    return pd.DataFrame(rows, columns=[*_ABOUT, "n_loops", "trial", "factor", "start", "end"])
 
 
 def _batch(engine: Engine, trials: list[Trial], keep: Keeping) -> pd.DataFrame:
@@ -98,11 +98,11 @@ def _batch(engine: Engine, trials: list[Trial], keep: Keeping) -> pd.DataFrame:
         for site, values in zip(sites, of_sites, strict=True)
         if site >= each.site
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _walked(engine: Engine, injected: Sequence[Injected], sites: Sequence[Site]) -> dict[str, Array]:
-    """Give MEASURES at every site, `(trial, site, measure)`."""
+    """Give _MEASURES at every site, `(trial, site, measure)`."""
     trials = [each.trial for each in injected]
     prefix = engine.prefix(key_of(trials[0]))
     weights, span = prefix.weights([trial.injection for trial in trials]), prefix.columns
@@ -135,7 +135,7 @@ def _about(each: Injected) -> tuple[object, ...]:
 
 
 def _measured(with_: Tensor, without: Tensor, pushes: Tensor, inside: Tensor | None) -> Tensor:
-    """Give MEASURES of each row, `(row, measure)`: means over the positions that are inside (None: all).
+    """Give _MEASURES of each row, `(row, measure)`: means over the positions that are inside (None: all).
 
     States are `(row, position, d_model)`, one row without; pushes are `(row, d_model)`.
     """

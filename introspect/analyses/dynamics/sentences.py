@@ -20,7 +20,7 @@ def said(settled: Settled, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...
     return tuple(sentences)
 
 
-def between(row: "pd.Series[float]", name: str, form: str = ".3g") -> str:
+def _between(row: "pd.Series[float]", name: str, form: str = ".3g") -> str:
     """Write a value with its interval."""
     value, low, high = (row[each] for each in (name, f"{name}_low", f"{name}_high"))
     return f"{value:{form}}" if pd.isna(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
@@ -37,7 +37,7 @@ def _verdict(settled: Settled) -> str:
 
 def _distinct(settled: Settled) -> str:
     row = settled.distinct[settled.distinct["layer"] == "lowest"].iloc[0]
-    return f"The lowest cosine between the first layer's last state and another's is {between(row, 'cosine')}."
+    return f"The lowest cosine between the first layer's last state and another's is {_between(row, 'cosine')}."
 
 
 def _tokens(settled: Settled) -> str:
@@ -55,7 +55,7 @@ def _attention(pairs: pd.DataFrame) -> str:
 
 
 def _arm(row: "pd.Series[float]") -> str:
-    moved = f"the distance to the path without one changes by a factor of {between(row, 'factor')} per loop"
+    moved = f"the distance to the path without one changes by a factor of {_between(row, 'factor')} per loop"
     back = f"{row['returned']} of {row['trials']} trials end within {RETURNED:.0%} of it"
     return f"After an injection ({ARM_LABELS[str(row['arm'])]}) {moved} (n = {row['n']} concepts); {back}."
 

@@ -22,7 +22,7 @@ from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
 
-MEASURES = ("norm", "entropy", "concentration", "sink_rate", "mixing")
+_MEASURES = ("norm", "entropy", "concentration", "sink_rate", "mixing")
 """Mean norm of the residual stream, matrix entropy of the states in nats, and what `attention.py` measures."""
 MOST_BYTES = 2**28
 """Attention matrices that are there at once."""
@@ -33,7 +33,7 @@ class Stages:
     """What was measured at the sites of the loops."""
 
     sites: pd.DataFrame
-    """A row per (loop, layer): MEASURES with intervals over `n` texts."""
+    """A row per (loop, layer): _MEASURES with intervals over `n` texts."""
     pairs: pd.DataFrame
     """A row per pair of sites: Frobenius distance of their attention matrices, with its interval over `n` texts."""
 
@@ -41,7 +41,7 @@ class Stages:
 def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Keeping) -> Stages:
     """Measure every (loop, layer) of the loops on texts."""
     sites = [site for site in tap.looped.sites(n_loops) if site.stage == "core"]
-    measured, apart = Moments(len(sites), len(MEASURES)), Moments(len(sites), len(sites))
+    measured, apart = Moments(len(sites), len(_MEASURES)), Moments(len(sites), len(sites))
     slices = [rows for batch in batches for rows in _slices(tap.looped, batch, len(sites))]
     keep.begin("batches of texts to watch the attention on", len(slices))
     for rows in slices:
@@ -50,7 +50,7 @@ def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Keeping) ->
         apart.add(torch.from_numpy(kept["apart"]))
     places = pd.DataFrame([(site.loop, site.layer) for site in sites], columns=["loop", "layer"])
     pairs = places.merge(places, how="cross", suffixes=("", "_other"))
-    return Stages(places.join(measured.table(MEASURES)), pairs.assign(**apart.columns("distance"), n=apart.n))
+    return Stages(places.join(measured.table(_MEASURES)), pairs.assign(**apart.columns("distance"), n=apart.n))
 
 
 def attention_bytes(looped: LoopedModel, tokens: int, n_sites: int) -> int:

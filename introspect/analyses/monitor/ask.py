@@ -43,7 +43,7 @@ class States:
 
 
 @dataclass(frozen=True)
-class Judged:
+class _Judged:
     """What a model that runs so many loops says of given answers, and what its states are there."""
 
     difference: Floats
@@ -55,7 +55,7 @@ class Judged:
 
 def judge(
     tap: Tap, items: Sequence[Item], wanted: Mapping[int, Sequence[Site]], *, size: int, keep: Keeping, task: str = ""
-) -> dict[int, Judged]:
+) -> dict[int, _Judged]:
     """Ask of each item whether its answer is right, with each number of loops; `wanted` says the sites of its states.
 
     `task` is what the items are called while they are run, `size` the rows of a batch.
@@ -71,7 +71,7 @@ def judge(
             difference[rows], words[rows] = kept["difference"], kept["words"]
             parts.append((rows, kept))
         places = {site: place for place, site in enumerate(sites)}
-        found[n_loops] = Judged(difference, words, States(places, parts))
+        found[n_loops] = _Judged(difference, words, States(places, parts))
     return found
 
 

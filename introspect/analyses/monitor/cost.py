@@ -22,7 +22,7 @@ FLOAT = 4
 
 
 @dataclass(frozen=True)
-class Cost:
+class _Cost:
     """What a call would take."""
 
     rows: tuple[tuple[str, int, int, int], ...]
@@ -30,7 +30,7 @@ class Cost:
     memory: str
 
 
-def cost(options: Options, asked: Asked) -> Cost:
+def cost(options: Options, asked: Asked) -> _Cost:
     """Count what a call of `monitor` with these arguments would run, and what it would keep."""
     given, subject = read_tasks(options, asked), asked.open(options)
     looped = subject.tap.looped
@@ -50,7 +50,7 @@ def cost(options: Options, asked: Asked) -> Cost:
         f"batches of {batch} rows, about {batch * subject.laboratory.row_bytes() / 1e6:.0f} MB beside the weights; "
         f"states in files of {max(kept) / 1e6:.1f} MB until it is done, one site of them in memory at a time"
     )
-    return Cost(tuple(rows), memory)
+    return _Cost(tuple(rows), memory)
 
 
 def _asked(

@@ -15,14 +15,14 @@ from introspect.analyses.monitor.curves import MEASURES, MONITORS
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
 from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
 
-LOOKS = {
+_LOOKS = {
     **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},
     **{"language": ("#D55E00", "o", "-"), "language-words": ("#E69F00", "o", ":")},
     **{"representation": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
 }
 """Colour, marker and line of each monitor."""
-NAMES = {"accuracy": "accuracy", "f1": "F1"}
-SHIFT = 0.06
+_NAMES = {"accuracy": "accuracy", "f1": "F1"}
+_SHIFT = 0.06
 """How far lines are drawn beside one another, in loops."""
 INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
 
@@ -34,14 +34,14 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     axes = panels(2 * len(tasks), width=2.55, height=2.0, columns=2)
     for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in MEASURES], strict=True):
         cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
-        for rank, (monitor, (colour, marker, style)) in enumerate(LOOKS.items()):
-            line = _points(cells[cells["monitor"] == monitor], shift=SHIFT * (rank - 2.5))
+        for rank, (monitor, (colour, marker, style)) in enumerate(_LOOKS.items()):
+            line = _points(cells[cells["monitor"] == monitor], shift=_SHIFT * (rank - 2.5))
             points(ax, line, color=colour, marker=marker, linestyle=style, label=MONITORS[monitor])
         always = cells[cells["monitor"] == "constant"]
         if not always.empty:
             ax.axhline(always["value"].iloc[0], color="black", linewidth=0.8, label=MONITORS["constant"])
         _loops_axis(ax, cells["loops"], trained)
-        ax.set(title=f"{task}: {NAMES[measure]}", ylim=(-0.03, 1.03), ylabel="share or F1")
+        ax.set(title=f"{task}: {_NAMES[measure]}", ylim=(-0.03, 1.03), ylabel="share or F1")
     label_outer(axes)
     legend(axes)
     judged = curves[curves["monitor"] == "language"]
@@ -81,11 +81,11 @@ def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
     for ax, measure in zip(axes, MEASURES, strict=True):
         cells = gap[gap["measure"] == measure]
         for rank, (task, shade) in enumerate(zip(tasks, shades, strict=True)):
-            line = _points(cells[cells["task"] == task], shift=SHIFT * (rank - (len(tasks) - 1) / 2))
+            line = _points(cells[cells["task"] == task], shift=_SHIFT * (rank - (len(tasks) - 1) / 2))
             points(ax, line, color=shade, marker="osD^v"[rank % 5], label=task)
         ax.axhline(0, color="black", linewidth=0.8)
         _loops_axis(ax, cells["loops"], trained)
-        ax.set(title=NAMES[measure], ylabel="representation less language")
+        ax.set(title=_NAMES[measure], ylabel="representation less language")
     label_outer(axes)
     legend(axes)
     caption(axes, f"{INTERVALS}, of paired differences; n = {span_of(gap['n'])} answers; dotted: loops as trained")

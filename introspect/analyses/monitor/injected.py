@@ -23,7 +23,7 @@ from introspect.injection.uncached_forward import alike, walk_behind
 from introspect.records.trial import Arm, Response, Site, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 
-ARMS: tuple[Arm, ...] = ("injected", "none", "random")
+_ARMS: tuple[Arm, ...] = ("injected", "none", "random")
 QUESTION = "detect"
 
 
@@ -42,7 +42,7 @@ class Seen:
 
 def injected_trials(subject: Subject) -> list[Trial]:
     """Give the injected trials and their controls of the most loops run. Raises InputError where they do not do."""
-    arms = [arm for arm in ARMS if arm in subject.laboratory.options.chosen_arms()]
+    arms = [arm for arm in _ARMS if arm in subject.laboratory.options.chosen_arms()]
     found = subject.trials(arms, QUESTION)
     where = "the options" if subject.run is None else str(subject.run.folder)
     for arm in ("injected", "random"):

@@ -14,23 +14,23 @@ from introspect.concepts.rows import SUFFIX, read_table
 from introspect.errors import InputError
 from introspect.selection import one_of
 
-COLUMNS = ("question", "answer", "correct")
+_COLUMNS = ("question", "answer", "correct")
 HUB = "hf:"
 """Begins the name of a data set of Hugging Face: hf:NAME, or hf:NAME:SPLIT."""
 SPLIT = "train"
 CORRECT = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-FEWEST = 10
+_FEWEST = 10
 """Questions, and items of each class, below which nothing can be split."""
-PARTS = ("held-out", "all")
+_PARTS = ("held-out", "all")
 """Questions on which no organism was trained, or all."""
 
 
 def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
     """Give the items of a task, of its held-out questions or all. Raises InputError for what cannot be used."""
-    one_of(part, PARTS, kind="part of the questions")
+    one_of(part, _PARTS, kind="part of the questions")
     found = _found(task, seed)
     chosen = [item for item in found if part == "all" or item.held_out]
-    check(task, chosen)
+    _check(task, chosen)
     return chosen
 
 
@@ -49,20 +49,20 @@ def too_few(items: Sequence[Item]) -> str | None:
         "items that are correct": right,
         "items that are not": len(items) - right,
     }
-    return next((f"{n} {what}" for what, n in counted.items() if n < FEWEST), None)
+    return next((f"{n} {what}" for what, n in counted.items() if n < _FEWEST), None)
 
 
-def check(task: str, items: Sequence[Item]) -> None:
+def _check(task: str, items: Sequence[Item]) -> None:
     """Raise InputError for items of which too few are there to be split, or which are all of one class."""
     if few := too_few(items):
-        raise InputError(f"task {task!r}: {few}; monitors need at least {FEWEST} of each, to be split")
+        raise InputError(f"task {task!r}: {few}; monitors need at least {_FEWEST} of each, to be split")
 
 
 def _found(task: str, seed: int) -> list[Item]:
     if task.startswith(HUB):
         return _hub(task)
     if task.endswith(SUFFIX) or "/" in task or "\\" in task:
-        table = read_table(task, COLUMNS, kind="task", shipped=())
+        table = read_table(task, _COLUMNS, kind="task", shipped=())
         return _read(table.path, ((row.line, row.fields) for row in table.rows))
     return generated(task, seed)
 
@@ -77,7 +77,7 @@ def _hub(task: str) -> list[Item]:
     except Exception as error:  # whatever the library raises for a name, a network or a format
         said = " ".join(str(error).split())
         raise InputError(f"task {task!r}: cannot be loaded: {type(error).__name__}: {said}") from None
-    missing = [column for column in COLUMNS if column not in found.column_names]
+    missing = [column for column in _COLUMNS if column not in found.column_names]
     if missing:
         raise InputError(f"task {task!r}: no column {missing[0]!r} in {','.join(found.column_names)}")
     return _read(task, enumerate(found, 1))

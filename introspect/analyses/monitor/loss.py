@@ -26,15 +26,15 @@ from introspect.results.statistics.clusters import Estimate, expanded
 
 MOST_TOKENS = 256
 """Longer texts are cut into pieces of so many, each read for itself; the pieces of a text count as one text."""
-MOST_BYTES = 2**28
+_MOST_BYTES = 2**28
 """Of the logits of one batch, in float32."""
-RESAMPLES = 2000
+_RESAMPLES = 2000
 
-Piece = tuple[int, tuple[int, ...]]
+_Piece = tuple[int, tuple[int, ...]]
 """The number of a text, and tokens of it."""
 
 
-def pieces_of(subject: Subject, texts: Path | None) -> list[Piece]:
+def pieces_of(subject: Subject, texts: Path | None) -> list[_Piece]:
     """Read the texts, or write the contrastive prompts down, in the model's tokens. InputError where none can be used.
 
     Texts begin as the tokenizer begins them; what is read of a prompt is all of it, the chat format included. A piece
@@ -50,21 +50,21 @@ def pieces_of(subject: Subject, texts: Path | None) -> list[Piece]:
     return found
 
 
-def batches(subject: Subject, pieces: Sequence[Piece], size: int) -> list[list[Piece]]:
+def batches(subject: Subject, pieces: Sequence[_Piece], size: int) -> list[list[_Piece]]:
     """Put pieces of one length side by side, so that nothing is filled up, at most `size` and as their logits fit."""
     row = subject.tap.looped.model.config.vocab_size * 4
-    groups: dict[int, list[Piece]] = {}
+    groups: dict[int, list[_Piece]] = {}
     for piece in pieces:
         groups.setdefault(len(piece[1]), []).append(piece)
     found = []
     for length, group in sorted(groups.items()):
-        most = max(1, min(size, MOST_BYTES // (row * length)))
+        most = max(1, min(size, _MOST_BYTES // (row * length)))
         found += [group[start : start + most] for start in range(0, len(group), most)]
     return found
 
 
 def loss(
-    subject: Subject, pieces: Sequence[Piece], totals: Sequence[int], *, size: int, seed: int, keep: Keeping
+    subject: Subject, pieces: Sequence[_Piece], totals: Sequence[int], *, size: int, seed: int, keep: Keeping
 ) -> pd.DataFrame:
     """Measure the mean negative log-likelihood of a token, with each number of loops.
 
@@ -107,7 +107,7 @@ def _summed(logits: Tensor, ids: Tensor) -> Tensor:
 def table_of(sums: Mapping[int, Floats], counts: Floats, *, seed: int) -> pd.DataFrame:
     """Make the table from summed nats and counted tokens, `(text,)`, by the number of loops run."""
     n, fewest = len(counts), min(sums)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64)
     rows = []
     for total, nats in sums.items():
         own, more = (_estimate(each, counts, weights) for each in (nats, nats - sums[fewest]))

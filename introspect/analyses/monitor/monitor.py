@@ -40,9 +40,9 @@ USUAL, USUAL_SHIPPED = "arithmetic,judgement", "arithmetic,two-hop"
 TOTALS = "1-8"
 """Loops run in full where none are given, as far as the model can run them; those of the published curves."""
 FEW_TOTALS = "1,2,4,8"
-QUESTIONS, CONCEPTS = 40, 12
+QUESTIONS, _CONCEPTS = 40, 12
 """What is run where the full size is not asked for: questions of a task, concepts of injected trials."""
-MOST_ROWS = 64
+_MOST_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +77,11 @@ class Asked:
 
     def open(self, options: Options) -> Subject:
         """Load the model."""
-        return open_subject(options, self.run, most_concepts=None if self.full else CONCEPTS)
+        return open_subject(options, self.run, most_concepts=None if self.full else _CONCEPTS)
 
 
 @dataclass(frozen=True)
-class Given:
+class _Given:
     """The items of a task that are asked."""
 
     items: list[Item]
@@ -106,7 +106,7 @@ def monitor(options: Options, asked: Asked | None = None, *, keep: Keeping | Non
         return _monitored(options, asked, given, keep)
 
 
-def _monitored(options: Options, asked: Asked, given: dict[str, Given], keep: Keeping) -> Analysis:
+def _monitored(options: Options, asked: Asked, given: dict[str, _Given], keep: Keeping) -> Analysis:
     subject = asked.open(options)
     pieces, size = pieces_of(subject, asked.texts), batch_rows(subject)
     keep.about(subject, rows=size, asked={name: str(value) for name, value in vars(asked).items()})
@@ -136,7 +136,7 @@ def _monitored(options: Options, asked: Asked, given: dict[str, Given], keep: Ke
     return Analysis(NAME, title, {**made, "full": asked.full}, tuple(sentences), tables, drawn)
 
 
-def read_tasks(options: Options, asked: Asked) -> dict[str, Given]:
+def read_tasks(options: Options, asked: Asked) -> dict[str, _Given]:
     """Read the items of each task; raise InputError for what cannot be used, before any model is loaded."""
     chosen = asked.part or ("held-out" if options.model.startswith(PREFIX) else "all")
     if asked.tasks is None and asked.of_trials:
@@ -148,10 +148,10 @@ def read_tasks(options: Options, asked: Asked) -> dict[str, Given]:
     return {task: _given(items_of(task, part=chosen, seed=options.seed), full=asked.full) for task in wanted}
 
 
-def _given(items: list[Item], *, full: bool) -> Given:
+def _given(items: list[Item], *, full: bool) -> _Given:
     some = sampled(items, None if full else QUESTIONS)
     n, of = (len({item.group for item in each}) for each in (some, items))
-    return Given(some, (n, of))
+    return _Given(some, (n, of))
 
 
 def totals_of(options: Options, looped: LoopedModel, *, full: bool) -> list[int]:
@@ -171,8 +171,8 @@ def _can_run(looped: LoopedModel, total: int) -> bool:
 
 
 def batch_rows(subject: Subject) -> int:
-    """Give the rows of a batch: as asked for, or as many as fit, and at most MOST_ROWS."""
-    return min(MOST_ROWS, subject.laboratory.batch_size())
+    """Give the rows of a batch: as asked for, or as many as fit, and at most _MOST_ROWS."""
+    return min(_MOST_ROWS, subject.laboratory.batch_size())
 
 
 def _noticed(subject: Subject, options: Options, probe: Kind, keep: Keeping) -> Noticed:

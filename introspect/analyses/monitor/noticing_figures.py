@@ -13,14 +13,14 @@ from matplotlib.colors import Normalize
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
 from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
 
-LOOKS = {
+_LOOKS = {
     **{"words": ("#D55E00", "o", "-"), "logits": ("#E69F00", "s", "-")},
     **{"probe": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
 }
 """Colour, marker and line of who notices."""
-NAMES = {"words": "words (rules)", "logits": "logits", "probe": "probe", "shuffled": "probe of shuffled labels"}
-TITLES = {"detection": "detected", "naming": "named"}
-SHIFT = 0.07
+_NAMES = {"words": "words (rules)", "logits": "logits", "probe": "probe", "shuffled": "probe of shuffled labels"}
+_TITLES = {"detection": "detected", "naming": "named"}
+_SHIFT = 0.07
 
 
 @matplotlib.rc_context(STYLE)
@@ -28,22 +28,22 @@ def who_notices(monitors: pd.DataFrame) -> list[Axes]:
     """Draw detection and naming by the loop of the injection: a row of panels per strength."""
     strengths = sorted(monitors["strength"].unique())
     axes = panels(2 * len(strengths), width=2.1, height=1.9, columns=2)
-    places = [(strength, measure) for strength in strengths for measure in TITLES]
+    places = [(strength, measure) for strength in strengths for measure in _TITLES]
     for ax, (strength, measure) in zip(axes, places, strict=True):
         cells = monitors[(monitors["measure"] == measure) & (monitors["strength"] == strength)]
-        for rank, (by, (colour, marker, style)) in enumerate(LOOKS.items()):
+        for rank, (by, (colour, marker, style)) in enumerate(_LOOKS.items()):
             line = cells[cells["by"] == by]
-            line = line.assign(x=line["loop"] + SHIFT * (rank - 1.5), rate=line["value"])
+            line = line.assign(x=line["loop"] + _SHIFT * (rank - 1.5), rate=line["value"])
             bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
-            points(ax, line.assign(**bounds), color=colour, marker=marker, linestyle=style, label=NAMES[by])
+            points(ax, line.assign(**bounds), color=colour, marker=marker, linestyle=style, label=_NAMES[by])
         if measure == "detection":
             ax.axhline(0.5, color="black", linewidth=0.8, label="chance of detection")
         ax.set_xticks(sorted(monitors["loop"].unique()))
-        ax.set(title=f"{TITLES[measure]}, strength {strength:g}", xlabel="loop of the injection")
+        ax.set(title=f"{_TITLES[measure]}, strength {strength:g}", xlabel="loop of the injection")
         ax.set(ylim=(-0.03, 1.03), ylabel="share right")
     label_outer(axes)
     legend(axes)
-    counts = monitors[monitors["measure"].isin(TITLES)]
+    counts = monitors[monitors["measure"].isin(_TITLES)]
     caption(
         axes,
         f"detection: mean of the shares right of injected trials and of random directions; read after all loops; bars: "

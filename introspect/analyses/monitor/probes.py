@@ -76,7 +76,7 @@ def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kin
 
     The penalty of each is chosen by folds within the items it is fitted on. All fits are made at once.
     """
-    nested, choices = _nested(labels.tobytes(), groups.tobytes(), place.tobytes()), CHOICES[kind]
+    nested, choices = _nested(labels.tobytes(), groups.tobytes(), place.tobytes()), _CHOICES[kind]
     folds = np.arange(len(nested))
     trained = np.stack([nested >= 0, *((nested >= 0) & (nested != part) for part in range(INNER))], 1)
     problems = np.repeat(trained[:, :, None], len(choices), 2)  # (fold, all or all but a part, choice, item)
@@ -101,7 +101,7 @@ def means(states: Floats, labels: Labels, inside: NDArray[np.bool_], _: Floats) 
 
 FITS: dict[Kind, Callable[..., tuple[Floats, Floats]]] = {"logistic": logistic, "means": means}
 """From states, labels, the items each problem is fitted on and its C to weights and intercepts."""
-CHOICES: dict[Kind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
+_CHOICES: dict[Kind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
 
 
 def shuffled(labels: Labels, seed: Sequence[int]) -> Labels:

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 GRADIENT = 1e-3
 """Largest entry of the gradient at which a fit ends; verdicts hang on it in about one item of ten thousand."""
 MOST_STEPS = 1000
-FLAT = 1e-12
+_FLAT = 1e-12
 """Variance, of that of the widest coordinate, below which a coordinate is left as it is."""
 
 
@@ -66,4 +66,4 @@ def _standard(x: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     n = inside.sum(1, keepdims=True)
     mean = inside @ x / n
     variance = inside @ x**2 / n - mean**2
-    return mean, np.sqrt(np.where(variance > FLAT * variance.max(), variance, 1.0))
+    return mean, np.sqrt(np.where(variance > _FLAT * variance.max(), variance, 1.0))

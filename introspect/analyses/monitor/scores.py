@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from introspect.results.statistics.clusters import Estimate, Statistic, Weights, expanded
 from introspect.results.statistics.intervals import wilson
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 RESAMPLES = 1000
 
 
@@ -20,7 +20,7 @@ RESAMPLES = 1000
 class Scoring:
     """Items with their truth, and questions that are drawn with replacement, each with all its items."""
 
-    truth: Floats
+    truth: _Floats
     """`(item,)`: 1 where the answer is right."""
     groups: NDArray[np.int64]
     """`(item,)`: number of the question, from 0."""
@@ -28,53 +28,53 @@ class Scoring:
     """How often each question was drawn, `(draw, question)`."""
 
     @classmethod
-    def of(cls, truth: Floats, groups: NDArray[np.int64], seed: int = 0) -> "Scoring":
+    def of(cls, truth: _Floats, groups: NDArray[np.int64], seed: int = 0) -> "Scoring":
         """Draw the questions."""
         n = int(groups.max()) + 1
         weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
         return cls(truth, groups, weights.astype(np.float64))
 
-    def accuracy(self, said: Floats) -> Estimate:
+    def accuracy(self, said: _Floats) -> Estimate:
         """Estimate the share of items of which the truth is said; what says neither yes nor no (NaN) is left out."""
         return self._estimate(self._accuracy(said), ~np.isnan(said), bounded=True)
 
-    def f1(self, said: Floats) -> Estimate:
+    def f1(self, said: _Floats) -> Estimate:
         """Estimate 2 TP / (2 TP + FP + FN), right answers being the positive class; what says neither is left out."""
         return self._estimate(self._f1(said), ~np.isnan(said))
 
-    def score(self, measure: str, said: Floats) -> Estimate:
+    def score(self, measure: str, said: _Floats) -> Estimate:
         """Estimate accuracy or f1, as the measure says."""
         return {"accuracy": self.accuracy, "f1": self.f1}[measure](said)
 
-    def gap(self, measure: str, said: Floats, less: Floats) -> Estimate:
+    def gap(self, measure: str, said: _Floats, less: _Floats) -> Estimate:
         """Estimate by how much one measure, accuracy or f1, of what is said is above that of something else."""
         of = {"accuracy": self._accuracy, "f1": self._f1}[measure]
         neither = np.isnan(said) | np.isnan(less)
         first, second = (of(np.where(neither, np.nan, each)) for each in (said, less))
         return self._estimate(lambda weights: first(weights) - second(weights), ~neither)
 
-    def balanced(self, said: Floats) -> Estimate:
+    def balanced(self, said: _Floats) -> Estimate:
         """Estimate the mean of the shares said rightly of both classes: one half for who says the same of all."""
         shares = [self._within(said, truth) for truth in (0.0, 1.0)]
         return self._estimate(
             lambda weights: (shares[0](weights) + shares[1](weights)) / 2, ~np.isnan(said), bounded=True
         )
 
-    def _within(self, said: Floats, truth: float) -> Statistic:
+    def _within(self, said: _Floats, truth: float) -> Statistic:
         inside = (self.truth == truth) & ~np.isnan(said)
         return _ratio(self._sums((inside & (said == truth)).astype(float)), self._sums(inside.astype(float)))
 
-    def _accuracy(self, said: Floats) -> Statistic:
+    def _accuracy(self, said: _Floats) -> Statistic:
         right, n = self._sums((said == self.truth).astype(float)), self._sums((~np.isnan(said)).astype(float))
         return _ratio(right, n)
 
-    def _f1(self, said: Floats) -> Statistic:
+    def _f1(self, said: _Floats) -> Statistic:
         positive, yes, no = self.truth == 1, said == 1, said == 0
         hits = self._sums((positive & yes).astype(float))
         misses = self._sums((positive & no).astype(float) + (~positive & yes))
         return _ratio(2 * hits, 2 * hits + misses)
 
-    def _sums(self, values: Floats) -> Floats:
+    def _sums(self, values: _Floats) -> _Floats:
         return np.bincount(self.groups, values, minlength=self.weights.shape[1]).astype(np.float64)
 
     def _estimate(self, statistic: Statistic, known: NDArray[np.bool_], *, bounded: bool = False) -> Estimate:
@@ -91,14 +91,14 @@ class Scoring:
         return Estimate(value, float(low), float(high), n)
 
 
-def constant(measure: str, truth: Floats) -> float:
+def constant(measure: str, truth: _Floats) -> float:
     """Give the best that always saying the same reaches: the larger class's share, or the F1 of always yes."""
     share = float(truth.mean())
     return {"accuracy": max(share, 1 - share), "f1": 2 * share / (1 + share)}[measure]
 
 
-def _ratio(above: Floats, below: Floats) -> Callable[[Weights], Floats]:
-    def statistic(weights: Weights) -> Floats:
+def _ratio(above: _Floats, below: _Floats) -> Callable[[Weights], _Floats]:
+    def statistic(weights: Weights) -> _Floats:
         counted = weights @ below
         return np.asarray((weights @ above) / np.where(counted > 0, counted, np.nan))
 

@@ -15,9 +15,9 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
         at.loc[each] for each in ("language", "representation", "task", "shuffled")
     )
     yield (
-        f"{task}, {loops} loops run: the model judges {shown(language)} of {language['n']} given answers rightly, "
-        f"a probe of its states {shown(representation)} (of shuffled labels {shown(control)}, always the same "
-        f"{at.loc['constant', 'value']:.1%}); it answers {shown(asked)} of {asked['n']} questions rightly itself."
+        f"{task}, {loops} loops run: the model judges {_shown(language)} of {language['n']} given answers rightly, "
+        f"a probe of its states {_shown(representation)} (of shuffled labels {_shown(control)}, always the same "
+        f"{at.loc['constant', 'value']:.1%}); it answers {_shown(asked)} of {asked['n']} questions rightly itself."
     )
     yield _undecided(task, at.loc["language-words"], at.loc["task-words"])
     gaps = gap[gap["measure"] == "accuracy"]
@@ -32,7 +32,7 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
 def _undecided(task: str, judged: "pd.Series[float]", asked: "pd.Series[float]") -> str:
     """Say how often the words decide at all; what is said else is unknown, and in no rate."""
     parts = [
-        f"{row['unknown']} of {row['n'] + row['unknown']} {what} unknown, {shown(row)} of the others right"
+        f"{row['unknown']} of {row['n'] + row['unknown']} {what} unknown, {_shown(row)} of the others right"
         for row, what in ((judged, "judgements are"), (asked, "answers are"))
     ]
     return f"{task}, by its most probable next word, which may be neither yes nor no nor an answer: {'; '.join(parts)}."
@@ -69,7 +69,7 @@ def _loops_run(row: "pd.Series[float]") -> str:
     return f"{row['loops']:.0f} loop{'s' if row['loops'] > 1 else ''} run"
 
 
-def shown(row: "pd.Series[float]") -> str:
+def _shown(row: "pd.Series[float]") -> str:
     """Write a share with its interval."""
     if pd.isna(row["value"]):
         return "an unknown share"
@@ -97,7 +97,7 @@ def _loops(cells: pd.DataFrame) -> Iterator[str]:
     for by, name in (("words", "by its words"), ("logits", "by its logits"), ("probe", "by a probe of its states")):
         rows = cells[cells["by"] == by]
         each = [
-            f"{shown(row)} in loop {row['loop']}" + (f" ({row['unknown']} unknown)" if row["unknown"] else "")
+            f"{_shown(row)} in loop {row['loop']}" + (f" ({row['unknown']} unknown)" if row["unknown"] else "")
             for _, row in rows.iterrows()
         ]
         yield f"{name} " + ("an unknown share" if rows["value"].isna().all() else ", ".join(each))

@@ -15,7 +15,7 @@ from introspect.errors import unknown
 
 TAUGHT = ("arithmetic", "two-hop")
 """Tasks that `organism:solver` is trained on."""
-HELD_OUT = 0.5
+_HELD_OUT = 0.5
 """Share of their questions on which it is not."""
 
 
@@ -54,7 +54,7 @@ def held_out(name: str) -> set[str]:
     questions = [question for question, _ in TASKS[name]()]
     if name not in TAUGHT:
         return set(questions)
-    return set(random.Random(f"held out {name}").sample(questions, round(HELD_OUT * len(questions))))
+    return set(random.Random(f"held out {name}").sample(questions, round(_HELD_OUT * len(questions))))
 
 
 def arithmetic() -> list[tuple[str, str]]:

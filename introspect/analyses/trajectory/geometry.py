@@ -7,9 +7,9 @@ a point, in float64.
 import torch
 from torch import Tensor
 
-CHUNK = 4096
+_CHUNK = 4096
 """Rows of the unembedding that are in float64 at once."""
-FLAT = 1e-9
+_FLAT = 1e-9
 """Steps shorter than this share of the longest are none; what is divided by them would be noise."""
 
 
@@ -20,8 +20,8 @@ def root_of_metric(unembedding: Tensor) -> Tensor:
     """
     width = unembedding.shape[1]
     gram = torch.zeros(width, width, dtype=torch.float64, device=unembedding.device)
-    for first in range(0, len(unembedding), CHUNK):
-        wide = unembedding[first : first + CHUNK].double()
+    for first in range(0, len(unembedding), _CHUNK):
+        wide = unembedding[first : first + _CHUNK].double()
         gram += wide.T @ wide
     weights, vectors = torch.linalg.eigh(gram.cpu())
     root: Tensor = weights.clamp(min=0).sqrt()[:, None] * vectors.T
@@ -48,7 +48,7 @@ def curvature(points: Tensor) -> Tensor:
     """
     steps = points.diff(dim=-2)
     lengths = steps.norm(dim=-1)
-    there = lengths > FLAT * lengths.amax(-1, keepdim=True)
+    there = lengths > _FLAT * lengths.amax(-1, keepdim=True)
     there = there[..., 1:] & there[..., :-1]
     h, k = lengths[..., :-1, None], lengths[..., 1:, None]
     v = (points[..., 2:, :] - points[..., :-2, :]) / (h + k)

@@ -22,7 +22,7 @@ QUANTITIES = ("salience", "curvature", "area")
 METRICS = ("unembedding", "raw")
 """The pullback metric of the unembedding, and the plain one of the residual stream."""
 
-Numbers = dict[tuple[str, ...], NDArray[np.float64]]
+_Numbers = dict[tuple[str, ...], NDArray[np.float64]]
 """`(trial, site)` by (quantity, metric), or by (lens, word, `rank` or `p`); NaN where there is none."""
 
 
@@ -34,8 +34,8 @@ class Measured:
     """A row a trial: concept, arm, sites, strength, repeat."""
     sites: list[Site]
     """Of the numbers, in running order."""
-    injected: Numbers
-    control: Numbers
+    injected: _Numbers
+    control: _Numbers
 
     def difference(self, *key: str) -> NDArray[np.float64]:
         """Give a quantity of the trials less that of their controls."""
@@ -48,7 +48,7 @@ def measured(engine: Engine, trials: Sequence[Trial], size: int) -> Measured:
     looped = engine.tap.looped
     root = geometry.root_of_metric(looped.model.get_output_embeddings().weight)
     rows: list[dict[str, object]] = []
-    parts: tuple[list[Numbers], list[Numbers]] = [], []
+    parts: tuple[list[_Numbers], list[_Numbers]] = [], []
     for batch in pairs(engine, trials, size):
         rows += map(described, batch.trials)
         for part, numbers in zip(parts, _batch(engine, batch, root), strict=True):
@@ -66,16 +66,16 @@ def described(trial: Trial) -> dict[str, object]:
     return {**about, "repeat": trial.repeat}
 
 
-def _batch(engine: Engine, batch: Pairs, root: Tensor) -> tuple[Numbers, Numbers]:
+def _batch(engine: Engine, batch: Pairs, root: Tensor) -> tuple[_Numbers, _Numbers]:
     concepts = [trial.concept for trial in batch.trials]
     shapes = shaped(batch.walked.points, batch.controls.points, root)
-    read = [said(engine, walked, concepts, batch.trials[0].n_loops) for walked in (batch.walked, batch.controls)]
+    read = [_said(engine, walked, concepts, batch.trials[0].n_loops) for walked in (batch.walked, batch.controls)]
     return shapes[0] | read[0], shapes[1] | read[1]
 
 
-def shaped(points: Tensor, controls: Tensor, root: Tensor) -> tuple[Numbers, Numbers]:
+def shaped(points: Tensor, controls: Tensor, root: Tensor) -> tuple[_Numbers, _Numbers]:
     """Measure the geometry of paths and of their controls, `(row, point, d_model)` each, in both metrics."""
-    both: tuple[Numbers, Numbers] = {}, {}
+    both: tuple[_Numbers, _Numbers] = {}, {}
     for metric, by in zip(METRICS, (root, None), strict=True):
         steps = [geometry.salience(geometry.turned(path, by)) for path in (points, controls)]
         for numbers, path, length in zip(both, (points, controls), steps, strict=True):
@@ -86,9 +86,9 @@ def shaped(points: Tensor, controls: Tensor, root: Tensor) -> tuple[Numbers, Num
     return both
 
 
-def said(engine: Engine, walked: Walked, concepts: Sequence[str], n_loops: int) -> Numbers:
+def _said(engine: Engine, walked: Walked, concepts: Sequence[str], n_loops: int) -> _Numbers:
     """Read what each lens says behind every block."""
-    looped, numbers = engine.tap.looped, Numbers()
+    looped, numbers = engine.tap.looped, _Numbers()
     sites = looped.sites(n_loops)
     for lens in lenses_of(looped):
         found = torch.full((len(concepts), len(sites), len(WORDS), 2), torch.nan, dtype=torch.float64)

@@ -15,21 +15,21 @@ from markupsafe import Markup
 from introspect.analyses.trajectory.path_drawing import Drawn
 from introspect.analyses.trajectory.path_figures import OUTSIDE, colours_of
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.analyses.trajectory"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-DIGITS = 5
+_DIGITS = 5
 """Significant digits of a place on the page."""
 
 
 def page(drawings: Sequence[Drawn], title: str) -> str:
     """Make the page of one drawing or more."""
-    script, style = (ENVIRONMENT.get_template(f"paths.{kind}.j2").render() for kind in ("js", "css"))
-    return ENVIRONMENT.get_template("paths.html.j2").render(
+    script, style = (_ENVIRONMENT.get_template(f"paths.{kind}.j2").render() for kind in ("js", "css"))
+    return _ENVIRONMENT.get_template("paths.html.j2").render(
         title=title,
         drawings=[_plain(each) for each in drawings],
         script=Markup(script),  # our own file: it holds no text of a model
@@ -62,4 +62,4 @@ def _hash(text: str) -> str:
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return float(f"{value:.{_DIGITS}g}")

@@ -14,7 +14,7 @@ from introspect.analyses.trajectory.paths import control_of, walked_states
 from introspect.injection.engine import Engine
 from introspect.records.trial import Site, Trial
 
-START = "embedding"
+_START = "embedding"
 """Name of the first point, before all blocks."""
 DIMENSIONS = 3
 
@@ -25,7 +25,7 @@ class Drawn:
 
     title: str
     names: tuple[str, ...]
-    """Of the points: START, and then the sites, `loop:layer`."""
+    """Of the points: _START, and then the sites, `loop:layer`."""
     loops: tuple[int, ...]
     """Of the points: -1 before all loops, and the number of loops behind them."""
     n_loops: int
@@ -61,7 +61,7 @@ def laid_out(trial: Trial, sites: Sequence[Site], path: Tensor, control: Tensor)
     places, shares = principal(torch.cat([path, control]))
     loops = [-1, *({"prelude": -1, "coda": trial.n_loops}.get(site.stage, site.loop) for site in sites)]
     injected = tuple(1 + sites.index(site) for site in trial.injection.sites)
-    names, steps = (START, *map(str, sites)), (salience(path), salience(control))
+    names, steps = (_START, *map(str, sites)), (salience(path), salience(control))
     both = places[: len(path)], places[len(path) :]
     return Drawn(title, names, tuple(loops), trial.n_loops, *both, steps, injected, shares)
 

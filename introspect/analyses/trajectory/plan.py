@@ -1,4 +1,4 @@
-"""What a trajectory is going to run, and what it takes. Goes in: options, or a run. Comes out: trials, and a Cost."""
+"""What a trajectory is going to run, and what it takes. Goes in: options, or a run. Comes out: trials, and a _Cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from introspect.injection.memory import rows_that_fit
 from introspect.records.trial import Arm, Trial
 from introspect.selection import one_of
 
-ARMS: tuple[Arm, ...] = ("injected", "random")
-MOST_ROWS = 64
+_ARMS: tuple[Arm, ...] = ("injected", "random")
+_MOST_ROWS = 64
 """Rows of a batch unless asked for: larger ones gain little, and each holds its states at all sites."""
 MOST_DRAWN = 8
 """Trials that are drawn."""
 
 
 @dataclass(frozen=True)
-class Cost:
+class _Cost:
     """What it takes to run a plan, beside the model and the making of the concept vectors."""
 
     trials: int
@@ -63,7 +63,7 @@ class Plan:
     def trials(self) -> list[Trial]:
         """List the trials whose paths are walked, of the first question in its first wording."""
         variant = self.subject.laboratory.options.variants()[0][0]
-        found = self.subject.trials(ARMS, variant.question.name)
+        found = self.subject.trials(_ARMS, variant.question.name)
         found = [trial for trial in found if trial.template_hash == variant.template_hash]
         loops = sorted({trial.n_loops for trial in found})
         chosen = loops[0] if len(loops) == 1 and self.total_loops is None else self.total_loops
@@ -104,9 +104,9 @@ class Plan:
     def size(self) -> int:
         """Give the rows of a batch; InputError when not even one fits."""
         laboratory = self.subject.laboratory
-        return laboratory.options.batch_size or rows_that_fit(laboratory.tap.looped, self._row_bytes, most=MOST_ROWS)
+        return laboratory.options.batch_size or rows_that_fit(laboratory.tap.looped, self._row_bytes, most=_MOST_ROWS)
 
-    def cost(self) -> Cost:
+    def cost(self) -> _Cost:
         """Say what the plan takes."""
         looped, n_loops = self.subject.tap.looped, self.trials[0].n_loops
         sites, (slots, heads, width) = looped.sites(n_loops), looped.cache_shape(n_loops)
@@ -123,7 +123,7 @@ class Plan:
         kept += len(self.remembering) * min(slots, len(sites)) * 2 * heads * width * 4
         rows = len(self.trials) + len(self.remembering)
         forwards = sum(walk.forwards for walk in walks) + 2 * len(self.shown)
-        return Cost(rows, forwards, blocks, self.size * self._row_bytes + kept)
+        return _Cost(rows, forwards, blocks, self.size * self._row_bytes + kept)
 
     def _walks(self, trials: Sequence[Trial], laboratory: Laboratory) -> "Walks":
         """Add up the walks of trials in batches."""

@@ -8,7 +8,7 @@ import pandas as pd
 from introspect.analyses.trajectory.lenses import WITHIN
 from introspect.results.figures.panels import ARM_LABELS
 
-Row = Any
+_Row = Any
 """A row of a table."""
 
 
@@ -82,10 +82,10 @@ def _remembered(memory: pd.DataFrame) -> str:
     )
 
 
-def _rate(row: Row) -> str:
+def _rate(row: _Row) -> str:
     return f"{row['rate']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
 
 
-def _relative(row: Row, end: str) -> str:
+def _relative(row: _Row, end: str) -> str:
     """Write a difference as a share of the control's value."""
     return f"{row[end] / row['control']:+.0%}"

@@ -15,10 +15,10 @@ from introspect.analyses.trajectory.measure import METRICS, QUANTITIES, Measured
 from introspect.records.trial import Site
 from introspect.results.statistics import wilson
 
-CELL = ("arm", "sites", "strength")
+_CELL = ("arm", "sites", "strength")
 """What trials of one cell have in common; they differ in concept and repeat."""
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 def differences(found: Measured) -> pd.DataFrame:
@@ -48,13 +48,13 @@ def totals(found: Measured) -> pd.DataFrame:
                 concepts = found.trials["concept"].iloc[rows]
                 mean = _single(_means((ends[0] - ends[1])[rows, None], concepts))
                 like = _single(_means(alike[rows, None], concepts))
-                said = {f"profile_r{end}": like[name] for end, name in NAMES.items()}
+                said = {f"profile_r{end}": like[name] for end, name in _NAMES.items()}
                 base = float(over_concepts(ends[1][rows, None], concepts)[0])
                 rows_of.append({"quantity": quantity, "metric": metric, **cell, **mean, "control": base, **said})
     return pd.DataFrame(rows_of)
 
 
-NAMES = {"": "mean", "_low": "low", "_high": "high"}
+_NAMES = {"": "mean", "_low": "low", "_high": "high"}
 
 
 def readouts(found: Measured) -> pd.DataFrame:
@@ -105,22 +105,22 @@ def lenses(found: Measured) -> list[str]:
 
 def cells(trials: pd.DataFrame) -> Iterator[tuple[dict[str, object], NDArray[np.int64]]]:
     """Give each cell with the numbers of its rows, in the order of the trials."""
-    for _, part in trials.reset_index(drop=True).groupby(list(CELL), sort=False, dropna=False):
-        yield {name: part[name].iloc[0] for name in CELL}, part.index.to_numpy()
+    for _, part in trials.reset_index(drop=True).groupby(list(_CELL), sort=False, dropna=False):
+        yield {name: part[name].iloc[0] for name in _CELL}, part.index.to_numpy()
 
 
-def over_concepts(values: Floats, concepts: "pd.Series[str]") -> Floats:
+def over_concepts(values: _Floats, concepts: "pd.Series[str]") -> _Floats:
     """Average `(trial, site)` over concepts, each the mean of its trials; NaN where nothing is known: `(site,)`."""
     return np.asarray(_by_concept(values, concepts).mean())
 
 
-def rated(rates: Floats, n: int) -> dict[str, object]:
+def rated(rates: _Floats, n: int) -> dict[str, object]:
     """Return rates with Wilson intervals in which a concept counts once, by a t quantile over concepts."""
     low, high = wilson(rates * n, np.full(len(rates), n), freedom=max(n - 1, 1))
     return {"rate": rates, "low": low, "high": high, "n": n}
 
 
-def _means(values: Floats, concepts: "pd.Series[str]") -> dict[str, object]:
+def _means(values: _Floats, concepts: "pd.Series[str]") -> dict[str, object]:
     """Give means over concepts and t intervals, `(site,)` each."""
     by_concept = _by_concept(values, concepts)
     n = by_concept.count().to_numpy()
@@ -130,7 +130,7 @@ def _means(values: Floats, concepts: "pd.Series[str]") -> dict[str, object]:
     return {"mean": mean, "low": mean - half, "high": mean + half, "n": n}
 
 
-def _by_concept(values: Floats, concepts: "pd.Series[str]") -> pd.DataFrame:
+def _by_concept(values: _Floats, concepts: "pd.Series[str]") -> pd.DataFrame:
     return pd.DataFrame(values).groupby(concepts.to_numpy()).mean()
 
 
@@ -149,11 +149,11 @@ def _single(columns: dict[str, object]) -> dict[str, float]:
     return {name: np.asarray(values).item() for name, values in columns.items()}
 
 
-def _median(ranks: Floats) -> Floats:
+def _median(ranks: _Floats) -> _Floats:
     return np.asarray(pd.DataFrame(ranks).median())
 
 
-def _correlations(one: Floats, other: Floats) -> Floats:
+def _correlations(one: _Floats, other: _Floats) -> _Floats:
     """Correlate rows over the sites at which both are known; NaN where one of them does not vary."""
     there = ~np.isnan(one) & ~np.isnan(other)
     one, other = (np.where(there, each, np.nan) for each in (one, other))

@@ -23,7 +23,7 @@ from introspect.experiment.options import Options
 from introspect.injection.failures import UnreachableError
 from introspect.results.figures.panels import figure_of
 
-TITLES = {
+_TITLES = {
     "differences": "Salience, curvature and area at every site: trial less control, mean over concepts",
     "totals": "Length, mean curvature and area of whole paths, and how alike the profiles of trial and control are",
     "readouts": "What lenses read at every site: probability, trial less control, and median rank",
@@ -69,7 +69,7 @@ def followed(plan: Plan) -> Analysis:
         title,
         {**subject.made_with, "probe": plan.probe, "n_loops": plan.trials[0].n_loops, "trials": len(plan.trials)},
         sentences(tables, plan.strength),
-        {name: (TITLES[name], table) for name, table in tables.items()},
+        {name: (_TITLES[name], table) for name, table in tables.items()},
         _figures(tables, drawings, plan.strength),
         {"paths": ("Paths of single trials and their controls, to be turned", page(drawings, title))},
     )

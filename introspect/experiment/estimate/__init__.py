@@ -18,16 +18,16 @@ from introspect.injection.plan import Counts, Plan, plan
 
 BUDGET = 30.0
 """Seconds of a sample, after which no piece is begun; a piece may take as long as an answer of the model does."""
-FIRST = 8
+_FIRST = 8
 """Trials of a question's first piece."""
-MOST = 32
+_MOST = 32
 """Trials of a later piece, where there is time for so many, and where they are but a quarter of the question's."""
-PLACES = (1 / 2, 1 / 6, 5 / 6)
+_PLACES = (1 / 2, 1 / 6, 5 / 6)
 """Where in a question's trials its pieces are drawn."""
-WARM = -1
+_WARM = -1
 """In the place of a question: the piece with which it is warmed up."""
 
-Report = Callable[[int, int], None]
+_Report = Callable[[int, int], None]
 """Called with the questions timed and the questions there are."""
 
 
@@ -63,13 +63,15 @@ class Estimate:
         """Give the memory of one batch, beside the weights."""
         return min(self.batch_size, self.block, len(self.trials)) * self.laboratory.row_bytes()
 
-    def timing(self, report: Report | None = None) -> Timing:
+    def timing(self, report: _Report | None = None) -> Timing:
         """Run a sample of some BUDGET seconds and work out from it what all trials take."""
         sample = Sample(self.laboratory, self.vectors, self.trials, self.batch_size, self.block)
         pieces = _drawn(sample, report or (lambda *_: None))
         costs = fitted([piece for of in pieces.values() for piece in of])
         each = {
-            section: costs.trial(merged(of), sample.crowd(section)) for section, of in pieces.items() if section != WARM
+            section: costs.trial(merged(of), sample.crowd(section))
+            for section, of in pieces.items()
+            if section != _WARM
         }
         totals = {section: self.trials.sections[section].total for section in each}
         known = sum(each[section] * total for section, total in totals.items())
@@ -87,22 +89,22 @@ def estimate(options: Options) -> Estimate:
     return Estimate(laboratory, vectors, plan(laboratory.grid(vectors)), rows, laboratory.pace(rows, sharing).trials)
 
 
-def _drawn(sample: Sample, report: Report) -> dict[int, list[Piece]]:
+def _drawn(sample: Sample, report: _Report) -> dict[int, list[Piece]]:
     """Run pieces of every question, the largest ones first, until the time is up."""
     sections = [i for i, section in enumerate(sample.trials.sections) if section.total]
     sections.sort(key=lambda i: -sample.trials.sections[i].total)
     report(0, len(sections))
-    pieces: dict[int, list[Piece]] = {WARM: [sample.warm_up(sections[0])]}
+    pieces: dict[int, list[Piece]] = {_WARM: [sample.warm_up(sections[0])]}
     begin = time.perf_counter()
     for done, section in enumerate(sections):
         if done == 0 or time.perf_counter() - begin < BUDGET:
-            pieces[section] = [sample.run(sample.drawn(section, PLACES[0], min(FIRST, sample.rows)))]
+            pieces[section] = [sample.run(sample.drawn(section, _PLACES[0], min(_FIRST, sample.rows)))]
         report(done + 1, len(sections))
-    turns = [(place, section) for place in PLACES[1:] for section in pieces if section != WARM]
+    turns = [(place, section) for place in _PLACES[1:] for section in pieces if section != _WARM]
     for turn, (place, section) in enumerate(turns):
         share = (BUDGET - (time.perf_counter() - begin)) / (len(turns) - turn)
-        most = min(MOST, sample.rows, sample.trials.sections[section].total // 4)
-        if (n := min(most, _affordable(pieces, section, share))) >= FIRST:
+        most = min(_MOST, sample.rows, sample.trials.sections[section].total // 4)
+        if (n := min(most, _affordable(pieces, section, share))) >= _FIRST:
             pieces[section].append(sample.run(sample.drawn(section, place, n)))
     return pieces
 

@@ -17,7 +17,7 @@ from introspect.injection.failures import Failure
 from introspect.injection.plan import Plan
 from introspect.records.trial import Response, Trial
 
-WARM = 8
+_WARM = 8
 """Tokens of the answers with which it is warmed up."""
 
 
@@ -38,7 +38,7 @@ class Sample:
     def warm_up(self, section: int) -> Piece:
         """Run two trials, their answers cut short, twice: the second time is not the first time of anything."""
         short = [
-            replace(trial, sampling=replace(trial.sampling, max_new_tokens=min(WARM, trial.sampling.max_new_tokens)))
+            replace(trial, sampling=replace(trial.sampling, max_new_tokens=min(_WARM, trial.sampling.max_new_tokens)))
             for trial in self.drawn(section, 1 / 2, 2)
         ]
         self.run(short)

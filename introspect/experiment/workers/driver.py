@@ -13,7 +13,7 @@ from introspect.injection.failures import Failure
 
 TRIES = 3
 """Workers that may die with the same block; and for each worker, how much may fail in a row before it is given up."""
-PATIENCE = 0.5
+_PATIENCE = 0.5
 """Seconds to wait for a worker before looking whether to stop."""
 
 
@@ -32,7 +32,7 @@ def hand_out(crew: Crew, blocks: Iterator[Block], stopping: Callable[[], bool]) 
         desk.assign()
         if not desk.under_way and not desk.waiting:
             return
-        came = crew.next(PATIENCE)
+        came = crew.next(_PATIENCE)
         outcome = None if came is None else desk.take(*came)
         if not stopping():
             desk.assign()  # before the outcome is stored, so that nobody waits for the disk

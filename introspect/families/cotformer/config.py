@@ -6,7 +6,7 @@ from transformers import PreTrainedConfig
 
 from introspect.errors import InputError, unknown
 
-ARCHITECTURES = ("cotformer", "but", "but_full_depth")
+_ARCHITECTURES = ("cotformer", "but", "but_full_depth")
 """What a repeat attends to: all repeats so far, or its own alone, for which there are two names."""
 DEPTH_EMBEDDINGS = (None, "learned", "linear_learned")
 
@@ -65,8 +65,8 @@ class CotformerConfig(PreTrainedConfig):
             raise InputError(f"n_loops {n_loops}: the depth embedding has been learned for {self.n_repeat}")
 
     def _check(self, more: dict[str, Any]) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise unknown("architecture", self.architecture, ARCHITECTURES)
+        if self.architecture not in _ARCHITECTURES:
+            raise unknown("architecture", self.architecture, _ARCHITECTURES)
         if self.depth_embedding not in DEPTH_EMBEDDINGS:
             raise unknown("depth_embedding", str(self.depth_embedding), [str(each) for each in DEPTH_EMBEDDINGS])
         for name in ("mod_capacity_factor", "halt_threshold", "attention_window_length"):

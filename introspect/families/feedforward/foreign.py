@@ -26,9 +26,9 @@ from introspect.models.looped_model import LoopedModel
 from introspect.models.row_cache import RowCache
 
 KIND = "AutoModelForCausalLM"
-PROBE, BEGUN, PADDED = 8, 3, 4
+_PROBE, BEGUN, PADDED = 8, 3, 4
 """Tokens of the text on which the code is checked, those that are cached before the rest, and those of padding."""
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 """Largest difference of two logits, of the largest logit; 16-bit formats have 0.05."""
 
 
@@ -48,13 +48,13 @@ class OwnCodeLooped(FeedForwardLooped):
 
     def __init__(self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         with foreign(name), torch.no_grad():
-            ids = (torch.arange(PROBE, device=model.device) % model.config.vocab_size)[None]
+            ids = (torch.arange(_PROBE, device=model.device) % model.config.vocab_size)[None]
             by_itself = model(input_ids=ids).logits
             super().__init__(name, model, tokenizer)
             for what, logits in self._again(ids):
                 expected = by_itself[:, -logits.shape[1] :]
                 apart = float((logits - expected).abs().max() / expected.abs().max())
-                if not apart <= TOLERANCE.get(self.dtype, 0.05):
+                if not apart <= _TOLERANCE.get(self.dtype, 0.05):
                     raise InputError(
                         f"model {name!r}: its own code gives other logits {what}, {apart:.2g} of the largest"
                     )
@@ -111,7 +111,7 @@ class OwnCodeLooped(FeedForwardLooped):
         yield "behind padding", self.model(input_ids=padded, attention_mask=mask).logits[:, PADDED:]
         cache = self.new_cache()
         self.model(input_ids=ids[:, :BEGUN], past_key_values=cache, use_cache=True)
-        where = {"position_ids": torch.arange(BEGUN, PROBE, device=ids.device)[None], "past_key_values": _rows(cache)}
+        where = {"position_ids": torch.arange(BEGUN, _PROBE, device=ids.device)[None], "past_key_values": _rows(cache)}
         last = self.model(input_ids=ids[:, BEGUN:], **where, use_cache=True, logits_to_keep=1).logits
         yield "where rows share a beginning", last
 
@@ -120,8 +120,8 @@ def _rows(begun: Cache) -> RowCache:
     """Make room for one row behind a beginning."""
     layers: Any = begun.layers
     keys, values = (torch.cat([getattr(layer, part) for layer in layers]) for part in ("keys", "values"))
-    rows = RowCache(keys, values, 1, PROBE - BEGUN)
-    rows.aim(0, [0], PROBE - BEGUN)
+    rows = RowCache(keys, values, 1, _PROBE - BEGUN)
+    rows.aim(0, [0], _PROBE - BEGUN)
     return rows
 
 

@@ -56,7 +56,7 @@ LENGTH_DEPENDENT = ("dynamic", "longrope")
 """Rotary angles that change with the length of the text, so that what was cached before would no longer be right."""
 UNKNOWN_SETTINGS = ("reorder_and_upcast_attn", "use_bidirectional_attention", "add_cross_attention")
 """Settings that change the attention into one that rows cannot share."""
-WITHOUT_EFFECT = frozenset(
+_WITHOUT_EFFECT = frozenset(
     ("architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range", "_name_or_path")
 )
 """Settings that do not change what the weights compute. One too few costs a run; one too many mixes two models up."""
@@ -210,7 +210,7 @@ def part_of(model: PreTrainedModel, names: tuple[str, ...]) -> tuple[str, nn.Mod
 
 
 def _tells(setting: str) -> bool:
-    return setting not in WITHOUT_EFFECT and not setting.endswith("_token_id")
+    return setting not in _WITHOUT_EFFECT and not setting.endswith("_token_id")
 
 
 def _count_positions(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

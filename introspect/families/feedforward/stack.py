@@ -1,4 +1,4 @@
-"""Stack: the blocks of a feed-forward model of transformers, in a list that runs them in any order and number.
+"""_Stack: the blocks of a feed-forward model of transformers, in a list that runs them in any order and number.
 
 Goes in: a model whose own forward walks through a list of blocks. Comes out: the same model, whose forward can be told
 how often the middle of the list is run, behind which site to go on, and which loop's end to read out.
@@ -15,7 +15,7 @@ from introspect.families.parts.cache_loops import check_cache
 from introspect.models.looped_layers import LoopedLayers
 from introspect.records.site import CODA, PRELUDE, Site
 
-Given = tuple[tuple[Any, ...], dict[str, Any]]  # Any: whatever a model hands its blocks
+_Given = tuple[tuple[Any, ...], dict[str, Any]]  # Any: whatever a model hands its blocks
 """Arguments of one block, beside the residual stream."""
 
 
@@ -32,7 +32,7 @@ class Course:
     """Where it goes on, or what is read out, `(batch, position, d_model)`; None: it begins with the tokens."""
 
 
-class Step(nn.Module):
+class _Step(nn.Module):
     """Puts out the residual stream behind a looped block: before the block, and a part of what the block added."""
 
     def forward(self, before: Tensor, behind: Tensor, n_loops: int) -> Tensor:
@@ -40,7 +40,7 @@ class Step(nn.Module):
         return behind if n_loops == 1 else before + (behind - before) / n_loops
 
 
-class Stack(nn.ModuleList):
+class _Stack(nn.ModuleList):
     """Stands in place of a model's list of blocks, under the same weight names.
 
     Each family makes its masks and angles in its own way. So the model's own forward walks through the list and hands
@@ -55,9 +55,9 @@ class Stack(nn.ModuleList):
         self.course: Course | None = None
         """Of the forward under way; without one this is a list like any other."""
         core = loop.stages(range(len(self)))[1]
-        self.steps = tuple(Step() for _ in core) if loop.step == "damped" else ()  # a tuple adds no names to weights
+        self.steps = tuple(_Step() for _ in core) if loop.step == "damped" else ()  # a tuple adds no names to weights
         self._turns = tuple(_Turn(self, number) for number in range(len(self)))
-        self._given: list[Given] = []
+        self._given: list[_Given] = []
 
     @property
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
@@ -73,7 +73,7 @@ class Stack(nn.ModuleList):
         """Take a block or several; in a forward, their turns."""
         return super().__getitem__(index) if self.course is None else self._turns[index]
 
-    def take(self, number: int, h: Tensor, given: Given) -> Tensor:
+    def take(self, number: int, h: Tensor, given: _Given) -> Tensor:
         """Keep what the model hands to one of its blocks; at the last one, run them all."""
         if number == 0:
             self._given.clear()
@@ -109,7 +109,7 @@ class Stack(nn.ModuleList):
 class _Turn(nn.Module):
     """What the model's own forward finds in place of a block."""
 
-    def __init__(self, stack: Stack, number: int) -> None:
+    def __init__(self, stack: _Stack, number: int) -> None:
         super().__init__()
         self._of = stack, number  # in a tuple, since a module in a module would become a part of it
 
@@ -130,12 +130,12 @@ class _Slot(Cache):
         return cache.update(key_states, value_states, slot, *more, **named)
 
 
-def stacked(model: Any, name: str, loop: LoopedLayers) -> Stack:
-    """Put a Stack in place of the list of that name in a model's base, and let the model's forward take a course.
+def stacked(model: Any, name: str, loop: LoopedLayers) -> _Stack:
+    """Put a _Stack in place of the list of that name in a model's base, and let the model's forward take a course.
 
     The forward then takes `n_loops`, and `after` or `lens` with the state in `inputs_embeds`.
     """
-    stack = Stack(getattr(model.base_model, name), loop)
+    stack = _Stack(getattr(model.base_model, name), loop)
     setattr(model.base_model, name, stack)
     if stack.steps:
         model.base_model.steps = nn.ModuleList(stack.steps)  # where a tap finds them; they have no weights
@@ -158,7 +158,7 @@ def stacked(model: Any, name: str, loop: LoopedLayers) -> Stack:
     return stack
 
 
-def _with_slot(given: Given, slot: int) -> Given:
+def _with_slot(given: _Given, slot: int) -> _Given:
     """Let a block use one slot of the cache among its arguments."""
     arguments, named = given
     return tuple(_slotted(each, slot) for each in arguments), {key: _slotted(each, slot) for key, each in named.items()}

@@ -25,7 +25,7 @@ from introspect.families.gguf.rope import TENSOR, rope_of
 
 ARCHITECTURES = ("gemma3", "llama", "qwen2", "qwen3")
 """Those that the tests hold against the same weights in transformers' own layout."""
-WITHOUT_EFFECT = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
+_WITHOUT_EFFECT = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
 """Settings that only repeat the shapes of the weights; one that contradicts them is refused with those."""
 REQUIRED = ("block_count", "attention.head_count", "attention.layer_norm_rms_epsilon")
 """Settings that no default may stand in for: no weight shows them."""
@@ -111,7 +111,7 @@ def _metadata(file: Stamp) -> Mapping[str, Any]:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"model {name!r}: GGUF files of architecture {architecture!r} cannot be run; known: {known}")
     fields: Any = GGUF_CONFIG_MAPPING[architecture]  # Any: transformers gives it no type
-    taken = {*fields, *WITHOUT_EFFECT}
+    taken = {*fields, *_WITHOUT_EFFECT}
     for key, value in metadata.items():
         whose, _, setting = key.partition(".")
         if whose == architecture and setting not in taken:

@@ -16,7 +16,7 @@ from gguf.constants import GGUFValueType
 
 LONG = 1000
 """Entries from which on a list is passed over; those that say something of a model have one a layer at most."""
-COUNTED = struct.Struct("<Q")
+_COUNTED = struct.Struct("<Q")
 
 
 class QuickReader(gguf.GGUFReader):
@@ -26,7 +26,7 @@ class QuickReader(gguf.GGUFReader):
         if raw_type != GGUFValueType.ARRAY or self.byte_order != "I":
             return super()._get_field_parts(orig_offs, raw_type)
         kind, start = GGUFValueType(int(self._get(orig_offs, "u4")[0])), orig_offs + 12
-        (count,) = COUNTED.unpack_from(self._bytes(), orig_offs + 4)
+        (count,) = _COUNTED.unpack_from(self._bytes(), orig_offs + 4)
         if count < LONG or not (kind == GGUFValueType.STRING or kind in self.gguf_scalar_to_np):
             return super()._get_field_parts(orig_offs, raw_type)
         if kind == GGUFValueType.STRING:
@@ -42,7 +42,7 @@ class QuickReader(gguf.GGUFReader):
         """Give where so many texts end, of which each begins with its length."""
         held = self._bytes()
         for _ in range(count):
-            position += COUNTED.size + COUNTED.unpack_from(held, position)[0]
+            position += _COUNTED.size + _COUNTED.unpack_from(held, position)[0]
         return position
 
     def _bytes(self) -> memoryview:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 TENSOR = "rope_freqs.weight"
 LOW, HIGH, ORIGINAL = 1.0, 4.0, 8192
 """Of every published Llama 3: the length first trained on, and how many waves in it make s 0 and 1."""
-TOLERANCE = 1e-5
+_TOLERANCE = 1e-5
 
 
 def rope_of(divisors: Sequence[float], theta: float) -> dict[str, Any] | None:
     """Give the settings under which angles are divided by these, None for divisors of another kind."""
     given = np.asarray(divisors, np.float64)
     factor = float(given.max())
-    if not np.allclose(_divisors(factor, theta, len(given)), given, rtol=TOLERANCE):
+    if not np.allclose(_divisors(factor, theta, len(given)), given, rtol=_TOLERANCE):
         return None
     scaled = {"factor": factor, "low_freq_factor": LOW, "high_freq_factor": HIGH}
     return {"rope_type": "llama3", "rope_theta": theta, **scaled, "original_max_position_embeddings": ORIGINAL}

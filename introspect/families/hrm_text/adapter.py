@@ -12,7 +12,7 @@ from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
-DESCRIBED = (
+_DESCRIBED = (
     *("H_cycles", "L_cycles", "num_layers_per_stack", "num_attention_heads", "head_dim", "hidden_act"),
     *("rms_norm_eps", "embedding_scale", "prefix_lm"),
 )
@@ -102,5 +102,5 @@ class HrmLooped(LoopedModel):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        settings = {name: getattr(config, name) for name in DESCRIBED}
+        settings = {name: getattr(config, name) for name in _DESCRIBED}
         return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings}

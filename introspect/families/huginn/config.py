@@ -7,7 +7,7 @@ from transformers import PreTrainedConfig
 
 from introspect.errors import InputError
 
-STATE_INITS = ("like-init", "zero")
+_STATE_INITS = ("like-init", "zero")
 """How the recurrent state begins: noise as large as the embedding, or nothing."""
 
 
@@ -82,5 +82,5 @@ class RavenConfig(PreTrainedConfig):
             raise InputError(f"n_heads {self.n_heads} is no multiple of num_key_value_heads {self.num_key_value_heads}")
         if self.injection_type != "linear":
             raise InputError(f"injection_type {self.injection_type!r}: only 'linear' is known")
-        if self.state_init not in STATE_INITS:
-            raise InputError(f"state_init {self.state_init!r}: known are {', '.join(STATE_INITS)}")
+        if self.state_init not in _STATE_INITS:
+            raise InputError(f"state_init {self.state_init!r}: known are {', '.join(_STATE_INITS)}")

@@ -22,7 +22,7 @@ from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
-LONGEST_PERIOD = 10_000
+_LONGEST_PERIOD = 10_000
 """Of the waves in which a time is written."""
 
 
@@ -77,7 +77,7 @@ class TimeEmbedder(nn.Module):
         """Give the embedding of a time, `(d_model,)`, in the number format and on the device of a tensor."""
         half = self.size // 2
         steps = torch.arange(half, dtype=at_least_float32(like.dtype), device=like.device)
-        angles = time * torch.exp(-math.log(LONGEST_PERIOD) * steps / half)
+        angles = time * torch.exp(-math.log(_LONGEST_PERIOD) * steps / half)
         waves = torch.cat([angles.cos(), angles.sin(), angles.new_zeros(self.size % 2)])
         return self.mlp(waves.to(like.dtype))
 

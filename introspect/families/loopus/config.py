@@ -9,7 +9,7 @@ from introspect.errors import InputError
 from introspect.families.config_fields import check_fields
 from introspect.families.feedforward.model import FeedForwardLooped
 
-BASES = ("qwen3", "phi3")
+_BASES = ("qwen3", "phi3")
 """Layouts of layers that are known: Qwen3's, and that of Phi-4."""
 
 
@@ -68,8 +68,8 @@ class LoopUsConfig(PreTrainedConfig):
         if not isinstance(self.base_config_dict, dict):
             raise InputError("base_config_dict is missing: what the layers are follows from it")
         kind = self.base_config_dict.get("model_type")
-        if kind not in BASES:
-            raise InputError(f"base_config_dict has model_type {kind!r}: LoopUS is known on {', '.join(BASES)} only")
+        if kind not in _BASES:
+            raise InputError(f"base_config_dict has model_type {kind!r}: LoopUS is known on {', '.join(_BASES)} only")
         given = {name: value for name, value in self.base_config_dict.items() if name != "model_type"}
         config = AutoConfig.for_model(kind).from_dict(given)
         check_fields(self.base_config_dict, config, FeedForwardLooped, self.base_model_name_or_path)

@@ -17,7 +17,7 @@ from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.site import Site
 
-DESCRIBED = (
+_DESCRIBED = (
     *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps"),
     *("attention_bias", "mlp_bias", "rope_parameters"),
 )
@@ -125,5 +125,5 @@ class NanbeigeLooped(LoopedModel):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        settings = {name: getattr(config, name) for name in DESCRIBED}
+        settings = {name: getattr(config, name) for name in _DESCRIBED}
         return {"model_type": config.model_type, "trained_loops": config.trained_loops, **settings}

@@ -29,7 +29,7 @@ from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
 from introspect.models.about import About, equal_to_published
 from introspect.records.trial import PRELUDE, Site
 
-EPS, ROPE_BASE = 1e-6, 10_000.0
+_EPS, _ROPE_BASE = 1e-6, 10_000.0
 """Of all norms, and of the rotary angles."""
 
 
@@ -46,7 +46,7 @@ class NanochatAttention(Attention):
         """Attend over what this slot has seen; `h` is `(batch, position, d_model)`."""
         q, k, v = (self.heads(project(h)) for project in (self.c_q, self.c_k, self.c_v))
         assert shared.angles is not None, "rotary attention without angles"
-        q, k = (rms_normed(rotate(x, *shared.angles), EPS) for x in (q, k))
+        q, k = (rms_normed(rotate(x, *shared.angles), _EPS) for x in (q, k))
         return self.c_proj(self.attend(q, k, v, shared, slot))
 
 
@@ -68,7 +68,7 @@ class NanochatBlock(nn.Module):
     def __init__(self, config: NanochatConfig) -> None:
         super().__init__()
         self.attn, self.mlp = NanochatAttention(config), NanochatMLP(config.n_embd)
-        self.n1, self.n2, self.n3, self.n4 = (RMSNorm(config.n_embd, EPS) for _ in range(4))
+        self.n1, self.n2, self.n3, self.n4 = (RMSNorm(config.n_embd, _EPS) for _ in range(4))
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
         """Give the residual stream after the block, `(batch, position, d_model)`."""
@@ -102,7 +102,7 @@ class NanochatForCausalLM(StagedCausalLM):
         self.transformer = NanochatModel(config)
         if config.input_injection != "passthrough":
             self.inject = nn.Linear(2 * config.n_embd, config.n_embd, bias=False)
-        self.norm_emb, self.norm_recur, self.norm_final = (RMSNorm(config.n_embd, EPS) for _ in range(3))
+        self.norm_emb, self.norm_recur, self.norm_final = (RMSNorm(config.n_embd, _EPS) for _ in range(3))
         self.lm_head = nn.Linear(config.n_embd, config.rows, bias=False)
         self.post_init()
 
@@ -133,7 +133,7 @@ class NanochatForCausalLM(StagedCausalLM):
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Give cosines and sines, turning backwards and rounded to bfloat16 as in nanochat."""
-        angles = rotary_angles(positions, self.config.head_dim, ROPE_BASE, at_least_float32(h.dtype))
+        angles = rotary_angles(positions, self.config.head_dim, _ROPE_BASE, at_least_float32(h.dtype))
         cos, sin = (each.bfloat16().to(h.dtype) for each in angles)
         return cos, -sin
 

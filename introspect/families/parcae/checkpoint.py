@@ -9,24 +9,24 @@ from transformers.utils.hub import cached_file
 
 from introspect.errors import InputError
 
-FILE = "model.pt"
-FIRST = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_FILE = "model.pt"
+_FIRST = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Files that are read before it, as in the published loader."""
 
 
 def state_of(source: str, revision: str) -> dict[str, Tensor] | None:
     """Return the tensors of `model.pt` by their names; InputError unless it holds tensors by name and nothing else."""
-    if any(_found(source, each, revision) for each in FIRST):
+    if any(_found(source, each, revision) for each in _FIRST):
         return None
-    file = _found(source, FILE, revision)
+    file = _found(source, _FILE, revision)
     if file is None:
         return None  # transformers says what it looked for
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of its own, of zip files and of unpickling
-        raise InputError(f"{source}: {FILE} cannot be read as tensors alone") from error
+        raise InputError(f"{source}: {_FILE} cannot be read as tensors alone") from error
     if not (isinstance(state, dict) and state and all(isinstance(each, Tensor) for each in state.values())):
-        raise InputError(f"{source}: {FILE} holds no tensors by name, which a state dict is")
+        raise InputError(f"{source}: {_FILE} holds no tensors by name, which a state dict is")
     return state
 
 

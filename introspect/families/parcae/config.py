@@ -14,7 +14,7 @@ PUBLISHED = {
     **{"randomize_positions_from": None},
 }
 """Settings that have one value in all published models; no other is known here."""
-STATE_INITS = ("like-init", "zero")
+_STATE_INITS = ("like-init", "zero")
 ROPE_BASE = 50_000.0
 """Of the rotary angles; the published loader never reads `rope_settings`, whatever they say."""
 
@@ -96,5 +96,5 @@ class ParcaeConfig(PreTrainedConfig):
         for name, known in PUBLISHED.items():
             if others.get(name, known) != known:
                 raise InputError(f"{name} {others[name]!r}: only {known!r} is known")
-        if self.state_init not in STATE_INITS:
-            raise InputError(f"state_init {self.state_init!r}: known are {', '.join(STATE_INITS)}")
+        if self.state_init not in _STATE_INITS:
+            raise InputError(f"state_init {self.state_init!r}: known are {', '.join(_STATE_INITS)}")

@@ -16,7 +16,7 @@ from introspect.families.ponder.config import PonderConfig
 from introspect.models.about import About, equal_to_published
 from introspect.records.trial import Site
 
-DESCRIBED = ("pondering_steps", "scale_embeds", "mutiply_pondering_steps", *NEOX_DESCRIBED)
+_DESCRIBED = ("pondering_steps", "scale_embeds", "mutiply_pondering_steps", *NEOX_DESCRIBED)
 """Settings that determine what the weights compute."""
 
 
@@ -88,4 +88,4 @@ class PonderLooped(NeoxLooped):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        return {"model_type": "ponder_gpt_neox", **{name: getattr(config, name) for name in DESCRIBED}}
+        return {"model_type": "ponder_gpt_neox", **{name: getattr(config, name) for name in _DESCRIBED}}

@@ -22,7 +22,7 @@ from introspect.families.ponderlm2.config import PonderLm2Config
 from introspect.models.about import About, equal_to_published
 from introspect.records.trial import Site
 
-DESCRIBED = (
+_DESCRIBED = (
     *("num_latent_thoughts", "interpolation", "interpolation_use_topk", "interpolation_topk", "scale_embeds"),
     *NEOX_DESCRIBED,
 )
@@ -110,4 +110,4 @@ class PonderLm2Looped(NeoxLooped):
     def described(self) -> dict[str, Any]:
         """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        return {"model_type": "ponderlm2_gpt_neox", **{name: getattr(config, name) for name in DESCRIBED}}
+        return {"model_type": "ponderlm2_gpt_neox", **{name: getattr(config, name) for name in _DESCRIBED}}

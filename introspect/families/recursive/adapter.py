@@ -14,7 +14,7 @@ from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
-DESCRIBED = (
+_DESCRIBED = (
     *("num_hidden_layers", "num_recursion", "sharing", "num_attention_heads", "num_key_value_heads", "head_dim"),
     *("hidden_act", "rms_norm_eps", "lora_rank", "lora_alpha", "lora_targets"),
     *("routing", "router_alpha", "router_temp", "gating", "route_first", "kv_sharing"),
@@ -98,6 +98,6 @@ class RecursiveLooped(LoopedModel):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        settings = {name: getattr(config, name) for name in DESCRIBED}
+        settings = {name: getattr(config, name) for name in _DESCRIBED}
         kept = {} if config.routing == "none" else {"kept": "first loop"}  # until November 2026 it was the loop before
         return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings, **kept}

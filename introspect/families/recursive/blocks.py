@@ -43,7 +43,7 @@ class LowRank(nn.Module):
         return nn.functional.linear(nn.functional.linear(h, self.lora_A), self.lora_B) * self.scale
 
 
-HIDDEN = -3.0e4
+_HIDDEN = -3.0e4
 """What a key that must not be seen has where every query has a 1: its weight is then 0, in half precision as well."""
 
 
@@ -54,7 +54,7 @@ class RecursiveAttention(LlamaAttention):
     - `sharing`: every loop sees all tokens as the first one left them.
     - `hybrid`: a loop sees the tokens that it runs, and the others as the first one left them.
 
-    Which tokens were run must outlast the forward, so with `recursion` heads have one more number: see HIDDEN.
+    Which tokens were run must outlast the forward, so with `recursion` heads have one more number: see _HIDDEN.
     """
 
     def forward(self, h: Tensor, shared: Shared, own: Pass) -> Tensor:  # type: ignore[override]  # a pass, not a slot
@@ -68,7 +68,7 @@ class RecursiveAttention(LlamaAttention):
             return projected(self, "o_proj", self.attend(q, k, v, shared, own.slot), own)
         hidden = k.new_zeros((*k.shape[:-1], 1))
         if own.routed is not None:
-            hidden = hidden.masked_fill(~own.routed[:, None], HIDDEN)
+            hidden = hidden.masked_fill(~own.routed[:, None], _HIDDEN)
         q, k, v = (torch.cat(pair, -1) for pair in ((q, torch.ones_like(q[..., :1])), (k, hidden), (v, 0 * hidden)))
         out = self.attend(q, k, v, shared, own.slot).unflatten(-1, (-1, self.head_dim + 1))
         return projected(self, "o_proj", out[..., :-1].flatten(-2), own)

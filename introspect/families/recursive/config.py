@@ -13,7 +13,7 @@ from introspect.families.parts.llama_fields import check_llama_fields, fill_llam
 SHARING = ("cycle", "sequence", "middle_cycle", "middle_sequence")
 ROUTING = ("none", "token", "expert")
 KV_SHARING = ("recursion", "sharing", "hybrid")
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class RecursiveConfig(PreTrainedConfig):
@@ -62,7 +62,7 @@ class RecursiveConfig(PreTrainedConfig):
         """Fill what follows from other fields; raise InputError for fields that contradict one another."""
         fill_llama_fields(self, kwargs, theta=10_000.0)
         if self.lora_targets is None:
-            self.lora_targets = list(PROJECTIONS)
+            self.lora_targets = list(_PROJECTIONS)
         if self.router_alpha is None:
             self.router_alpha = 0.1 if self.routing == "expert" else 1.0
         if self.kv_sharing is None:
@@ -105,8 +105,8 @@ class RecursiveConfig(PreTrainedConfig):
         if self.lora_rank < 0:
             raise InputError(f"lora_rank {self.lora_rank}: must be 0, for none, or more")
         for target in self.lora_targets or []:
-            if target not in PROJECTIONS:
-                raise unknown("lora target", target, PROJECTIONS)
+            if target not in _PROJECTIONS:
+                raise unknown("lora target", target, _PROJECTIONS)
 
     def _check_routing(self) -> None:
         for kind, name, known in (

@@ -18,7 +18,7 @@ from introspect.families.think_at_hard.config import PROJECTIONS
 
 MARK, ADAPTER, DECIDER = "tah_config.json", "lora", "iter_decider.bin"
 FILES = frozenset((MARK, ADAPTER, DECIDER))
-BASES = ("qwen3",)
+_BASES = ("qwen3",)
 ONLY: dict[str, tuple[object, ...]] = {
     "embedding_key": (None, "model.embed_tokens"),
     "iter_decider": ("MLPIterDecider",),
@@ -41,8 +41,8 @@ def is_folder(source: str) -> bool:
 def settings_of(source: str, base: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the fields of a TahConfig, from the base model's and those beside it; InputError for what is not known."""
     settings, lora = _json(source, MARK, name), _json(source, f"{ADAPTER}/adapter_config.json", name)
-    if base.get("model_type") not in BASES:
-        raise InputError(f"model {name!r}: Think-at-Hard on {base.get('model_type')!r}: only {BASES[0]!r} is known")
+    if base.get("model_type") not in _BASES:
+        raise InputError(f"model {name!r}: Think-at-Hard on {base.get('model_type')!r}: only {_BASES[0]!r} is known")
     for field, known in ONLY.items():
         if settings.get(field) not in known:
             raise InputError(f"model {name!r}: {MARK}: {field} {settings.get(field)!r}: only {known[-1]!r} is known")

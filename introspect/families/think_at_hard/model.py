@@ -26,7 +26,7 @@ from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 
-DESCRIBED = (
+_DESCRIBED = (
     *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "rms_norm_eps"),
     *("rope_theta", "max_iter", "input_topk", "lora_rank", "lora_alpha", "lora_targets", "decider_layers"),
     *("decider_topk", "decider_dims", "decider_expansion", "decider_normalizes"),
@@ -163,4 +163,4 @@ class TahLooped(LoopedModel):
     def described(self) -> dict[str, Any]:
         """Give the settings that determine what the weights compute, for the hash."""
         config = self.model.config
-        return {"model_type": config.model_type, **{name: getattr(config, name) for name in DESCRIBED}}
+        return {"model_type": config.model_type, **{name: getattr(config, name) for name in _DESCRIBED}}

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-MOST_BYTES = 4_000_000
+_MOST_BYTES = 4_000_000
 """Of one reply; a verdict has some hundred, a list of models some hundred thousand."""
-MOST_PACKED = MOST_BYTES // 64
+MOST_PACKED = _MOST_BYTES // 64
 """Of one that comes compressed, though none is asked for: it may grow to a thousand times as much."""
 
 
@@ -23,7 +23,7 @@ class Capped(httpx.AsyncHTTPTransport):
         response = await super().handle_async_request(request)
         packed = response.headers.get("content-encoding", "identity") != "identity"
         assert isinstance(response.stream, httpx.AsyncByteStream), "an asynchronous client has asynchronous replies"
-        response.stream = _Stream(response.stream, MOST_PACKED if packed else MOST_BYTES)
+        response.stream = _Stream(response.stream, MOST_PACKED if packed else _MOST_BYTES)
         return response
 
 

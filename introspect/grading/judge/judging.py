@@ -22,7 +22,7 @@ from introspect.grading.version import content_version
 from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import Grade, Response, Trial
 
-NAME = "judge"
+_NAME = "judge"
 _READING = ("judge/rubrics", "judge/verdict", "judge/judging")
 
 
@@ -68,7 +68,7 @@ class Spent:
 class Judge:
     """Grades answers by what another model says about them."""
 
-    name = NAME
+    name = _NAME
 
     def __init__(self, settings: JudgeSettings, backend: Backend, cache: ReplyCache) -> None:
         self.settings, self.backend, self.spent = settings, backend, Spent()
@@ -89,11 +89,11 @@ class Judge:
         asked = question(trial, answer or "")
         version = self.version(asked.rubric)
         if answer is None or not answer.strip():
-            return Grade(trial.id, NAME, version, None, None, None, None, "there is no answer to judge")
+            return Grade(trial.id, _NAME, version, None, None, None, None, "there is no answer to judge")
         try:
             verdict = read_verdict(await self._reply(asked), items(trial), answer)
         except (Unanswered, Unusable) as nothing:
-            return Grade(trial.id, NAME, version, None, None, None, None, str(nothing), state=nothing.state)
+            return Grade(trial.id, _NAME, version, None, None, None, None, str(nothing), state=nothing.state)
         return _grade(trial, version, verdict, answer)
 
     async def _reply(self, asked: Question) -> Reply:
@@ -147,7 +147,7 @@ def _grade(trial: Trial, version: str, verdict: Verdict, text: str) -> Grade:
         answer = trial.options[0] if answer == "yes" else text.strip().splitlines()[0]
     return Grade(
         trial_id=trial.id,
-        grader=NAME,
+        grader=_NAME,
         version=version,
         detected=_bool(said.get("detected")),
         identified=_bool(said.get("identified")),

@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-Result = TypeVar("Result")
+_Result = TypeVar("Result")
 
 TRIES = 7
 """How often one call is tried."""
 HOPELESS = 3
 """A call that takes too long, or gives what is no reply, is the last one from this try on: the next would do so too."""
 
-LONGEST = 900.0
+_LONGEST = 900.0
 """Seconds that an endpoint may ask to wait; one that asks for more is not asked again."""
 
 
@@ -33,17 +33,17 @@ class Pace:
         self._held_until = 0.0
 
     async def tried(
-        self, call: Callable[[], Awaitable[Result]], again: Callable[[BaseException], bool], *, tries: int = TRIES
-    ) -> Result:
+        self, call: Callable[[], Awaitable[_Result]], again: Callable[[BaseException], bool], *, tries: int = TRIES
+    ) -> _Result:
         """Make a call until it succeeds, the tries are used up, or an error comes that `again` says is final."""
         trying = AsyncRetrying(
             stop=lambda state: _enough(state, tries),
             wait=self._wait,
-            retry=retry_if_exception(lambda error: again(error) and (asked_to_wait(error) or 0) <= LONGEST),
+            retry=retry_if_exception(lambda error: again(error) and (asked_to_wait(error) or 0) <= _LONGEST),
             reraise=True,
         )
 
-        async def once() -> Result:
+        async def once() -> _Result:
             while (left := self._held_until - time.monotonic()) > 0:
                 await asyncio.sleep(left)
             return await call()

@@ -11,7 +11,7 @@ from introspect.errors import InputError
 from introspect.grading.judge.capped import TooLargeError
 from introspect.grading.judge.settings import KEYS, JudgeSettings
 
-SHOWN = 200
+_SHOWN = 200
 """Characters shown of what an endpoint says."""
 UNKNOWN_MODEL = re.compile(
     r"\bmodel\b.*(?:not found|not exist|not available|not a valid|unknown)|(?:unknown|invalid|no such) model|pinned to",
@@ -112,4 +112,4 @@ def _clean(text: str, key: str | None) -> str:
         () if not key else (key, json.dumps(key)[1:-1], repr(key)[1:-1], repr(json.dumps(key))[2:-2], quote(key))
     ):
         line = line.replace(form, "***")
-    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."

@@ -20,10 +20,10 @@ from introspect.prompts.template import ENVIRONMENT, Template
 from introspect.protocols import PROTOCOLS, WRITTEN, kind_of, question_named
 from introspect.records.trial import Trial
 
-SHOWN = ("question", "sentence", "sentences")
+_SHOWN = ("question", "sentence", "sentences")
 """The variables that a rubric may see; others, such as the position of the injection, would give the arm away."""
 
-YES_NO = ("yes", "no")
+_YES_NO = ("yes", "no")
 UNCLEAR = "unclear"
 
 
@@ -40,12 +40,12 @@ class Item:
 
 def items(trial: Trial) -> tuple[Item, ...]:
     """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
-    asked = [Item("coherent", YES_NO, quoted=False), Item("refused", YES_NO)]
+    asked = [Item("coherent", _YES_NO, quoted=False), Item("refused", _YES_NO)]
     kind = kind_of(trial.question)
     if kind == "noticing":
-        return (*asked, Item("detected", YES_NO), Item("identified", YES_NO))
+        return (*asked, Item("detected", _YES_NO), Item("identified", _YES_NO))
     offered = () if kind in WRITTEN else trial.options
-    return (*asked, Item("answer", offered or YES_NO))
+    return (*asked, Item("answer", offered or _YES_NO))
 
 
 def rubrics() -> dict[str, str]:
@@ -66,7 +66,7 @@ def question(trial: Trial, answer: str) -> Question:
         raise InputError(f"question {trial.question!r} is silent: there is no answer to judge")
     told = {"concept": trial.concept, "kind": kind_of(trial.question), "options": trial.options}
     parts = [
-        _filled(rubric, variables={name: value for name, value in trial.variables if name in SHOWN}, **told),
+        _filled(rubric, variables={name: value for name, value in trial.variables if name in _SHOWN}, **told),
         _filled("reply", keys=_keys(decided)),
     ]
     messages = (

@@ -17,7 +17,7 @@ DECLINES = re.compile(
 )
 """How a reply begins that is no verdict but declines to give one."""
 FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
-ALIKE = str.maketrans(
+_ALIKE = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u2032\u02bc`\u00b4", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u2033\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
@@ -25,7 +25,7 @@ ALIKE = str.maketrans(
 )
 """Quotes, dashes and dots that a judge writes in its own way when it quotes; what cannot be seen is left out."""
 THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
-SHOWN = 120
+_SHOWN = 120
 """Characters shown of a reply that cannot be used."""
 
 
@@ -140,7 +140,7 @@ def _refuse_contradictions(verdict: Verdict, answer: str) -> None:
 
 def _alike(text: str) -> str:
     """Return a text in which two spellings of the same words are equal: case, quotes, dashes, blanks."""
-    return " ".join(text.translate(ALIKE).casefold().split())
+    return " ".join(text.translate(_ALIKE).casefold().split())
 
 
 def _plain(text: str) -> str:
@@ -149,4 +149,4 @@ def _plain(text: str) -> str:
 
 def _short(text: str) -> str:
     text = _plain(text)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -86,7 +86,7 @@ MEASURES_OF = {
     "dose_response": ("detected", "identified"),
 }
 """The measures of a figure, without which it is not drawn."""
-WHOLE = {"agreement", "capability", "exit_by_loop", "third_person"}
+_WHOLE = {"agreement", "capability", "exit_by_loop", "third_person"}
 """Figures that show all graders and settings at once."""
 SHOWN_TOGETHER = {"timing": ["grader"], "extract_map": ["extract_loop"], "loops_run": ["n_loops"]}
 """Factors that vary within a figure."""
@@ -139,7 +139,7 @@ def _parts(shown: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]
     """Split what a figure shows by what varies in it, unless it shows just that."""
     if shown.empty:
         return
-    if name in WHOLE:
+    if name in _WHOLE:
         yield "", shown
         return
     yield from parts(shown, SHOWN_TOGETHER.get(name, ()))

@@ -36,7 +36,7 @@ MINUS = "\N{MINUS SIGN}"
 MOST_WRITTEN, SMALL = 1000, 0.1
 """Distances from 0 from which cells hold powers of ten, and below which they hold a third digit."""
 NO_RATE = "\N{EN DASH}"
-UNKNOWN = "share of unknown answers"
+_UNKNOWN = "share of unknown answers"
 
 
 def detection_map(rates: pd.DataFrame) -> list[Axes]:
@@ -66,8 +66,8 @@ def unknown_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     """Draw the share of unknown answers over loop and layer, one panel per strength; the caption has the controls."""
     rates = rates[rates["measure"] == measure].assign(rate=lambda rows: unknown_share(rows["n"], rows["unknown"]))
     cells = injected(rates)
-    axes = rates_over(cells.assign(x=loop_labels(cells), y=layer_labels(cells)), "loop", "layer", UNKNOWN)
-    figure_of(axes).suptitle(f"{UNKNOWN.capitalize()}: {MEASURE_LABELS.get(measure, measure)}")
+    axes = rates_over(cells.assign(x=loop_labels(cells), y=layer_labels(cells)), "loop", "layer", _UNKNOWN)
+    figure_of(axes).suptitle(f"{_UNKNOWN.capitalize()}: {MEASURE_LABELS.get(measure, measure)}")
     said = [f"n = {span_of(cells['n'] + cells['unknown'])} answers per cell"]
     for arm in ("none", "random"):
         control = rates[rates["arm"] == arm]

@@ -55,9 +55,9 @@ WIDTHS = {"one": 3.4, "two": PAGE_WIDTH}
 """Inches of one column and of two, for figures that are to have just that width."""
 _ROOM: ContextVar[float | None] = ContextVar("room", default=None)
 CHARACTERS_PER_INCH = 20
-OUTSIDE = {"prelude": -1, "coda": 1}
+_OUTSIDE = {"prelude": -1, "coda": 1}
 """Stages outside of the loops, and on which side of them they are drawn."""
-PLACES = ("loop", "layer", "strength", "sites", "loops", "arm", "measure", "effect", "readout_loop", "pair")
+_PLACES = ("loop", "layer", "strength", "sites", "loops", "arm", "measure", "effect", "readout_loop", "pair")
 """Columns that say where in a figure a row goes."""
 ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
 """Factors that trials without an injection do not have, so that these belong to every part."""
@@ -177,7 +177,7 @@ def layer_labels(table: pd.DataFrame) -> pd.Series:
 def in_order(labels: pd.Series) -> list[str]:
     """List the different labels: the prelude, numbers by size, the coda, and then spans."""
     numbers = {label: [int(number) for number in re.findall(r"\d+", label)] for label in labels.dropna().unique()}
-    return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, OUTSIDE.get(label, 0), numbers[label]))
+    return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, _OUTSIDE.get(label, 0), numbers[label]))
 
 
 def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -189,7 +189,7 @@ def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[s
     """
     cells = table[table["arm"] != "none"] if "arm" in table else table
     names = [column for column in table.columns if column in (*FACTORS, "grader") and column not in together]
-    factors = splitting(cells, names, [name for name in PLACES if name in table])
+    factors = splitting(cells, names, [name for name in _PLACES if name in table])
     without = table.drop(cells.index)
     groups = cells.groupby(factors, dropna=False) if factors else [((), cells)]
     for values, part in groups:
@@ -231,7 +231,7 @@ def _labels(table: pd.DataFrame, column: str, place: int) -> pd.Series:
 
 def _span(names: Iterator[str] | list[str]) -> str:
     named = set(names)
-    found, outside = sorted(int(name) for name in named if name.isdecimal()), sorted(named & set(OUTSIDE))
+    found, outside = sorted(int(name) for name in named if name.isdecimal()), sorted(named & set(_OUTSIDE))
     if len(found) > 1 and found == [*range(found[0], found[-1] + 1)]:
         return ",".join([f"{found[0]}-{found[-1]}", *outside])
     return ",".join([*map(str, found), *outside])

@@ -18,7 +18,7 @@ from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 
 DRAWS, AT_ONCE = 4000, 500
-FEW = 8
+_FEW = 8
 """With more categories than these, most pairs of them never occur."""
 
 
@@ -207,7 +207,7 @@ def _drawn_kappas(sized: NDArray[np.float64], rng: np.random.Generator) -> NDArr
     With many categories the pairs that never occur are drawn as two, those on the diagonal and those off it; what
     these add to the agreement expected by chance is left out, at most one trial's worth.
     """
-    kept = np.ones(sized.shape, dtype=bool) if len(sized) <= FEW else sized > 0
+    kept = np.ones(sized.shape, dtype=bool) if len(sized) <= _FEW else sized > 0
     rows, columns = np.nonzero(kept)
     rest = np.array(
         [(~kept & side).sum() for side in (np.eye(len(sized), dtype=bool), ~np.eye(len(sized), dtype=bool))]

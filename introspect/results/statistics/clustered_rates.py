@@ -18,18 +18,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from introspect.results.statistics.intervals import wilson
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
-PRIOR = 0.5
+_PRIOR = 0.5
 """How many concepts' worth of evidence stands for a correlation of 1, beside that of the concepts that differ."""
 
 
 class ClusteredRates(NamedTuple):
     """Bounds of rates, and what they rest on; NaN where nothing is counted."""
 
-    low: Floats
-    high: Floats
-    independent: Floats
+    low: _Floats
+    high: _Floats
+    independent: _Floats
     """Effective number of independent trials."""
     concepts: NDArray[np.int64]
     """Concepts with a verdict."""
@@ -67,12 +67,12 @@ def clustered_rate(concepts: pd.Series, verdicts: pd.Series, *, confidence: floa
     return Rate(float(k.sum() / n.sum()) if len(n) else np.nan, float(low), float(high))
 
 
-def within_concepts(k: ArrayLike, n: ArrayLike) -> Floats:
+def within_concepts(k: ArrayLike, n: ArrayLike) -> _Floats:
     """Estimate the correlation of verdicts within a concept, `(...)`, from counts `(..., concept)`.
 
     Analysis of variance with unequal sizes (Donner 1986), between 0 and 1. Its estimate is too small where few concepts
     differ from the others, so it is averaged with a correlation of 1: the estimate counts for as many concepts as hold
-    the rarer verdict, the 1 for PRIOR. Where nothing varies it is 1 alone, and all trials of a concept count as one.
+    the rarer verdict, the 1 for _PRIOR. Where nothing varies it is 1 alone, and all trials of a concept count as one.
     Where no concept has two verdicts nothing is shared, and it is 0.
     """
     k, n = np.asarray(k, dtype=float), np.asarray(n, dtype=float)
@@ -85,5 +85,5 @@ def within_concepts(k: ArrayLike, n: ArrayLike) -> Floats:
         found = np.clip((between - within) / (between + (typical - 1) * within), 0, 1)
     telling = np.minimum((k > 0).sum(axis=-1), ((k < n) & (n > 0)).sum(axis=-1))
     known = np.isfinite(found) & (telling > 0)
-    averaged = (telling * np.where(known, found, 0) + PRIOR) / (telling + PRIOR)
+    averaged = (telling * np.where(known, found, 0) + _PRIOR) / (telling + _PRIOR)
     return np.where(total <= concepts, 0.0, np.where(known, averaged, 1.0))

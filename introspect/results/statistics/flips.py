@@ -15,7 +15,7 @@ EXACT = 12
 """Up to so many concepts all 2^n flips are made, above them a random sample."""
 
 FLIPS = 9999
-CHUNK = 1024
+_CHUNK = 1024
 """Flips made at once; bounds the memory of large maps."""
 
 TIE = 1e-9
@@ -60,8 +60,8 @@ def _signs(values: NDArray[np.float64], flips: int, seed: int) -> Iterator[NDArr
         return
     yield np.ones((1, concepts))
     rng = np.random.default_rng(seed)
-    for start in range(0, flips, CHUNK):
-        yield _as_signs(rng.integers(0, 2, (min(CHUNK, flips - start), concepts)))
+    for start in range(0, flips, _CHUNK):
+        yield _as_signs(rng.integers(0, 2, (min(_CHUNK, flips - start), concepts)))
 
 
 def _as_signs(bits: NDArray[np.int64]) -> NDArray[np.float64]:

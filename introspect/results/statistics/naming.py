@@ -20,10 +20,10 @@ from introspect.results.statistics.flips import sign_flips
 PERMUTATIONS = 1999
 SWEEPS = 40
 """How often the names of one permutation are paired at random and exchanged; each time about half may be."""
-TABLES = 100
+_TABLES = 100
 """Tables counted at once; bounds the memory."""
 
-Numbers = NDArray[np.int64]
+_Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def rank_summary(
     }
 
 
-def _permuted(columns: Numbers, allowed: NDArray[np.bool_], permutations: int, rng: np.random.Generator) -> Numbers:
+def _permuted(columns: _Numbers, allowed: NDArray[np.bool_], permutations: int, rng: np.random.Generator) -> _Numbers:
     """Permute names among trials that had them on offer, `(permutation, trial)`.
 
     Each sweep pairs the trials at random and exchanges, by a coin, the names of pairs that may have each other's. All
@@ -169,7 +169,7 @@ def _permuted(columns: Numbers, allowed: NDArray[np.bool_], permutations: int, r
     return names
 
 
-def _exchange(names: Numbers, pairing: Numbers, allowed: NDArray[np.bool_], rng: np.random.Generator) -> None:
+def _exchange(names: _Numbers, pairing: _Numbers, allowed: NDArray[np.bool_], rng: np.random.Generator) -> None:
     half = len(pairing) // 2
     first, second = pairing[:half], pairing[half : 2 * half]
     one, other = names[:, first], names[:, second]
@@ -177,11 +177,11 @@ def _exchange(names: Numbers, pairing: Numbers, allowed: NDArray[np.bool_], rng:
     names[:, first], names[:, second] = np.where(may, other, one), np.where(may, one, other)
 
 
-def _joint_sums(rows: Numbers, names: Numbers, words: int) -> NDArray[np.float64]:
+def _joint_sums(rows: _Numbers, names: _Numbers, words: int) -> NDArray[np.float64]:
     """Return the sum of n log2 n over the table of injected and named, of each row of names."""
     size, found = (int(rows.max()) + 1) * words, []
-    for start in range(0, len(names), TABLES):
-        chunk = rows * words + names[start : start + TABLES]
+    for start in range(0, len(names), _TABLES):
+        chunk = rows * words + names[start : start + _TABLES]
         chunk = chunk + size * np.arange(len(chunk))[:, None]
         found.append(_log_sum(np.bincount(chunk.ravel(), minlength=size * len(chunk)).reshape(len(chunk), size)))
     return np.concatenate(found)

@@ -41,18 +41,18 @@ MOMENTS = ("n", "x", "y", "xx", "xy")
 LEAST = 10
 """Different plain questions of each answer, yes and no, below which no line is drawn."""
 
-FLAT = 1e-9
+_FLAT = 1e-9
 """Share of the sum of squares below which clean logits are all alike, so that there is no slope."""
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
-def moments(x: Array, y: Array) -> Array:
+def moments(x: _Array, y: _Array) -> _Array:
     """Return what least squares needs of each question: 1, x, y, x * x, x * y, in the order of MOMENTS, last axis."""
     return np.stack([np.ones_like(x), x, y, x * x, x * y], axis=-1)
 
 
-def line_values(plain: Array, asked: Array) -> Array:
+def line_values(plain: _Array, asked: _Array) -> _Array:
     """Return the pseudo-values of effect, intercept and slope, (part, cell, concept); their means are the estimates.
 
     `plain` is (cell, concept, moment): the sums of `moments` over the plain questions of a concept. `asked` is (cell,
@@ -69,12 +69,12 @@ def line_values(plain: Array, asked: Array) -> Array:
     return np.where(there & drawn, values, np.nan)
 
 
-def _estimates(sums: Array, concepts: NDArray[np.int64]) -> Array:
+def _estimates(sums: _Array, concepts: NDArray[np.int64]) -> _Array:
     """Return effect, intercept and slope, (part, ...), from sums over concepts of moments and of the asked."""
     n, x, y, xx, xy, asked_x, asked_y = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = xx - x * x / n
-        slope = np.where(spread > FLAT * xx, (xy - x * y / n) / spread, np.nan)
+        slope = np.where(spread > _FLAT * xx, (xy - x * y / n) / spread, np.nan)
         intercept = (y - slope * x) / n
         effect = (asked_y - slope * asked_x) / concepts - intercept
     return np.stack([effect, intercept, slope])

@@ -16,9 +16,9 @@ from introspect.errors import InputError
 from introspect.results.statistics.flips import sign_flips
 
 TEST = "sign flips over concepts of the difference between two arms"
-RUNS = 600
+_RUNS = 600
 """Simulated runs; a power of .8 is then known to .016, one standard error."""
-LARGE, MOST = 400, 10**9
+LARGE, _MOST = 400, 10**9
 """Concepts above which the difference is as good as normal, and that are never passed."""
 
 
@@ -59,7 +59,7 @@ class Setting:
         return each * design_effect(self.repeats, self.icc) / self.repeats
 
 
-def power_of(setting: Setting, concepts: int, *, runs: int = RUNS, seed: int = 0) -> float:
+def power_of(setting: Setting, concepts: int, *, runs: int = _RUNS, seed: int = 0) -> float:
     """Return how often that many concepts tell the two rates apart by TEST; the arms are drawn independently."""
     if concepts > LARGE:
         distance = abs(setting.rate - setting.control_rate) / math.sqrt(setting.variance / concepts)
@@ -80,8 +80,8 @@ def concepts_needed(setting: Setting, *, power: float = 0.8, least: int = 2) -> 
         raise InputError(f"both rates are {setting.rate}: no number of trials tells them apart")
     low, high = least - 1, least
     while power_of(setting, high) < power:
-        if high > MOST:
-            raise InputError(f"rates {setting.rate} and {setting.control_rate}: more than {MOST} concepts are needed")
+        if high > _MOST:
+            raise InputError(f"rates {setting.rate} and {setting.control_rate}: more than {_MOST} concepts are needed")
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

@@ -14,7 +14,7 @@ from scipy import stats
 from introspect.results.statistics.clustered_rates import clustered_rates
 from introspect.results.statistics.intervals import mean_interval
 
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 class Bounded(NamedTuple):
@@ -37,8 +37,8 @@ class Change:
 class Counts(NamedTuple):
     """Yes verdicts `k` among `n` known ones, one element per concept; every `n` is at least 1."""
 
-    k: Floats
-    n: Floats
+    k: _Floats
+    n: _Floats
 
 
 def change_of_rates(first: Counts, second: Counts, *, paired: bool) -> Change:
@@ -55,7 +55,7 @@ def change_of_rates(first: Counts, second: Counts, *, paired: bool) -> Change:
     return Change(a, b, Bounded(difference, max(-1.0, difference - below), min(1.0, difference + above)))
 
 
-def change_of_means(first: Floats, second: Floats, *, paired: bool, confidence: float = 0.95) -> Change:
+def change_of_means(first: _Floats, second: _Floats, *, paired: bool, confidence: float = 0.95) -> Change:
     """Return the difference of two means over concepts: a t interval of differences, or Welch's where unpaired."""
     a, b = (Bounded(*mean_interval(values, confidence=confidence)) for values in (first, second))
     if paired:
@@ -78,7 +78,7 @@ def _bounded(counts: Counts) -> Bounded:
     return Bounded(float(k.sum() / n.sum()) if len(n) else np.nan, float(low), float(high))
 
 
-def _correlation(first: Floats, second: Floats) -> float:
+def _correlation(first: _Floats, second: _Floats) -> float:
     """Return Pearson's correlation, 0 where one of the two does not vary."""
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0

@@ -18,7 +18,7 @@ LOCK_FILE = "run.lock"
 LEFTOVERS = {RUN_FILE, LOCK_FILE, f"{RUN_FILE}-journal"}
 """What a creation that was killed may leave behind; a folder with nothing else counts as empty."""
 
-PATIENCE = 60.0
+_PATIENCE = 60.0
 """Seconds to wait for a reader to finish a query, or for the writer to finish a transaction."""
 
 CACHE = 64 * 1024
@@ -65,7 +65,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """
     uri = f"file:{quote(str(path.absolute()))}?mode={'rwc' if write else 'rw'}"
     with explained(path):
-        connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
@@ -127,7 +127,7 @@ def _explanation(path: Path, error: sqlite3.DatabaseError) -> Exception:
             f"{path}: {error}; every batch before this one is stored: make room, and the same command continues the run"
         )
     if name.startswith("SQLITE_BUSY"):
-        return StoreError(f"{path}: another process kept it locked for {PATIENCE:.0f} s; try again")
+        return StoreError(f"{path}: another process kept it locked for {_PATIENCE:.0f} s; try again")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return InputError(f"{path}: damaged or not a run of introspect ({error}); restore it or choose another folder")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):

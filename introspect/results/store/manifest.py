@@ -6,23 +6,23 @@ from typing import Any
 
 from introspect.errors import InputError
 
-TEXTS = (
+_TEXTS = (
     *("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit"),
     "tokenizer",
 )
 LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
 LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
-COUNTS = ("repeats", "seed", "max_new_tokens", "design")
+_COUNTS = ("repeats", "seed", "max_new_tokens", "design")
 """Entries of a manifest by the type they must have where they are there."""
 
 NOTED = ("found_at",)
 """Entries that are no part of what decides what a run contains."""
 
-SHOWN = 60
+_SHOWN = 60
 """Characters shown of a value, beginning a little before the place where the two differ."""
 
 
-class Manifest(dict[str, Any]):  # Any: JSON
+class _Manifest(dict[str, Any]):  # Any: JSON
     """What made a run. An entry that is asked for and not there is bad input, not an error of the program."""
 
     def __init__(self, path: Path, entries: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ class Manifest(dict[str, Any]):  # Any: JSON
         raise InputError(f"{self._path}: the run's manifest has no {name!r}; restore the file, or run the sweep again")
 
 
-def read_manifest(text: object, path: Path) -> Manifest:
+def read_manifest(text: object, path: Path) -> _Manifest:
     """Read the manifest of a store. Raises InputError unless it is a JSON object whose entries have the right types."""
     try:
         entries = json.loads(str(text))
@@ -45,13 +45,13 @@ def read_manifest(text: object, path: Path) -> Manifest:
     for name, value in entries.items():
         if not _fits(name, value):
             raise _wrong(path, f"has {name} {_excerpt(json.dumps(value), 0)}, which is of the wrong type")
-    return Manifest(path, entries)
+    return _Manifest(path, entries)
 
 
 def _fits(name: str, value: Any) -> bool:  # Any: JSON
-    if name in TEXTS:
+    if name in _TEXTS:
         return isinstance(value, str)
-    if name in COUNTS:
+    if name in _COUNTS:
         return isinstance(value, int) and not isinstance(value, bool)
     if name in LISTS:
         return isinstance(value, list) and all(isinstance(item, LISTS[name]) for item in value)
@@ -94,11 +94,11 @@ def _first_difference(stored: dict[str, Any], given: dict[str, Any]) -> tuple[st
 
 def _excerpts(before: str, now: str) -> tuple[str, str]:
     differ = (place for place, (a, b) in enumerate(zip(before, now, strict=False)) if a != b)
-    start = max(0, next(differ, min(len(before), len(now))) - SHOWN // 3)
+    start = max(0, next(differ, min(len(before), len(now))) - _SHOWN // 3)
     return _excerpt(before, start), _excerpt(now, start)
 
 
 def _excerpt(text: str, start: int) -> str:
-    if len(text) <= SHOWN:
+    if len(text) <= _SHOWN:
         return text
-    return f"{'...' if start else ''}{text[start : start + SHOWN]}{'...' if len(text) > start + SHOWN else ''}"
+    return f"{'...' if start else ''}{text[start : start + _SHOWN]}{'...' if len(text) > start + _SHOWN else ''}"

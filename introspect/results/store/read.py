@@ -40,16 +40,16 @@ def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial
             yield trial, schema.response_from_rows(trial.id, row[len(OWN) :], reads.get(n, ()), measured.get(n, ()))
 
 
-Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text
-"""Rows of a table, by the number of the trial."""
+_Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text
+"""_Rows of a table, by the number of the trial."""
 
 
-def readouts(read: Read, first: int, last: int) -> Rows:
+def readouts(read: Read, first: int, last: int) -> _Rows:
     """Give the rows of the read-outs of the trials with these numbers."""
     return _by_trial(read(f"SELECT n, {schema.READOUT} FROM readouts {_BETWEEN}, loop", first, last))
 
 
-def measures(read: Read, first: int, last: int) -> Rows:
+def measures(read: Read, first: int, last: int) -> _Rows:
     """Give the rows of what was measured at the sites in these trials."""
     return _by_trial(read(f"SELECT n, {schema.MEASURE} FROM measures {_BETWEEN}, name, loop, layer", first, last))
 
@@ -57,7 +57,7 @@ def measures(read: Read, first: int, last: int) -> Rows:
 _BETWEEN = "WHERE n BETWEEN ? AND ? ORDER BY n"
 
 
-def _by_trial(rows: list[Any]) -> Rows:  # Any: as above
+def _by_trial(rows: list[Any]) -> _Rows:  # Any: as above
     return {n: [row[1:] for row in found] for n, found in groupby(rows, key=lambda row: row[0])}
 
 

@@ -23,7 +23,7 @@ LATER |= {"echo": "INTEGER", "clean_logprob": "REAL"}
 """Columns of `responses` that came with version 4."""
 
 Value = str | float | int | None
-Row = tuple[Value, ...]
+_Row = tuple[Value, ...]
 
 TABLES = (
     "CREATE TABLE run (schema_version INTEGER NOT NULL, manifest TEXT NOT NULL)",
@@ -88,7 +88,7 @@ MEASURE = "name, loop, layer, value"
 GRADE = "grader, version, detected, identified, coherent, refused, evidence, answer, correct, state, tokens"
 
 
-def cell_row(trial: Trial) -> Row:
+def cell_row(trial: Trial) -> _Row:
     """Flatten what a trial shares with its cell; `loop` and `layer` are None for several, or outside of the loops."""
     sampling = trial.sampling
     return (
@@ -98,7 +98,7 @@ def cell_row(trial: Trial) -> Row:
     )
 
 
-def trial_row(trial: Trial, cell: int) -> Row:
+def trial_row(trial: Trial, cell: int) -> _Row:
     """Flatten what tells a trial from the others of its cell."""
     variables = json.dumps(dict(trial.variables)) if trial.variables else None
     options = json.dumps(trial.options) if trial.options else None
@@ -120,7 +120,7 @@ def trial_of_cell(cell: dict[str, Any], trial_id: str, row: Sequence[Any]) -> Tr
     return made
 
 
-def response_row(n: int, response: Response) -> Row:
+def response_row(n: int, response: Response) -> _Row:
     """Flatten a response. Raises ValueError for a number that is not finite, which SQLite would take for missing."""
     norms = (response.vector_norm, response.residual_norm)
     _refuse_not_finite(number for number in (*norms, response.clean_logprob) if number is not None)
@@ -129,7 +129,7 @@ def response_row(n: int, response: Response) -> Row:
     return (n, response.text, f"[{tokens}]", response.finish_reason, *norms, *later)
 
 
-def readout_rows(n: int, response: Response) -> list[Row]:
+def readout_rows(n: int, response: Response) -> list[_Row]:
     """Flatten the read-outs of a response, one row a loop. Raises ValueError as `response_row` does."""
     rows = [(n, read.loop, read.logit_yes, read.logit_no, read.mass, read.entropy) for read in response.readouts]
     _refuse_not_finite(chain(*rows, *(read.options for read in response.readouts)))
@@ -137,7 +137,7 @@ def readout_rows(n: int, response: Response) -> list[Row]:
     return [(*row, *end) for row, end in zip(rows, ends, strict=True)]
 
 
-def measure_rows(n: int, response: Response) -> list[Row]:
+def measure_rows(n: int, response: Response) -> list[_Row]:
     """Flatten what was measured at the sites. Raises ValueError as `response_row` does."""
     _refuse_not_finite(measure.value for measure in response.measures)
     return [(n, measure.name, measure.loop, measure.layer, measure.value) for measure in response.measures]
@@ -159,7 +159,7 @@ def _readout(row: Sequence[Any]) -> Readout:  # Any: as above
     return Readout(loop, yes, no, mass, entropy, tuple(json.loads(options or "[]")), rank)
 
 
-def grade_row(grade: Grade) -> Row:
+def grade_row(grade: Grade) -> _Row:
     """Flatten a grade; an unknown verdict is None."""
     verdicts = (grade.detected, grade.identified, grade.coherent, grade.refused)
     rest = (grade.evidence, grade.answer, grade.correct, grade.state, grade.tokens)
@@ -178,7 +178,7 @@ def _bool(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _injection_columns(trial: Trial) -> Row:
+def _injection_columns(trial: Trial) -> _Row:
     injection = trial.injection
     if injection is None:
         return (None,) * 7

@@ -25,8 +25,8 @@ JSON = {
     "readouts": {"options": "array"},
 }
 """Columns that hold JSON, and what it must be."""
-CHOICES = {"cells": {"arm": ARMS, "strength_unit": STRENGTH_UNITS}}
-VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
+_CHOICES = {"cells": {"arm": ARMS, "strength_unit": STRENGTH_UNITS}}
+_VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
 ORPHANS = "SELECT count(*) FROM trials WHERE n NOT IN (SELECT n FROM responses UNION SELECT n FROM errors)"
 BOTH = "SELECT count(*) FROM responses JOIN errors USING (n)"
 Columns = dict[str, tuple[str, bool]]
@@ -104,10 +104,10 @@ def _faults(table: str, trial: int | None) -> str:
     for name, kind in JSON.get(table, {}).items():
         broken = f"CASE WHEN json_valid({name}) THEN json_type({name}) <> '{kind}' ELSE 1 END"
         conditions.append(f"WHEN {name} IS NOT NULL AND {broken} THEN '{name}'")
-    for name, allowed in CHOICES.get(table, {}).items():
+    for name, allowed in _CHOICES.get(table, {}).items():
         conditions.append(f"WHEN {name} NOT IN ({_listed(allowed)}) THEN '{name}'")
     if table == "grades":
-        conditions += [f"WHEN {name} NOT IN (0, 1) THEN '{name}'" for name in VERDICTS]
+        conditions += [f"WHEN {name} NOT IN (0, 1) THEN '{name}'" for name in _VERDICTS]
     if table == "trials":
         conditions.append("WHEN seed = '' OR ltrim(seed, '-') GLOB '*[^0-9]*' THEN 'seed'")
     key = next(iter(tables()[table]))

@@ -13,7 +13,7 @@ from introspect.records.trial import Grade, Response, Trial
 from introspect.results.store import schema
 
 
-def numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
+def _numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
     """Give the numbers of those trials that are stored."""
     found = database.execute(
         "SELECT id, n FROM trials WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
@@ -38,7 +38,7 @@ def put_trials(database: sqlite3.Connection, trials: Sequence[Trial]) -> dict[st
     number = {cell: database.execute("SELECT cell FROM cells WHERE json = ?", (cell,)).fetchone()[0] for cell in cells}
     rows = (schema.trial_row(trial, number[cell]) for trial, cell in zip(trials, of, strict=True))
     database.executemany(schema.INSERT_TRIAL, rows)
-    return numbers(database, (trial.id for trial in trials))
+    return _numbers(database, (trial.id for trial in trials))
 
 
 def put_responses(database: sqlite3.Connection, answers: Sequence[tuple[Trial, Response]]) -> None:

@@ -23,9 +23,9 @@ from introspect.results.statistics.strata import GROUP, sampling_weights
 from introspect.results.tables.cell_columns import place_columns
 from introspect.results.tables.human_labels import HUMAN
 
-MEASURES = ("detected", "identified", "coherent", "refused", "correct")
+_MEASURES = ("detected", "identified", "coherent", "refused", "correct")
 """Verdicts that are yes or no."""
-COMPARED = (*MEASURES, "answer")
+COMPARED = (*_MEASURES, "answer")
 AMONG = ["question", "template", "arm"]
 """What is never pooled in a corrected rate."""
 
@@ -57,18 +57,18 @@ def corrected_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFram
     cell = place_columns(trials, without=AMONG)
     for grader in graders:
         for measure, asked, _ in _pairs(trials, grader, HUMAN):
-            if measure in MEASURES:
+            if measure in _MEASURES:
                 found = _calibrations(asked, grader, measure)
                 for pooled, keys in (("arm", AMONG), ("cell", [*AMONG, *cell])):
                     about = {"grader": grader, "measure": measure, "pooled": pooled}
                     rows += [{**about, **row} for row in _corrected(asked, keys, f"{grader}_{measure}", found)]
-    columns = ["grader", "measure", "pooled", *AMONG, *cell, "k", "n", "independent", *RATE, "errors_of"]
+    columns = ["grader", "measure", "pooled", *AMONG, *cell, "k", "n", "independent", *_RATE, "errors_of"]
     return pd.DataFrame(rows, columns=columns)
 
 
 ENOUGH = 10
 """Labels of yes, or of no, from which on an arm has errors of its own."""
-RATE = ("rate", "low", "high", "corrected", "corrected_low", "corrected_high")
+_RATE = ("rate", "low", "high", "corrected", "corrected_low", "corrected_high")
 
 
 def uncovered(trials: pd.DataFrame) -> list[str]:
@@ -104,7 +104,7 @@ def _against_labels(trials: pd.DataFrame, grader: str) -> Iterator[dict[str, obj
         pair = sheet[f"{grader}_{measure}"], sheet[f"{HUMAN}_{measure}"]
         found = agreement(*pair, concepts=sheet["concept"], weights=weights)
         row = {"first": grader, "second": HUMAN, "measure": measure, **asdict(found)}
-        if measure in MEASURES:
+        if measure in _MEASURES:
             by_labels = _calibration(asked, grader, measure)
             for name, values in (("sensitivity", by_labels.sensitivity), ("specificity", by_labels.specificity)):
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
@@ -161,6 +161,6 @@ def _corrected(
         yield {
             **dict(zip(keys, place, strict=True)),
             **{"k": int(values.sum()), "n": len(values), "independent": independent},
-            **dict(zip(RATE, rates, strict=True)),
+            **dict(zip(_RATE, rates, strict=True)),
             "errors_of": errors_of,
         }

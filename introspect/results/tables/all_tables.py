@@ -67,7 +67,7 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     inferred, echoes = infer(narrow_trials(store, coherence), names), echo_table(store, cells)
     capability = with_echoes(inferred.made.get("capability", pd.DataFrame()), echoes)
     counted = make_each(
-        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}
+        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in _RATES.items()}
     )
     found = {
         "readouts": readouts_of(store, cells),
@@ -93,7 +93,7 @@ def brief(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     gate = make_each({"capability": lambda: capabilities(narrow_trials(store, coherence, read), names)})
     capability = gate.made.get("capability", pd.DataFrame())
     counted = make_each(
-        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in RATES.items()}
+        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in _RATES.items()}
     )
     return Made({**counted.made, "readouts": readouts_of(store, cells)}, counted.absent)
 
@@ -114,7 +114,7 @@ def write_tables(store: Store, made: Made[pd.DataFrame] | None = None) -> list[P
     return [trials, *(write_table(store.folder, name, table) for name, table in made.made.items())]
 
 
-RATES = {"rates": rates, "loops": loops_table}
+_RATES = {"rates": rates, "loops": loops_table}
 """What is made of counts of trials that are alike."""
 
 

@@ -19,7 +19,7 @@ from introspect.results.tables.compression import PAIRED_BY, lacks_plain
 
 CONTRAST = "contrast"
 """Beside the verdicts, what a cell may be best at: the primary contrast of logit(yes) - logit(no)."""
-CONTROLS = ("none", "random", "wrong")
+_CONTROLS = ("none", "random", "wrong")
 
 
 def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _controls(asked: pd.DataFrame, found: Selection) -> dict[str, Estimate]:
     for column, at in found.cell.items():
         here &= asked[column].isna() | (asked[column] == at).fillna(False).astype(bool)
     rates = {}
-    for control in CONTROLS:
+    for control in _CONTROLS:
         part = asked[here & (asked["arm"] == control)]
         if not part.empty:
             rates[control] = _share(part["concept"], part["value"])

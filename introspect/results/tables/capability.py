@@ -16,8 +16,8 @@ from introspect.protocols import Kind, gates, questions_of, silent_protocols
 from introspect.results.statistics.capability import CANNOT_ANSWER, Capability, capability
 from introspect.results.tables.absence import AbsentError
 
-YES_NO, OPTIONS, REPEAT = "yes or no", "options", "repeat"
-ANSWERS: dict[Kind, str] = {"noticing": YES_NO, "plain": YES_NO, "choice": OPTIONS, "repeating": REPEAT}
+_YES_NO, _OPTIONS, REPEAT = "yes or no", "options", "repeat"
+_ANSWERS: dict[Kind, str] = {"noticing": _YES_NO, "plain": _YES_NO, "choice": _OPTIONS, "repeating": REPEAT}
 """Which gate a kind of question has."""
 LEAST_ANSWERS = 20
 """With fewer answers to a strength of an arm, one of many is all options by chance."""
@@ -54,9 +54,9 @@ def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
         return pd.Series(False, index=trials.index)
     mine = table[table["grader"] == grader]
     verdicts = {(int(n), kind): verdict for n, kind, verdict in mine[["n_loops", "answers", "verdict"]].to_numpy()}
-    kinds = {name: kind for of, kind in ANSWERS.items() for name in questions_of(of)}
+    kinds = {name: kind for of, kind in _ANSWERS.items() for name in questions_of(of)}
     failing = [
-        verdicts.get((n, kinds.get(question)), verdicts.get((n, YES_NO))) == CANNOT_ANSWER
+        verdicts.get((n, kinds.get(question)), verdicts.get((n, _YES_NO))) == CANNOT_ANSWER
         for question, n in zip(trials["question"], trials["n_loops"], strict=True)
     ]
     return pd.Series(failing, index=trials.index, dtype=bool) & ~trials["question"].isin(gates())
@@ -65,13 +65,13 @@ def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
 def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str, object]]:
     """Give the gates that this many loops have, at most one for each kind of answer."""
     clean = trials[trials["arm"] == "none"]
-    kinds: tuple[tuple[str, Kind], ...] = ((YES_NO, "plain"), (OPTIONS, "choice"), (REPEAT, "repeating"))
+    kinds: tuple[tuple[str, Kind], ...] = ((_YES_NO, "plain"), (_OPTIONS, "choice"), (REPEAT, "repeating"))
     for answers, kind in kinds:
         judged = []
         for question in _asked(kind, clean):
             part = clean[clean["question"] == question]
             judged.append((_judged(answers, question, part, grader), question, "none", part["asked"].nunique()))
-        if judged and answers == OPTIONS:
+        if judged and answers == _OPTIONS:
             judged += _with_something_injected(trials, grader)
         if judged:
             found, question, arm, asked = max(judged, key=lambda each: _goodness(each[0]))
@@ -103,7 +103,7 @@ def _asked(kind: Kind, clean: pd.DataFrame) -> list[str]:
 
 
 def _judged(answers: str, question: str, part: pd.DataFrame, grader: str) -> Capability:
-    if answers == YES_NO:
+    if answers == _YES_NO:
         return capability(part, correct=f"{grader}_correct")
     if answers == REPEAT:
         return capability(part, correct=f"{grader}_correct", mass=None)

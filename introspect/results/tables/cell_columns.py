@@ -7,7 +7,7 @@ import pandas as pd
 from introspect.results.tables.rates import splitting
 
 PLACE = ("loop", "layer", "strength")
-FACTORS = ("template", "sites", "extract_loop", "n_loops")
+_FACTORS = ("template", "sites", "extract_loop", "n_loops")
 """What tells cells apart beside loop, layer and strength, where it varies within these; all else is one in a run."""
 
 
@@ -15,4 +15,4 @@ def place_columns(trials: pd.DataFrame, without: Sequence[str] = ()) -> list[str
     """Name loop, layer and strength, and the factors that vary; `sites` also where an injection is at no one loop."""
     elsewhere = ["sites"] if (trials["sites"].notna() & trials["loop"].isna()).any() else []
     first = [*PLACE, *elsewhere]
-    return [*first, *splitting(trials, [name for name in FACTORS if name not in (*without, *elsewhere)], first)]
+    return [*first, *splitting(trials, [name for name in _FACTORS if name not in (*without, *elsewhere)], first)]

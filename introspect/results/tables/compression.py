@@ -19,7 +19,7 @@ from introspect.results.tables.cell_columns import PLACE, place_columns
 MEASURED = ("slope", "intercept", "entropy")
 PAIRED_BY = ("repeat", "n_loops", "asked")
 """What a trial and its control without an injection have in common, beside concept and question."""
-ANSWERS = ("yes", "no")
+_ANSWERS = ("yes", "no")
 EXTRAPOLATED = "extrapolated"
 SLACK = 0.1
 """Share of their span by which the question about noticing may stand outside of plain questions without a word."""
@@ -56,10 +56,10 @@ def too_few_plain(plain: pd.DataFrame) -> str | None:
     """Say that there are too few different plain questions with a control for a line; None: there are enough."""
     injected = plain.loc[~plain["arm"].isin(NOT_INJECTED), "asked"]
     known = plain[(plain["arm"] == "none") & plain["asked"].isin(injected)]
-    counts = {answer: known.loc[known["expected"] == answer, "asked"].nunique() for answer in ANSWERS}
+    counts = {answer: known.loc[known["expected"] == answer, "asked"].nunique() for answer in _ANSWERS}
     if min(counts.values()) >= LEAST:
         return None
-    found = " and ".join(f"{counts[answer]} whose answer is {answer}" for answer in ANSWERS)
+    found = " and ".join(f"{counts[answer]} whose answer is {answer}" for answer in _ANSWERS)
     return (
         f"needs {LEAST} different plain questions of each answer, under an injection and without: here are {found}; "
         "every concept and repeat asks another pair of them"

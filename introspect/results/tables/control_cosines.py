@@ -13,12 +13,12 @@ from introspect.results.statistics import mean_interval
 from introspect.results.statistics.flips import sign_flips
 from introspect.results.store.store import Store
 
-PREFIX = "control-"
+_PREFIX = "control-"
 ALL = "all"
 COSINES = """SELECT question, concept, loop, layer, name, avg(value) FROM (
     SELECT cells.question, trials.concept, measures.name, measures.loop, measures.layer, value
     FROM measures JOIN trials USING (n) JOIN cells USING (cell) WHERE name LIKE 'cosine%') GROUP BY 1, 2, 3, 4, 5"""
-SIDES = ("positive", "negative")
+_SIDES = ("positive", "negative")
 
 
 def control_table(store: Store) -> pd.DataFrame:
@@ -40,14 +40,14 @@ def control_table(store: Store) -> pd.DataFrame:
 def cosines(store: Store) -> pd.DataFrame:
     """Give concept, loop, layer, pair, think, do_not, others, z and difference; only pairs of which both sides ran."""
     table = pd.DataFrame(store.select(COSINES), columns=["question", "concept", "loop", "layer", "name", "value"])
-    named = {f"{PREFIX}{each.id}": (each.pair, each.polarity) for each in instructions()}
+    named = {f"{_PREFIX}{each.id}": (each.pair, each.polarity) for each in instructions()}
     table = table[table["question"].isin(named)]
     table = table.assign(pair=[named[q][0] for q in table["question"]], side=[named[q][1] for q in table["question"]])
     wide = table.pivot_table(index=["concept", "loop", "layer", "pair"], columns=["name", "side"], values="value")
-    if not {("cosine", side) for side in SIDES} <= set(wide):
+    if not {("cosine", side) for side in _SIDES} <= set(wide):
         return pd.DataFrame(columns=["concept", "loop", "layer", "pair", "difference"])
-    think, do_not = (wide["cosine", side] for side in SIDES)
-    others, spread = (wide.loc[:, [(name, s) for s in SIDES]].mean(axis=1) for name in ("cosine_others", "cosine_sd"))
+    think, do_not = (wide["cosine", side] for side in _SIDES)
+    others, spread = (wide.loc[:, [(name, s) for s in _SIDES]].mean(axis=1) for name in ("cosine_others", "cosine_sd"))
     made = {"think": think, "do_not": do_not, "others": others, "z": (think - others) / spread}
     return pd.DataFrame({**made, "difference": think - do_not}).dropna().reset_index()
 

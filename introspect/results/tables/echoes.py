@@ -11,13 +11,14 @@ from introspect.protocols import gates, questions_of
 from introspect.results.statistics import clustered_rates
 from introspect.results.store.store import Store
 
-WORDS = "(1 + length(trim(text)) - length(replace(trim(text), ' ', '')))"
+_WORDS = "(1 + length(trim(text)) - length(replace(trim(text), ' ', '')))"
 """How many words a text has, as far as spaces tell."""
-ECHOES = f"""SELECT cell, concept, count(*), sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {WORDS})), avg(echo)
+ECHOES = f"""SELECT cell, concept, count(*),
+    sum(echo >= {LONG} OR (echo >= {SHORT} AND 2 * echo >= {_WORDS})), avg(echo)
     FROM responses JOIN trials USING (n) WHERE echo IS NOT NULL AND trim(text) != '' GROUP BY cell, concept"""
-UNENDED = """SELECT count(*), sum(finish_reason = 'length' AND thinking != '' AND trim(text, char(9, 10, 32)) = '')
+_UNENDED = """SELECT count(*), sum(finish_reason = 'length' AND thinking != '' AND trim(text, char(9, 10, 32)) = '')
     FROM responses"""
-KEYS = ["question", "template", "arm", "n_loops"]
+_KEYS = ["question", "template", "arm", "n_loops"]
 MANY = 0.1
 """Share of answers that end inside their thinking from which on it is said."""
 
@@ -29,13 +30,13 @@ def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     Questions in which a line is to be repeated are left out. Empty where it was not counted, as in older runs.
     """
     found = pd.DataFrame(store.select(ECHOES), columns=["cell", "concept", "n", "echoes", "words"])
-    found = found.join(cells[[*KEYS, "protocol"]], on="cell")
+    found = found.join(cells[[*_KEYS, "protocol"]], on="cell")
     found = found[~found["question"].isin(questions_of("repeating"))]
     if found.empty:
         return pd.DataFrame()
     found = found.assign(words=found["words"] * found["n"])
-    summed = found.groupby(KEYS, sort=False)[["n", "echoes", "words"]].sum()
-    by_concept = found.groupby([*KEYS, "concept"])[["echoes", "n"]].sum().unstack("concept", fill_value=0)
+    summed = found.groupby(_KEYS, sort=False)[["n", "echoes", "words"]].sum()
+    by_concept = found.groupby([*_KEYS, "concept"])[["echoes", "n"]].sum().unstack("concept", fill_value=0)
     low, high, *_ = clustered_rates(*(by_concept[name].reindex(summed.index) for name in ("echoes", "n")))
     share, words = summed["echoes"] / summed["n"], summed["words"] / summed["n"]
     return summed[["n", "echoes"]].assign(share=share, low=low, high=high, words=words).reset_index()
@@ -55,7 +56,7 @@ def with_echoes(capability: pd.DataFrame, echoes: pd.DataFrame) -> pd.DataFrame:
 
 def unended_said(store: Store) -> str | None:
     """Return the line on answers that end inside their thinking, None where those are few."""
-    ((answers, unended),) = store.select(UNENDED)
+    ((answers, unended),) = store.select(_UNENDED)
     if not answers or not unended / answers > MANY:
         return None
     return (

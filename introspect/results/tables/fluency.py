@@ -24,7 +24,7 @@ COLUMN = "coherent_by_model"
 FEWEST = 10
 """Answers without injection from which a floor is taken."""
 TAIL = 0.05
-ALIKE = (
+_ALIKE = (
     *("question", "template_hash", "n_loops"),
     *("temperature", "top_p", "max_new_tokens", "decided_by"),
 )
@@ -39,10 +39,10 @@ def floors(store: Store, cells: pd.DataFrame) -> dict[int, float]:
     found = pd.DataFrame(store.select(queries.CLEAN_OF_NONE), columns=["cell", "clean"])
     if found.empty:
         return {}
-    clean = found.join(cells[list(ALIKE)], on="cell").groupby(list(ALIKE), dropna=False)["clean"]
+    clean = found.join(cells[list(_ALIKE)], on="cell").groupby(list(_ALIKE), dropna=False)["clean"]
     enough = clean.count() >= FEWEST
     floor = clean.apply(floor_of)[enough].rename("floor")
-    of_cells = cells.reset_index().merge(floor.reset_index(), on=list(ALIKE), how="inner")
+    of_cells = cells.reset_index().merge(floor.reset_index(), on=list(_ALIKE), how="inner")
     return {int(cell): float(value) for cell, value in zip(of_cells["cell"], of_cells["floor"], strict=True)}
 
 

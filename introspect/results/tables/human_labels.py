@@ -19,8 +19,8 @@ from introspect.results.tables.label_sheet import LABELS, PREFIX, from_text, off
 
 HUMAN = "human"
 """The grader's name under which labels stand beside others."""
-VERDICTS = (*LABELS[:-1], "correct")
-YES_NO = {"yes": True, "no": False, "": None}
+_VERDICTS = (*LABELS[:-1], "correct")
+_YES_NO = {"yes": True, "no": False, "": None}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def with_labels(trials: pd.DataFrame, path: Path, folder: Path) -> pd.DataFrame:
     if not any(any(row.said.values()) for row in rows):
         raise InputError(f"{path}: holds no label; fill in yes or no in {', '.join(LABELS)}")
     labels = labels.reindex(trials["trial"]).set_index(trials.index)
-    labels = labels.astype({**dict.fromkeys(VERDICTS, "boolean"), "answer": "str"}).add_prefix(f"{HUMAN}_")
+    labels = labels.astype({**dict.fromkeys(_VERDICTS, "boolean"), "answer": "str"}).add_prefix(f"{HUMAN}_")
     return trials.join(labels).assign(labelled=trials["trial"].isin([row.trial for row in rows]))
 
 
@@ -113,15 +113,15 @@ def _labels(row: _Row, question: str, options: object, expected: object) -> dict
     choices = tuple(json.loads(options)) if isinstance(options, str) else ()
     answer = _answer(row, offered(question, choices))
     if kind_of(question) in WRITTEN:
-        return {**verdicts, "correct": YES_NO[answer or ""], "answer": None}
+        return {**verdicts, "correct": _YES_NO[answer or ""], "answer": None}
     known = answer is not None and isinstance(expected, str)
     return {**verdicts, "correct": answer == expected if known else None, "answer": answer}
 
 
 def _yes_no(row: _Row, name: str) -> bool | None:
-    if row.said[name] not in YES_NO:
+    if row.said[name] not in _YES_NO:
         raise InputError(f"{row.where}: {name} is {row.said[name]!r}; write yes, no or nothing")
-    return YES_NO[row.said[name]]
+    return _YES_NO[row.said[name]]
 
 
 def _answer(row: _Row, choices: tuple[str, ...]) -> str | None:

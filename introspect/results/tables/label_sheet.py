@@ -22,7 +22,7 @@ from introspect.results.tables.narrow_trials import narrow_trials
 
 LABELS = ("detected", "identified", "coherent", "refused", "answer")
 """Columns to be filled in."""
-COLUMNS = ("trial", "concept", "prompt", "text", "to_fill_in", "options", *LABELS)
+_COLUMNS = ("trial", "concept", "prompt", "text", "to_fill_in", "options", *LABELS)
 PREFIX = "trial-"
 APOSTROPHE = "'"
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", APOSTROPHE)  # noqa: RUF001
@@ -46,7 +46,7 @@ def write_sheet(store: Store, path: Path, *, n: int = 100, seed: int = 0) -> int
     rows = [_row(store, trial, templates) for trial in chosen["trial"]]
     try:
         with path.open("x", encoding="utf-8-sig", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+            csv.writer(file).writerows([_COLUMNS, *rows])
     except FileExistsError:
         raise InputError(f"{path}: exists already, perhaps with labels; choose another --out") from None
     except OSError as error:

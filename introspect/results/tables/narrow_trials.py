@@ -22,7 +22,7 @@ from introspect.results.tables.trials import cells_table, stored_graders
 
 WRITTEN_INTO_TEXT = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
 """What the arm text adds to the JSON of what a question is filled in with; it asks the same question."""
-LAST = ("difference", "mass", "entropy", "concept_rank")
+_LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
 def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[int] | None = None) -> pd.DataFrame:
@@ -42,9 +42,9 @@ def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[in
     asked = table.pop("variables").astype("str").str.replace(WRITTEN_INTO_TEXT, "", regex=True)
     table["asked"], _ = pd.factorize(asked.mask(asked == "{}"))  # a text per trial would fill the memory
     read = pd.DataFrame(
-        store.select(queries.LAST_READOUTS.format(within=within)), columns=["n", *LAST], dtype=object
+        store.select(queries.LAST_READOUTS.format(within=within)), columns=["n", *_LAST], dtype=object
     ).set_index("n")
-    table = table.join(read.astype({**dict.fromkeys(LAST[:3], "float64"), "concept_rank": "Int64"}))
+    table = table.join(read.astype({**dict.fromkeys(_LAST[:3], "float64"), "concept_rank": "Int64"}))
     first = pd.DataFrame(
         store.select(queries.FIRST_YES.format(within=within)), columns=["n", "first_yes"], dtype=object
     ).set_index("n")

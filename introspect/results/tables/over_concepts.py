@@ -8,7 +8,7 @@ from introspect.results.statistics import mean_interval
 from introspect.results.store.store import Store
 from introspect.results.tables.rates import LOOP_CELL, varying, with_loops
 
-ROUTED = """SELECT trials.cell, concept, measures.loop, avg(value)
+_ROUTED = """SELECT trials.cell, concept, measures.loop, avg(value)
     FROM measures JOIN trials USING (n) WHERE name = 'routed' GROUP BY 1, 2, 3"""
 """Of every cell, concept and loop the share of the span that the loop has run, over the repeats."""
 
@@ -37,5 +37,5 @@ def routed_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
     What is added in a loop to a token that the loop does not run is lost: a rate at that loop is of fewer tokens than
     the span has. Empty where every loop runs all tokens.
     """
-    found = pd.DataFrame(store.select(ROUTED), columns=["cell", "concept", "run_loop", "value"])
+    found = pd.DataFrame(store.select(_ROUTED), columns=["cell", "concept", "run_loop", "value"])
     return pd.DataFrame() if found.empty else over_concepts(found, cells, ["run_loop"])

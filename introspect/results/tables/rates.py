@@ -19,7 +19,7 @@ from introspect.results.tables.trials import in_order
 ESTIMATES = ("rate", "low", "high", "if_no", "if_yes")
 RATE = ("k", "n", "concepts", "independent", *ESTIMATES[:3], "unknown", *ESTIMATES[3:], "errors", "note")
 """What is said of a rate."""
-CELL = ("arm", "loop", "layer", "strength")
+_CELL = ("arm", "loop", "layer", "strength")
 LOOP_CELL = ("arm", "loop", "strength")
 
 FACTORS = (
@@ -34,7 +34,7 @@ def graders(table: pd.DataFrame) -> list[str]:
     return [column.removesuffix("_detected") for column in table.columns if column.endswith("_detected")]
 
 
-def rates(table: pd.DataFrame, *, by: Sequence[str] = CELL, grader: str = "rules") -> pd.DataFrame:
+def rates(table: pd.DataFrame, *, by: Sequence[str] = _CELL, grader: str = "rules") -> pd.DataFrame:
     """Give, per cell and measure, k of n, the rate and its 95% interval, from a table of trials.
 
     A question about noticing has all measures but `correct`, any other only `correct` and those of coherence; by the

@@ -16,10 +16,10 @@ from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.power import Setting, concepts_needed, intraclass_correlation, power_of
 from introspect.results.tables.cell_columns import place_columns
 
-CONTROLS = ("none", "random", "wrong")
+_CONTROLS = ("none", "random", "wrong")
 CORRELATIONS = (0.0, 0.1, 0.3)
 """Tried where trials of a concept are repeated and nobody says how alike they are."""
-COLUMNS = ("about", "rate", "control", "icc", "concepts", "repeats", "trials", "power")
+_COLUMNS = ("about", "rate", "control", "icc", "concepts", "repeats", "trials", "power")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def sizes(rate: float, control: float, wanted: Wanted, iccs: Sequence[float] = (
     if wanted.repeats < 1:
         raise InputError(f"repeats {wanted.repeats}: must be at least 1")
     tried = (0.0,) if wanted.repeats == 1 else tuple(iccs) or CORRELATIONS
-    return pd.DataFrame([_size(rate, control, wanted, icc, about) for icc in tried], columns=COLUMNS)
+    return pd.DataFrame([_size(rate, control, wanted, icc, about) for icc in tried], columns=_COLUMNS)
 
 
 def sizes_by_pilot(trials: pd.DataFrame, grader: str, wanted: Wanted, iccs: Sequence[float] = ()) -> pd.DataFrame:
@@ -67,10 +67,10 @@ def sizes_by_pilot(trials: pd.DataFrame, grader: str, wanted: Wanted, iccs: Sequ
             if told:
                 parts.append(sizes(*pair, wanted, own, f"{about}, {name}"))
             else:
-                parts.append(pd.DataFrame([(f"{about}, {name}", *pair)], columns=COLUMNS[:3]))
+                parts.append(pd.DataFrame([(f"{about}, {name}", *pair)], columns=_COLUMNS[:3]))
     if not parts:
         raise InputError("the pilot has no verdict of the arm injected beside one of none, random or wrong")
-    return pd.concat(parts, ignore_index=True).reindex(columns=list(COLUMNS))
+    return pd.concat(parts, ignore_index=True).reindex(columns=list(_COLUMNS))
 
 
 def _size(rate: float, control: float, wanted: Wanted, icc: float, about: str) -> tuple[object, ...]:
@@ -90,7 +90,7 @@ def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataF
             arms = {str(arm): part for arm, part in known.groupby("arm")}
             share = 1 - len(known) / len(asked)
             beside = f" ({share:.0%} of the answers unknown)" if share else ""
-            for control in CONTROLS:
+            for control in _CONTROLS:
                 if "injected" in arms and control in arms:
                     yield f"{question}: {measure}, injected against {control}{beside}", arms["injected"], arms[control]
 

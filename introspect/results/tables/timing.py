@@ -11,7 +11,7 @@ from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval
 from introspect.results.tables.cell_columns import place_columns
 
-FIRST_YES = "first_yes"
+_FIRST_YES = "first_yes"
 """The measure that is read out, whatever the grader."""
 
 
@@ -27,7 +27,7 @@ def timing(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFrame:
     if asked.empty:
         return pd.DataFrame()
     keys = ["arm", *place_columns(asked[asked["arm"] != "none"])]
-    parts: list[tuple[str, str | None, str]] = [(FIRST_YES, None, FIRST_YES)]
+    parts: list[tuple[str, str | None, str]] = [(_FIRST_YES, None, _FIRST_YES)]
     parts += [("tokens", name, f"{name}_tokens") for name in graders if asked[f"{name}_tokens"].notna().any()]
     rows = [
         {"measure": measure, "grader": grader, **row}
@@ -43,8 +43,8 @@ def _rows(asked: pd.DataFrame, keys: list[str], column: str) -> Iterator[dict[st
         mean, low, high = mean_interval(values.groupby(part["concept"]).mean().dropna().to_numpy())
         counts = {"n": int(values.count()), "never": int(values.isna().sum())}
         numbers = {"mean": mean, "low": low, "high": high, "median": values.median()}
-        note = None if counts["n"] else NEVER
+        note = None if counts["n"] else _NEVER
         yield {**dict(zip(keys, place, strict=True)), **counts, **numbers, "note": note}
 
 
-NEVER = "no trial came to it"
+_NEVER = "no trial came to it"

@@ -19,7 +19,7 @@ from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gate
 CELL_ORDER = ["arm", "loop", "layer", "strength", "sites", "extract_loop", "n_loops", "template"]
 """Order of the cells; inside one, and in those that do not differ in these, trials come by concept, repeat and id."""
 
-CHUNK = 20_000
+_CHUNK = 20_000
 """Rows made into a frame at once."""
 
 TYPES = {
@@ -45,7 +45,7 @@ def trials_table(store: Store) -> pd.DataFrame:
     names = stored_graders(store)
     columns, rows = trial_columns(names), trial_rows(store, names)
     same: dict[Any, Any] = {}
-    chunks = [_frame(chunk, columns, same) for chunk in iter(lambda: list(islice(rows, CHUNK)), [])]
+    chunks = [_frame(chunk, columns, same) for chunk in iter(lambda: list(islice(rows, _CHUNK)), [])]
     table = pd.concat(chunks or [_frame([], columns, same)], ignore_index=True)
     table["seed"] = pd.to_numeric(table["seed"])  # all at once, since some may need all 64 bits
     return table

@@ -22,7 +22,7 @@ from introspect.results.tables.fluency import COLUMN
 from introspect.results.tables.rates import belongs_to
 from introspect.results.tables.wording_effects import effects_by_concept
 
-SIDES = ("a", "b")
+_SIDES = ("a", "b")
 """What the columns of each run begin with."""
 PAIRED, UNPAIRED = "paired", "unpaired"
 NO_DIFFERENCE = "one of the runs has nothing to count"
@@ -89,10 +89,10 @@ def _counts(side: Side, grader: str, place: list[str]) -> pd.DataFrame:
     placed = long[~long["arm"].isin(NOT_INJECTED)]
     parts = [_summed(long, [*_keys(()), "concept"]), _summed(placed, [*_keys(place), "concept"])]
     found = pd.concat([part for part in parts if not part.empty], ignore_index=True)
-    return found.reindex(columns=[*_keys(place), "concept", *COUNTED])
+    return found.reindex(columns=[*_keys(place), "concept", *_COUNTED])
 
 
-COUNTED = ["k", "n", "all", "unable"]
+_COUNTED = ["k", "n", "all", "unable"]
 
 
 def _summed(long: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -128,10 +128,10 @@ def _rows(frames: Sequence[pd.DataFrame], keys: list[str], row_of: RowOf) -> Ite
 
 def _hashable(key: tuple[object, ...]) -> tuple[object, ...]:
     """Write what is missing as None, which equals itself."""
-    return tuple(None if is_missing(each) else each for each in key)
+    return tuple(None if _is_missing(each) else each for each in key)
 
 
-def is_missing(value: object) -> bool:
+def _is_missing(value: object) -> bool:
     """Tell whether a value is None, NaN or NA."""
     return value is None or value is pd.NA or value != value
 
@@ -166,12 +166,12 @@ def _row(
     unable: bool,
 ) -> dict[str, object]:
     row: dict[str, object] = {"unit": unit}
-    for place, side in enumerate(SIDES):
+    for place, side in enumerate(_SIDES):
         bounded = (change.first, change.second)[place]
         row |= {side: bounded.value, f"{side}_low": bounded.low, f"{side}_high": bounded.high}
         row |= {f"{side}_n": n[place], f"{side}_unknown": unknown[place], f"{side}_concepts": len(used[place])}
     if unable:
-        row |= {name: np.nan for side in SIDES for name in (side, f"{side}_low", f"{side}_high")}
+        row |= {name: np.nan for side in _SIDES for name in (side, f"{side}_low", f"{side}_high")}
     value, low, high = (np.nan,) * 3 if unable else change.difference
     note = CANNOT if unable else NO_DIFFERENCE if np.isnan(value) else None
     return {

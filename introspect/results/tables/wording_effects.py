@@ -18,7 +18,7 @@ from introspect.results.statistics.contrasts import (
 from introspect.results.tables.cell_columns import PLACE, place_columns
 from introspect.results.tables.compression import PAIRED_BY, lacks_plain
 
-WHOLE = ("loop", "layer", "extract_loop", "n_loops")
+_WHOLE = ("loop", "layer", "extract_loop", "n_loops")
 """Columns of whole numbers, which rows over all cells leave empty."""
 
 
@@ -76,6 +76,6 @@ def tested(pairs: pd.DataFrame, cell: Sequence[str], names: tuple[str, str, str]
 
 def tidy(table: pd.DataFrame, first: Sequence[str]) -> pd.DataFrame:
     """Put the columns in order: `first`, the place, then the others; numbers of loops and layers are whole."""
-    table = table.astype({name: "Int64" for name in (*WHOLE, "n", "dropped") if name in table})
+    table = table.astype({name: "Int64" for name in (*_WHOLE, "n", "dropped") if name in table})
     leading = [name for name in (*first, *PLACE) if name in table]
     return table[[*leading, *(name for name in table if name not in leading)]]
