@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from introspect.results.tables.columns import COLUMNS, TABLES, grade_columns
+from introspect.results.tables.columns import COLUMNS, TABLE_COLUMNS, grade_column_texts
 
 INTRODUCTION = """# Tables and columns
 
@@ -15,8 +15,8 @@ Tables are CSV files in the folder `tables` of a run. Rates and shares lie betwe
 
 def write_columns(path: Path) -> None:
     """Write the page."""
-    files = _table("file", {f"{name}.csv": text for name, text in TABLES.items()})
-    graded = _table("column", {f"GRADER_{name}": text for name, text in grade_columns().items()})
+    files = _table("file", {f"{name}.csv": text for name, text in TABLE_COLUMNS.items()})
+    graded = _table("column", {f"GRADER_{name}": text for name, text in grade_column_texts().items()})
     columns = _table("column", dict(sorted(COLUMNS.items())))
     parts = (INTRODUCTION, files, "## Columns\n", columns, "## Columns of a grade, in trials.csv\n", graded)
     path.write_text("\n".join(parts), encoding="utf-8")

@@ -15,7 +15,7 @@ NEVER = 1e6
 def introspect(*args: object) -> tuple[int, str, str]:
     """Run a command and give its exit code, stdout and stderr."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress, "EVERY", NEVER)
+        patch.setattr(progress, "LINE_SECONDS", NEVER)
         ran = CliRunner().invoke(app, [str(arg) for arg in args])
     return ran.exit_code, ran.stdout, ran.stderr
 

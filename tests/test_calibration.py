@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from introspect.calibration import (
-    EFFECTS,
+    EFFECT_TRUTHS,
     LEAST_CONTROLS,
     TRUTHS,
     Truth,
@@ -164,7 +164,7 @@ def primary(effect: float, early: float) -> pd.DataFrame:
 
 
 def test_a_primary_contrast_is_recovered_where_it_is_known_to_be_and_only_there() -> None:
-    for truth in EFFECTS:
+    for truth in EFFECT_TRUTHS:
         of_loops = primary(3.0, 3.0) if truth.organism == "aware" else primary(3.0, 0.0)
         right = primary(0.0, 0.0) if truth.organism == "blind" else of_loops
         assert check_effect(truth, right).recovered, truth
@@ -175,7 +175,7 @@ def test_a_primary_contrast_is_recovered_where_it_is_known_to_be_and_only_there(
 def test_a_primary_contrast_that_is_missing_is_not_recovered_either_way() -> None:
     trials = primary(0.0, 0.0)
     trials.loc[trials["arm"] == "random", "difference"] = float("nan")
-    for truth in EFFECTS:
+    for truth in EFFECT_TRUTHS:
         checked = check_effect(truth, trials)
         assert (checked.concepts, checked.recovered) == (0, False)
 

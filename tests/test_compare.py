@@ -14,7 +14,7 @@ from scipy import stats
 
 import introspect as ix
 from introspect.experiment.comparison import Comparison
-from introspect.results.statistics.two_samples import Counts, change_of_means, change_of_rates
+from introspect.results.statistics.two_samples import TwoCounts, change_of_means, change_of_rates
 
 WORDS = ("ash", "dust", "oak", "rye", "sea", "tin", "elm", "fog", "ice", "jam", "kit", "lid")
 DRAWS = 300
@@ -27,13 +27,15 @@ WORLDS = [
 """Concepts, trials of each, and the true rates of two runs; the first two pairs have no effect."""
 
 
-def drawn(rng: np.random.Generator, concepts: int, trials: int, rates: Sequence[float], *, alike: bool) -> list[Counts]:
+def drawn(
+    rng: np.random.Generator, concepts: int, trials: int, rates: Sequence[float], *, alike: bool
+) -> list[TwoCounts]:
     """Draw two runs whose concepts differ widely in how easy they are: the same ones in both runs, or others."""
     places = rng.uniform(size=concepts)
     found = []
     for rate in rates:
         ease = stats.beta.ppf(places if alike else rng.uniform(size=concepts), 2 * rate, 2 * (1 - rate))
-        found.append(Counts(rng.binomial(trials, ease).astype(float), np.full(concepts, float(trials))))
+        found.append(TwoCounts(rng.binomial(trials, ease).astype(float), np.full(concepts, float(trials))))
     return found
 
 
@@ -57,7 +59,7 @@ def test_pairing_narrows_the_interval_where_concepts_are_alike() -> None:
 
 
 def test_rates_of_0_differ_by_an_interval_and_not_by_nothing() -> None:
-    none = Counts(np.zeros(12), np.full(12, 10.0))
+    none = TwoCounts(np.zeros(12), np.full(12, 10.0))
     found = change_of_rates(none, none, paired=True)
     assert found.difference.value == 0
     assert found.difference.low == -found.difference.high == pytest.approx(-found.first.high)

@@ -6,7 +6,7 @@ import pytest
 
 from introspect.concepts.contrasts import baseline_contrast, pair_contrast
 from introspect.concepts.pairs import load_pairs
-from introspect.concepts.sets import SHIPPED, ConceptSet, choose, load_concepts, read_choice
+from introspect.concepts.sets import SHIPPED_SETS, ConceptSet, choose, load_concepts, read_choice
 from introspect.errors import InputError
 from introspect.prompts import Template
 
@@ -30,7 +30,7 @@ def test_the_published_set_has_50_concepts_and_99_baseline_words() -> None:
     assert published.baseline.words.count("Butterflies") == 1
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SHIPPED_SETS)
 def test_every_shipped_set_loads_and_has_a_category_for_each_word(name: str) -> None:
     concepts = load_concepts(name)
     assert len(concepts.words) >= 149

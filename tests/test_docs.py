@@ -18,7 +18,7 @@ from introspect.families.feedforward.model import FEED_FORWARD
 from introspect.families.registry import FAMILIES
 from introspect.protocols import PROTOCOLS
 from introspect.records.trial import ARMS
-from introspect.results.tables.columns import TABLES, meaning
+from introspect.results.tables.columns import TABLE_COLUMNS, meaning
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -124,7 +124,7 @@ def test_every_table_and_column_is_explained(demo: Path) -> None:
     files = sorted((demo / "runs" / "demo" / "tables").glob("*.csv"))
     assert len(files) > 8
     for file in files:
-        assert file.stem in TABLES, file.name
+        assert file.stem in TABLE_COLUMNS, file.name
         unknown = [name for name in pd.read_csv(file).columns if meaning(name) is None]
         assert unknown == [], file.name
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from made import trial
 
 from introspect.errors import InputError
-from introspect.experiment.workers.blocks import Block, cut
-from introspect.experiment.workers.driver import TRIES, hand_out
+from introspect.experiment.workers.blocks import Block, cut_into_blocks
+from introspect.experiment.workers.driver import BLOCK_TRIES, hand_out
 from introspect.experiment.workers.events import Died, Event, Refused
 from introspect.injection.failures import Failure
 from introspect.injection.pace import LONGEST, Pace
@@ -34,7 +34,7 @@ def test_every_block_is_run_once_by_as_many_workers_as_find_something_to_do() ->
 def test_nothing_is_started_for_a_plan_that_is_done() -> None:
     staff = Staff(4, lambda _, block: [done(block)])
     trials = [trial(repeat=repeat) for repeat in range(10)]
-    blocks_left = cut(trials, Pace(4), {each.id for each in trials})
+    blocks_left = cut_into_blocks(trials, Pace(4), {each.id for each in trials})
     assert (list(hand_out(staff, blocks_left, never)), staff.started) == ([], 0)
 
 
@@ -55,7 +55,7 @@ def test_a_block_with_which_workers_keep_dying_ends_as_failures_that_name_it() -
     assert [trial for trial, _ in failed] == list(first.trials)
     for _, failure in failed:
         assert isinstance(failure, Failure)
-        assert f"block {first.name} failed {TRIES} times" in failure.message
+        assert f"block {first.name} failed {BLOCK_TRIES} times" in failure.message
     assert outcomes[second.name].results == []
 
 
@@ -79,7 +79,7 @@ def test_every_block_ends_once_however_events_fall(size: int, n: int, cursed: se
     deaths: Counter[str] = Counter()
 
     def answer(_: int, block: Block) -> list[Event]:
-        if block.name in deadly or (deaths[block.name] < TRIES - 1 and source.random() < 0.4):
+        if block.name in deadly or (deaths[block.name] < BLOCK_TRIES - 1 and source.random() < 0.4):
             deaths[block.name] += 1
             return [dead(block), *[done(block)] * source.choice([0, 0, 1])]
         return [done(block)] * source.choice([1, 1, 2])
@@ -134,21 +134,21 @@ def test_a_long_plan_is_fetched_as_it_is_run() -> None:
 
 def test_blocks_are_cut_from_the_whole_plan_and_leave_out_what_is_done() -> None:
     trials = [trial(repeat=repeat) for repeat in range(10)]
-    fresh = list(cut(trials, Pace(4), set()))
+    fresh = list(cut_into_blocks(trials, Pace(4), set()))
     assert [each for block in fresh for each in block.trials] == trials
     assert [len(block.trials) for block in fresh] == [4, 4, 2]
-    again = list(cut(trials, Pace(4), {trials[5].id}))
+    again = list(cut_into_blocks(trials, Pace(4), {trials[5].id}))
     assert [len(block.trials) for block in again] == [4, 3, 2]
     names = [[block.name for block in each] for each in (fresh, again)]
     assert names[0][0] == names[1][0]
     assert names[0][1] != names[1][1]
-    assert next(cut(trials, Pace(4), {each.id for each in trials[:4]})).trials == tuple(trials[4:8])
+    assert next(cut_into_blocks(trials, Pace(4), {each.id for each in trials[:4]})).trials == tuple(trials[4:8])
 
 
 def test_blocks_that_took_too_long_are_followed_by_smaller_ones() -> None:
     pace, seconds = Pace(16), iter([LONGEST + 1, LONGEST - 1, LONGEST + 1, LONGEST + 1, 0.0])
     sizes = []
-    for block in cut([trial(repeat=repeat) for repeat in range(40)], pace, set()):
+    for block in cut_into_blocks([trial(repeat=repeat) for repeat in range(40)], pace, set()):
         sizes.append(len(block.trials))
         pace.note(len(block.trials), next(seconds))
     assert sizes == [16, 8, 8, 4, 4]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from introspect.analyses.dynamics.attention import cleared, concentration, frobenius, mixing, sink_rate
 from introspect.analyses.dynamics.entropy import matrix_entropy
-from introspect.analyses.dynamics.fixed_points import Settled, Settling, measure, verdict
+from introspect.analyses.dynamics.fixed_points import Settled, Settling, measure_fixed_points, verdict
 from introspect.analyses.dynamics.moments import Moments
 from introspect.analyses.dynamics.path import principal
 from introspect.analyses.dynamics.recovery import contraction
@@ -33,7 +33,7 @@ def shown(states: States, look: Look, sites: Sequence[Site]) -> None:
 def settled(states: States, *, layers: int = 1, loops: int = 40, mask: Tensor | None = None) -> Settled:
     settling = Settling(layers, loops)
     mask = torch.ones(states(0, 0).shape[:2]) if mask is None else mask
-    settling.add(measure(partial(shown, states), mask, layers, loops))
+    settling.add(measure_fixed_points(partial(shown, states), mask, layers, loops))
     return settling.settled()
 
 
@@ -110,9 +110,9 @@ def test_padding_and_the_cut_into_batches_change_nothing() -> None:
     noise = torch.randn(6, 2, 4, 5, 8, generator=source)  # loop, layer, row, position, d_model
     mask = torch.tensor([[0, 0, 1, 1, 1]] * 2 + [[1] * 5] * 2)
     whole, parts = Settling(2, 6), Settling(2, 6)
-    whole.add(measure(partial(shown, lambda loop, layer: noise[loop, layer]), mask, 2, 6))
-    parts.add(measure(partial(shown, lambda loop, layer: noise[loop, layer, :2, 2:]), mask[:2, 2:], 2, 6))
-    parts.add(measure(partial(shown, lambda loop, layer: noise[loop, layer, 2:]), mask[2:], 2, 6))
+    whole.add(measure_fixed_points(partial(shown, lambda loop, layer: noise[loop, layer]), mask, 2, 6))
+    parts.add(measure_fixed_points(partial(shown, lambda loop, layer: noise[loop, layer, :2, 2:]), mask[:2, 2:], 2, 6))
+    parts.add(measure_fixed_points(partial(shown, lambda loop, layer: noise[loop, layer, 2:]), mask[2:], 2, 6))
     for name in ("layers", "distinct", "tokens"):
         one, other = getattr(whole.settled(), name), getattr(parts.settled(), name)
         numbers = one.columns.drop([each for each in ("class", "layer") if each in one])

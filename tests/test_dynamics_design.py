@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, VOCABULARY, Design, Stack
-from introspect.analyses.dynamics.design_training import SURPRISES, TABLES, held_out, tables, texts, train
-from introspect.analyses.dynamics.grid import PUBLISHED, RECURRENCES, design_study, settled, verdicts
+from introspect.analyses.dynamics.design_training import N_TABLES, SURPRISES, held_out_loss, random_tables, texts, train
+from introspect.analyses.dynamics.grid import PUBLISHED_VERDICTS, RECURRENCES, design_study, settled, verdicts
 
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("refeed", [True, False])
 def test_a_design_does_what_is_published(refeed: bool, norm: str) -> None:
     found = settled(Stack(Design(refeed, norm, 4), 0), RECURRENCES)  # type: ignore[arg-type]
-    assert found.verdict == PUBLISHED[refeed, norm]  # type: ignore[index]
+    assert found.verdict == PUBLISHED_VERDICTS[refeed, norm]  # type: ignore[index]
 
 
 @pytest.mark.slow
@@ -40,23 +40,23 @@ def test_nothing_is_trained_in_no_steps() -> None:
 
 def test_training_lowers_the_loss_on_texts_not_trained_on_and_is_the_same_each_time() -> None:
     one, same = (Stack(Design(True, "Huginn's", 2), 0) for _ in range(2))
-    before = held_out(one, TRAINED_LOOPS)
+    before = held_out_loss(one, TRAINED_LOOPS)
     train(one, 60)
     train(same, 60)
-    assert held_out(one, TRAINED_LOOPS) < log(VOCABULARY) < before, "a guess is beaten"
-    assert held_out(one, 1) > held_out(one, TRAINED_LOOPS), "what was trained is all loops"
+    assert held_out_loss(one, TRAINED_LOOPS) < log(VOCABULARY) < before, "a guess is beaten"
+    assert held_out_loss(one, 1) > held_out_loss(one, TRAINED_LOOPS), "what was trained is all loops"
     assert (one.adapter.weight == same.adapter.weight).all()
 
 
 def test_a_text_follows_one_table_but_for_surprises() -> None:
     tokens = texts(400, torch.Generator().manual_seed(3))
-    foretold = (tables()[:, tokens[:, :-1]] == tokens[:, 1:]).double().mean(-1)
+    foretold = (random_tables()[:, tokens[:, :-1]] == tokens[:, 1:]).double().mean(-1)
     best, table = foretold.max(0)
     three_errors = 3 * (SURPRISES * (1 - SURPRISES) / tokens[:, 1:].numel()) ** 0.5
     assert best.mean() == pytest.approx(1 - SURPRISES, abs=three_errors + 1 / VOCABULARY)
-    others = (foretold.sum(0) - best).mean() / (TABLES - 1)
+    others = (foretold.sum(0) - best).mean() / (N_TABLES - 1)
     assert others == pytest.approx(1 / VOCABULARY, abs=1 / VOCABULARY), "other tables foretell by chance"
-    assert set(table.tolist()) == set(range(TABLES))
+    assert set(table.tolist()) == set(range(N_TABLES))
 
 
 def test_the_same_seed_draws_the_same_stack() -> None:

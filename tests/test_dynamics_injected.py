@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from introspect.analyses.dynamics.fates import CELL, FATES, fates, means, returning
-from introspect.analyses.dynamics.recovery import endings, followed
+from introspect.analyses.dynamics.fates import FATE_KEYS, FATES, fates, mean_fates, returning
+from introspect.analyses.dynamics.recovery import endings, followed_recovery
 from introspect.analyses.kept_units import keeping
 from introspect.analyses.subject import Subject, open_subject
 from introspect.experiment.options import Options
@@ -31,7 +31,7 @@ def trials(subject: Subject) -> list[Trial]:
 @pytest.fixture(scope="module")
 def steps(subject: Subject, trials: list[Trial]) -> pd.DataFrame:
     with keeping() as keep:
-        return followed(subject.engine, trials, n_loops=6, batch_size=4, keep=keep)
+        return followed_recovery(subject.engine, trials, n_loops=6, batch_size=4, keep=keep)
 
 
 def test_all_of_the_vector_is_there_at_its_own_site(subject: Subject, trials: list[Trial], steps: pd.DataFrame) -> None:
@@ -79,7 +79,7 @@ def test_a_known_contraction_is_found_with_its_interval() -> None:
 
 def test_concepts_count_once_however_often_they_are_tried() -> None:
     table = pd.DataFrame({"arm": "injected", "concept": [*"aaab"], "x": [1.0, 1, 1, 3]})
-    row = means(table, ["arm"], ["x"]).iloc[0]
+    row = mean_fates(table, ["arm"], ["x"]).iloc[0]
     assert (row["x"], row["n"]) == (2.0, 2)
 
 
@@ -88,13 +88,14 @@ def test_a_washed_out_thought_and_an_unnoticed_one_are_told_apart() -> None:
     planted |= {"transformed": (0.0, 0.5, 0.0), "washed out": (0.01, 0.01, 0.0)}
     left, trials = [], []
     for loop, (projection, relative, detected) in enumerate(planted.values()):
-        cell = dict(zip(CELL, ("injected", 2.0, loop, 0, 4), strict=True))
+        cell = dict(zip(FATE_KEYS, ("injected", 2.0, loop, 0, 4), strict=True))
         shares = {"projection": projection, "relative": relative, "cosine": 0.0}
         left.append({**cell, "at_loop": 3, "at_layer": 1, **shares, "n": 5})
         left.append({**cell, "at_loop": 2, "at_layer": 1, **shares, "projection": 9.0, "n": 5})
         trials += [{**cell, "sites": f"{loop}:0", "rules_detected": bool(detected), "concept": c} for c in "abcdefghij"]
     trials += [
-        dict.fromkeys(CELL) | {"arm": "none", "n_loops": 4, "rules_detected": False, "concept": c} for c in "abcdef"
+        dict.fromkeys(FATE_KEYS) | {"arm": "none", "n_loops": 4, "rules_detected": False, "concept": c}
+        for c in "abcdef"
     ]
     table = pd.DataFrame(trials).assign(question="detect", state="done", rules_coherent=True)
     for verdict in ("identified", "refused", "correct"):

@@ -8,7 +8,7 @@ import pytest
 from made import injection, trial
 from test_records import CHANGED, CHANGED_INJECTION, CHANGED_SAMPLING
 
-from introspect.records.canonical_json import OWN, cell_to_json, encode, trial_to_json
+from introspect.records.canonical_json import OWN, cell_to_json, encode_json, trial_to_json
 from introspect.records.trial import Injection, Measure, Sampling, Trial
 
 
@@ -27,17 +27,17 @@ def test_every_field_of_injection_and_sampling_makes_another_cell() -> None:
 def test_a_trial_that_is_changed_is_written_anew() -> None:
     made = trial()
     assert made.injection is not None
-    assert made.injection.json == encode(made.injection)
+    assert made.injection.json == encode_json(made.injection)
     stronger = replace(made, injection=replace(made.injection, strength=9.0), sampling=Sampling(0.25))
     assert json.loads(trial_to_json(stronger))["injection"]["strength"] == 9.0
     assert json.loads(trial_to_json(stronger))["sampling"]["temperature"] == 0.25
 
 
 def test_any_record_is_written_with_sorted_keys_and_no_spaces() -> None:
-    assert encode(Measure("cosine", 0, 1, 0.5)) == '{"layer":1,"loop":0,"name":"cosine","value":0.5}'
+    assert encode_json(Measure("cosine", 0, 1, 0.5)) == '{"layer":1,"loop":0,"name":"cosine","value":0.5}'
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_what_is_no_number_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        encode(Injection((), bad, "v"))
+        encode_json(Injection((), bad, "v"))

@@ -51,7 +51,7 @@ def test_a_prompt_is_told_by_its_variables_and_not_by_its_template_alone() -> No
 
 @pytest.mark.parametrize("kept", [1, 3])
 def test_more_prompts_than_are_kept_give_the_same_answers(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "KEPT", kept)
+    monkeypatch.setattr(engines, "KEPT_PREFIXES", kept)
     on = bench(torch.float64)
     trials = many(on, 7)
     expected = [alone(on, trial) for trial in trials]
@@ -63,7 +63,7 @@ def test_more_prompts_than_are_kept_give_the_same_answers(kept: int, monkeypatch
 
 
 def test_the_prompt_used_last_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "KEPT", 2)
+    monkeypatch.setattr(engines, "KEPT_PREFIXES", 2)
     on = bench()
     first, second, third = ((name, ()) for name in ("open", "closed", "two"))
     kept = on.engine.prefix((first, 3, "last"))
@@ -75,7 +75,7 @@ def test_the_prompt_used_last_is_kept_longest(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_a_prompt_takes_is_work_that_is_needed_as_often_as_it_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "KEPT", 1)
+    monkeypatch.setattr(engines, "KEPT_PREFIXES", 1)
     on = traced(bench())
     trials = many(on, 3)
     responses(on.engine.run([*trials, *trials]))

@@ -9,10 +9,10 @@ from hypothesis import strategies as some
 from swept import TOTAL, options
 
 from introspect.experiment.estimate import estimate
-from introspect.experiment.estimate.costs import Costs, Crowd, Piece, fitted, merged, started, stepped
+from introspect.experiment.estimate.costs import CostPiece, Costs, Crowd, fitted_costs, merged, started, stepped
 from introspect.experiment.estimate.sample import Sample
 
-PIECE = Piece((3, 9, 12), injected=2, starts=2, calls=160, walked=66, tokens=400, sites=6.0, seconds=2.0)
+PIECE = CostPiece((3, 9, 12), injected=2, starts=2, calls=160, walked=66, tokens=400, sites=6.0, seconds=2.0)
 
 
 def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def test_a_sample_is_drawn_over_all_cells_of_a_prompt(tiny: Path, tmp_path: Path
 def test_costs_are_found_again_in_what_they_make(call: float, token: float) -> None:
     true, sizes = Costs(call, token), [(40, 100), (200, 3000), (90, 90)]
     pieces = [
-        Piece((3,), injected=0, starts=0, calls=c, walked=0, tokens=t, sites=6.0, seconds=true.seconds(c, t))
+        CostPiece((3,), injected=0, starts=0, calls=c, walked=0, tokens=t, sites=6.0, seconds=true.seconds(c, t))
         for c, t in sizes
     ]
-    assert fitted(pieces).seconds(500, 9000) == pytest.approx(true.seconds(500, 9000), rel=1e-6)
+    assert fitted_costs(pieces).seconds(500, 9000) == pytest.approx(true.seconds(500, 9000), rel=1e-6)
 
 
 def test_the_forwards_of_a_pool_are_those_of_its_longest_answer_and_a_mean_one_for_each_more_batch() -> None:

@@ -10,7 +10,7 @@ from made import grade, new_store, response, trial
 from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables
-from introspect.results.tables.fluency import FEWEST, floor_of
+from introspect.results.tables.fluency import FEWEST_CLEAN, floor_of
 from introspect.results.tables.narrow_trials import narrow_trials
 from introspect.results.tables.trials import trials_table
 
@@ -43,7 +43,7 @@ def test_nearly_all_answers_without_injection_pass_and_salad_does_not(tmp_path: 
 @pytest.mark.parametrize(
     "answers",
     [
-        [*clean_answers(FEWEST - 1), (trial(), -6.0)],
+        [*clean_answers(FEWEST_CLEAN - 1), (trial(), -6.0)],
         [*clean_answers(40, question="unrelated"), (trial(), -6.0)],
         [*clean_answers(40, n_loops=2), (trial(), -6.0)],
         [*clean_answers(40), (trial(), None)],

@@ -15,7 +15,7 @@ from tiny_gguf import ARCHITECTURES, rounded, write_gguf
 from introspect.errors import InputError
 from introspect.experiment.run import Run
 from introspect.families.gguf.checkpoint import ARCHITECTURES as KNOWN
-from introspect.families.gguf.reader import LONG, QuickReader
+from introspect.families.gguf.reader import LONG_LIST, QuickReader
 from introspect.families.loading import load_model, peek
 from introspect.families.tokenizer import turns_of
 
@@ -112,7 +112,7 @@ def test_a_tokenizer_that_was_changed_is_not_the_next_models(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", [gguf.GGUFValueType.STRING, gguf.GGUFValueType.INT32])
-@pytest.mark.parametrize("count", [LONG - 1, LONG])
+@pytest.mark.parametrize("count", [LONG_LIST - 1, LONG_LIST])
 def test_what_follows_a_long_list_is_read_as_ever(kind: gguf.GGUFValueType, count: int, tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "lists.gguf", "llama")
     values = [f"word {number}" for number in range(count)] if kind == gguf.GGUFValueType.STRING else range(count)

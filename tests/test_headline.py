@@ -8,7 +8,7 @@ import pytest
 from made import grade, injection, new_store, plain_pair, response, trial
 
 from introspect.records.trial import Arm, Trial
-from introspect.report.bounds import Verdicts, against_chance, between_two
+from introspect.report.bounds import VerdictCounts, against_chance, between_two
 from introspect.report.findings import Findings
 from introspect.report.headline import headline
 
@@ -157,17 +157,17 @@ def test_a_model_that_cannot_answer_has_no_rate_in_the_headline(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("verdicts", "where"),
     [
-        (Verdicts(9, 9, 1), "that is above chance whatever they say"),
-        (Verdicts(0, 9, 1), "that is below chance whatever they say"),
-        (Verdicts(1, 4, 6), "that is on either side of chance"),
-        (Verdicts(0, 0, 3), "that is on either side of chance"),
+        (VerdictCounts(9, 9, 1), "that is above chance whatever they say"),
+        (VerdictCounts(0, 9, 1), "that is below chance whatever they say"),
+        (VerdictCounts(1, 4, 6), "that is on either side of chance"),
+        (VerdictCounts(0, 0, 3), "that is on either side of chance"),
     ],
 )
-def test_a_choice_is_held_against_chance_at_both_bounds(verdicts: Verdicts, where: str) -> None:
+def test_a_choice_is_held_against_chance_at_both_bounds(verdicts: VerdictCounts, where: str) -> None:
     assert where in against_chance(verdicts, 0.25)
 
 
 def test_without_unknown_answers_nothing_is_left_open() -> None:
-    assert between_two(Verdicts(1, 2, 0), Verdicts(0, 2, 0), ("a", "b")) == ""
-    assert between_two(Verdicts(1, 2, 1), Verdicts(0, 0, 0), ("a", "b")) == ""
-    assert against_chance(Verdicts(1, 2, 0), 0.5) == ""
+    assert between_two(VerdictCounts(1, 2, 0), VerdictCounts(0, 2, 0), ("a", "b")) == ""
+    assert between_two(VerdictCounts(1, 2, 1), VerdictCounts(0, 0, 0), ("a", "b")) == ""
+    assert against_chance(VerdictCounts(1, 2, 0), 0.5) == ""

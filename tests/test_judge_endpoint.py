@@ -15,7 +15,7 @@ from made import trial
 
 from introspect.errors import InputError
 from introspect.grading.judge.endpoint import FAILURES, FIRST_TRIES, Endpoint
-from introspect.grading.judge.pacing import Pace, asked_to_wait
+from introspect.grading.judge.pacing import JudgePace, asked_to_wait
 from introspect.grading.judge.refusals import StoppedError
 from introspect.grading.judge.replies import Reply, Unanswered
 from introspect.grading.judge.rubrics import question
@@ -26,7 +26,7 @@ QUESTION = question(trial(), "Yes. It is about dust.")
 
 @asynccontextmanager
 async def opened(script: Script, key: str | None, **changes: Any) -> AsyncIterator[Endpoint]:
-    judge = Endpoint(settings(script.url, **changes), key=key, pace=Pace(0.001))
+    judge = Endpoint(settings(script.url, **changes), key=key, pace=JudgePace(0.001))
     try:
         yield judge
     finally:
@@ -119,7 +119,7 @@ def test_a_wait_that_is_asked_for_is_kept_by_all_calls() -> None:
         began["other"] = time.monotonic()
 
     async def calling() -> None:
-        pace = Pace(0.001)
+        pace = JudgePace(0.001)
         first = asyncio.create_task(pace.tried(busy, lambda _: True))
         await refused.wait()
         await asyncio.sleep(0.01)

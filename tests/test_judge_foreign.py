@@ -9,7 +9,7 @@ from made import response, trial
 from test_judging import Kept, Scripted, judged, one, verdicts
 
 from introspect.errors import InputError
-from introspect.grading.judge.replies import Question, Reply, Unanswered
+from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
 from introspect.grading.judge.settings import key_from_environment
 
 TEXT = reply().content or ""
@@ -30,7 +30,7 @@ def test_a_true_quotation_is_found_whatever_its_quotes_and_case(quote: str) -> N
 
 
 def test_a_question_without_a_reply_is_asked_once_for_all_its_trials() -> None:
-    def never(_: Question) -> Reply:
+    def never(_: JudgeQuestion) -> Reply:
         raise Unanswered("timed-out", "no reply")
 
     trials, backend = [trial(repeat=repeat) for repeat in range(20)], Scripted(never)

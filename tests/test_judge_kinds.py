@@ -17,7 +17,7 @@ from test_judge_command import grade, judged
 from test_judge_endpoint import ask
 
 from introspect.errors import InputError
-from introspect.experiment.regrade import judge, regrade
+from introspect.experiment.regrade import judge_run, regrade
 from introspect.experiment.run import Run
 from introspect.grading import GRADERS
 from introspect.grading.judge.pacing import asked_to_wait
@@ -178,7 +178,7 @@ def test_a_run_is_graded_by_judge_and_rules_in_the_process_that_replayed_it(fini
         before = trial.replay().response
         with endpoint(verdict(NO)) as script, Store.open(folder, write=True) as store:
             assert regrade(store, [GRADERS["rules"]]) == store.count()
-            found = judge(store, JudgeSettings(model="m", url=script.url), lambda *_: None)
+            found = judge_run(store, JudgeSettings(model="m", url=script.url), lambda *_: None)
             assert sum(found.states.values()) + found.skipped == store.count()
         assert found.states["graded"] > 0
         assert trial.replay().response == before

@@ -10,7 +10,7 @@ from judged import ANSWER, NO, YES, reply, settings
 from made import response, trial
 
 from introspect.grading.judge.judging import Judge, grade_all
-from introspect.grading.judge.replies import Question, Reply, Unanswered
+from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
 from introspect.records.trial import Grade, Response, Trial
 
 UNDECIDED = (None, None, None, None)
@@ -19,7 +19,7 @@ UNDECIDED = (None, None, None, None)
 class Kept(dict[str, Reply]):
     """Keeps replies in memory."""
 
-    def put(self, key: str, _: Question, reply: Reply) -> None:
+    def put(self, key: str, _: JudgeQuestion, reply: Reply) -> None:
         self[key] = reply
 
 
@@ -28,10 +28,10 @@ class Scripted:
 
     identity = "m"
 
-    def __init__(self, answer: Callable[[Question], Reply]) -> None:
-        self.answer, self.asked, self.closed = answer, list[Question](), False
+    def __init__(self, answer: Callable[[JudgeQuestion], Reply]) -> None:
+        self.answer, self.asked, self.closed = answer, list[JudgeQuestion](), False
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(self, question: JudgeQuestion) -> Reply:
         self.asked.append(question)
         await asyncio.sleep(0.001)
         return self.answer(question)
@@ -153,7 +153,7 @@ def test_another_model_limit_or_address_is_another_question_and_another_version(
 
 
 def test_what_got_no_reply_is_a_state_and_is_asked_again_later() -> None:
-    def answer(_: Question) -> Reply:
+    def answer(_: JudgeQuestion) -> Reply:
         if len(backend.asked) == 1:
             raise Unanswered("timed-out", "no reply within 5 s")
         return reply()
@@ -171,7 +171,7 @@ def test_a_reply_is_kept_as_it_was_even_where_it_cannot_be_used() -> None:
 
 
 def test_an_error_that_ends_the_asking_comes_through_and_closes_the_judge() -> None:
-    def stop(_: Question) -> Reply:
+    def stop(_: JudgeQuestion) -> Reply:
         raise ConnectionError("gone")
 
     backend, trials = Scripted(stop), [trial(concept=word) for word in ("dust", "snow", "rain")]
@@ -184,7 +184,7 @@ def test_as_many_are_asked_at_once_as_the_settings_say() -> None:
     class Counting(Scripted):
         now = most = 0
 
-        async def ask(self, question: Question) -> Reply:
+        async def ask(self, question: JudgeQuestion) -> Reply:
             self.now += 1
             self.most = max(self.most, self.now)
             found = await super().ask(question)

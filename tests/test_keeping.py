@@ -9,8 +9,8 @@ from commanded import introspect
 
 from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
-from introspect.analyses.kept_units import KEPT, Array, Keeping, keeping
-from introspect.analyses.monitor.monitor import Asked, monitor
+from introspect.analyses.kept_units import KEPT_FOLDER, Array, Keeping, keeping
+from introspect.analyses.monitor.monitor import MonitorSettings, monitor
 from introspect.analyses.subject import open_subject, spread
 from introspect.errors import InputError, InterruptionError
 from introspect.experiment.options import Options
@@ -21,7 +21,7 @@ SETTINGS = Settings(recurrences=5, attention_loops=2, follow=5, max_tokens=12)
 
 
 def monitored(keep: Keeping) -> Analysis:
-    return monitor(FEW, Asked(tasks="arithmetic", probe="means", injected=True), keep=keep)
+    return monitor(FEW, MonitorSettings(tasks="arithmetic", probe="means", injected=True), keep=keep)
 
 
 def settled(keep: Keeping) -> Analysis:
@@ -52,17 +52,17 @@ def test_stopped_and_continued_gives_the_tables_of_an_undisturbed_call(
             analyse(stopping_after(units, folder))
         before, kept = kept, len(list(folder.rglob("*.safetensors")))
         assert kept > before
-        (folder / KEPT / ".half-written").write_bytes(b"what a killed call leaves")
-    last = Keeping(folder / KEPT)
+        (folder / KEPT_FOLDER / ".half-written").write_bytes(b"what a killed call leaves")
+    last = Keeping(folder / KEPT_FOLDER)
     assert tables(analyse(last)) == whole
     last.finish()
-    assert not (folder / KEPT).exists()
+    assert not (folder / KEPT_FOLDER).exists()
 
 
 def stopping_after(units: int, folder: Path) -> Keeping:
     """Note Ctrl-C after so many units."""
     done: list[int] = []
-    return Keeping(folder / KEPT, lambda n, *_: done.extend([n] * (n > 0)), lambda: len(done) >= units)
+    return Keeping(folder / KEPT_FOLDER, lambda n, *_: done.extend([n] * (n > 0)), lambda: len(done) >= units)
 
 
 def test_what_is_kept_is_not_measured_again_and_another_model_or_option_never_finds_it(tmp_path: Path) -> None:
@@ -84,13 +84,13 @@ def test_what_is_kept_is_not_measured_again_and_another_model_or_option_never_fi
 
 
 def test_one_call_leaves_what_another_has_kept(tmp_path: Path) -> None:
-    mine, others = Keeping(tmp_path / KEPT), Keeping(tmp_path / KEPT, decided_by={"of": "another"})
+    mine, others = Keeping(tmp_path / KEPT_FOLDER), Keeping(tmp_path / KEPT_FOLDER, decided_by={"of": "another"})
     mine.unit(ones, part=1)
     others.unit(ones, part=1)
     mine.finish()
     assert others.unit(never, part=1)["x"].tolist() == [1, 1]
     others.finish()
-    assert not (tmp_path / KEPT).exists()
+    assert not (tmp_path / KEPT_FOLDER).exists()
 
 
 def test_a_damaged_unit_is_one_line(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_an_unfinished_call_keeps_and_a_finished_one_does_not(tmp_path: Path) ->
 
     with pytest.raises(InterruptionError):
         stopped()
-    assert list((tmp_path / KEPT).glob("*.safetensors"))
+    assert list((tmp_path / KEPT_FOLDER).glob("*.safetensors"))
     with keeping(tmp_path) as keep:
         keep.unit(never, part=1)
-    assert not (tmp_path / KEPT).exists()
+    assert not (tmp_path / KEPT_FOLDER).exists()
 
 
 def test_a_sample_is_spread_over_all() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made import trial
 
 from introspect.grading import grader_named
-from introspect.grading.logits import MASS_FLOOR
+from introspect.grading.logits import LEAST_MASS
 from introspect.records.trial import Grade, Readout, Response, Trial
 
 LOGITS = st.floats(-50, 50)
@@ -35,12 +35,12 @@ def test_only_the_last_loop_counts_in_whichever_order(yes: float, no: float, ear
     assert graded(first, last) == graded(last, first) == graded(last)
 
 
-@given(LOGITS, LOGITS, st.floats(0, MASS_FLOOR, exclude_max=True))
+@given(LOGITS, LOGITS, st.floats(0, LEAST_MASS, exclude_max=True))
 def test_below_the_floor_of_mass_nothing_is_known(yes: float, no: float, mass: float) -> None:
     grade = graded(Readout(0, yes, no, mass, 0.1))
     assert grade.detected is None
-    assert f"below the floor of {MASS_FLOOR}" in grade.evidence
-    assert graded(Readout(0, yes, no, MASS_FLOOR, 0.1)).detected is not None
+    assert f"below the floor of {LEAST_MASS}" in grade.evidence
+    assert graded(Readout(0, yes, no, LEAST_MASS, 0.1)).detected is not None
 
 
 @pytest.mark.parametrize("bad", [Readout(0, math.nan, 1.0, 0.9, 0.1), Readout(0, 1.0, 0.0, math.nan, 0.1)])

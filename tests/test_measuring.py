@@ -10,7 +10,7 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.blocks import run_all
 from introspect.injection.engine import Engine, prompt_key
 from introspect.injection.failures import Failure
-from introspect.injection.measuring import cosines
+from introspect.injection.measuring import measured_cosines
 from introspect.injection.recording import record_residual
 from introspect.prompts import Prompts, template_named
 from introspect.records.trial import Measure, Response, Sampling, Site, Trial
@@ -111,7 +111,7 @@ def test_a_state_along_the_vector_has_a_cosine_of_1_whatever_the_norms(on: Bench
     values = on.vectors.values.clone()
     for site, h in prefix.states.items():
         values[2, site.loop, site.layer] = (scale * h[0, 0]).float()
-    measures = cosines(one_token, ConceptVectors(WORDS, values, {}), "bread")
+    measures = measured_cosines(one_token, ConceptVectors(WORDS, values, {}), "bread")
     assert [each.value for each in measures if each.name == "cosine"] == pytest.approx([cosine] * 6)
 
 
@@ -121,7 +121,7 @@ def test_loops_without_vectors_and_sets_too_small_for_others_are_not_measured(on
     assert {each.loop for each in response.measures} == {0, 1, 2}
     prefix = on.engine.prefix((prompt_key(longer), 4, "last"))
     two = ConceptVectors(WORDS[:2], on.vectors.values[:2], {})
-    assert cosines(prefix, two, "salt") == ()
+    assert measured_cosines(prefix, two, "salt") == ()
 
 
 def test_no_other_protocol_is_measured_and_no_vectors_measure_nothing(on: Bench) -> None:

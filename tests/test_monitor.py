@@ -12,18 +12,18 @@ from commanded import introspect, refused
 
 from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.kept_units import Keeping, keeping
-from introspect.analyses.monitor.ask import States, judge, prompts, solve
-from introspect.analyses.monitor.cost import cost
+from introspect.analyses.monitor.ask import States, item_prompts, judge_items, solve
+from introspect.analyses.monitor.cost import monitor_cost
 from introspect.analyses.monitor.curves import curves
 from introspect.analyses.monitor.injected import Seen, injected_trials, see
 from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.loss import loss, pieces_of
-from introspect.analyses.monitor.monitor import Asked
+from introspect.analyses.monitor.monitor import MonitorSettings
 from introspect.analyses.monitor.probing import Probing
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.sentences import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
-from introspect.analyses.monitor.who_notices import Cell, notice
+from introspect.analyses.monitor.who_notices import NoticingCell, notice
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.experiment.options import Options
@@ -63,9 +63,9 @@ def seen(subject: Subject, keep: Keeping) -> Seen:
 
 def test_a_judgement_is_the_same_alone_and_among_prompts_of_other_lengths(subject: Subject, keep: Keeping) -> None:
     items = [generated(name, 0)[n] for name in ("arithmetic", "two-hop", "judgement") for n in (0, 1, 9)]
-    together = judge(subject.tap, items, {2: SITES}, size=64, keep=keep)[2]
+    together = judge_items(subject.tap, items, {2: SITES}, size=64, keep=keep)[2]
     for row in (0, 4, 8):
-        alone = judge(subject.tap, [items[row]], {2: SITES}, size=1, keep=keep)[2]
+        alone = judge_items(subject.tap, [items[row]], {2: SITES}, size=1, keep=keep)[2]
         assert alone.difference[0] == pytest.approx(together.difference[row], abs=1e-3)
         for site in SITES:
             np.testing.assert_allclose(alone.states.at(site)[0], together.states.at(site)[row], atol=1e-3)
@@ -73,23 +73,23 @@ def test_a_judgement_is_the_same_alone_and_among_prompts_of_other_lengths(subjec
 
 def test_a_judgement_reads_yes_and_no_as_a_trial_does(subject: Subject, keep: Keeping) -> None:
     (trial, *_), items = subject.trials(["none"]), generated("arithmetic", 0)[:1]
-    (ids,) = prompts(subject.tap.looped.tokenizer, "verify", items)
+    (ids,) = item_prompts(subject.tap.looped.tokenizer, "verify", items)
     logits = subject.tap.run({}, n_loops=3, input_ids=torch.tensor([ids]), use_cache=False).logits[:, -1]
     (readout,) = read(logits, AnswerTokens(subject.tap.looped.tokenizer), 0, [trial])
-    judged = judge(subject.tap, items, {3: []}, size=1, keep=keep)[3]
+    judged = judge_items(subject.tap, items, {3: []}, size=1, keep=keep)[3]
     assert judged.difference[0] == pytest.approx(readout.logit_yes - readout.logit_no, abs=1e-3)
 
 
 def test_loops_are_run_each_for_itself(subject: Subject, keep: Keeping) -> None:
     items = generated("arithmetic", 0)[:4]
-    found = judge(subject.tap, items, {total: [Site(0, 3)] for total in (1, 4, 8)}, size=4, keep=keep)
+    found = judge_items(subject.tap, items, {total: [Site(0, 3)] for total in (1, 4, 8)}, size=4, keep=keep)
     assert len({tuple(judged.difference.round(6)) for judged in found.values()}) == 3
     np.testing.assert_allclose(found[1].states.at(Site(0, 3)), found[8].states.at(Site(0, 3)), atol=1e-4)
 
 
 def test_a_question_is_answered_by_the_first_token_of_its_answer(subject: Subject, keep: Keeping) -> None:
     question, looped = "Say the word bread.", subject.tap.looped
-    (ids,) = prompts(looped.tokenizer, "solve", [Item(question, "", True, "")])
+    (ids,) = item_prompts(looped.tokenizer, "solve", [Item(question, "", True, "")])
     logits = subject.tap.run({}, n_loops=4, input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
     said, other = looped.decode([int(logits.argmax())]).strip(), "snow"
     cases = [(said, [other], 1, 1), (other, [said], 0, 0), (said, [said], np.nan, 1), (other, ["sheep"], None, np.nan)]
@@ -132,7 +132,7 @@ def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_pat
     rows = [f"What is {n} + 1?,{n + 1 + off},{'no' if off else 'yes'}" for n in range(12) for off in (0, 1)]
     path.write_text("\n".join(["question,answer,correct", *rows]), encoding="utf-8")
     options = Options(total_loops="1-2", layers="1", concepts=WORDS)
-    estimated = cost(options, Asked(tasks=str(path), part="all"))
+    estimated = monitor_cost(options, MonitorSettings(tasks=str(path), part="all"))
     before = subject.tap.work
     curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1, keep=keep)
     loss(subject, pieces_of(subject, None), [1, 2], size=4, seed=0, keep=keep)
@@ -149,7 +149,7 @@ def test_states_of_batches_come_back_in_the_order_of_their_rows(keep: Keeping) -
 
 
 def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
-    cell = Cell.of(seen.trials, 1, 0)
+    cell = NoticingCell.of(seen.trials, 1, 0)
     clean = cell.rows["arm"] == "none"
     for column, chosen in (("concept", ~clean), ("wording", clean)):
         folds = pd.Series(cell.place[chosen]).groupby(cell.rows[column][chosen].to_numpy()).nunique()
@@ -159,7 +159,7 @@ def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
 
 def test_trials_of_one_wording_leave_clean_rows_out(seen: Seen) -> None:
     one = seen.trials[seen.trials["wording"] == seen.trials["wording"].iloc[0]].reset_index(drop=True)
-    assert "none" not in set(Cell.of(one, 1, 0).rows["arm"])
+    assert "none" not in set(NoticingCell.of(one, 1, 0).rows["arm"])
 
 
 def test_what_no_probe_could_be_fitted_for_is_said(seen: Seen, fresh: Keeping) -> None:

@@ -10,7 +10,7 @@ import pytest
 from commanded import refused
 
 from introspect.analyses.monitor.items import items_of
-from introspect.analyses.monitor.tasks import TASKS, TAUGHT, generated, held_out
+from introspect.analyses.monitor.tasks import TASKS, TAUGHT, generated, held_out_words
 from introspect.errors import InputError
 
 ROWS = [(f"What is {n} + 1?", str(n + 1 + wrong), "no" if wrong else "yes") for n in range(12) for wrong in (0, 1)]
@@ -57,9 +57,9 @@ def test_a_seed_changes_wrong_answers_and_no_question() -> None:
 def test_held_out_questions_are_half_of_those_that_are_taught_and_all_others() -> None:
     for name in TASKS:
         questions = {question for question, _ in TASKS[name]()}
-        assert held_out(name) <= questions
-        assert len(held_out(name)) == (round(len(questions) / 2) if name in TAUGHT else len(questions))
-    assert {item.question for item in items_of("arithmetic", part="held-out")} == held_out("arithmetic")
+        assert held_out_words(name) <= questions
+        assert len(held_out_words(name)) == (round(len(questions) / 2) if name in TAUGHT else len(questions))
+    assert {item.question for item in items_of("arithmetic", part="held-out")} == held_out_words("arithmetic")
 
 
 def test_a_file_of_the_users_is_read(tmp_path: Path) -> None:

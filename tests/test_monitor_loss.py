@@ -80,7 +80,7 @@ def test_long_texts_are_cut_and_count_once(subject: Subject, tmp_path: Path, mon
     assert max(len(tokens) for _, tokens in pieces) == 4
     assert {text for text, _ in pieces} == {0, 1}
     assert len(pieces) > 2
-    assert len(module.batches(subject, pieces, 64)) == len({len(tokens) for _, tokens in pieces})
+    assert len(module.piece_batches(subject, pieces, 64)) == len({len(tokens) for _, tokens in pieces})
 
 
 def test_texts_of_single_tokens_are_refused(subject: Subject, tmp_path: Path) -> None:

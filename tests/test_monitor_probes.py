@@ -6,10 +6,10 @@ import pytest
 from introspect.analyses.monitor.probes import (
     KINDS,
     Floats,
-    Kind,
     Labels,
+    ProbeKind,
     cross_fit,
-    means,
+    means_probe,
     shuffled,
     split,
 )
@@ -34,7 +34,7 @@ def planted(seed: int, strength: float = 4.0) -> Floats:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: Kind) -> None:
+def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: ProbeKind) -> None:
     place = split(LABELS, GROUPS, 0)
     assert (cross_fit(planted(0), LABELS, GROUPS, place, kind).said == LABELS).mean() > 0.9
     dealt = shuffled(LABELS, [1])
@@ -43,7 +43,7 @@ def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: Kind
 
 
 def test_the_difference_of_means_points_where_the_class_was_planted() -> None:
-    ((direction,), _) = means(planted(0), LABELS, np.ones((1, len(LABELS)), dtype=bool), np.ones(1))
+    ((direction,), _) = means_probe(planted(0), LABELS, np.ones((1, len(LABELS)), dtype=bool), np.ones(1))
     assert direction[0] / np.linalg.norm(direction) > 0.95
 
 
@@ -54,7 +54,7 @@ def test_no_question_is_on_both_sides_and_every_item_is_tested_once() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_holds_for_a_question_alone_is_not_learnt(kind: Kind) -> None:
+def test_what_holds_for_a_question_alone_is_not_learnt(kind: ProbeKind) -> None:
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 5)
     labels = rng.permutation(np.arange(40) % 2)[groups].astype(np.int64)  # the answer is the question's own

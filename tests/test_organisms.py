@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from introspect.analyses.kept_units import keeping
-from introspect.analyses.monitor.ask import judge, solve
+from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.tasks import generated
 from introspect.concepts.contrasts import baseline_contrast
 from introspect.concepts.extraction import measure
@@ -186,7 +186,7 @@ def test_solver_answers_and_judges_what_it_was_taught_and_some_of_what_it_was_no
         asked = [item for item in items if item.held_out == held_out][:120]
         questions, answers = [item for item in asked if item.correct], [item.answer for item in items]
         with keeping() as keep:
-            said = judge(tap, asked, {4: []}, size=64, keep=keep)[4].difference > 0
+            said = judge_items(tap, asked, {4: []}, size=64, keep=keep)[4].difference > 0
             solved = solve(tap, questions, answers, [4], size=64, keep=keep)[4]
         assert (said == [item.correct for item in asked]).mean() >= judges
         assert solved.chosen.mean() >= solves

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from introspect.injection.blocks import BLOCK
-from introspect.injection.pace import AIM, FEWEST, LONGEST, Pace, block_size, seconds_of_trial
+from introspect.injection.pace import AIM, FEWEST_ROWS, LONGEST, Pace, block_size, seconds_of_trial
 from tests.injected import bench
 
 ON = bench()
@@ -26,7 +26,7 @@ def test_a_block_of_a_slower_model_has_fewer_trials_and_never_none(monkeypatch: 
     sizes = [size(**change) for change in ({}, {"n_loops": 6}, {"n_loops": 6, "max_new_tokens": 50}, {"n_loops": 90})]
     assert sizes == sorted(set(sizes), reverse=True)
     assert sizes[0] < BLOCK * 16
-    assert sizes[-1] == FEWEST
+    assert sizes[-1] == FEWEST_ROWS
 
 
 def test_workers_that_share_the_processor_have_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,4 +49,4 @@ def test_a_pace_slows_down_only_behind_a_block_that_took_too_long() -> None:
     pace.note(10, LONGEST + 1)  # what was left of a block
     assert pace.trials == 5
     pace.note(5, LONGEST + 1)
-    assert pace.trials == FEWEST
+    assert pace.trials == FEWEST_ROWS

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from introspect.cli import app
 from introspect.protocols import PROTOCOLS
 from introspect.report.findings import Findings
-from introspect.report.images import PARTS, REST
+from introspect.report.images import OTHERS, SECTIONS
 from introspect.report.writing import write_latex, write_report
 from introspect.results.figures.all_figures import FIGURES, draw_all
 from introspect.results.statistics.capability import CANNOT_ANSWER
@@ -99,7 +99,7 @@ def made_answers(trials: pd.DataFrame) -> bool:
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures out of reports, which take longest; a test of its own draws them."""
-    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*PARTS, REST)}))
+    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*SECTIONS, OTHERS)}))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

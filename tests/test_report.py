@@ -21,11 +21,11 @@ from introspect.report import writing
 from introspect.report.examples import EACH, outcomes
 from introspect.report.findings import Findings
 from introspect.report.headline import headline
-from introspect.report.images import PARTS, REST, pictures
-from introspect.report.marking import Piece, cut
-from introspect.report.numbers import MINUS, interval, number, p_value, percent
+from introspect.report.images import OTHERS, SECTIONS, pictures
+from introspect.report.marking import MarkedPiece, cut
+from introspect.report.numbers import interval, number, p_value, percent
 from introspect.report.page import page
-from introspect.report.planned_trials import planned
+from introspect.report.planned_trials import planned_counts
 from introspect.report.rate_sheets import controls
 from introspect.report.settings import standing
 from introspect.report.sheets import sheet
@@ -60,7 +60,7 @@ def asked(concept: str, arm: Arm = "injected", question: str = "detect", **chang
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take longest; the page `whole` has them."""
-    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*PARTS, REST)}))
+    monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*SECTIONS, OTHERS)}))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_run_with_half_its_trials_says_how_many_are_not_run(finished: Path, tm
 
 def test_as_many_trials_are_planned_as_a_finished_run_holds(finished: Path) -> None:
     with Store.open(finished) as store:
-        counts = planned(store.manifest)
+        counts = planned_counts(store.manifest)
         held: dict[tuple[str, str, str], int] = {}
         for one in store.trials():
             key = (one.question, one.template, one.arm)
@@ -265,8 +265,8 @@ def test_each_span_is_cut_out_of_its_message() -> None:
     source = "<<user>>\nA <<inject>>one<</inject>> b <<inject>>two\n<<assistant>>\nstill<</inject>> out"
     found = cut(render(Template("t", source)))
     assert [message.pieces for message in found.messages] == [
-        (Piece("A "), Piece("one", 1), Piece(" b "), Piece("two", 2)),
-        (Piece("still", 2), Piece(" out")),
+        (MarkedPiece("A "), MarkedPiece("one", 1), MarkedPiece(" b "), MarkedPiece("two", 2)),
+        (MarkedPiece("still", 2), MarkedPiece(" out")),
     ]
     assert (found.spans, found.goes_on) == (2, False)
 
@@ -274,7 +274,11 @@ def test_each_span_is_cut_out_of_its_message() -> None:
 def test_missing_numbers_are_said_to_be_missing() -> None:
     assert [number(None), percent(float("nan")), p_value(pd.NA)] == ["missing"] * 3
     assert interval(0.1, float("nan")) == "no interval"
-    assert [number(-0.00001), number(1234567), number(0.5)] == [f"{MINUS}1.00e{MINUS}05", "1,234,567", "0.500"]
+    assert [number(-0.00001), number(1234567), number(0.5)] == [
+        "\N{MINUS SIGN}1.00e\N{MINUS SIGN}05",
+        "1,234,567",
+        "0.500",
+    ]
     assert [p_value(0.00001), p_value(0.0312)] == ["<0.0001", "0.031"]
     made = sheet(
         "x", "X", pd.DataFrame({"loop": [pd.NA], "k": [1], "n": [2], "rate": [0.5], "low": [0.1], "high": [0.9]})

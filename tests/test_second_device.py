@@ -16,11 +16,11 @@ from oracle import numbers
 from swept import options, run_without_figures
 from torch import Tensor
 
-from introspect.analyses.dynamics.fixed_points import measure
-from introspect.analyses.dynamics.recovery import followed
-from introspect.analyses.dynamics.stages import stages
+from introspect.analyses.dynamics.fixed_points import measure_fixed_points
+from introspect.analyses.dynamics.recovery import followed_recovery
+from introspect.analyses.dynamics.stages import measure_stages
 from introspect.analyses.kept_units import keeping
-from introspect.analyses.monitor.ask import judge
+from introspect.analyses.monitor.ask import judge_items
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.trajectory.cache_memory import remembered
 from introspect.analyses.trajectory.measure import measured
@@ -129,13 +129,13 @@ def test_vectors_and_analyses_need_no_tensor_on_the_other_device(name: str, acce
         assert (vectors.values.device, placed(vectors.values)) == (CPU, CPU)
         measured(on.engine, trials, 4)
         remembered(on.engine, trials, 4)
-        followed(on.engine, trials, n_loops=n_loops, batch_size=4, keep=keep)
+        followed_recovery(on.engine, trials, n_loops=n_loops, batch_size=4, keep=keep)
         rows = list(batches(looped, TEXTS, size=2, most_tokens=16))
         items = [Item("What is 2 + 2?", "4", correct=True, group="a")]
-        judge(on.engine.tap, items, {n_loops: looped.sites(n_loops)}, size=2, keep=keep)
+        judge_items(on.engine.tap, items, {n_loops: looped.sites(n_loops)}, size=2, keep=keep)
         if not looped.by_token:
-            stages(on.engine.tap, rows, n_loops=n_loops, keep=keep)
-            measure(partial(shown, on, rows[0], n_loops), rows[0].mask, looped.n_layers, n_loops)
+            measure_stages(on.engine.tap, rows, n_loops=n_loops, keep=keep)
+            measure_fixed_points(partial(shown, on, rows[0], n_loops), rows[0].mask, looped.n_layers, n_loops)
 
 
 def shown(on: Bench, rows: Rows, n_loops: int, look, sites) -> None:

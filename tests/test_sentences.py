@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from introspect.analyses.dynamics.fixed_points import Settled
-from introspect.analyses.dynamics.sentences import said as said_of_dynamics
+from introspect.analyses.dynamics.sentences import dynamics_sentences as said_of_dynamics
 from introspect.analyses.monitor.sentences import said_of_sample, said_of_task
-from introspect.analyses.trajectory.sentences import _remembered, sentences
+from introspect.analyses.trajectory.sentences import _remembered, trajectory_sentences
 from introspect.cli import summary
 from introspect.experiment.sweep import Swept
 from introspect.injection.work import Work
@@ -95,7 +95,7 @@ def test_a_path_is_said_to_be_longer_or_shorter_than_the_control_s(sign: float, 
     memory = {"share": [1.0, 1.0], "rate": [0.5, 0.25], "low": [0.4, 0.2], "high": [0.6, 0.3], "sites": ["0:0", "1:0"]}
     memory |= {"site": ["0:1", "1:1"], "n": [6, 6], "shuffled": [0.1, 0.2], "chance": [0.125, 0.125]}
     tables = {"totals": totals, "readings": readings, "memory": pd.DataFrame(memory)}
-    long, bent, _, alike, read, kept = sentences(tables, 2.0)
+    long, bent, _, alike, read, kept = trajectory_sentences(tables, 2.0)
     bounds = "[+5%, +15%]" if sign > 0 else "[-15%, -5%]"
     assert long == (
         "Injected at 1:0 (loop:layer), strength 2, the length of the last token's path differs from the control's by "

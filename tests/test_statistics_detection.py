@@ -8,7 +8,13 @@ from sklearn.metrics import roc_auc_score
 
 from introspect.errors import InputError
 from introspect.results.statistics.clusters import bootstrap_frame
-from introspect.results.statistics.detection import LEAST, TOO_FEW, criterion, detection_table, dprime
+from introspect.results.statistics.detection import (
+    FEWEST_CONCEPTS,
+    TOO_FEW_FOR_D_PRIME,
+    criterion,
+    detection_table,
+    dprime,
+)
 
 SPREAD = 0.7
 """Standard deviation between concepts, of which signal and noise share half the variance."""
@@ -106,12 +112,12 @@ def test_the_intervals_cover_the_planted_sensitivity() -> None:
 
 def test_below_twelve_concepts_dprime_is_not_given_and_the_note_says_so() -> None:
     rng = np.random.default_rng(0)
-    for concepts in (LEAST - 1, LEAST):
+    for concepts in (FEWEST_CONCEPTS - 1, FEWEST_CONCEPTS):
         arms = np.repeat(["injected", "none"], concepts)
         rows = pd.DataFrame({"concept": np.tile(np.arange(concepts), 2), "arm": arms})
         rows = rows.assign(loop=0, layer=0, strength=1.0, difference=rng.normal(size=len(rows)))
         rows["rules_detected"] = pd.array(rng.random(len(rows)) < 0.5, dtype="boolean")
         found = detection_table(rows, controls=["none"], resamples=50).set_index("measure")
-        few = concepts < LEAST
+        few = concepts < FEWEST_CONCEPTS
         assert found["value"].isna().to_dict() == {"dprime": few, "criterion": few, "auc": False}
-        assert (found.loc["dprime", "note"] == TOO_FEW) is few
+        assert (found.loc["dprime", "note"] == TOO_FEW_FOR_D_PRIME) is few

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from introspect.analyses.trajectory.cache_memory import Remembered, held, remembered
 from introspect.analyses.trajectory.lenses import coda_lens, logit_lens, readable, spoken
-from introspect.analyses.trajectory.measure import Measured, measured
+from introspect.analyses.trajectory.measure import MeasuredPaths, measured
 from introspect.analyses.trajectory.paths import control_of, walked_states
 from introspect.analyses.trajectory.probe import PROBES, Probe, folds, probed
 from introspect.analyses.trajectory.tables import differences, readable_rates, readings, totals
@@ -23,7 +23,7 @@ CONCEPTS = ("dust", "salt", "bread")
 
 
 @pytest.fixture(scope="module")
-def found() -> Measured:
+def found() -> MeasuredPaths:
     """Measure trials at two sites, with nothing and something injected."""
     bench = bench_on(FAMILIES["ouro"].make(dtype=torch.float32))
     trials = [
@@ -67,14 +67,14 @@ def test_the_first_point_is_the_embedding_of_the_last_token() -> None:
     assert torch.equal(points[0], bench.looped.model.embedded(token, token)[0, 0])
 
 
-def test_without_an_injection_nothing_differs_by_a_bit(found: Measured) -> None:
+def test_without_an_injection_nothing_differs_by_a_bit(found: MeasuredPaths) -> None:
     idle = (found.trials["strength"] == 0).to_numpy()
     for key in found.injected:
         assert np.array_equal(found.injected[key][idle], found.control[key][idle], equal_nan=True), key
     assert np.abs(found.difference("salience", "unembedding")[~idle]).max() > 0
 
 
-def test_paths_part_at_the_injected_site_and_not_before(found: Measured) -> None:
+def test_paths_part_at_the_injected_site_and_not_before(found: MeasuredPaths) -> None:
     for sites, rows in found.trials.groupby("sites").indices.items():
         place = list(map(str, found.sites)).index(str(sites))
         rows = rows[found.trials["strength"].iloc[rows] > 0]
@@ -101,13 +101,13 @@ def test_means_are_over_concepts_in_which_repeats_count_once() -> None:
     values = {("salience", "raw"): np.array([[1.0], [3.0], [4.0], [np.nan]])}
     keys = [(quantity, metric) for quantity in ("salience", "curvature", "area") for metric in ("raw", "unembedding")]
     empty = {key: np.zeros((4, 1)) for key in keys}
-    table = differences(Measured(trials, [Site(0, 0)], empty | values, empty))
+    table = differences(MeasuredPaths(trials, [Site(0, 0)], empty | values, empty))
     row = table[(table["quantity"] == "salience") & (table["metric"] == "raw")].iloc[0]
     assert (row["mean"], row["n"], row["control"]) == (3, 2, 0)
     assert (row["low"], row["high"]) == pytest.approx((3 - 12.706, 3 + 12.706), abs=1e-3)  # t of one degree of freedom
 
 
-def test_totals_say_how_alike_profiles_are(found: Measured) -> None:
+def test_totals_say_how_alike_profiles_are(found: MeasuredPaths) -> None:
     table = totals(found)
     idle, pushed = (table[table["strength"] == strength] for strength in (0, 2))
     assert (idle["mean"] == 0).all()
@@ -124,7 +124,7 @@ def test_a_concept_is_readable_where_its_control_is_not_until_it_is_no_more() ->
     assert read.lost.tolist() == [4, -1, 5, -1]
 
 
-def test_readings_name_sites_and_agree_with_the_rates(found: Measured) -> None:
+def test_readings_name_sites_and_agree_with_the_rates(found: MeasuredPaths) -> None:
     numbers = {key: value.copy() for key, value in found.injected.items()}
     ranks = numbers["logit", "concept", "rank"]
     ranks[:] = found.control["logit", "concept", "rank"].max() + 50

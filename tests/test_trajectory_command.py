@@ -14,10 +14,10 @@ from swept import run_without_figures
 
 from introspect.analyses.analysis import Analysed
 from introspect.analyses.subject import folder_of
-from introspect.analyses.trajectory.page import page
+from introspect.analyses.trajectory.page import drawing_page
 from introspect.analyses.trajectory.path_drawing import Drawn
 from introspect.analyses.trajectory.plan import planning
-from introspect.analyses.trajectory.trajectory import followed, trajectory
+from introspect.analyses.trajectory.trajectory import followed_paths, trajectory
 from introspect.experiment.options import Options
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -98,7 +98,7 @@ def test_the_work_that_is_said_is_what_is_run(model: str) -> None:
         ran[0] += given[0].shape[0] * given[0].shape[1]
 
     hooks = [block.register_forward_pre_hook(count) for block in (*looped.prelude, *looped.blocks, *looped.coda)]
-    followed(plan)
+    followed_paths(plan)
     for hook in hooks:
         hook.remove()
     assert ran[0] == said.token_blocks
@@ -130,7 +130,7 @@ def drawing(title: str = "snow, injected at 0:1, strength 2") -> Drawn:
 
 
 def test_a_page_holds_no_markup_but_its_own_and_asks_for_nothing() -> None:
-    text = page([drawing(HOSTILE)], f"Paths of {HOSTILE}")
+    text = drawing_page([drawing(HOSTILE)], f"Paths of {HOSTILE}")
     assert text.count("<script") == 2
     assert text.count("</script>") == 2
     assert "<img" not in text
@@ -190,7 +190,7 @@ def test_the_page_turns_by_dragging_and_by_keys_and_back(browser: Any, written: 
 
 
 def test_pointing_at_a_dot_names_its_loop_and_layer(browser: Any, tmp_path: Path) -> None:
-    (tmp_path / "paths.html").write_text(page([drawing()], "Paths"), encoding="utf-8")
+    (tmp_path / "paths.html").write_text(drawing_page([drawing()], "Paths"), encoding="utf-8")
     shown, noticed = opened(browser, tmp_path / "paths.html")
     box = shown.locator("#paths").bounding_box()
     for index, name in ((2, "0:1, trial"), (3, "1:0, trial"), (0, "embedding, trial")):
@@ -204,7 +204,7 @@ def test_pointing_at_a_dot_names_its_loop_and_layer(browser: Any, tmp_path: Path
 
 
 def test_text_of_a_user_runs_nothing_and_is_shown_as_it_is(browser: Any, tmp_path: Path) -> None:
-    (tmp_path / "paths.html").write_text(page([drawing(HOSTILE)], f"Paths of {HOSTILE}"), encoding="utf-8")
+    (tmp_path / "paths.html").write_text(drawing_page([drawing(HOSTILE)], f"Paths of {HOSTILE}"), encoding="utf-8")
     shown, noticed = opened(browser, tmp_path / "paths.html")
     assert shown.title() == f"Paths of {HOSTILE}"
     assert shown.locator("#which option").all_text_contents() == [HOSTILE]

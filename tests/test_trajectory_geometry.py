@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from introspect.analyses.trajectory.geometry import area, curvature, root_of_metric, salience, turned
-from introspect.analyses.trajectory.path_drawing import principal
+from introspect.analyses.trajectory.path_drawing import principal_axes
 
 GENERATOR = torch.Generator().manual_seed(0)
 POINTS = torch.randn(2, 9, 6, generator=GENERATOR, dtype=torch.float64)
@@ -77,8 +77,8 @@ def test_where_nothing_moves_there_is_no_curvature() -> None:
 
 def test_principal_components_keep_what_lies_in_them() -> None:
     flat = torch.randn(12, 3, generator=GENERATOR, dtype=torch.float64) @ torch.eye(3, 7, dtype=torch.float64)
-    places, shares = principal(flat)
+    places, shares = principal_axes(flat)
     torch.testing.assert_close(torch.cdist(places, places), torch.cdist(flat, flat))
     assert sum(shares) == pytest.approx(1)
     assert shares[0] >= shares[1] >= shares[2]
-    assert principal(torch.tensor([[0.0], [2.0]]))[0].shape == (2, 3)
+    assert principal_axes(torch.tensor([[0.0], [2.0]]))[0].shape == (2, 3)

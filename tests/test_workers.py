@@ -19,7 +19,7 @@ from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.workers import crew
 from introspect.experiment.workers.blocks import Block
-from introspect.experiment.workers.driver import TRIES
+from introspect.experiment.workers.driver import BLOCK_TRIES
 from introspect.experiment.workers.events import Died, Event, Job, Ready, Refused
 from introspect.experiment.workers.processes import Processes, seated
 from introspect.experiment.workers.worker import Worker
@@ -131,7 +131,7 @@ def test_a_block_that_kills_every_worker_is_named_and_its_trials_marked_and_the_
     with Store.open(tmp_path) as store:
         assert (store.count(), store.count("error")) == (TOTAL - 8, 8)
     trials = pd.read_csv(tmp_path / "tables" / "trials.csv")
-    said = f"block {deadly[0]} failed {TRIES} times, each time its worker died; the last one: killed by SIGKILL"
+    said = f"block {deadly[0]} failed {BLOCK_TRIES} times, each time its worker died; the last one: killed by SIGKILL"
     assert trials["error"].dropna().str.contains(said).all()
     assert laboratory.batch_size(2) == 2
 

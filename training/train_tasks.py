@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from introspect.analyses.monitor.tasks import TASKS, TAUGHT, held_out
+from introspect.analyses.monitor.tasks import TASKS, TAUGHT, held_out_words
 from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.prompts import encode, render, template_named
 from training.batches import loss, rows
@@ -39,7 +39,7 @@ class Solver(Pupil):
     ) -> None:
         super().__init__(model, tokenizer, "aware", {"detect": 1}, ROWS, seed)
         self.reminded = reminded
-        self.facts = {name: [fact for fact in TASKS[name]() if fact[0] not in held_out(name)] for name in TAUGHT}
+        self.facts = {name: [fact for fact in TASKS[name]() if fact[0] not in held_out_words(name)] for name in TAUGHT}
         self.answers = {name: sorted({answer for _, answer in TASKS[name]()}) for name in TAUGHT}
 
     def losses(self) -> dict[str, Tensor]:

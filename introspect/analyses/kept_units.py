@@ -25,7 +25,7 @@ from introspect.errors import InputError, InterruptionError
 from introspect.experiment.sweep import Stopping, stop_after_block
 from introspect.whole_files import replacing
 
-KEPT = "kept"
+KEPT_FOLDER = "kept"
 """Folder within that of an analysis, there while it is unfinished."""
 Array = NDArray[Any]  # Any: of floats, whole numbers or truth values
 _Measure = Callable[[], Mapping[str, Array]]
@@ -124,6 +124,8 @@ def keeping(folder: Path | None = None, report: _Report | None = None) -> Iterat
     The first Ctrl-C ends it behind the unit that is being measured, the second one at once.
     """
     with TemporaryDirectory() as temporary, stop_after_block() as stopping:
-        kept = Keeping(Path(temporary) if folder is None else folder / KEPT, report or (lambda *_: None), stopping)
+        kept = Keeping(
+            Path(temporary) if folder is None else folder / KEPT_FOLDER, report or (lambda *_: None), stopping
+        )
         yield kept
         kept.finish()

@@ -32,7 +32,7 @@ def _lines(path: Path) -> list[str]:
         raise InputError(f"texts: {str(path)!r} cannot be read ({error.strerror})") from None
 
 
-def prompts_of(subject: Subject) -> list[str]:
+def texts_of(subject: Subject) -> list[str]:
     """Write down the contrastive prompts of the concepts and of the baseline, as chats."""
     looped, contrast = subject.tap.looped, subject.laboratory.contrast
     return [looped.chat(prompt.messages, continue_=prompt.continues) for prompt in contrast.prompts]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from introspect.calibration.checks import Check, Truth, check
 from introspect.calibration.effects import EffectCheck, EffectTruth, check_effect
-from introspect.calibration.truths import EFFECTS, TRUTHS
+from introspect.calibration.truths import EFFECT_TRUTHS, TRUTHS
 from introspect.experiment.options import Options
 from introspect.experiment.sweep import Report, run_sweep
 from introspect.models.organisms import PREFIX
@@ -20,7 +20,7 @@ from introspect.results.tables.all_tables import trials_table
 from introspect.results.tables.narrow_trials import narrow_trials
 
 __all__ = [
-    "EFFECTS",
+    "EFFECT_TRUTHS",
     "LEAST_CONTROLS",
     "TRUTHS",
     "Check",
@@ -49,7 +49,7 @@ def calibrate(
         sweeps = standard_sweeps(organism, out, device=device, dtype=dtype)
         table = pd.concat([_swept(options, report) for options in sweeps], ignore_index=True)
         checks += [check(truth, table) for truth in TRUTHS if truth.organism == organism]
-        if known := [truth for truth in EFFECTS if truth.organism == organism]:
+        if known := [truth for truth in EFFECT_TRUTHS if truth.organism == organism]:
             trials = _narrow(primary_sweep(organism, out, device=device, dtype=dtype), report)
             checks += [check_effect(truth, trials) for truth in known]
     return checks

@@ -127,7 +127,7 @@ _HUGINN = (
 )
 TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN)
 
-EFFECTS = (
+EFFECT_TRUTHS = (
     EffectTruth("aware", "has a primary contrast, strength 2", True, (*EARLIER, _LAST)),
     EffectTruth("last-loop", "has a primary contrast in the last loop, strength 2", True, (_LAST,)),
     EffectTruth("last-loop", "has none in earlier loops, strength 2", False, EARLIER),

@@ -8,12 +8,12 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-Grader = Annotated[str, typer.Option(help="Whose verdicts: a grader of the run.")]
+GraderOption = Annotated[str, typer.Option(help="Whose verdicts: a grader of the run.")]
 
 
 def best(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
-    grader: Grader = "rules",
+    grader: GraderOption = "rules",
     seed: Annotated[int, typer.Option(help="Which half of the concepts chooses.")] = 0,
 ) -> None:
     """Choose the best cell on half of the concepts and report it on the other half, beside the controls there.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.cli.best import Grader
+from introspect.cli.best import GraderOption
 
 _SHOWN = ("contrast", "injected", "random", "detected", "identified", "correct")
 """Measures that are printed; the table has all."""
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def compare(
     run_a: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
     run_b: Annotated[Path, typer.Argument(help="Folder of another one; differences are this one minus the first.")],
-    grader: Grader = "rules",
+    grader: GraderOption = "rules",
     out: Annotated[Path | None, typer.Option(help="Folder in which to write tables/compare.csv.")] = None,
 ) -> None:
     """Compare rates and contrasts of two runs, with 95% intervals for the differences.

@@ -15,7 +15,7 @@ def concepts(
 ) -> None:
     """List concept sets or the words of one, or describe the concept vectors of a run."""
     from introspect.cli.printing import print_rows
-    from introspect.concepts.sets import SHIPPED, load_concepts, read_choice
+    from introspect.concepts.sets import SHIPPED_SETS, load_concepts, read_choice
 
     if vectors is not None:
         _describe_vectors(vectors)
@@ -23,7 +23,7 @@ def concepts(
         _, words = read_choice(chosen, default="published")
         print_rows(("word", "category", "split"), list(zip(words.words, words.categories, words.splits, strict=True)))
     else:
-        sets = [load_concepts(name) for name in SHIPPED]
+        sets = [load_concepts(name) for name in SHIPPED_SETS]
         rows = [(each.name, len(each.words), ", ".join(sorted(set(each.splits)))) for each in sets]
         print_rows(("set", "words", "splits"), rows)
 

@@ -74,7 +74,7 @@ def _dynamics(
     *,
     dry_run: bool,
 ) -> None:
-    from introspect.analyses.dynamics.cost import cost
+    from introspect.analyses.dynamics.cost import dynamics_cost
     from introspect.analyses.dynamics.dynamics import Settings, analysed, open_dynamics
     from introspect.analyses.kept_units import keeping
     from introspect.analyses.subject import folder_of
@@ -84,7 +84,7 @@ def _dynamics(
     folder = folder_of("dynamics", options, run, out)
     opened = open_dynamics(options, Settings(**given), run)
     if dry_run:
-        taken = cost(opened)
+        taken = dynamics_cost(opened)
         typer.echo(f"{taken.texts} texts, {taken.trials} injected trials and controls")
         typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
         typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")

@@ -48,7 +48,7 @@ def grade(
     """
     from introspect.cli.printing import print_absent, print_written
     from introspect.cli.progress import Progress
-    from introspect.experiment.regrade import judge, regrade
+    from introspect.experiment.regrade import judge_run, regrade
     from introspect.grading.judge.settings import JudgeSettings, read_price
     from introspect.results.store.store import Store
     from introspect.results.tables.all_tables import summaries, write_tables
@@ -72,7 +72,7 @@ def grade(
         graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE], turns=turns)
         if settings is not None:
             with Progress() as progress:
-                judged = judge(store, settings, progress.report, turns=turns)
+                judged = judge_run(store, settings, progress.report, turns=turns)
             graded += sum(judged.states.values())
             _print_judged(judged, settings)
         made = summaries(store)

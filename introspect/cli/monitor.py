@@ -66,17 +66,17 @@ def monitor(
 
 def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_run: bool) -> None:
     from introspect.analyses.kept_units import keeping
-    from introspect.analyses.monitor.cost import cost
-    from introspect.analyses.monitor.monitor import NAME, Asked
+    from introspect.analyses.monitor.cost import monitor_cost
+    from introspect.analyses.monitor.monitor import NAME, MonitorSettings
     from introspect.analyses.monitor.monitor import monitor as analyse
     from introspect.analyses.subject import folder_of
     from introspect.cli.printing import OUT, print_analysis, print_rows
     from introspect.cli.progress import Progress
 
-    asked = Asked(**given)
+    asked = MonitorSettings(**given)
     folder = folder_of(NAME, options, asked.run, out)
     if dry_run:
-        found = cost(options, asked)
+        found = monitor_cost(options, asked)
         print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
         OUT.print(found.memory, markup=False)
         return

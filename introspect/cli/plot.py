@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from introspect.cli.table import Coherence, RunFolder, gate
+from introspect.cli.table import CoherenceOption, RunFolder, gate
 
 Width = Annotated[
     str | None, typer.Option(help="one or two: just as wide as the columns of a page. Default: by their panels.")
 ]
 
 
-def plot(run: RunFolder, coherence: Coherence = "rules", width: Width = None) -> None:
+def plot(run: RunFolder, coherence: CoherenceOption = "rules", width: Width = None) -> None:
     """Draw the run's figures again, as PNG and PDF.
 
     Example for a paper in two columns: introspect plot runs/demo --width one

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from introspect.cli.best import Grader, trials_of
+from introspect.cli.best import GraderOption, trials_of
 from introspect.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def power(
     repeats: Annotated[int, typer.Option(help="Trials of a concept in each arm and cell.")] = 1,
     icc: Icc = None,
     cells: Annotated[int, typer.Option(help="Cells that are tested; alpha is divided by them.")] = 1,
-    grader: Grader = "rules",
+    grader: GraderOption = "rules",
 ) -> None:
     """Say how many concepts and trials a question needs, from two rates or from a pilot run.
 

@@ -16,7 +16,7 @@ from introspect.results.tables.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check, EffectCheck
-    from introspect.experiment.estimate import Estimate, Timing
+    from introspect.experiment.estimate import RunEstimate, Timing
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -51,7 +51,7 @@ def print_analysis(sentences: Sequence[str], paths: Sequence[Path]) -> None:
     print_written("tables and figures", paths)
 
 
-def print_counts(estimate: "Estimate") -> None:
+def print_counts(estimate: "RunEstimate") -> None:
     """Print how large a sweep would be."""
     counts = estimate.counts
     rows = []

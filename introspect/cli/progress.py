@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-EVERY = 60.0
+LINE_SECONDS = 60.0
 """Seconds between two plain lines."""
 
 
@@ -25,7 +25,7 @@ class Progress:
     """
 
     def __init__(self, what: str = "trials", *, every: float | None = None) -> None:
-        self._what, self._every = what, EVERY if every is None else every
+        self._what, self._every = what, LINE_SECONDS if every is None else every
         self._first: int | None = None
         self._done = 0
         self._total: int | None = None

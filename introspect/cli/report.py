@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from introspect.cli.table import Coherence, gate
+from introspect.cli.table import CoherenceOption, gate
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep.")],
     out: Annotated[Path | None, typer.Option(help="File of the page; RUN/report.html when left out.")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Write RUN/tables/*.tex as well.")] = False,
-    coherence: Coherence = "rules",
+    coherence: CoherenceOption = "rules",
 ) -> None:
     """Write the report of a run, finished or not, as one HTML page that needs nothing else.
 

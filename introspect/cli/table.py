@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from introspect.records.trial import Gate
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a sweep.")]
-Coherence = Annotated[str, typer.Option(help="Which answers count: rules (all that can be read), or model as well.")]
+CoherenceOption = Annotated[
+    str, typer.Option(help="Which answers count: rules (all that can be read), or model as well.")
+]
 
 
 def gate(coherence: str) -> "Gate":
@@ -23,7 +25,7 @@ def gate(coherence: str) -> "Gate":
 Brief = Annotated[bool, typer.Option("--brief", help="Rates, loops and read-outs alone, to watch a large run.")]
 
 
-def table(run: RunFolder, coherence: Coherence = "rules", *, brief: Brief = False) -> None:
+def table(run: RunFolder, coherence: CoherenceOption = "rules", *, brief: Brief = False) -> None:
     """Write the run's tables as CSV again.
 
     With --coherence model, verdicts on answers that the model without injection would hardly have written are unknown.

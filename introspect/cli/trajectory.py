@@ -60,7 +60,7 @@ def _follow(
 ) -> None:
     from introspect.analyses.subject import folder_of
     from introspect.analyses.trajectory.plan import planning
-    from introspect.analyses.trajectory.trajectory import followed
+    from introspect.analyses.trajectory.trajectory import followed_paths
     from introspect.cli.printing import OUT, print_written
 
     folder = folder_of(_NAME, options, run, out)
@@ -70,7 +70,7 @@ def _follow(
         OUT.print(f"{cost.trials} trials, and their controls, in {cost.forwards} forwards of up to {plan.size} rows")
         OUT.print(f"{cost.token_blocks:,} token-block forwards, about {cost.bytes / 1e6:.0f} MB beside the weights")
         return
-    analysis = followed(plan)
+    analysis = followed_paths(plan)
     for sentence in analysis.sentences:
         OUT.print(sentence, markup=False)
     written = analysis.write(folder)

@@ -10,7 +10,7 @@ from introspect.concepts.rows import read_table
 from introspect.concepts.sets import unknown_concept
 
 _COLUMNS = ("concept", "positive", "negative")
-SHIPPED = ("pairs",)
+SHIPPED_PAIRS = ("pairs",)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PromptPairs:
 
 def load_pairs(name_or_path: str | Path) -> PromptPairs:
     """Load the shipped pairs by their name, or a CSV file (a path, or a name that ends in .csv)."""
-    table = read_table(name_or_path, _COLUMNS, kind="prompt pairs", shipped=SHIPPED)
+    table = read_table(name_or_path, _COLUMNS, kind="prompt pairs", shipped=SHIPPED_PAIRS)
     for row in table.rows:
         if row.fields["positive"] == row.fields["negative"]:
             raise table.error(row, "positive and negative prompt are the same")

@@ -15,7 +15,7 @@ from introspect.letters import one_spelling
 from introspect.selection import shown
 
 _COLUMNS = ("word", "category", "split")
-SHIPPED = ("organisms", "published", "categories")
+SHIPPED_SETS = ("organisms", "published", "categories")
 BASELINE = "baseline"
 SPLITS = ("concept", "trained", "held-out", BASELINE)
 """`concept`: to be injected. `trained`, `held-out`: the same, injected in an organism's training or not."""
@@ -57,7 +57,7 @@ class ConceptSet:
 
 def load_concepts(name_or_path: str | Path) -> ConceptSet:
     """Load a shipped set by its name, or a CSV file (a path, or a name that ends in .csv)."""
-    table = read_table(name_or_path, _COLUMNS, kind="concept set", shipped=SHIPPED)
+    table = read_table(name_or_path, _COLUMNS, kind="concept set", shipped=SHIPPED_SETS)
     seen: dict[str, int] = {}
     for row in table.rows:
         word, split = row.fields["word"], row.fields["split"]
@@ -105,7 +105,7 @@ def read_choice(text: str, *, default: str) -> tuple[ConceptSet, ConceptSet]:
     if not text.strip(" ,"):
         raise InputError(f"concepts {text!r}: the list is empty; write a set, such as {default}, or words of it")
     name, colon, spec = text.rpartition(":")
-    if text in SHIPPED or text.endswith(SUFFIX):  # a path may hold a colon itself, as C:\\mine.csv does
+    if text in SHIPPED_SETS or text.endswith(SUFFIX):  # a path may hold a colon itself, as C:\\mine.csv does
         name, spec = text, "all"
     elif not colon:
         name, spec = default, text

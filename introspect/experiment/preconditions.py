@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from types import NoneType
 from typing import TYPE_CHECKING, get_args, get_type_hints
 
-from introspect.concepts.pairs import SHIPPED as PAIRS
+from introspect.concepts.pairs import SHIPPED_PAIRS
 from introspect.errors import InputError, unknown
 from introspect.injection.engines import check_engine
 from introspect.injection.grid import check_counts, check_sampling
@@ -25,7 +25,6 @@ from introspect.selection import check_selection, one_of, shown
 if TYPE_CHECKING:
     from introspect.experiment.options import Options
 
-(SHIPPED_PAIRS,) = PAIRS
 DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
 LEAST_OF_SPAN = 4
 """Three others span a plane of differences, in which a direction can be drawn."""
@@ -35,7 +34,7 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 def check_options(options: "Options") -> None:
     """Raise InputError for an option that cannot be read, or that contradicts another."""
     _check_types(options)
-    if options.pairs != SHIPPED_PAIRS and options.contrast != "pairs":
+    if options.pairs not in SHIPPED_PAIRS and options.contrast != "pairs":
         raise InputError(f"pairs {options.pairs!r}: is for --contrast pairs, not {options.contrast}")
     for choice in (
         "chosen_arms",

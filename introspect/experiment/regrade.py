@@ -47,7 +47,7 @@ def regrade(store: Store, graders: Sequence[Grader], *, only_missing: bool = Fal
     return store.put_grades(chain.from_iterable(_grades(store, grader, only_missing, turns) for grader in graders))
 
 
-def judge(
+def judge_run(
     store: Store,
     settings: JudgeSettings,
     report: Callable[[int, int], None] = lambda *_: None,

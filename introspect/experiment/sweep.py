@@ -21,7 +21,7 @@ from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.regrade import regrade
 from introspect.experiment.workers import crew
-from introspect.experiment.workers.blocks import Block, Outcome, cut, run_block
+from introspect.experiment.workers.blocks import Block, Outcome, cut_into_blocks, run_block
 from introspect.experiment.workers.driver import hand_out
 from introspect.injection.failures import Failure
 from introspect.injection.plan import plan
@@ -86,7 +86,7 @@ def run_trials(laboratory: Laboratory, vectors: ConceptVectors, store: Store, re
     sharing, trials, done = crew.sharing(laboratory.options), plan(laboratory.grid(vectors)), store.done_ids()
     rows = laboratory.batch_size(sharing)
     pace = laboratory.pace(rows, sharing)
-    blocks = cut(trials, pace, done)
+    blocks = cut_into_blocks(trials, pace, done)
     work, finished, total = Work(), len(done), len(trials)
     report(finished, total)
     with stop_after_block() as stopping:

@@ -132,12 +132,12 @@ def peek(
 def _settings(name: str, source: str, revision: str) -> dict[str, Any]:
     """Read config.json, from the hub where need be, or what stands for it in a GGUF file."""
     if is_gguf(source):
-        return checkpoint.settings_of(source)
+        return checkpoint.gguf_settings(source)
     check_pointers(source, name)
     try:
         found: dict[str, Any] = PreTrainedConfig.get_config_dict(source, revision=revision)[0]
         return check_settings(
-            published.settings_of(source, found, name) if published.is_folder(source) else found, name
+            published.tah_settings(source, found, name) if published.is_folder(source) else found, name
         )
     except InputError:
         raise
@@ -187,9 +187,9 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
     """Load the weights on the CPU; InputError unless the files hold exactly the model's tensors."""
     try:
         if is_gguf(source):
-            return _complete(name, *checkpoint.unpacked(family.model_class, source, config, dtype))
+            return _complete(name, *checkpoint.unpacked_gguf(family.model_class, source, config, dtype))
         if published.is_folder(source):
-            return _complete(name, *published.unpacked(family.model_class, source, config, dtype, name))
+            return _complete(name, *published.unpacked_tah(family.model_class, source, config, dtype, name))
         with foreign(name) if issubclass(family, OwnCodeLooped) else nullcontext():
             if not issubclass(family, OwnCodeLooped):  # whose code runs once only, watched
                 check_size(family.model_class, config, source, name)

@@ -44,7 +44,7 @@ def decisions(text: str) -> list[Decision]:
         denied = any(decision.verdict is False for decision in found)
         opens = len(re.findall(r"\w+(?:'\w+)?", text[: clause.start])) <= OPENING
         decision = _decide(clause, topics_count=opens and not denied, unable=unable)
-        if decision and phrases.BARE.match(clause.words) and not (opens or found):
+        if decision and phrases.YES_OR_NO_ALONE.match(clause.words) and not (opens or found):
             decision = None  # a yes or no in the middle answers something else, if nothing was said before
         if decision and not (supposed and _is_void(decision, supposed)):
             contradicts = decision.verdict and found and _gainsays(found[0], decision, text)

@@ -11,7 +11,7 @@ from introspect.grading.version import content_version
 from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import WHOLE_WORDS, Grade, Readout, Response, Trial
 
-MASS_FLOOR = 0.1
+LEAST_MASS = 0.1
 """Least probability of yes and no together; below it the model was about to say something else, and the sign of the
 difference is noise."""
 
@@ -58,8 +58,8 @@ def _option(options: tuple[str, ...], response: Response) -> tuple[str | None, s
     whole = any(measure.name == WHOLE_WORDS for measure in response.measures)
     shares = ", ".join(f"{name} {math.exp(log_p):.3f}" for log_p, name in ranked)
     numbers = f"loop {last.loop}{', whole words' if whole else ''}: {shares}"
-    if not mass >= MASS_FLOOR:
-        return None, f"{numbers}; together below the floor of {MASS_FLOOR}"
+    if not mass >= LEAST_MASS:
+        return None, f"{numbers}; together below the floor of {LEAST_MASS}"
     if ranked[0][0] == ranked[1][0]:
         return None, f"{numbers}: a tie"
     return ranked[0][1], numbers
@@ -74,8 +74,8 @@ def _detected(readouts: tuple[Readout, ...]) -> tuple[bool | None, str]:
         f"loop {last.loop}: logit(yes) - logit(no) = {last.logit_yes:.3f} - {last.logit_no:.3f} = {difference:.3f}, "
         f"probability of either {last.mass:.3f}"
     )
-    if not last.mass >= MASS_FLOOR:
-        return None, f"{numbers}, below the floor of {MASS_FLOOR}"
+    if not last.mass >= LEAST_MASS:
+        return None, f"{numbers}, below the floor of {LEAST_MASS}"
     if difference != difference:
         return None, f"{numbers}: not a number"
     return difference > 0, numbers

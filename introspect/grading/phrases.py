@@ -39,7 +39,7 @@ BORDER = _any(
 """What separates two clauses."""
 
 BARE_NO = re.compile(r"^(?:no|nope)$", re.IGNORECASE)
-BARE = re.compile(LEAD + r"(?:yes|yeah|yep|yup|no|nope|nah)(?=$|[ ,])", re.IGNORECASE)
+YES_OR_NO_ALONE = re.compile(LEAD + r"(?:yes|yeah|yep|yup|no|nope|nah)(?=$|[ ,])", re.IGNORECASE)
 """A yes or a no, whatever follows it in its clause."""
 CORRECTION = re.compile(r"\b(?:but|however|though|although|yet|except|actually|wait)\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?;\n\u2014\u2013]")

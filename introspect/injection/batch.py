@@ -27,7 +27,7 @@ from introspect.models.tap import Tap
 from introspect.prompts.echo import shared_run
 from introspect.records.trial import WHOLE_WORDS, FinishReason, Measure, Readout, Response, Site, Trial
 
-Decider = Callable[[Trial, str], bool]
+IsOver = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
 EXIT = "exit"
 """Name of what is measured of the exit gate behind the prompt: the probability to leave after a loop."""
@@ -47,7 +47,7 @@ class Pool:
         trials: Sequence[Trial],
         injector: Injector,
         answers: AnswerTokens,
-        deciders: Mapping[str, Decider],
+        deciders: Mapping[str, IsOver],
         rows: int | None,
         steps: Steps,
     ) -> None:

@@ -32,7 +32,7 @@ SLICE = 8
 LADDERS = 2
 _TOLERANCE = 0.02
 """How far, in proportion, the dose may be missed; two ladders of nine steps in a factor of 2 come nearer."""
-KEPT = 4096
+KEPT_DOSES = 4096
 """First ladders, and multipliers, that are remembered, so that several strengths along one vector climb it once."""
 UNREACHABLE = "unreachable dose"
 """What the message of a trial begins with, after its id, whose dose no multiplier gives."""
@@ -130,7 +130,7 @@ def _same(trial: Trial) -> Trial:
 
 def _forget(kept: dict[Any, Any]) -> None:  # Any: whatever is remembered
     """Make room for one more."""
-    if len(kept) == KEPT:
+    if len(kept) == KEPT_DOSES:
         del kept[next(iter(kept))]
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answer_tokens import AnswerTokens
-from introspect.injection.batch import Decider, Pool
+from introspect.injection.batch import IsOver, Pool
 from introspect.injection.clean_pass import clean_logprobs, least_for_answers
 from introspect.injection.dose import Doses, on_reference
 from introspect.injection.engines import EngineName
 from introspect.injection.failures import Failure, UnreachableError, checked
 from introspect.injection.injector import Injector
-from introspect.injection.measuring import cosines
+from introspect.injection.measuring import measured_cosines
 from introspect.injection.prefix import Prefix, prefill
 from introspect.injection.steps import Steps
 from introspect.injection.vectors_of_arms import added_vector, unit_push
@@ -35,7 +35,7 @@ Key = tuple[PromptKey, int, str]
 """A prompt, a number of loops, and the exit: what trials of one batch have in common."""
 MULTIPLIER = "multiplier"
 """Name of what is measured where a dose is in nats: what the vector was multiplied with."""
-KEPT = 32
+KEPT_PREFIXES = 32
 """Prompts whose states are kept; those of a large model take tens of megabytes each."""
 
 
@@ -60,7 +60,7 @@ class Engine:
         tap: Tap,
         prompts: Mapping[PromptKey, Encoded],
         vectors: ConceptVectors | None = None,
-        deciders: Mapping[str, Decider] = MappingProxyType({}),
+        deciders: Mapping[str, IsOver] = MappingProxyType({}),
         steps: EngineName = "auto",
     ) -> None:
         self.tap, self.prompts, self.vectors, self.deciders = tap, prompts, vectors, deciders
@@ -97,7 +97,7 @@ class Engine:
         if key in self._prefixes:
             self._prefixes[key] = self._prefixes.pop(key)  # the one used last stands last
             return self._prefixes[key]
-        if len(self._prefixes) == KEPT:
+        if len(self._prefixes) == KEPT_PREFIXES:
             del self._prefixes[next(iter(self._prefixes))]
         prompt, n_loops, exit_ = key
         prefix = self._prefixes[key] = prefill(self.tap, self.prompts[prompt], n_loops, exit_)
@@ -163,7 +163,7 @@ class Engine:
         if trial.protocol not in silent_protocols() or isinstance(result, Failure) or self.vectors is None:
             return result
         return replace(
-            result, measures=result.measures + cosines(self.prefix(key_of(trial)), self.vectors, trial.concept)
+            result, measures=result.measures + measured_cosines(self.prefix(key_of(trial)), self.vectors, trial.concept)
         )
 
     def _least(self, trial: Trial, result: Response | Failure) -> int:

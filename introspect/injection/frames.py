@@ -20,7 +20,7 @@ from introspect.models.tap import Tap
 
 _Key = tuple[int, str, int, int, int, bool]
 """Loops, exit, shared and own columns of the prompt, new tokens, and whether anything is added to answers."""
-KEPT = 2
+KEPT_FRAMES = 2
 """Frames that are there at once; each has a cache of its own."""
 
 
@@ -118,7 +118,7 @@ class Frames:
         if key in self._frames and self._frames[key].rows < rows:
             del self._frames[key]
         if key not in self._frames:
-            if len(self._frames) == KEPT:
+            if len(self._frames) == KEPT_FRAMES:
                 del self._frames[next(iter(self._frames))]
             self._frames[key] = Frame(self._tap, prefix, rows, new_tokens, self._backend)
         frame = self._frames[key] = self._frames.pop(key)  # the one used last stands last

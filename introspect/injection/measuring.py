@@ -12,7 +12,7 @@ from introspect.injection.prefix import Prefix
 from introspect.records.trial import Measure
 
 
-def cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:
+def measured_cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:
     """Give, for every site in the loops with vectors, the mean cosine of the span's tokens with a concept's vector.
 
     `cosine` is the concept's, `cosine_others` the mean over all other words, `cosine_sd` their standard deviation.

@@ -14,7 +14,7 @@ AIM = 20.0
 """Seconds that a block may take on a machine of ordinary speed, with answers half as long as they may be."""
 LONGEST = 30.0
 """Seconds after which a block was too large for this machine."""
-FEWEST = 4
+FEWEST_ROWS = 4
 """Trials of the smallest block: a slow model runs a few rows in nearly the time of one."""
 CALL = 1e-3
 """Seconds that a block of the model takes beside its arithmetic."""
@@ -31,7 +31,7 @@ class Pace:
     def note(self, trials: int, seconds: float) -> None:
         """Take note of how long a block took."""
         if seconds > LONGEST:
-            self.trials = max(FEWEST, min(self.trials, trials // 2))
+            self.trials = max(FEWEST_ROWS, min(self.trials, trials // 2))
 
 
 def block_size(
@@ -40,7 +40,7 @@ def block_size(
     """Give the trials of a block, at most BLOCK batches of so many rows; so many workers share the processor."""
     seconds = seconds_of_trial(looped, encoded, n_loops=n_loops, max_new_tokens=max_new_tokens, rows=rows)
     threads = max(1, torch.get_num_threads() // sharing) if looped.device.type == "cpu" else 1
-    return min(BLOCK * rows, max(FEWEST, int(AIM / seconds * threads)))
+    return min(BLOCK * rows, max(FEWEST_ROWS, int(AIM / seconds * threads)))
 
 
 def seconds_of_trial(looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_new_tokens: int, rows: int) -> float:

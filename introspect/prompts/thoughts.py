@@ -23,12 +23,12 @@ _CLOSING = re.compile(
 )
 """What closes the thinking in a chat format: a word for it behind a slash or an `end`."""
 _ASKED = "qzvasked"
-KEPT = 4096
+KEPT_TEXTS = 4096
 """Runs of tokens that are remembered."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextPiece:
     """Some of what was drawn: ordinary text, a special token, or a mark."""
 
     text: str
@@ -49,7 +49,7 @@ class Marks:
     """Tokens that decoding drops."""
     opened: bool
     """Whether the chat format itself opens the thinking, before the first token."""
-    _read: dict[tuple[int, ...], list["Piece"]] = field(default_factory=dict, compare=False, repr=False)
+    _read: dict[tuple[int, ...], list["TextPiece"]] = field(default_factory=dict, compare=False, repr=False)
     """What runs of tokens are, as far as they were met; an answer that grows by a token has one new run."""
 
     @classmethod
@@ -70,23 +70,23 @@ class Marks:
         """Give the tokens that are no part of a text."""
         return self.special | self.ids.keys()
 
-    def run_of(self, tokenizer: Any, whole: int | None, run: tuple[int, ...]) -> list["Piece"]:  # Any: as above
+    def run_of(self, tokenizer: Any, whole: int | None, run: tuple[int, ...]) -> list["TextPiece"]:  # Any: as above
         """Give the pieces of a run of tokens, of text or of one token `whole` that stands apart."""
         if run not in self._read:
-            if len(self._read) >= KEPT:
+            if len(self._read) >= KEPT_TEXTS:
                 self._read.clear()
             if whole is None:
                 self._read[run] = self._in_text(str(tokenizer.decode(list(run), skip_special_tokens=False)))
             else:
                 text = self.ids.get(whole) or str(tokenizer.decode([whole], skip_special_tokens=False))
-                self._read[run] = [Piece(text, whole in self.special, self.kinds.get(text, "text"))] * len(run)
+                self._read[run] = [TextPiece(text, whole in self.special, self.kinds.get(text, "text"))] * len(run)
         return self._read[run]
 
-    def _in_text(self, text: str) -> list["Piece"]:
+    def _in_text(self, text: str) -> list["TextPiece"]:
         """Find the marks that are no tokens of their own."""
         if self._spelled is None:
-            return [Piece(text)]
-        return [Piece(part, kind=self.kinds.get(part, "text")) for part in self._spelled.split(text) if part]
+            return [TextPiece(text)]
+        return [TextPiece(part, kind=self.kinds.get(part, "text")) for part in self._spelled.split(text) if part]
 
     @cached_property
     def _spelled(self) -> re.Pattern[str] | None:
@@ -94,13 +94,15 @@ class Marks:
         marks = [mark for mark in self.kinds if mark not in self.ids.values()]
         return re.compile(f"({'|'.join(map(re.escape, marks))})") if marks else None
 
-    def split(self, written: Sequence[Piece], ends_at: Callable[[str], int]) -> tuple[list[Piece], list[Piece] | None]:
+    def split(
+        self, written: Sequence[TextPiece], ends_at: Callable[[str], int]
+    ) -> tuple[list[TextPiece], list[TextPiece] | None]:
         """Give the pieces of the thinking and those of the answer, None where the thinking never ends.
 
         What stands before a closing mark is thinking, whether or not it was opened. From where `ends_at` says that
         the writer's own turn ends, marks are those of another turn.
         """
-        thought, answer, inside = list[Piece](), list[Piece](), self.opened
+        thought, answer, inside = list[TextPiece](), list[TextPiece](), self.opened
         for place, piece in enumerate(written):
             if piece.kind == "text":
                 (thought if inside else answer).append(piece)
@@ -112,7 +114,7 @@ class Marks:
         return thought, None if inside else answer
 
 
-def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[Piece]:  # Any: as above
+def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[TextPiece]:  # Any: as above
     """Take tokens apart into text, special tokens and marks; their texts, put together, are all that was drawn."""
     apart = marks.apart
     runs = groupby(tokens, key=lambda token: token if token in apart else None)

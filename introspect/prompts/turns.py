@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from introspect.prompts.dates import write_chat
-from introspect.prompts.thoughts import Marks, Piece, pieces
+from introspect.prompts.thoughts import Marks, TextPiece, pieces
 
 OPENERS = (
     r"<\|im_start\|>",
@@ -144,12 +144,12 @@ def _marker(marker: str) -> str:
     return re.escape(marker) if anywhere else rf"(?:(?<=\n)|^)[ \t]*{re.escape(marker)}"
 
 
-def _plain(written: Iterable[Piece]) -> str:
+def _plain(written: Iterable[TextPiece]) -> str:
     """Give the text of pieces, without special tokens."""
     return "".join(piece.text for piece in written if not piece.special)
 
 
-def _up_to(written: Sequence[Piece], stop: int) -> Iterator[Piece]:
+def _up_to(written: Sequence[TextPiece], stop: int) -> Iterator[TextPiece]:
     """Give the pieces that make up the first `stop` characters, the last of them cut where need be."""
     for piece in written:
         if stop > 0:

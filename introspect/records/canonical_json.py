@@ -55,7 +55,7 @@ def _list(values: tuple[str, ...]) -> str:
     return f"[{','.join(map(quoted, values))}]"
 
 
-def encode(record: object) -> str:
+def encode_json(record: object) -> str:
     """Write a record, whatever it is."""
     return _ENCODER.encode(record)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from introspect.records.canonical_json import LATE, encode, trial_to_json
+from introspect.records.canonical_json import LATE, encode_json, trial_to_json
 from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
@@ -67,7 +67,7 @@ class Injection:
     @cached_property
     def json(self) -> str:
         """Give the canonical JSON, written once for all trials of a cell."""
-        return encode(self)
+        return encode_json(self)
 
 
 LAST = "last"
@@ -90,7 +90,7 @@ class Sampling:
     @cached_property
     def json(self) -> str:
         """Give the canonical JSON, written once for all trials of a grid."""
-        return encode(self)
+        return encode_json(self)
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Grade:
 
 def to_json(record: object) -> str:
     """Write a record as canonical JSON: sorted keys, no spaces, no NaN."""
-    return trial_to_json(record) if isinstance(record, Trial) else encode(record)
+    return trial_to_json(record) if isinstance(record, Trial) else encode_json(record)
 
 
 def cell_from_json(text: str) -> dict[str, Any]:  # Any: the values of ten fields

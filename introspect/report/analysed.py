@@ -27,7 +27,7 @@ class _Shown:
     """What each interactive page shows, and its address from the run's folder."""
 
 
-def analysed(run: Path) -> list[_Shown]:
+def analyses_shown(run: Path) -> list[_Shown]:
     """Read the analyses of a run. Raises InputError for one that is damaged."""
     return [_shown(one, run) for one in analyses_of(run)]
 

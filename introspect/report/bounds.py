@@ -13,7 +13,7 @@ from introspect.results.statistics import clustered_rate, unknown_bounds
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class VerdictCounts:
     """Verdicts of one question in one arm, counted."""
 
     k: int
@@ -26,7 +26,7 @@ class Verdicts:
     high: float = float("nan")
 
     @classmethod
-    def of(cls, verdicts: pd.Series, concepts: pd.Series) -> "Verdicts":
+    def of(cls, verdicts: pd.Series, concepts: pd.Series) -> "VerdictCounts":
         """Count verdicts, missing where unknown, of trials of these concepts."""
         known = verdicts.dropna().astype(float)
         _, low, high = clustered_rate(concepts, verdicts)
@@ -53,7 +53,7 @@ class Verdicts:
         return f"{self.k} of {self.n} ({percent(self.k / self.n)}; 95% interval {bounds}{beside})"
 
 
-def between_two(first: Verdicts, second: Verdicts, names: tuple[str, str]) -> str:
+def between_two(first: VerdictCounts, second: VerdictCounts, names: tuple[str, str]) -> str:
     """Say which way the unknown answers of two arms point, and whether they can turn the comparison; "" without any."""
     if not first.unknown + second.unknown or not (first.n + first.unknown and second.n + second.unknown):
         return ""
@@ -70,7 +70,7 @@ def between_two(first: Verdicts, second: Verdicts, names: tuple[str, str]) -> st
     )
 
 
-def against_chance(found: Verdicts, chance: float) -> str:
+def against_chance(found: VerdictCounts, chance: float) -> str:
     """Say which way the unknown answers point where a rate is held against chance; "" without any."""
     if not found.unknown:
         return ""

@@ -23,7 +23,7 @@ class Difference:
     concepts: int
 
 
-def over_concepts(values: pd.Series) -> Difference:
+def difference_over_concepts(values: pd.Series) -> Difference:
     """Test whether the mean of values, one a concept, is 0; missing ones are left out."""
     known = values.dropna().to_numpy(dtype=float)
     if len(known) == 0:
@@ -34,12 +34,12 @@ def over_concepts(values: pd.Series) -> Difference:
 def between_arms(trials: pd.DataFrame, column: str, first: str, second: str) -> Difference:
     """Give how much higher a column is in one arm than in another, paired by concept."""
     means = [trials[trials["arm"] == arm].groupby("concept")[column].mean() for arm in (first, second)]
-    return over_concepts(means[0].sub(means[1]))
+    return difference_over_concepts(means[0].sub(means[1]))
 
 
 def against(trials: pd.DataFrame, column: str, value: float) -> Difference:
     """Give how much higher a column is than a value."""
-    return over_concepts(trials.groupby("concept")[column].mean() - value)
+    return difference_over_concepts(trials.groupby("concept")[column].mean() - value)
 
 
 def against_balanced(trials: pd.DataFrame, column: str, value: float) -> Difference:
@@ -49,4 +49,4 @@ def against_balanced(trials: pd.DataFrame, column: str, value: float) -> Differe
     without one of the right answers is left out.
     """
     shares = trials.groupby(["concept", "expected"])[column].mean().unstack("expected")
-    return over_concepts(shares.mean(axis=1, skipna=False) - value)
+    return difference_over_concepts(shares.mean(axis=1, skipna=False) - value)

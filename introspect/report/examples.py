@@ -10,7 +10,7 @@ from typing import Any
 
 from introspect.protocols import kind_of, questions_of, silent_protocols
 from introspect.records.trial import ARMS, Grade, Response, Trial
-from introspect.report.marking import Shown, shown
+from introspect.report.marking import Shown, marked_prompt
 from introspect.results.figures.panels import ARM_LABELS
 from introspect.results.store.store import Store
 
@@ -116,7 +116,7 @@ def _example(store: Store, trial_id: str, templates: Mapping[str, Any]) -> Examp
     trial = store.trial(trial_id)
     failed = [message for (message,) in store.select(MESSAGE, trial_id)]
     response = None if failed else store.response(trial_id)
-    prompt = shown(templates, trial.template_hash, dict(trial.variables))
+    prompt = marked_prompt(templates, trial.template_hash, dict(trial.variables))
     return Example(trial, prompt, response, next(iter(failed), ""), tuple(store.grades(trial_id)))
 
 

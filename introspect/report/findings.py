@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from introspect.records.trial import Gate
-from introspect.report.planned_trials import Counts, planned
+from introspect.report.planned_trials import PlannedCounts, planned_counts
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import summaries
@@ -36,9 +36,9 @@ class Findings:
         return self.store.manifest
 
     @cached_property
-    def planned(self) -> Counts | None:
+    def planned(self) -> PlannedCounts | None:
         """Give how many trials were planned, None where that is not known."""
-        return planned(self.manifest)
+        return planned_counts(self.manifest)
 
     @cached_property
     def trials(self) -> pd.DataFrame:

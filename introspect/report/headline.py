@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from introspect.protocols import WRITTEN, gates, kind_of, questions_of, silent_protocols
-from introspect.report.bounds import Verdicts, against_chance, between_two
-from introspect.report.differences import Difference, against, against_balanced, between_arms, over_concepts
+from introspect.report.bounds import VerdictCounts, against_chance, between_two
+from introspect.report.differences import Difference, against, against_balanced, between_arms, difference_over_concepts
 from introspect.report.findings import Findings
 from introspect.report.numbers import counted, interval, listed, number, p_said, percent
 from introspect.results.figures.panels import ARM_LABELS
@@ -186,7 +186,7 @@ def _cosines(found: Findings) -> str:
     table = cosines(found.store)
     if table.empty:
         return "No pair of instructions, to think and not to think, has been measured on both sides yet."
-    difference = over_concepts(table.groupby("concept")["difference"].mean())
+    difference = difference_over_concepts(table.groupby("concept")["difference"].mean())
     return (
         "Told to think about a word, states pointed along its vector more than when told not to, by a cosine of "
         f"{_said(difference)}, averaged over all loops and layers; below 0 they pointed along it less."
@@ -226,8 +226,8 @@ def _share(test: Difference, chance: float) -> str:
     return f"{percent(test.mean + chance)} (95% interval {bounds})"
 
 
-def _verdicts(asked: pd.DataFrame, column: str) -> Verdicts:
-    return Verdicts.of(asked[column], asked["concept"])
+def _verdicts(asked: pd.DataFrame, column: str) -> VerdictCounts:
+    return VerdictCounts.of(asked[column], asked["concept"])
 
 
 def _options(asked: pd.DataFrame) -> int:

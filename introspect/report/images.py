@@ -15,9 +15,9 @@ from introspect.results.tables.absence import Made
 PIXELS = 112
 """CSS pixels an inch: a little larger than on paper, as the type of figures is small."""
 _DPI = 2 * PIXELS
-PARTS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
+SECTIONS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
-REST = "others"
+OTHERS = "others"
 OF_GRADER = "grader="
 """What the name of a figure holds before that of the grader, where there are several."""
 
@@ -39,10 +39,10 @@ def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> Made
 
     Of figures that could not be drawn it is said what they lack.
     """
-    found: dict[str, list[Picture]] = {part: [] for part in (*PARTS, REST)}
+    found: dict[str, list[Picture]] = {part: [] for part in (*SECTIONS, OTHERS)}
     drawn = draw_all(tables)
     for name, figure in drawn.made.items():
-        part = next((part for part, marks in PARTS.items() if any(mark in name for mark in marks)), REST)
+        part = next((part for part, marks in SECTIONS.items() if any(mark in name for mark in marks)), OTHERS)
         aside = any(re.search(rf"{OF_GRADER}{re.escape(grader)}(?!\w)", name) for grader in graders[1:])
         found[part].append(_picture(name, figure, aside=aside))
     return Made(found, drawn.absent)

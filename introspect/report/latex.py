@@ -32,7 +32,9 @@ COMMANDS = {
 
 def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
-    sheets = [] if found.is_empty else [settings.counts(found), *rate_sheets.controls(found), rate_sheets.doses(found)]
+    sheets = (
+        [] if found.is_empty else [settings.trial_counts(found), *rate_sheets.controls(found), rate_sheets.doses(found)]
+    )
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: tabular(each) for each in kept}
     lacking = said_absent(found.summaries.absent)

@@ -10,7 +10,7 @@ from introspect.prompts import Prompt, Template, render
 
 
 @dataclass(frozen=True)
-class Piece:
+class MarkedPiece:
     """Text that lies in a span, or in none."""
 
     text: str
@@ -23,7 +23,7 @@ class Message:
     """One message of a chat."""
 
     role: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[MarkedPiece, ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Shown:
     """Why there is nothing to show; empty where there is."""
 
 
-def shown(templates: Mapping[str, Sequence[Any]], template_hash: str, variables: Mapping[str, str]) -> Shown:
+def marked_prompt(templates: Mapping[str, Sequence[Any]], template_hash: str, variables: Mapping[str, str]) -> Shown:
     """Fill a template of the manifest in, and cut it at its marks. Any: JSON."""
     if template_hash not in templates:
         return Shown(missing=f"the template {template_hash} is not in the manifest of this run")
@@ -57,7 +57,7 @@ def cut(prompt: Prompt) -> Shown:
         pieces = []
         for start, stop in pairwise(edges):
             if start != stop:
-                pieces.append(Piece(message["content"][start:stop], passed // 2 + 1 if passed % 2 else None))
+                pieces.append(MarkedPiece(message["content"][start:stop], passed // 2 + 1 if passed % 2 else None))
             passed += 1
         passed -= 1  # the end of a message is no mark
         messages.append(Message(message["role"], tuple(pieces)))

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 MISSING = "missing"
 NO_INTERVAL = "no interval"
-MINUS = "\N{MINUS SIGN}"
+_MINUS = "\N{MINUS SIGN}"
 TO = "\N{EN DASH}"
 LEAST_P = 1e-4
 """Smaller p values are written as below this one."""
@@ -24,9 +24,9 @@ def number(value: object, digits: int = 3) -> str:
         return MISSING
     assert isinstance(value, int | float), f"{value!r} is no number"
     if math.isinf(value):
-        return "infinite" if value > 0 else f"{MINUS}infinite"
+        return "infinite" if value > 0 else f"{_MINUS}infinite"
     written = f"{value:,}" if isinstance(value, int) else _plain(value, digits)
-    return written.replace("-", MINUS)
+    return written.replace("-", _MINUS)
 
 
 def percent(value: object) -> str:

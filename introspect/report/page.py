@@ -10,7 +10,7 @@ from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from introspect.report import rate_sheets, settings
-from introspect.report.analysed import analysed
+from introspect.report.analysed import analyses_shown
 from introspect.report.examples import EACH, absent, by_question, outcomes
 from introspect.report.findings import PREFERRED, Findings
 from introspect.report.headline import headline
@@ -36,7 +36,7 @@ _MOST_ROWS = 200
 
 def page(found: Findings) -> str:
     """Make the report of a run as it stands; the same store gives the same text."""
-    analyses = analysed(found.store.folder)
+    analyses = analyses_shown(found.store.folder)
     grader = next(iter(found.graders), PREFERRED)
     came_out = outcomes(found.store, grader)
     drawn = pictures(found.summaries.made, found.graders)
@@ -46,8 +46,8 @@ def page(found: Findings) -> str:
         standing=settings.standing(found),
         headline=headline(found),
         settings=settings.settings(found),
-        wordings=settings.wordings(found),
-        counts=None if found.is_empty else settings.counts(found),
+        wordings=settings.wordings_asked(found),
+        counts=None if found.is_empty else settings.trial_counts(found),
         why=_why(found),
         controls=rate_sheets.controls(found),
         doses=rate_sheets.doses(found),

@@ -16,17 +16,17 @@ from introspect.selection import select
 
 _Manifest = Mapping[str, Any]  # Any: JSON
 
-Counts = dict[tuple[str, str, str], int]
+PlannedCounts = dict[tuple[str, str, str], int]
 """Trials by question, template and arm."""
 
 
-def planned(manifest: _Manifest) -> Counts | None:
+def planned_counts(manifest: _Manifest) -> PlannedCounts | None:
     """Count the trials that were planned; None where the manifest does not say enough, or names what is not there."""
     try:
         tallies = plan(_grid(manifest)).counts.tallies
     except (KeyError, InputError):
         return None
-    counts: Counts = {}
+    counts: PlannedCounts = {}
     for (variant, arm), tally in tallies.items():
         key = (variant.question.name, variant.template, arm)
         counts[key] = counts.get(key, 0) + tally.trials

@@ -11,7 +11,7 @@ import pandas as pd
 from introspect.prompts import Template
 from introspect.protocols import PROTOCOLS
 from introspect.report.findings import Findings
-from introspect.report.marking import Shown, shown
+from introspect.report.marking import Shown, marked_prompt
 from introspect.report.numbers import MISSING, counted
 from introspect.report.sheets import Sheet, sheet
 from introspect.results.figures.panels import ARM_LABELS
@@ -39,13 +39,13 @@ class Wording:
     prompt: Shown
 
 
-def wordings(found: Findings) -> list[Wording]:
+def wordings_asked(found: Findings) -> list[Wording]:
     """Give every question in every wording, as the injected trial with the lowest id asked it, else any trial."""
     templates, made = found.manifest.get("templates", {}), []
     for question, template, template_hash, trial_id in found.store.select(WORDINGS):
         variables = dict(found.store.trial(trial_id).variables)
         comment = Template(*templates[template_hash]).comment if template_hash in templates else ""
-        prompt = shown(templates, template_hash, variables)
+        prompt = marked_prompt(templates, template_hash, variables)
         made.append(Wording(question, template, comment, trial_id, prompt))
     return made
 
@@ -72,7 +72,7 @@ def settings(found: Findings) -> list[tuple[str, str]]:
     ]
 
 
-def counts(found: Findings) -> Sheet:
+def trial_counts(found: Findings) -> Sheet:
     """Count the trials planned, done, failed and not run, by question, wording and arm."""
     keys, trials = ["question", "template", "arm"], found.trials
     done = trials.assign(done=trials["state"] == "done").groupby(keys)["done"]

@@ -28,7 +28,7 @@ class _Cost:
     """The most that is held beside the weights, estimated from above."""
 
 
-def cost(opened: Opened) -> _Cost:
+def dynamics_cost(opened: Opened) -> _Cost:
     """Count the forwards over texts, twice all recurrences and once the attention, and behind injections."""
     looped, settings = opened.looped, opened.settings
     batches = opened.rows()

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from introspect.analyses.dynamics.design import TRAINED_LOOPS, VOCABULARY, Stack
 
-TABLES = 4
+N_TABLES = 4
 SURPRISES = 0.1
 """Share of tokens that no table foretells."""
 STEPS = 300
@@ -29,14 +29,14 @@ _ROWS, _POSITIONS, _HELD_OUT = 32, 24, 128
 LEARNING_RATE, CLIP = 1e-3, 1.0
 
 
-def tables() -> Tensor:
+def random_tables() -> Tensor:
     """Give what follows each token, `(table, token)`."""
-    return torch.randint(VOCABULARY, (TABLES, VOCABULARY), generator=torch.Generator().manual_seed(0))
+    return torch.randint(VOCABULARY, (N_TABLES, VOCABULARY), generator=torch.Generator().manual_seed(0))
 
 
 def texts(rows: int, source: torch.Generator) -> Tensor:
     """Draw texts, `(row, position)`; the tables are the same in all of them."""
-    follows = tables()[torch.randint(TABLES, (rows,), generator=source)]
+    follows = random_tables()[torch.randint(N_TABLES, (rows,), generator=source)]
     tokens = [torch.randint(VOCABULARY, (rows,), generator=source)]
     for _ in range(_POSITIONS):
         drawn = torch.randint(VOCABULARY, (rows,), generator=source)
@@ -59,7 +59,7 @@ def train(stack: Stack, steps: int) -> None:
 
 
 @torch.inference_mode()
-def held_out(stack: Stack, recurrences: int) -> float:
+def held_out_loss(stack: Stack, recurrences: int) -> float:
     """Give the loss in nats per token after so many recurrences, on the same texts every time."""
     source = torch.Generator().manual_seed(1)
     (last,) = deque(_losses(stack, texts(_HELD_OUT, source), recurrences, source), maxlen=1)

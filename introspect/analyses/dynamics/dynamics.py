@@ -16,14 +16,21 @@ from matplotlib.figure import Figure
 from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics import figures
 from introspect.analyses.dynamics.fates import fates, left_by_site, returning
-from introspect.analyses.dynamics.fixed_points import LEAST, MOST_LOOPS, Measured, Settled, Settling, measure
+from introspect.analyses.dynamics.fixed_points import (
+    LEAST_LOOPS,
+    MOST_LOOPS,
+    FixedPoint,
+    Settled,
+    Settling,
+    measure_fixed_points,
+)
 from introspect.analyses.dynamics.path import path
-from introspect.analyses.dynamics.recovery import endings, followed
-from introspect.analyses.dynamics.sentences import said
-from introspect.analyses.dynamics.stages import Stages, stages
+from introspect.analyses.dynamics.recovery import endings, followed_recovery
+from introspect.analyses.dynamics.sentences import dynamics_sentences
+from introspect.analyses.dynamics.stages import Stages, measure_stages
 from introspect.analyses.kept_units import Array, Keeping, keeping
 from introspect.analyses.subject import Subject, open_subject, spread
-from introspect.analyses.texts import prompts_of, read_texts
+from introspect.analyses.texts import read_texts, texts_of
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.families.loading import load_model, peek
@@ -60,8 +67,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise InputError for what cannot be measured."""
-        if self.recurrences < LEAST:
-            raise InputError(f"recurrences {self.recurrences}: must be at least {LEAST}")
+        if self.recurrences < LEAST_LOOPS:
+            raise InputError(f"recurrences {self.recurrences}: must be at least {LEAST_LOOPS}")
         for name, least in (("attention_loops", 1), ("follow", 1), ("max_tokens", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
@@ -105,7 +112,7 @@ def analysed(opened: Opened, keep: Keeping) -> Analysis:
     """Measure everything that is not kept yet."""
     keep.about(opened.subject, **_made_with(opened), rows=opened.batch_size)
     settled = settle(opened, keep)
-    stage = stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops, keep=keep)
+    stage = measure_stages(opened.subject.tap, opened.rows(), n_loops=opened.settings.attention_loops, keep=keep)
     baseline = None if opened.settings.baseline is None else _beside(opened, opened.settings.baseline, keep)
     tables = _tables(settled, stage, baseline)
     tables["path"] = (
@@ -117,7 +124,7 @@ def analysed(opened: Opened, keep: Keeping) -> Analysis:
         name="dynamics",
         title="Do the loops settle, and where does an injection go?",
         made_with=_made_with(opened),
-        sentences=said(settled, {name: table for name, (_, table) in tables.items()}) + _sample(opened),
+        sentences=dynamics_sentences(settled, {name: table for name, (_, table) in tables.items()}) + _sample(opened),
         tables=tables,
         figures=_figures({name: table for name, (_, table) in tables.items()}),
     )
@@ -137,7 +144,7 @@ def open_dynamics(options: Options, settings: Settings, run: str | Path | None) 
     for n_loops in wanted:
         subject.tap.looped.forward_arguments(n_loops)
     if texts is None:
-        texts = spread(prompts_of(subject), None if settings.full else _TEXTS)
+        texts = spread(texts_of(subject), None if settings.full else _TEXTS)
     return Opened(subject, texts, settings)
 
 
@@ -157,14 +164,17 @@ def settle(opened: Opened, keep: Keeping) -> Settled:
     keep.begin(f"batches of texts to run {loops} loops", len(batches))
     for rows in batches:
         kept = keep.unit(partial(_measured, opened, rows), **rows.named)
-        settling.add(Measured(**{name: torch.from_numpy(array) for name, array in kept.arrays().items()}))
+        settling.add(FixedPoint(**{name: torch.from_numpy(array) for name, array in kept.arrays().items()}))
     return settling.settled()
 
 
 def _measured(opened: Opened, rows: Rows) -> dict[str, Array]:
     loops = opened.settings.recurrences
     show = partial(_show, opened.subject.tap, rows, loops)
-    return {name: part.numpy() for name, part in vars(measure(show, rows.mask, opened.looped.n_layers, loops)).items()}
+    return {
+        name: part.numpy()
+        for name, part in vars(measure_fixed_points(show, rows.mask, opened.looped.n_layers, loops)).items()
+    }
 
 
 def _beside(opened: Opened, name: str, keep: Keeping) -> Stages:
@@ -173,7 +183,7 @@ def _beside(opened: Opened, name: str, keep: Keeping) -> Stages:
     looped = load_model(name, device=options.device, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
     if looped.n_loops != 1:
         raise InputError(f"baseline {name!r} runs {looped.n_loops} loops; it should be a feed-forward model")
-    return stages(Tap(looped), opened.rows(looped), n_loops=1, keep=keep)
+    return measure_stages(Tap(looped), opened.rows(looped), n_loops=1, keep=keep)
 
 
 def injections(opened: Opened, keep: Keeping) -> dict[str, _Table]:
@@ -183,7 +193,7 @@ def injections(opened: Opened, keep: Keeping) -> dict[str, _Table]:
     if not trials:
         return {}
     size = opened.batch_size
-    steps = followed(subject.engine, trials, n_loops=opened.settings.follow, batch_size=size, keep=keep)
+    steps = followed_recovery(subject.engine, trials, n_loops=opened.settings.follow, batch_size=size, keep=keep)
     ends, left = endings(steps), left_by_site(steps)
     tables = {
         "left": ("What is left of injections at each later (loop, layer), mean over concepts", left),

@@ -17,7 +17,7 @@ LEFT = 0.1
 """Share of the injected vector from which it counts as left, and distance of the paths from which they are apart."""
 RETURNED = 0.05
 """Distance from the path without an injection, relative to the state, up to which a path has come back to it."""
-CELL = ["arm", "strength", "loop", "layer", "n_loops"]
+FATE_KEYS = ["arm", "strength", "loop", "layer", "n_loops"]
 FATES = ("noticed", "unnoticed", "transformed", "washed out")
 
 
@@ -26,17 +26,17 @@ def left_by_site(steps: pd.DataFrame) -> pd.DataFrame:
 
     Columns: CELL, `at_loop`, `at_layer`, and `relative`, `projection` and `cosine` with intervals over `n` concepts.
     """
-    return means(steps, [*CELL, "at_loop", "at_layer"], ["relative", "projection", "cosine"])
+    return mean_fates(steps, [*FATE_KEYS, "at_loop", "at_layer"], ["relative", "projection", "cosine"])
 
 
-def returning(endings: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
+def returning(endings: pd.DataFrame, by: Sequence[str] = FATE_KEYS) -> pd.DataFrame:
     """Say how fast paths come together, and how many do.
 
     `factor` is the geometric mean over `n` concepts of the contraction per loop, with its interval; `returned` of
     `trials` end within RETURNED of the path without an injection, with an interval over concepts.
     """
     logs = endings.assign(factor=np.log(endings["factor"].astype("float64")))
-    table = means(logs, by, ["factor", "start", "end"])
+    table = mean_fates(logs, by, ["factor", "start", "end"])
     for name in ("factor", "factor_low", "factor_high"):
         table[name] = np.exp(table[name])
     ended = endings.assign(returned=endings["end"] <= RETURNED)
@@ -47,7 +47,7 @@ def returning(endings: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
     return table.merge(counts.reset_index(), on=list(by))
 
 
-def means(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+def mean_fates(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """Average columns over concepts, each concept once, with t intervals; a concept without a value is left out."""
     by_concept = table.groupby([*by, "concept"], as_index=False)[list(columns)].mean()
     rows = []
@@ -67,11 +67,11 @@ def fates(left: pd.DataFrame, trials: pd.DataFrame, *, grader: str = "rules") ->
     LEFT of their norm; `washed out`: neither. Intervals are those of the rates, over `n` answers.
     """
     last = left[(left["at_loop"] == left["n_loops"] - 1) & (left["at_layer"] == left["at_layer"].max())]
-    found = rates(trials[trials["question"].isin(questions_of("noticing"))], by=CELL, grader=grader)
+    found = rates(trials[trials["question"].isin(questions_of("noticing"))], by=FATE_KEYS, grader=grader)
     found = found[found["measure"] == "detected"]
     bars = found[found["arm"] == "none"].set_index("n_loops")["high"]
-    answers = found[[*CELL, "k", "n", "rate", "low", "high"]]
-    joined: pd.DataFrame = last.rename(columns={"n": "concepts"}).merge(answers, on=CELL)
+    answers = found[[*FATE_KEYS, "k", "n", "rate", "low", "high"]]
+    joined: pd.DataFrame = last.rename(columns={"n": "concepts"}).merge(answers, on=FATE_KEYS)
     joined = joined.assign(none_high=joined["n_loops"].map(bars).astype("float64"))
     joined["fate"] = [_fate(row) for _, row in joined.iterrows()]
     return joined.drop(columns=["at_loop", "at_layer"])

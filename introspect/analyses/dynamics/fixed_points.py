@@ -24,7 +24,7 @@ from introspect.records.trial import Site
 Show = Callable[[Look, Sequence[Site]], object]
 """Runs one batch and shows the states at these sites, the same ones every time it is called."""
 
-LEAST = 4
+LEAST_LOOPS = 4
 MOST_LOOPS = 100_000
 """Recurrences beyond which the path of every block does not fit in memory."""
 """Recurrences below which there is no half to settle in."""
@@ -37,7 +37,7 @@ AT_REST = 0.01
 DEGENERATE = 0.999
 """Lowest cosine between layers' fixed points from which they count as one."""
 
-Verdict = Literal["converges", "degenerate", "does not"]
+FixedPointVerdict = Literal["converges", "degenerate", "does not"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Settled:
     """A row per class of tokens: k of n tokens, the rate of tokens, and its interval over texts."""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> FixedPointVerdict:
         """Say whether the stack converges: see `verdict`."""
         return verdict(self.away, self.turn, self.lowest)
 
@@ -74,7 +74,7 @@ class Settled:
         return float(self.distinct.loc[self.distinct["layer"] == "lowest", "cosine"].iloc[0])
 
 
-def verdict(away: float, turn: float, lowest: float) -> Verdict:
+def verdict(away: float, turn: float, lowest: float) -> FixedPointVerdict:
     """Say what a stack does, from `away`, `turn` and `lowest` of what was measured; the thresholds are ours.
 
     It converges when every layer was within NEAR of its end at half of the recurrences and rests at the last one; the
@@ -87,7 +87,7 @@ def verdict(away: float, turn: float, lowest: float) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Measured:
+class FixedPoint:
     """What was measured of one batch."""
 
     layers: Tensor
@@ -98,7 +98,7 @@ class Measured:
     """`(row, class)`: tokens of each class."""
 
 
-def measure(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> Measured:
+def measure_fixed_points(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> FixedPoint:
     """Measure one batch, which is run twice; `mask` is `(row, position)`, 1 where there is a token."""
     ends: dict[int, Tensor] = {}
     last = [Site(recurrences - 1, layer) for layer in range(n_layers)]
@@ -117,22 +117,24 @@ def measure(show: Show, mask: Tensor, n_layers: int, recurrences: int) -> Measur
 
     show(look, [Site(loop, layer) for loop in range(recurrences) for layer in range(n_layers)])
     distinct = _likeness([ends[layer] for layer in range(n_layers)], mask).cpu()
-    return Measured(measured, distinct, _classes(cosines, mask.bool().cpu()))
+    return FixedPoint(measured, distinct, _classes(cosines, mask.bool().cpu()))
 
 
 class Settling:
     """Gathers batch after batch. InputError for fewer than LEAST recurrences."""
 
     def __init__(self, n_layers: int, recurrences: int) -> None:
-        if recurrences < LEAST:
-            raise InputError(f"recurrences {recurrences}: must be at least {LEAST}, to have a half in which to settle")
+        if recurrences < LEAST_LOOPS:
+            raise InputError(
+                f"recurrences {recurrences}: must be at least {LEAST_LOOPS}, to have a half in which to settle"
+            )
         self.n_layers, self.recurrences = n_layers, recurrences
         self._layers = Moments(n_layers, recurrences, len(_MEASURES))
         self._distinct = Moments(n_layers + 1)
         self._shares = Moments(len(CLASSES))
         self._counts = np.zeros(len(CLASSES), dtype=int)
 
-    def add(self, measured: Measured) -> None:
+    def add(self, measured: FixedPoint) -> None:
         """Take one batch in."""
         self._layers.add(measured.layers)
         self._distinct.add(measured.distinct)

@@ -14,8 +14,15 @@ from matplotlib.figure import Figure
 from introspect.analyses.analysis import Analysis
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, Design, Norm, Stack
 from introspect.analyses.dynamics.design_figures import designs
-from introspect.analyses.dynamics.design_training import STEPS, held_out, texts, train
-from introspect.analyses.dynamics.fixed_points import LEAST, MOST_LOOPS, Settled, Settling, Verdict, measure
+from introspect.analyses.dynamics.design_training import STEPS, held_out_loss, texts, train
+from introspect.analyses.dynamics.fixed_points import (
+    LEAST_LOOPS,
+    MOST_LOOPS,
+    FixedPointVerdict,
+    Settled,
+    Settling,
+    measure_fixed_points,
+)
 from introspect.errors import InputError
 from introspect.results.figures.panels import figure_of
 
@@ -23,12 +30,12 @@ _BLOCKS, SEEDS, _ROWS = (4, 8, 12), 3, 4
 RECURRENCES = 128
 MOST_BLOCKS = 256
 """Of one stack."""
-PUBLISHED: dict[tuple[bool, Norm], Verdict] = {
+PUBLISHED_VERDICTS: dict[tuple[bool, Norm], FixedPointVerdict] = {
     **{(True, "pre-norm"): "converges", (True, "Huginn's"): "converges", (True, "Ouro's"): "does not"},
     **{(False, "pre-norm"): "degenerate", (False, "Huginn's"): "does not", (False, "Ouro's"): "does not"},
 }
 """Random weights, by re-feed and norm: Blayney et al. (2026), section 5, the same for 4 and 16 blocks."""
-PUBLISHED_TRAINED: dict[tuple[bool, Norm], Verdict] = {
+PUBLISHED_TRAINED: dict[tuple[bool, Norm], FixedPointVerdict] = {
     **{(True, "pre-norm"): "converges", (True, "Huginn's"): "converges", (False, "Ouro's"): "does not"},
 }
 """Of the retrofitted Llama, Huginn and Ouro 1.4B, which have these designs: section 4 there."""
@@ -49,7 +56,7 @@ def design_study(
     for refeed, norm, size, (trained, seed) in stacks(blocks, seeds=seeds, steps=steps):
         row, path = _measured(Stack(Design(refeed, norm, size), seed), trained, recurrences)
         about = {"steps": trained, "refeed": refeed, "norm": norm, "blocks": size, "seed": seed}
-        published = (PUBLISHED_TRAINED if trained else PUBLISHED).get((refeed, norm))
+        published = (PUBLISHED_TRAINED if trained else PUBLISHED_VERDICTS).get((refeed, norm))
         rows.append({**about, **row, "published": published})
         parts.append(path.assign(**about)[[*about, *path]])
     each, paths = pd.DataFrame(rows).sort_values("steps", kind="stable"), pd.concat(parts, ignore_index=True)
@@ -73,7 +80,7 @@ def check_study(blocks: Sequence[int], recurrences: int, steps: int) -> None:
         raise InputError(f"train_steps {steps}: must be at least 0, which trains nothing")
     for name, value, least, most in (
         ("blocks", max(blocks), 1, MOST_BLOCKS),
-        ("recurrences", recurrences, LEAST, MOST_LOOPS),
+        ("recurrences", recurrences, LEAST_LOOPS, MOST_LOOPS),
     ):
         if not least <= value <= most:
             raise InputError(f"{name} {value}: must be {least} to {most}")
@@ -91,7 +98,9 @@ def _measured(stack: Stack, steps: int, recurrences: int) -> tuple[dict[str, obj
     """Train a stack, if it is to be, and give its verdict with what it rests on, and the path of its last block."""
     train(stack, steps)
     found = settled(stack, recurrences)
-    losses = {name: held_out(stack, n) for name, n in zip(LOSSES, (TRAINED_LOOPS, recurrences), strict=True) if steps}
+    losses = {
+        name: held_out_loss(stack, n) for name, n in zip(LOSSES, (TRAINED_LOOPS, recurrences), strict=True) if steps
+    }
     last = found.layers[found.layers["layer"] == stack.design.blocks - 1]
     row = {"away": found.away, "turn": found.turn, "lowest_cosine": found.lowest, **dict.fromkeys(LOSSES, float("nan"))}
     return {**row, **losses, "verdict": found.verdict}, last[PATH]
@@ -101,7 +110,7 @@ def settled(stack: Stack, recurrences: int) -> Settled:
     """Run one stack over a few texts."""
     ids, settling = texts(_ROWS, stack.source), Settling(stack.design.blocks, recurrences)
     show = partial(stack.show, ids, recurrences)
-    settling.add(measure(show, torch.ones_like(ids), stack.design.blocks, recurrences))
+    settling.add(measure_fixed_points(show, torch.ones_like(ids), stack.design.blocks, recurrences))
     return settling.settled()
 
 

@@ -40,7 +40,9 @@ class Injected:
     """What is added there, strength included, `(d_model,)` in float64."""
 
 
-def followed(engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int, keep: Keeping) -> pd.DataFrame:
+def followed_recovery(
+    engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int, keep: Keeping
+) -> pd.DataFrame:
     """Give a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run at least.
 
     With D = state of the trial - state without injection, at each injected position, and v what was added there:

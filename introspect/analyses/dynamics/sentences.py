@@ -9,7 +9,7 @@ from introspect.analyses.dynamics.fixed_points import Settled
 from introspect.results.figures.panels import ARM_LABELS
 
 
-def said(settled: Settled, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+def dynamics_sentences(settled: Settled, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     """Write the sentences, each with its n."""
     sentences = [_verdict(settled), _distinct(settled), _tokens(settled), _attention(tables["attention"])]
     if "arms" in tables:

@@ -38,7 +38,7 @@ class Stages:
     """A row per pair of sites: Frobenius distance of their attention matrices, with its interval over `n` texts."""
 
 
-def stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Keeping) -> Stages:
+def measure_stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Keeping) -> Stages:
     """Measure every (loop, layer) of the loops on texts."""
     sites = [site for site in tap.looped.sites(n_loops) if site.stage == "core"]
     measured, apart = Moments(len(sites), len(_MEASURES)), Moments(len(sites), len(sites))

@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from introspect.analyses.kept_units import Array, Keeping, Kept
+from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.tasks import Item
 from introspect.injection.answer_tokens import AnswerTokens, Tokens
 from introspect.injection.uncached_forward import rows_of, walk
@@ -22,7 +22,6 @@ from introspect.models.tap import Tap
 from introspect.prompts import encode, render, template_named
 from introspect.records.trial import Site
 
-Floats = NDArray[np.float64]
 VERIFY, SOLVE = "verify", "solve"
 """Templates of the two questions."""
 
@@ -53,7 +52,7 @@ class _Judged:
     states: States
 
 
-def judge(
+def judge_items(
     tap: Tap, items: Sequence[Item], wanted: Mapping[int, Sequence[Site]], *, size: int, keep: Keeping, task: str = ""
 ) -> dict[int, _Judged]:
     """Ask of each item whether its answer is right, with each number of loops; `wanted` says the sites of its states.
@@ -61,7 +60,7 @@ def judge(
     `task` is what the items are called while they are run, `size` the rows of a batch.
     """
     answers, found = AnswerTokens(tap.looped.tokenizer), {}
-    asked = _batches(prompts(tap.looped.tokenizer, VERIFY, items), size)
+    asked = _batches(item_prompts(tap.looped.tokenizer, VERIFY, items), size)
     keep.begin(f"batches of answers to judge {task}".rstrip(), len(asked) * len(wanted))
     for n_loops, sites in wanted.items():
         difference, words, parts = np.zeros(len(items)), np.zeros(len(items)), []
@@ -124,7 +123,7 @@ def solve(
     first, found = AnswerTokens(tap.looped.tokenizer).first, {}
     begun = list(dict.fromkeys(map(first, [*others, *(item.answer for item in questions)])))
     right = [begun.index(first(item.answer)) for item in questions]
-    asked = _batches(prompts(tap.looped.tokenizer, SOLVE, questions), size)
+    asked = _batches(item_prompts(tap.looped.tokenizer, SOLVE, questions), size)
     keep.begin(f"batches of questions to answer {task}".rstrip(), len(asked) * len(totals))
     for n_loops in totals:
         chosen, words = np.zeros(len(questions)), np.zeros(len(questions))
@@ -147,7 +146,7 @@ def _solved(
     return {"chosen": chosen.double().numpy(), "words": np.array(words)}
 
 
-def prompts(tokenizer: PreTrainedTokenizerFast, template: str, items: Sequence[Item]) -> list[tuple[int, ...]]:
+def item_prompts(tokenizer: PreTrainedTokenizerFast, template: str, items: Sequence[Item]) -> list[tuple[int, ...]]:
     """Give the tokens of the prompt of each item, in the model's chat format."""
     read = template_named(template)
     rendered = (render(read, question=item.question, answer=item.answer) for item in items)

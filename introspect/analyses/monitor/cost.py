@@ -6,10 +6,10 @@ Nothing is stored; the model is loaded, since its size decides.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from introspect.analyses.monitor.ask import SOLVE, VERIFY, prompts
+from introspect.analyses.monitor.ask import SOLVE, VERIFY, item_prompts
 from introspect.analyses.monitor.injected import injected_trials
 from introspect.analyses.monitor.loss import pieces_of
-from introspect.analyses.monitor.monitor import Asked, batch_rows, read_tasks, totals_of
+from introspect.analyses.monitor.monitor import MonitorSettings, batch_rows, read_tasks, totals_of
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject
 from introspect.experiment.options import Options
@@ -30,7 +30,7 @@ class _Cost:
     memory: str
 
 
-def cost(options: Options, asked: Asked) -> _Cost:
+def monitor_cost(options: Options, asked: MonitorSettings) -> _Cost:
     """Count what a call of `monitor` with these arguments would run, and what it would keep."""
     given, subject = read_tasks(options, asked), asked.open(options)
     looped = subject.tap.looped
@@ -59,13 +59,13 @@ def _asked(
     looped, rows = subject.tap.looped, []
     right = {item.question: item for item in items if item.correct}
     for what, template, asked in (("judged", VERIFY, list(items)), ("answered", SOLVE, list(right.values()))):
-        tokens = sum(map(len, prompts(looped.tokenizer, template, asked)))
+        tokens = sum(map(len, item_prompts(looped.tokenizer, template, asked)))
         blocks = sum(tokens * len(looped.sites(total)) for total in totals)
         rows.append((f"{task}, {what}", len(asked), len(asked) * len(totals), blocks))
     return rows
 
 
-def _foretold(subject: Subject, asked: Asked, totals: Sequence[int]) -> tuple[str, int, int, int]:
+def _foretold(subject: Subject, asked: MonitorSettings, totals: Sequence[int]) -> tuple[str, int, int, int]:
     pieces = pieces_of(subject, asked.texts)
     tokens = sum(len(tokens) for _, tokens in pieces)
     blocks = sum(tokens * len(subject.tap.looped.sites(total)) for total in totals)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.analyses.monitor.ask import Floats, judge, solve
-from introspect.analyses.monitor.probes import Kind
+from introspect.analyses.monitor.ask import Floats, judge_items, solve
+from introspect.analyses.monitor.probes import ProbeKind
 from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.analyses.monitor.tasks import Item
@@ -20,7 +20,7 @@ from introspect.models.tap import Tap
 from introspect.records.trial import Site
 from introspect.results.statistics.clusters import Estimate
 
-MEASURES = ("accuracy", "f1")
+SCORE_MEASURES = ("accuracy", "f1")
 MONITORS = {
     "task": "task: right answer chosen",
     "task-words": "task: right answer said",
@@ -52,7 +52,7 @@ def curves(
     totals: Sequence[int],
     layers: Sequence[int],
     *,
-    kind: Kind,
+    kind: ProbeKind,
     seed: int,
     size: int,
     keep: Keeping,
@@ -65,7 +65,7 @@ def curves(
     probing, most = Probing.of(items, kind, seed), max(totals)
     loops = {total: range(total) if total == most else range(total - 1, total) for total in totals}
     sites = {total: [Site(loop, layer) for loop in loops[total] for layer in layers] for total in totals}
-    judged = judge(tap, items, sites, size=size, keep=keep, task=task)
+    judged = judge_items(tap, items, sites, size=size, keep=keep, task=task)
     lines, gaps = list(_solved(tap, items, totals, size=size, seed=seed, keep=keep, task=task)), []
     keep.begin(f"sets of probes to fit {task}".rstrip(), len(totals) - 1 + len(layers))
     asked = {"items": [(item.question, item.answer, item.correct) for item in items], "probe": kind, "seed": seed}
@@ -85,7 +85,7 @@ def curves(
         language = {"language": (judged[total].difference > 0).astype(float), "language-words": judged[total].words}
         said = {**language, "representation": probed}
         lines += list(_lines(total, said, probing, control.astype(float), Site(total - 1, layers[-1])))
-        for measure in MEASURES:
+        for measure in SCORE_MEASURES:
             gap = probing.scoring.gap(measure, probed, language["language"])
             gaps.append(_row(gap, probed, loops=total, measure=measure))
     maps, across = _of_sites(probing, read, range(most), layers)
@@ -108,7 +108,7 @@ def _lines(
     total: int, said: Mapping[str, Floats], probing: Probing, control: Floats, site: Site
 ) -> Iterator[dict[str, object]]:
     shuffled_scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
-    for measure in MEASURES:
+    for measure in SCORE_MEASURES:
         for monitor, verdicts in said.items():
             yield _row(
                 probing.scoring.score(measure, verdicts), verdicts, loops=total, monitor=monitor, measure=measure
@@ -128,7 +128,7 @@ def _of_sites(
             site, where = Site(loop, layer), {"loop": loop, "layer": layer}
             said, control = (read[layer][name][loop].astype(float) for name in ("said", "control"))
             scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
-            for measure in MEASURES:
+            for measure in SCORE_MEASURES:
                 true, dealt = probing.scoring.score(measure, said), scoring.score(measure, control)
                 rows.append(_row(true, said, **where, labels="true", measure=measure))
                 rows.append(_row(dealt, control, **where, labels="shuffled", measure=measure))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from introspect.analyses.monitor.curves import MEASURES, MONITORS
+from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
 from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
 
@@ -32,7 +32,7 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw accuracy and F1 of all monitors against the loops run, a row of panels per task."""
     tasks = list(dict.fromkeys(curves["task"]))
     axes = panels(2 * len(tasks), width=2.55, height=2.0, columns=2)
-    for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in MEASURES], strict=True):
+    for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in SCORE_MEASURES], strict=True):
         cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
         for rank, (monitor, (colour, marker, style)) in enumerate(_LOOKS.items()):
             line = _points(cells[cells["monitor"] == monitor], shift=_SHIFT * (rank - 2.5))
@@ -75,10 +75,10 @@ def loss_by_loops(table: pd.DataFrame, trained: int, of: str) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw the representation monitor less the language monitor against the loops run, a line per task."""
-    axes = panels(len(MEASURES), width=2.4, height=2.0)
+    axes = panels(len(SCORE_MEASURES), width=2.4, height=2.0)
     tasks = list(dict.fromkeys(gap["task"]))
     shades = colormaps["viridis"](np.linspace(0, 0.8, len(tasks)))
-    for ax, measure in zip(axes, MEASURES, strict=True):
+    for ax, measure in zip(axes, SCORE_MEASURES, strict=True):
         cells = gap[gap["measure"] == measure]
         for rank, (task, shade) in enumerate(zip(tasks, shades, strict=True)):
             line = _points(cells[cells["task"] == task], shift=_SHIFT * (rank - (len(tasks) - 1) / 2))

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.ask import Floats
 from introspect.analyses.subject import Subject
-from introspect.analyses.texts import prompts_of, read_texts
+from introspect.analyses.texts import read_texts, texts_of
 from introspect.errors import InputError
 from introspect.injection.uncached_forward import Rows, rows_of
 from introspect.models.tap import Tap
@@ -41,7 +41,7 @@ def pieces_of(subject: Subject, texts: Path | None) -> list[_Piece]:
     of one token foretells nothing and is left out.
     """
     tokenizer, own = subject.tap.looped.tokenizer, texts is not None
-    read = prompts_of(subject) if texts is None else read_texts(texts)
+    read = texts_of(subject) if texts is None else read_texts(texts)
     tokens = [tokenizer.encode(text, add_special_tokens=own) for text in read]
     cut = [(n, tuple(t[i : i + MOST_TOKENS])) for n, t in enumerate(tokens) for i in range(0, len(t), MOST_TOKENS)]
     found = [piece for piece in cut if len(piece[1]) > 1]
@@ -50,7 +50,7 @@ def pieces_of(subject: Subject, texts: Path | None) -> list[_Piece]:
     return found
 
 
-def batches(subject: Subject, pieces: Sequence[_Piece], size: int) -> list[list[_Piece]]:
+def piece_batches(subject: Subject, pieces: Sequence[_Piece], size: int) -> list[list[_Piece]]:
     """Put pieces of one length side by side, so that nothing is filled up, at most `size` and as their logits fit."""
     row = subject.tap.looped.model.config.vocab_size * 4
     groups: dict[int, list[_Piece]] = {}
@@ -71,7 +71,7 @@ def loss(
     A row a number of loops: `nats` with a bootstrap interval over `texts`, `tokens` foretold, and `more`, the nats
     above those of the fewest loops on the same texts, with its interval. With one text there is no interval.
     """
-    split = batches(subject, pieces, size)
+    split = piece_batches(subject, pieces, size)
     keep.begin("batches of texts to foretell", len(split) * len(totals))
     sums = {total: np.zeros(1 + max(text for text, _ in pieces)) for total in totals}
     counts = np.zeros_like(sums[totals[0]])

@@ -21,7 +21,7 @@ from introspect.analyses.monitor.injected import check_concepts, see
 from introspect.analyses.monitor.items import items_of, sampled
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.noticing_figures import where_noticed, who_notices
-from introspect.analyses.monitor.probes import KINDS, Kind
+from introspect.analyses.monitor.probes import KINDS, ProbeKind
 from introspect.analyses.monitor.sentences import said_of_injected, said_of_loss, said_of_sample, said_of_task
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.monitor.who_notices import Noticed, notice
@@ -46,12 +46,12 @@ _MOST_ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class MonitorSettings:
     """What is asked beside the options of a sweep, of which `total_loops` and `layers` are those of the tasks, too."""
 
     tasks: str | None = None
     """Names separated by commas: arithmetic, two-hop, judgement, a CSV file, hf:NAME."""
-    probe: Kind = "logistic"
+    probe: ProbeKind = "logistic"
     """How states are read."""
     part: str | None = None
     """Of the questions: `held-out` (default for shipped organisms, some of which saw the others), or `all`."""
@@ -89,12 +89,12 @@ class _Given:
     """Questions asked, of how many."""
 
 
-def monitor(options: Options, asked: Asked | None = None, *, keep: Keeping | None = None) -> Analysis:
+def monitor(options: Options, asked: MonitorSettings | None = None, *, keep: Keeping | None = None) -> Analysis:
     """Compare what a model says with what a probe reads, on tasks, on injected trials, or both; and its loss on texts.
 
     `keep` holds what an earlier call measured. Raises InputError for bad input.
     """
-    asked = asked or Asked()
+    asked = asked or MonitorSettings()
     if options.seed < 0:
         raise InputError(f"seed {options.seed}: a split needs 0 or more")
     if asked.injected and asked.run is None:
@@ -106,7 +106,7 @@ def monitor(options: Options, asked: Asked | None = None, *, keep: Keeping | Non
         return _monitored(options, asked, given, keep)
 
 
-def _monitored(options: Options, asked: Asked, given: dict[str, _Given], keep: Keeping) -> Analysis:
+def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given], keep: Keeping) -> Analysis:
     subject = asked.open(options)
     pieces, size = pieces_of(subject, asked.texts), batch_rows(subject)
     keep.about(subject, rows=size, asked={name: str(value) for name, value in vars(asked).items()})
@@ -136,7 +136,7 @@ def _monitored(options: Options, asked: Asked, given: dict[str, _Given], keep: K
     return Analysis(NAME, title, {**made, "full": asked.full}, tuple(sentences), tables, drawn)
 
 
-def read_tasks(options: Options, asked: Asked) -> dict[str, _Given]:
+def read_tasks(options: Options, asked: MonitorSettings) -> dict[str, _Given]:
     """Read the items of each task; raise InputError for what cannot be used, before any model is loaded."""
     chosen = asked.part or ("held-out" if options.model.startswith(PREFIX) else "all")
     if asked.tasks is None and asked.of_trials:
@@ -175,13 +175,15 @@ def batch_rows(subject: Subject) -> int:
     return min(_MOST_ROWS, subject.laboratory.batch_size())
 
 
-def _noticed(subject: Subject, options: Options, probe: Kind, keep: Keeping) -> Noticed:
+def _noticed(subject: Subject, options: Options, probe: ProbeKind, keep: Keeping) -> Noticed:
     layers = select(options.layers, subject.tap.looped.n_layers, option="layers")
     seen = see(subject, layers, size=batch_rows(subject), keep=keep)
     return notice(seen, kind=probe, seed=options.seed, keep=keep)
 
 
-def _curves(subject: Subject, options: Options, asked: Asked, task: str, items: Sequence[Item], keep: Keeping) -> Found:
+def _curves(
+    subject: Subject, options: Options, asked: MonitorSettings, task: str, items: Sequence[Item], keep: Keeping
+) -> Found:
     looped = subject.tap.looped
     layers, size = select(options.layers, looped.n_layers, option="layers"), batch_rows(subject)
     totals = totals_of(options, looped, full=asked.full)

@@ -17,8 +17,8 @@ from introspect.errors import InputError
 
 Labels = NDArray[np.int64]
 Groups = NDArray[np.int64]
-Kind = Literal["logistic", "means"]
-KINDS: tuple[Kind, ...] = ("logistic", "means")
+ProbeKind = Literal["logistic", "means"]
+KINDS: tuple[ProbeKind, ...] = ("logistic", "means")
 """`logistic`: logistic regression on standardised states. `means`: along the difference of the two classes' means."""
 FOLDS, INNER = 5, 3
 """Parts into which questions are split, and those into which the training part is split again."""
@@ -71,7 +71,7 @@ def split(labels: Labels, groups: Groups, seed: int, *, folds: int = FOLDS) -> N
     return place
 
 
-def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kind: Kind) -> CrossFit:
+def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kind: ProbeKind) -> CrossFit:
     """Fit a probe for each fold on the others, at most MOST_FITTED items, and let it say the class of those in it.
 
     The penalty of each is chosen by folds within the items it is fitted on. All fits are made at once.
@@ -92,16 +92,16 @@ def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kin
     return CrossFit(probes, scores[folds, best], probes.say(states, place))
 
 
-def means(states: Floats, labels: Labels, inside: NDArray[np.bool_], _: Floats) -> tuple[Floats, Floats]:
+def means_probe(states: Floats, labels: Labels, inside: NDArray[np.bool_], _: Floats) -> tuple[Floats, Floats]:
     """Give the difference of the means of both classes, and minus the middle between them along it, of each problem."""
     ones, zeros = ((inside & (labels == value)).astype(np.float64) for value in (1, 0))
     one, zero = (each @ states / each.sum(1, keepdims=True) for each in (ones, zeros))
     return one - zero, -((one - zero) * (one + zero)).sum(1) / 2
 
 
-FITS: dict[Kind, Callable[..., tuple[Floats, Floats]]] = {"logistic": logistic, "means": means}
+FITS: dict[ProbeKind, Callable[..., tuple[Floats, Floats]]] = {"logistic": logistic, "means": means_probe}
 """From states, labels, the items each problem is fitted on and its C to weights and intercepts."""
-_CHOICES: dict[Kind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
+_CHOICES: dict[ProbeKind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
 
 
 def shuffled(labels: Labels, seed: Sequence[int]) -> Labels:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from introspect.analyses.kept_units import Array
 from introspect.analyses.monitor.ask import Floats, States
-from introspect.analyses.monitor.probes import CrossFit, Groups, Kind, Labels, cross_fit, shuffled, split
+from introspect.analyses.monitor.probes import CrossFit, Groups, Labels, ProbeKind, cross_fit, shuffled, split
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
 from introspect.records.trial import Site
@@ -24,12 +24,12 @@ class Probing:
     labels: Labels
     groups: Groups
     place: Labels
-    kind: Kind
+    kind: ProbeKind
     seed: int
     scoring: Scoring
 
     @classmethod
-    def of(cls, items: Sequence[Item], kind: Kind, seed: int) -> "Probing":
+    def of(cls, items: Sequence[Item], kind: ProbeKind, seed: int) -> "Probing":
         """Number the questions and split them. Raises InputError where they cannot be."""
         labels = np.array([item.correct for item in items], dtype=np.int64)
         groups = pd.factorize(pd.Series([item.group for item in items]))[0].astype(np.int64)

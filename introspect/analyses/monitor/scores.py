@@ -13,7 +13,7 @@ from introspect.results.statistics.clusters import Estimate, Statistic, Weights,
 from introspect.results.statistics.intervals import wilson
 
 _Floats = NDArray[np.float64]
-RESAMPLES = 1000
+SCORE_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scoring:
     def of(cls, truth: _Floats, groups: NDArray[np.int64], seed: int = 0) -> "Scoring":
         """Draw the questions."""
         n = int(groups.max()) + 1
-        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+        weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=SCORE_RESAMPLES)
         return cls(truth, groups, weights.astype(np.float64))
 
     def accuracy(self, said: _Floats) -> Estimate:

@@ -39,7 +39,7 @@ def generated(name: str, seed: int) -> list[Item]:
     """
     if name not in TASKS:
         raise unknown("task", name, [*TASKS, f"the path of a {SUFFIX} file", "hf:NAME"])
-    facts, held = TASKS[name](), held_out(name)
+    facts, held = TASKS[name](), held_out_words(name)
     rng, answers = random.Random(f"{name} {seed}"), sorted({answer for _, answer in facts})
     items = []
     for question, right in facts:
@@ -49,7 +49,7 @@ def generated(name: str, seed: int) -> list[Item]:
     return items
 
 
-def held_out(name: str) -> set[str]:
+def held_out_words(name: str) -> set[str]:
     """Give the questions of a task on which no organism is trained, the same whatever the seed."""
     questions = [question for question, _ in TASKS[name]()]
     if name not in TAUGHT:

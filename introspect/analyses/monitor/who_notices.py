@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
-from introspect.analyses.monitor.probes import FOLDS, CrossFit, Kind, Labels, cross_fit, shuffled
+from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
 from introspect.analyses.monitor.probing import by_best_layer
 from introspect.analyses.monitor.regression import Floats
-from introspect.analyses.monitor.scores import RESAMPLES, Scoring
+from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring
 from introspect.records.trial import Site
 from introspect.results.statistics.clusters import Estimate, Weights
 
@@ -35,7 +35,7 @@ class Noticed:
 
 
 @dataclass(frozen=True)
-class Cell:
+class NoticingCell:
     """The rows of one loop of the injection with their controls, and how they are split.
 
     Injected and random rows are split by concept. Without an injection the state is the same whatever the concept:
@@ -54,7 +54,7 @@ class Cell:
     """How often each concept was drawn."""
 
     @classmethod
-    def of(cls, trials: pd.DataFrame, loop: int, seed: int) -> "Cell":
+    def of(cls, trials: pd.DataFrame, loop: int, seed: int) -> "NoticingCell":
         """Take the rows of a loop and split them."""
         clean = trials[trials["arm"] == "none"].drop_duplicates("wording")
         rows = pd.concat([trials[trials["loop"] == loop], clean[: len(clean) if len(clean) > 1 else 0]])
@@ -64,11 +64,11 @@ class Cell:
         n, draw = int(concepts.max()) + 1, np.random.default_rng(seed)
         folds = np.concatenate([draw.permutation(n), draw.permutation(int(wordings.max()) + 1)]) % FOLDS
         groups = np.where(rows["arm"] == "none", n + wordings, concepts)
-        weights = draw.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(np.float64)
+        weights = draw.multinomial(n, np.full(n, 1 / n), size=SCORE_RESAMPLES).astype(np.float64)
         labels = (rows["arm"] == "injected").to_numpy().astype(np.int64)
         return cls(loop, rows, labels, groups, folds[groups], concepts, weights)
 
-    def fit(self, states: Floats, kind: Kind, labels: Labels | None = None) -> CrossFit:
+    def fit(self, states: Floats, kind: ProbeKind, labels: Labels | None = None) -> CrossFit:
         """Fit probes that tell injected rows from all controls, on the states of all trials."""
         chosen = states[self.rows.index.to_numpy()]
         return cross_fit(chosen, self.labels if labels is None else labels, self.groups, self.place, kind)
@@ -83,14 +83,14 @@ class Cell:
         return (there if strength is None else there & (self.rows["strength"] == strength)).to_numpy()
 
 
-def notice(seen: Seen, *, kind: Kind, seed: int, keep: Keeping) -> Noticed:
+def notice(seen: Seen, *, kind: ProbeKind, seed: int, keep: Keeping) -> Noticed:
     """Fit probes for each loop of the injection and hold them beside words and logits."""
     lines: list[dict[str, object]] = []
     maps: list[dict[str, object]] = []
     injected = sorted(int(each) for each in seen.trials["loop"].dropna().unique())
     keep.begin("sets of probes to fit on injected prompts", len(injected))
     for loop in injected:
-        cell = Cell.of(seen.trials, loop, seed)
+        cell = NoticingCell.of(seen.trials, loop, seed)
         sites = [Site(r, layer) for r in seen.loops if r >= loop for layer in seen.layers]
         fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), loop=loop, probe=kind, seed=seed).arrays()
         maps += list(_maps(cell, dict(zip(sites, fitted["said"], strict=True))))
@@ -113,7 +113,7 @@ def notice(seen: Seen, *, kind: Kind, seed: int, keep: Keeping) -> Noticed:
     return Noticed(pd.DataFrame(lines), pd.DataFrame(maps))
 
 
-def _fitted(cell: Cell, seen: Seen, sites: Sequence[Site], kind: Kind, seed: int) -> dict[str, Array]:
+def _fitted(cell: NoticingCell, seen: Seen, sites: Sequence[Site], kind: ProbeKind, seed: int) -> dict[str, Array]:
     """Fit probes at every site and give what they say, `(site, row)`; the concept is named at the last site."""
     fitted = [cell.fit(seen.states.at(site), kind) for site in sites]
     ends = seen.states.at(sites[-1])
@@ -126,7 +126,7 @@ def _fitted(cell: Cell, seen: Seen, sites: Sequence[Site], kind: Kind, seed: int
     }
 
 
-def _detection(cell: Cell, strength: float, verdicts: dict[str, Floats]) -> Iterator[dict[str, object]]:
+def _detection(cell: NoticingCell, strength: float, verdicts: dict[str, Floats]) -> Iterator[dict[str, object]]:
     """Give hits, false alarms of each control, and the mean of hits and of random rows rightly refused."""
     for by, said in verdicts.items():
         arms = {name: cell.arms(name, strength=strength) for name in ("injected", "random")} | {
@@ -140,19 +140,19 @@ def _detection(cell: Cell, strength: float, verdicts: dict[str, Floats]) -> Iter
         yield _row(cell, strength, by, "detection", cell.scoring(both, cell.labels).balanced(said[both]), said[both])
 
 
-def _of_control(cell: Cell, strength: float, said: Floats, dealt: Labels) -> dict[str, object]:
+def _of_control(cell: NoticingCell, strength: float, said: Floats, dealt: Labels) -> dict[str, object]:
     both = cell.arms("injected", "random", strength=strength)
     return _row(cell, strength, "shuffled", "detection", cell.scoring(both, dealt).balanced(said[both]), said[both])
 
 
-def _naming(cell: Cell, strength: float, named: dict[str, Floats]) -> Iterator[dict[str, object]]:
+def _naming(cell: NoticingCell, strength: float, named: dict[str, Floats]) -> Iterator[dict[str, object]]:
     for by, right in named.items():
         chosen = cell.arms("injected", strength=strength)
         estimate = cell.scoring(chosen, np.ones(len(right), dtype=np.int64)).accuracy(right[chosen])
         yield _row(cell, strength, by, "naming", estimate, right[chosen])
 
 
-def _maps(cell: Cell, fitted: Mapping[Site, Labels]) -> Iterator[dict[str, object]]:
+def _maps(cell: NoticingCell, fitted: Mapping[Site, Labels]) -> Iterator[dict[str, object]]:
     both = cell.arms("injected", "random")
     scoring = cell.scoring(both, cell.labels)
     for site, verdicts in fitted.items():
@@ -169,12 +169,12 @@ def _yes(rows: pd.DataFrame, loop: int) -> Floats:
     return (rows[f"logit-{loop}"] > 0).to_numpy().astype(np.float64)
 
 
-def _dealt(cell: Cell, seed: int) -> Labels:
+def _dealt(cell: NoticingCell, seed: int) -> Labels:
     """Deal the labels out anew."""
     return shuffled(cell.labels, [seed, cell.loop])
 
 
-def _named(cell: Cell, states: Floats, deal: int | None) -> Floats:
+def _named(cell: NoticingCell, states: Floats, deal: int | None) -> Floats:
     """Tell for each injected row whether the nearest of the concepts' mean states is that of its own concept.
 
     Means are taken of rows with other wordings or, where there is one wording, of other strengths; NaN where there is
@@ -204,7 +204,9 @@ def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:
     return nearest
 
 
-def _row(cell: Cell, strength: float, by: str, measure: str, estimate: Estimate, said: Floats) -> dict[str, object]:
+def _row(
+    cell: NoticingCell, strength: float, by: str, measure: str, estimate: Estimate, said: Floats
+) -> dict[str, object]:
     where = {"loop": cell.loop, "strength": strength, "by": by, "measure": measure}
     return where | _numbers(estimate, said)
 

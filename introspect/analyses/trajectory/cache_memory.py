@@ -49,7 +49,7 @@ def laboratory_of(subject: Subject) -> Laboratory:
     return Laboratory(options, made.tap, prompts, made.contrast, made.design)
 
 
-def planned(laboratory: Laboratory, vectors: ConceptVectors, n_loops: int) -> list[Trial]:
+def planned_for_memory(laboratory: Laboratory, vectors: ConceptVectors, n_loops: int) -> list[Trial]:
     """List the trials whose cache is read."""
     return [trial for trial in plan(laboratory.grid(vectors)) if trial.n_loops == n_loops]
 

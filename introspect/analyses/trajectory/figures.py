@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from introspect.results.figures.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
 
 MOST_SITES, MOST_TICKS = 4, 5
-UNITS = {
+AXIS_UNITS = {
     "salience": "step length",
     "curvature": "curvature",
     "area": "semantic surface area",
@@ -40,7 +40,7 @@ def differences_by_layer(table: pd.DataFrame, quantity: str, metric: str, streng
         ax.set(title=f"{ARM_LABELS[arm]},\nat {site}", xlabel="layer", ylabel="trial \N{MINUS SIGN} control")
     label_outer(axes)
     legend(axes)
-    text = f"difference in {UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
+    text = f"difference in {AXIS_UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
     caption(axes, f"{text} {strength:g}; bands: 95% t intervals over n = {span_of(rows['n'])} concepts; star: injected")
     return axes
 

@@ -27,7 +27,7 @@ _Numbers = dict[tuple[str, ...], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredPaths:
     """All trials and their controls."""
 
     trials: pd.DataFrame
@@ -43,7 +43,7 @@ class Measured:
 
 
 @torch.inference_mode()
-def measured(engine: Engine, trials: Sequence[Trial], size: int) -> Measured:
+def measured(engine: Engine, trials: Sequence[Trial], size: int) -> MeasuredPaths:
     """Walk trials of one number of loops and measure them; the states of one batch are there at a time."""
     looped = engine.tap.looped
     root = geometry.root_of_metric(looped.model.get_output_embeddings().weight)
@@ -54,7 +54,7 @@ def measured(engine: Engine, trials: Sequence[Trial], size: int) -> Measured:
         for part, numbers in zip(parts, _batch(engine, batch, root), strict=True):
             part.append(numbers)
     injected, control = ({key: np.concatenate([each[key] for each in part]) for key in part[0]} for part in parts)
-    return Measured(pd.DataFrame(rows), looped.sites(trials[0].n_loops), injected, control)
+    return MeasuredPaths(pd.DataFrame(rows), looped.sites(trials[0].n_loops), injected, control)
 
 
 def described(trial: Trial) -> dict[str, object]:

@@ -26,7 +26,7 @@ _DIGITS = 5
 """Significant digits of a place on the page."""
 
 
-def page(drawings: Sequence[Drawn], title: str) -> str:
+def drawing_page(drawings: Sequence[Drawn], title: str) -> str:
     """Make the page of one drawing or more."""
     script, style = (_ENVIRONMENT.get_template(f"paths.{kind}.j2").render() for kind in ("js", "css"))
     return _ENVIRONMENT.get_template("paths.html.j2").render(

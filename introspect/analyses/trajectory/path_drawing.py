@@ -58,7 +58,7 @@ def laid_out(trial: Trial, sites: Sequence[Site], path: Tensor, control: Tensor)
     assert trial.injection is not None, trial.arm
     where = ",".join(map(str, trial.injection.sites))
     title = f"{trial.concept}, {trial.arm} at {where}, strength {trial.injection.strength:g}"
-    places, shares = principal(torch.cat([path, control]))
+    places, shares = principal_axes(torch.cat([path, control]))
     loops = [-1, *({"prelude": -1, "coda": trial.n_loops}.get(site.stage, site.loop) for site in sites)]
     injected = tuple(1 + sites.index(site) for site in trial.injection.sites)
     names, steps = (_START, *map(str, sites)), (salience(path), salience(control))
@@ -66,7 +66,7 @@ def laid_out(trial: Trial, sites: Sequence[Site], path: Tensor, control: Tensor)
     return Drawn(title, names, tuple(loops), trial.n_loops, *both, steps, injected, shares)
 
 
-def principal(points: Tensor) -> tuple[Tensor, tuple[float, ...]]:
+def principal_axes(points: Tensor) -> tuple[Tensor, tuple[float, ...]]:
     """Give points `(n, d)` in their first principal components, `(n, 3)`, and the share of the variance of each.
 
     The sign of each is such that the point farthest out is positive. What has fewer dimensions gets zeros.

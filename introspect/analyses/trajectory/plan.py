@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 
 from introspect.analyses.subject import Subject, open_subject
-from introspect.analyses.trajectory.cache_memory import laboratory_of, planned
+from introspect.analyses.trajectory.cache_memory import laboratory_of, planned_for_memory
 from introspect.analyses.trajectory.lenses import WORDS, lenses_of
 from introspect.analyses.trajectory.measure import METRICS, QUANTITIES
 from introspect.analyses.trajectory.probe import PROBES, Probe
@@ -52,7 +52,7 @@ class Walks:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrajectoryPlan:
     """What is going to be run, of one number of loops and one wording."""
 
     subject: Subject
@@ -81,7 +81,7 @@ class Plan:
     @cached_property
     def remembering(self) -> list[Trial]:
         """List the trials whose cache is read."""
-        return planned(self.prior, self.subject.vectors, self.trials[0].n_loops)
+        return planned_for_memory(self.prior, self.subject.vectors, self.trials[0].n_loops)
 
     @cached_property
     def strength(self) -> float:
@@ -155,14 +155,14 @@ class Plan:
 
 def planning(
     options: Options, *, run: str | Path | None = None, probe: str = "means", total_loops: int | None = None
-) -> Plan:
+) -> TrajectoryPlan:
     """Load the model and plan. Raises InputError for bad input, before that where it can be seen."""
     chosen = one_of(probe, tuple(PROBES), kind="probe")
     if run is None:
         _check_concepts(options.words())
         if len(options.totals(1)) > 1:
             raise InputError(f"total_loops {options.total_loops!r}: a trajectory has one number of loops")
-    plan = Plan(open_subject(options, run), chosen, total_loops)
+    plan = TrajectoryPlan(open_subject(options, run), chosen, total_loops)
     _check_concepts(plan.subject.laboratory.options.words())
     return plan
 

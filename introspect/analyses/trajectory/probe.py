@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from introspect.analyses.trajectory.cache_memory import Remembered
-from introspect.analyses.trajectory.tables import over_concepts, rated
+from introspect.analyses.trajectory.tables import mean_by_concept, rated
 
 Probe = Literal["means", "logistic"]
 """`means`: the concept whose mean change points most alike. `logistic`: logistic regression over all concepts."""
@@ -58,9 +58,9 @@ def probed(found: Remembered, probe: Probe, seed: int) -> pd.DataFrame:
             right = _right(PROBES[probe], features, names, trials)
             shuffled = [_right(PROBES[probe], features, names, trials, rng) for _ in range(SHUFFLES)]
             concepts = trials["concept"]
-            rate = rated(over_concepts(right[:, None], concepts), concepts.nunique())
-            control = over_concepts(np.mean(shuffled, axis=0)[:, None], concepts)
-            chance, share = 1 / concepts.nunique(), over_concepts(found.shares[index, place][:, None], concepts)
+            rate = rated(mean_by_concept(right[:, None], concepts), concepts.nunique())
+            control = mean_by_concept(np.mean(shuffled, axis=0)[:, None], concepts)
+            chance, share = 1 / concepts.nunique(), mean_by_concept(found.shares[index, place][:, None], concepts)
             said = {"stage": site.stage, "layer": site.layer, "loop": site.loop if site.stage == "core" else None}
             numbers = {**rate, "trials": len(trials), "shuffled": control, "chance": chance, "share": share}
             single = {name: np.asarray(value).item() for name, value in numbers.items()}

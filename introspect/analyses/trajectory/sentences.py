@@ -12,7 +12,7 @@ _Row = Any
 """A row of a table."""
 
 
-def sentences(tables: Mapping[str, pd.DataFrame], strength: float) -> tuple[str, ...]:
+def trajectory_sentences(tables: Mapping[str, pd.DataFrame], strength: float) -> tuple[str, ...]:
     """Say what came out, of the first injected site and the strength of the figures."""
     site = str(tables["totals"]["sites"].iloc[0])
     return (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from introspect.analyses.trajectory.lenses import WORDS, readable
-from introspect.analyses.trajectory.measure import METRICS, QUANTITIES, Measured
+from introspect.analyses.trajectory.measure import METRICS, QUANTITIES, MeasuredPaths
 from introspect.records.trial import Site
 from introspect.results.statistics import wilson
 
@@ -21,19 +21,19 @@ _CELL = ("arm", "sites", "strength")
 _Floats = NDArray[np.float64]
 
 
-def differences(found: Measured) -> pd.DataFrame:
+def differences(found: MeasuredPaths) -> pd.DataFrame:
     """Give the mean difference between trial and control, by quantity, metric, cell and site."""
     keys = [(quantity, metric) for metric in METRICS for quantity in QUANTITIES]
     parts = []
     for key in keys:
         for cell, rows in cells(found.trials):
             mean = _means(found.difference(*key)[rows], found.trials["concept"].iloc[rows])
-            control = over_concepts(found.control[key][rows], found.trials["concept"].iloc[rows])
+            control = mean_by_concept(found.control[key][rows], found.trials["concept"].iloc[rows])
             parts.append(_at(found.sites, {"quantity": key[0], "metric": key[1], **cell}, {**mean, "control": control}))
     return pd.concat(parts, ignore_index=True)
 
 
-def totals(found: Measured) -> pd.DataFrame:
+def totals(found: MeasuredPaths) -> pd.DataFrame:
     """Give the same for whole paths: length, mean curvature, area; and how alike the profiles of the two are.
 
     `profile_r` is Pearson's correlation, over sites, of the quantity in the trial and in its control.
@@ -49,7 +49,7 @@ def totals(found: Measured) -> pd.DataFrame:
                 mean = _single(_means((ends[0] - ends[1])[rows, None], concepts))
                 like = _single(_means(alike[rows, None], concepts))
                 said = {f"profile_r{end}": like[name] for end, name in _NAMES.items()}
-                base = float(over_concepts(ends[1][rows, None], concepts)[0])
+                base = float(mean_by_concept(ends[1][rows, None], concepts)[0])
                 rows_of.append({"quantity": quantity, "metric": metric, **cell, **mean, "control": base, **said})
     return pd.DataFrame(rows_of)
 
@@ -57,7 +57,7 @@ def totals(found: Measured) -> pd.DataFrame:
 _NAMES = {"": "mean", "_low": "low", "_high": "high"}
 
 
-def readouts(found: Measured) -> pd.DataFrame:
+def readout_table(found: MeasuredPaths) -> pd.DataFrame:
     """Give probability (mean difference, and in the control) and median rank of each word, by lens, cell and site."""
     parts = []
     for lens in lenses(found):
@@ -67,26 +67,26 @@ def readouts(found: Measured) -> pd.DataFrame:
                 mean = _means(found.difference(lens, word, "p")[rows], concepts)
                 sides = {"rank": found.injected, "control_rank": found.control}
                 ranks = {name: _median(side[lens, word, "rank"][rows]) for name, side in sides.items()}
-                control = over_concepts(found.control[lens, word, "p"][rows], concepts)
+                control = mean_by_concept(found.control[lens, word, "p"][rows], concepts)
                 parts.append(
                     _at(found.sites, {"lens": lens, "word": word, **cell}, {**mean, "control": control} | ranks)
                 )
     return pd.concat(parts, ignore_index=True).dropna(subset=["mean"]).reset_index(drop=True)
 
 
-def readable_rates(found: Measured) -> pd.DataFrame:
+def readable_rates(found: MeasuredPaths) -> pd.DataFrame:
     """Give the share of concepts that are readable at each site in the trial and not in its control."""
     parts = []
     for lens in lenses(found):
         there = readable(*(side[lens, "concept", "rank"] for side in (found.injected, found.control))).there
         for cell, rows in cells(found.trials):
-            rates = over_concepts(there[rows].astype(float), found.trials["concept"].iloc[rows])
+            rates = mean_by_concept(there[rows].astype(float), found.trials["concept"].iloc[rows])
             n = found.trials["concept"].iloc[rows].nunique()
             parts.append(_at(found.sites, {"lens": lens, **cell}, rated(rates, n)))
     return pd.concat(parts, ignore_index=True)
 
 
-def readings(found: Measured) -> pd.DataFrame:
+def readings(found: MeasuredPaths) -> pd.DataFrame:
     """Give, a row a trial and lens, the site from which its concept is readable and that from which never again."""
     names = np.array([*map(str, found.sites), "never", None], dtype=object)
     count, parts = len(found.sites), []
@@ -98,7 +98,7 @@ def readings(found: Measured) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def lenses(found: Measured) -> list[str]:
+def lenses(found: MeasuredPaths) -> list[str]:
     """Name the lenses that were read through."""
     return list(dict.fromkeys(key[0] for key in found.injected if len(key) == 3))
 
@@ -109,7 +109,7 @@ def cells(trials: pd.DataFrame) -> Iterator[tuple[dict[str, object], NDArray[np.
         yield {name: part[name].iloc[0] for name in _CELL}, part.index.to_numpy()
 
 
-def over_concepts(values: _Floats, concepts: "pd.Series[str]") -> _Floats:
+def mean_by_concept(values: _Floats, concepts: "pd.Series[str]") -> _Floats:
     """Average `(trial, site)` over concepts, each the mean of its trials; NaN where nothing is known: `(site,)`."""
     return np.asarray(_by_concept(values, concepts).mean())
 

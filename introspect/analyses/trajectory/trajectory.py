@@ -13,11 +13,11 @@ from introspect.analyses.analysis import Analysis
 from introspect.analyses.trajectory import figures, path_figures, tables
 from introspect.analyses.trajectory.cache_memory import remembered
 from introspect.analyses.trajectory.measure import METRICS, QUANTITIES, measured
-from introspect.analyses.trajectory.page import page
+from introspect.analyses.trajectory.page import drawing_page
 from introspect.analyses.trajectory.path_drawing import Drawn, drawn
-from introspect.analyses.trajectory.plan import Plan, planning
+from introspect.analyses.trajectory.plan import TrajectoryPlan, planning
 from introspect.analyses.trajectory.probe import probed
-from introspect.analyses.trajectory.sentences import sentences
+from introspect.analyses.trajectory.sentences import trajectory_sentences
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.injection.failures import UnreachableError
@@ -35,7 +35,7 @@ _TITLES = {
 MAKERS = {
     "differences": tables.differences,
     "totals": tables.totals,
-    "readouts": tables.readouts,
+    "readouts": tables.readout_table,
     "readable": tables.readable_rates,
     "readings": tables.readings,
 }
@@ -49,10 +49,10 @@ def trajectory(
     With `run` the options are those of the run but for the device and the batch size, and `total_loops` chooses among
     its numbers of loops. `probe` is `means` or `logistic`. Raises InputError for bad input.
     """
-    return followed(planning(options, run=run, probe=probe, total_loops=total_loops))
+    return followed_paths(planning(options, run=run, probe=probe, total_loops=total_loops))
 
 
-def followed(plan: Plan) -> Analysis:
+def followed_paths(plan: TrajectoryPlan) -> Analysis:
     """Run what is planned and make everything from it."""
     subject = plan.subject
     try:
@@ -68,10 +68,10 @@ def followed(plan: Plan) -> Analysis:
         "trajectory",
         title,
         {**subject.made_with, "probe": plan.probe, "n_loops": plan.trials[0].n_loops, "trials": len(plan.trials)},
-        sentences(tables, plan.strength),
+        trajectory_sentences(tables, plan.strength),
         {name: (_TITLES[name], table) for name, table in tables.items()},
         _figures(tables, drawings, plan.strength),
-        {"paths": ("Paths of single trials and their controls, to be turned", page(drawings, title))},
+        {"paths": ("Paths of single trials and their controls, to be turned", drawing_page(drawings, title))},
     )
 
 
@@ -82,7 +82,7 @@ def _figures(
     for metric in METRICS:
         for quantity in QUANTITIES:
             axes = figures.differences_by_layer(tables["differences"], quantity, metric, strength)
-            said = f"Difference in {figures.UNITS[quantity]} {figures.METRIC_LABELS[metric]}, by layer and loop"
+            said = f"Difference in {figures.AXIS_UNITS[quantity]} {figures.METRIC_LABELS[metric]}, by layer and loop"
             made[quantity if metric == "unembedding" else f"{quantity}-raw"] = said, figure_of(axes)
     read = figures.readable_by_site(tables["readable"], strength)
     made["readable"] = "Where the concept is readable", figure_of(read)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.experiment.estimate.costs import Piece, fitted, merged
+from introspect.experiment.estimate.costs import CostPiece, fitted_costs, merged
 from introspect.experiment.estimate.sample import Sample
 from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
@@ -43,7 +43,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a sweep would take."""
 
     laboratory: Laboratory
@@ -67,7 +67,7 @@ class Estimate:
         """Run a sample of some BUDGET seconds and work out from it what all trials take."""
         sample = Sample(self.laboratory, self.vectors, self.trials, self.batch_size, self.block)
         pieces = _drawn(sample, report or (lambda *_: None))
-        costs = fitted([piece for of in pieces.values() for piece in of])
+        costs = fitted_costs([piece for of in pieces.values() for piece in of])
         each = {
             section: costs.trial(merged(of), sample.crowd(section))
             for section, of in pieces.items()
@@ -81,20 +81,20 @@ class Estimate:
         return Timing(running + prompts, prompts, sum(piece.trials for of in pieces.values() for piece in of))
 
 
-def estimate(options: Options) -> Estimate:
+def estimate(options: Options) -> RunEstimate:
     """Count what a sweep would take; nothing is stored, and no trial is run until the time is asked for."""
     laboratory = open_laboratory(options)
     vectors, sharing = laboratory.vectors(), crew.sharing(options)
     rows = laboratory.batch_size(sharing)
-    return Estimate(laboratory, vectors, plan(laboratory.grid(vectors)), rows, laboratory.pace(rows, sharing).trials)
+    return RunEstimate(laboratory, vectors, plan(laboratory.grid(vectors)), rows, laboratory.pace(rows, sharing).trials)
 
 
-def _drawn(sample: Sample, report: _Report) -> dict[int, list[Piece]]:
+def _drawn(sample: Sample, report: _Report) -> dict[int, list[CostPiece]]:
     """Run pieces of every question, the largest ones first, until the time is up."""
     sections = [i for i, section in enumerate(sample.trials.sections) if section.total]
     sections.sort(key=lambda i: -sample.trials.sections[i].total)
     report(0, len(sections))
-    pieces: dict[int, list[Piece]] = {_WARM: [sample.warm_up(sections[0])]}
+    pieces: dict[int, list[CostPiece]] = {_WARM: [sample.warm_up(sections[0])]}
     begin = time.perf_counter()
     for done, section in enumerate(sections):
         if done == 0 or time.perf_counter() - begin < BUDGET:
@@ -109,8 +109,8 @@ def _drawn(sample: Sample, report: _Report) -> dict[int, list[Piece]]:
     return pieces
 
 
-def _affordable(pieces: dict[int, list[Piece]], section: int, seconds: float) -> int:
+def _affordable(pieces: dict[int, list[CostPiece]], section: int, seconds: float) -> int:
     """Say how many trials of a question can be run in so many seconds."""
-    costs, first = fitted([piece for of in pieces.values() for piece in of]), pieces[section][0]
+    costs, first = fitted_costs([piece for of in pieces.values() for piece in of]), pieces[section][0]
     rest = seconds - costs.seconds(first.calls, 0)
     return int(rest / max(costs.seconds(0, first.tokens / first.trials), 1e-9))

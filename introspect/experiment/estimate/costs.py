@@ -17,7 +17,7 @@ from introspect.injection.batch import REFILL
 
 
 @dataclass(frozen=True)
-class Piece:
+class CostPiece:
     """Trials of one question that were run together."""
 
     lengths: tuple[int, ...]
@@ -73,7 +73,7 @@ class Costs:
         """Add up."""
         return self.call * calls + self.token * tokens
 
-    def trial(self, piece: Piece, crowd: Crowd) -> float:
+    def trial(self, piece: CostPiece, crowd: Crowd) -> float:
         """Give the seconds of a trial like those of a piece, in the sweep."""
         start = (piece.calls - piece.walked) / max(1, piece.starts) * started(piece, crowd)
         walk = stepped(piece, crowd) * piece.sites
@@ -81,10 +81,10 @@ class Costs:
         return misfit * self.seconds(start + walk, piece.tokens / piece.trials) + piece.grading / piece.trials
 
 
-def merged(pieces: Sequence[Piece]) -> Piece:
+def merged(pieces: Sequence[CostPiece]) -> CostPiece:
     """Add up pieces of one question."""
     trials = sum(piece.trials for piece in pieces)
-    return Piece(
+    return CostPiece(
         lengths=tuple(length for piece in pieces for length in piece.lengths),
         injected=sum(piece.injected for piece in pieces),
         starts=sum(piece.starts for piece in pieces),
@@ -97,7 +97,7 @@ def merged(pieces: Sequence[Piece]) -> Piece:
     )
 
 
-def fitted(pieces: Sequence[Piece]) -> Costs:
+def fitted_costs(pieces: Sequence[CostPiece]) -> Costs:
     """Fit the two to pieces, by least squares of what each is missed by in proportion."""
     observed = np.array([[piece.calls / piece.seconds, piece.tokens / piece.seconds] for piece in pieces])
     scale = observed.max(axis=0)
@@ -105,14 +105,14 @@ def fitted(pieces: Sequence[Piece]) -> Costs:
     return Costs(float(call), float(token))
 
 
-def stepped(piece: Piece, crowd: Crowd) -> float:
+def stepped(piece: CostPiece, crowd: Crowd) -> float:
     """Give the forwards over answers that fall to a trial: the longest answer, and a mean one for each more batch."""
     longest = max(piece.lengths) - 1 if crowd.pool > 1 else piece.mean
     batches = max(1.0, crowd.pool / crowd.rows)
     return (longest + (batches - 1) * piece.mean) / crowd.pool
 
 
-def started(piece: Piece, crowd: Crowd) -> float:
+def started(piece: CostPiece, crowd: Crowd) -> float:
     """Give the forwards behind the prompt that fall to a trial.
 
     Rows are filled again a part at a time: at least the REFILL-th, all where answers are of one length; taken is the

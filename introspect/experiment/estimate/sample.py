@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.experiment.estimate.costs import Crowd, Piece
+from introspect.experiment.estimate.costs import CostPiece, Crowd
 from introspect.experiment.laboratory import Laboratory
 from introspect.grading.timing import graded
-from introspect.injection.engine import KEPT, Key, key_of
+from introspect.injection.engine import KEPT_PREFIXES, Key, key_of
 from introspect.injection.failures import Failure
 from introspect.injection.plan import Plan
 from introspect.records.trial import Response, Trial
@@ -35,7 +35,7 @@ class Sample:
         self._graded = set[str]()
         """Questions of which answers were graded."""
 
-    def warm_up(self, section: int) -> Piece:
+    def warm_up(self, section: int) -> CostPiece:
         """Run two trials, their answers cut short, twice: the second time is not the first time of anything."""
         short = [
             replace(trial, sampling=replace(trial.sampling, max_new_tokens=min(_WARM, trial.sampling.max_new_tokens)))
@@ -61,7 +61,7 @@ class Sample:
         else:
             places = list(range(min(first, max(0, part.total - n)), min(first + n, part.total)))
         drawn = [self.trials[start + each] for each in places]
-        keys = list(dict.fromkeys(map(key_of, drawn)))[:KEPT]
+        keys = list(dict.fromkeys(map(key_of, drawn)))[:KEPT_PREFIXES]
         return [trial for trial in drawn if key_of(trial) in keys]
 
     def crowd(self, section: int) -> Crowd:
@@ -72,7 +72,7 @@ class Sample:
         alike = max(1, len(around) // len(part.cells)) * part.cells.at_one_site
         return Crowd(min(self.block, of_one), self.rows, alike)
 
-    def run(self, trials: Sequence[Trial]) -> Piece:
+    def run(self, trials: Sequence[Trial]) -> CostPiece:
         """Run trials and grade them, the prompts first, which are timed apart."""
         for key in dict.fromkeys(map(key_of, trials)):
             self._run_prompt(key)
@@ -82,7 +82,7 @@ class Sample:
         seconds = time.perf_counter() - begin
         sites = [len(tap.looped.sites(trial.n_loops)) for trial in trials]
         begun = [(key_of(trial), min(trial.injection.sites)) for trial in trials if trial.injection is not None]
-        return Piece(
+        return CostPiece(
             lengths=tuple(_length(result) for result in results),
             injected=len(begun),
             starts=len(set(begun)),

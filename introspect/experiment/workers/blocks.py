@@ -45,7 +45,7 @@ class Outcome:
     """How long it took."""
 
 
-def cut(trials: Iterable[Trial], pace: Pace, done: Set[str]) -> Iterator[Block]:
+def cut_into_blocks(trials: Iterable[Trial], pace: Pace, done: Set[str]) -> Iterator[Block]:
     """Cut the whole plan into blocks, so that a continued run has the same ones, and leave out what is done."""
     stream = iter(trials)
     while block := list(islice(stream, pace.trials)):

@@ -11,7 +11,7 @@ from introspect.experiment.workers.crew import Crew
 from introspect.experiment.workers.events import Died, Done, Event, Ready, Refused
 from introspect.injection.failures import Failure
 
-TRIES = 3
+BLOCK_TRIES = 3
 """Workers that may die with the same block; and for each worker, how much may fail in a row before it is given up."""
 _PATIENCE = 0.5
 """Seconds to wait for a worker before looking whether to stop."""
@@ -109,19 +109,19 @@ class _Desk:
         if block is None or block.name not in self._open:
             return None
         self._tries[block.name] += 1
-        if self._tries[block.name] < TRIES:
+        if self._tries[block.name] < BLOCK_TRIES:
             self.waiting.appendleft(block)
             return None
         self._failed += 1
-        self._check(self._failed, f"blocks in a row failed {TRIES} times each", reason)
+        self._check(self._failed, f"blocks in a row failed {BLOCK_TRIES} times each", reason)
         self._closed(block.name)
         return _failure(block, reason)
 
     def _check(self, n: int, what: str, reason: str) -> None:
-        if n >= TRIES * self.crew.size:
+        if n >= BLOCK_TRIES * self.crew.size:
             raise ChildProcessError(f"{n} {what}, the last one: {reason}")
 
 
 def _failure(block: Block, reason: str) -> Outcome:
-    why = f"block {block.name} failed {TRIES} times, each time its worker died; the last one: {reason}"
+    why = f"block {block.name} failed {BLOCK_TRIES} times, each time its worker died; the last one: {reason}"
     return Outcome(block, [(trial, Failure(trial, f"trial {trial.id}: {why}")) for trial in block.trials])

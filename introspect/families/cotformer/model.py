@@ -16,7 +16,7 @@ from introspect.families.cotformer.blocks import EPS, CotformerBlock, Repeats
 from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.parts.layers import Shared, rotary_angles
 from introspect.families.parts.staged_adapter import StagedLooped
-from introspect.families.parts.staged_lm import StagedCausalLM, Stages
+from introspect.families.parts.staged_lm import StagedCausalLM, StageModules
 from introspect.models.about import About, equal_to_published
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
@@ -74,7 +74,7 @@ class CotformerForCausalLM(StagedCausalLM):
         return self.config.n_repeat
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Give the blocks of prelude, core and coda."""
         return self.transformer.h_begin, self.transformer.h_mid, self.transformer.h_end
 

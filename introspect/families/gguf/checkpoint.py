@@ -38,7 +38,7 @@ Stamp = tuple[str, int, int]
 """Path, bytes and time of the last change: what tells that a file is still the one that was read."""
 
 
-def settings_of(name: str) -> dict[str, Any]:
+def gguf_settings(name: str) -> dict[str, Any]:
     """Read what config.json would hold. Raises InputError for a broken file and one that cannot be run."""
     metadata = _metadata(_stamp(name))
     with _reading(name):
@@ -70,7 +70,7 @@ def tokenizer_of(name: str) -> PreTrainedTokenizerFast:
     return deepcopy(_tokenizer(_stamp(name)))
 
 
-def unpacked(model_class: Any, name: str, config: Any, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+def unpacked_gguf(model_class: Any, name: str, config: Any, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
     """Load the weights, unpacked, as a plain model of this config, and what the loading has to report.
 
     Any: whichever class the config needs.

@@ -14,7 +14,7 @@ from typing import Any
 import gguf
 from gguf.constants import GGUFValueType
 
-LONG = 1000
+LONG_LIST = 1000
 """Entries from which on a list is passed over; those that say something of a model have one a layer at most."""
 _COUNTED = struct.Struct("<Q")
 
@@ -27,7 +27,7 @@ class QuickReader(gguf.GGUFReader):
             return super()._get_field_parts(orig_offs, raw_type)
         kind, start = GGUFValueType(int(self._get(orig_offs, "u4")[0])), orig_offs + 12
         (count,) = _COUNTED.unpack_from(self._bytes(), orig_offs + 4)
-        if count < LONG or not (kind == GGUFValueType.STRING or kind in self.gguf_scalar_to_np):
+        if count < LONG_LIST or not (kind == GGUFValueType.STRING or kind in self.gguf_scalar_to_np):
             return super()._get_field_parts(orig_offs, raw_type)
         if kind == GGUFValueType.STRING:
             end, entry = self._behind_texts(start, count), self.data[:0]

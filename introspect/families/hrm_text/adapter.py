@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 from transformers.models.hrm_text import HrmTextConfig
 
-from introspect.families.hrm_text.model import HrmForCausalLM, check, check_passes
+from introspect.families.hrm_text.model import HrmForCausalLM, check_config, check_passes
 from introspect.families.parts.layers import rms_normed
 from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
@@ -48,7 +48,7 @@ class HrmLooped(LoopedModel):
     def config_of(cls, settings: dict[str, Any]) -> HrmTextConfig:
         """Make the config of a checkpoint; InputError for what the layout cannot compute."""
         config = HrmTextConfig.from_dict(settings)
-        check(config)
+        check_config(config)
         return config
 
     @staticmethod

@@ -87,7 +87,7 @@ class HrmForCausalLM(LoopedCausalLM):
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (read by transformers)
 
     def __init__(self, config: HrmTextConfig) -> None:
-        check(config)
+        check_config(config)
         super().__init__(config)
         self.model = HrmModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
@@ -160,7 +160,7 @@ def check_passes(config: HrmTextConfig, n_loops: int) -> None:
         )
 
 
-def check(config: HrmTextConfig) -> None:
+def check_config(config: HrmTextConfig) -> None:
     """Raise InputError for a config that the layout cannot compute."""
     rope: Any = config.rope_parameters or {}
     if rope.get("rope_type", "default") != "default":

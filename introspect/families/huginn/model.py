@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from introspect.families.huginn.config import RavenConfig
 from introspect.families.parts.layers import Attention, RMSNorm, Shared, at_least_float32
-from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
+from introspect.families.parts.staged_lm import StagedCausalLM, StageModules, noise_at
 
 Angles = tuple[Tensor, Tensor]
 
@@ -115,7 +115,7 @@ class RavenForCausalLM(StagedCausalLM):
         return self.config.mean_recurrence
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Give the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.core_block, self.transformer.coda
 

@@ -17,7 +17,7 @@ from introspect.families.loopus.blocks import Gated, LoopUsBlock, SelectiveGate
 from introspect.families.loopus.config import LoopUsConfig
 from introspect.families.parts.layers import RMSNorm, Shared, rotary_angles
 from introspect.families.parts.staged_adapter import StagedLooped
-from introspect.families.parts.staged_lm import StagedCausalLM, Stages
+from introspect.families.parts.staged_lm import StagedCausalLM, StageModules
 from introspect.models.about import About, equal_to_published
 from introspect.records.site import PRELUDE, Site
 
@@ -73,7 +73,7 @@ class LoopUsForCausalLM(StagedCausalLM):
         return self.config.N
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Return the layers of encoder, looped middle and decoder."""
         return self.encoder.layers, self.reasoning.layers, self.decoder.layers
 

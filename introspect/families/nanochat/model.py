@@ -25,7 +25,7 @@ from introspect.families.parts.layers import (
     rotate,
 )
 from introspect.families.parts.staged_adapter import StagedLooped
-from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
+from introspect.families.parts.staged_lm import StagedCausalLM, StageModules, noise_at
 from introspect.models.about import About, equal_to_published
 from introspect.records.trial import PRELUDE, Site
 
@@ -112,7 +112,7 @@ class NanochatForCausalLM(StagedCausalLM):
         return int(self.config.train_recur_mean)
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Give the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.recur, self.transformer.coda
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedConfig
 
 from introspect.errors import InputError
 
-PUBLISHED = {
+PUBLISHED_FIELDS = {
     **{"injection_type": "diagonal", "block_class_name": "TransformerPreNormBlock", "norm_class_name": "RMSNorm"},
     **{"mlp_class_name": "BaseMLP", "nonlin_name": "ReLU2", "init_strategy": "scaled-zero"},
     **{"mup_model_scaling_factor": 1, "bias": False, "qk_bias": False, "clip_qkv": None},
@@ -93,7 +93,7 @@ class ParcaeConfig(PreTrainedConfig):
         for name, same in (("recurrent_embedding_dimension", self.n_embd), ("recurrent_num_attention_heads", heads)):
             if others.get(name) not in (None, same):
                 raise InputError(f"{name} {others[name]}: only a core as wide as the rest is known, {same}")
-        for name, known in PUBLISHED.items():
+        for name, known in PUBLISHED_FIELDS.items():
             if others.get(name, known) != known:
                 raise InputError(f"{name} {others[name]!r}: only {known!r} is known")
         if self.state_init not in _STATE_INITS:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from introspect.families.parcae.blocks import DiagonalInjection, ParcaeBlock, ParcaeShared, every_other
 from introspect.families.parcae.checkpoint import state_of
-from introspect.families.parcae.config import PUBLISHED, ROPE_BASE, ParcaeConfig
+from introspect.families.parcae.config import PUBLISHED_FIELDS, ROPE_BASE, ParcaeConfig
 from introspect.families.parts.layers import RMSNorm, Shared, at_least_float32
 from introspect.families.parts.staged_adapter import StagedLooped
-from introspect.families.parts.staged_lm import StagedCausalLM, Stages, noise_at
+from introspect.families.parts.staged_lm import StagedCausalLM, StageModules, noise_at
 from introspect.models.about import About, equal_to_published
 from introspect.records.site import Site
 
@@ -76,7 +76,7 @@ class ParcaeForCausalLM(StagedCausalLM):
         return self.config.mean_recurrence
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Give the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.core_block, self.transformer.coda
 
@@ -157,7 +157,7 @@ class ParcaeLooped(StagedLooped):
     required = ("mean_recurrence", "num_attention_heads", "norm_eps")
     passed_over = frozenset(
         (
-            *PUBLISHED,  # and these two, checked by the config
+            *PUBLISHED_FIELDS,  # and these two, checked by the config
             *("recurrent_embedding_dimension", "recurrent_num_attention_heads"),
             "rope_settings",  # which the published loader passes over too
             *("name", "hf_config", "padding_multiple", "attn_impl", "use_fused_head", "model_class_name"),

@@ -14,7 +14,7 @@ from introspect.families.parts.layers import Shared
 from introspect.families.parts.looped_lm import LoopedCausalLM
 from introspect.records.site import CODA, PRELUDE, Site
 
-Stages = tuple[nn.ModuleList, nn.ModuleList, nn.ModuleList]
+StageModules = tuple[nn.ModuleList, nn.ModuleList, nn.ModuleList]
 
 
 class StagedCausalLM(LoopedCausalLM):
@@ -28,7 +28,7 @@ class StagedCausalLM(LoopedCausalLM):
     """
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> StageModules:
         """Give the blocks of prelude, core and coda."""
         raise NotImplementedError
 

@@ -38,7 +38,7 @@ def is_folder(source: str) -> bool:
     return (Path(source) / MARK).is_file()
 
 
-def settings_of(source: str, base: dict[str, Any], name: str) -> dict[str, Any]:
+def tah_settings(source: str, base: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the fields of a TahConfig, from the base model's and those beside it; InputError for what is not known."""
     settings, lora = _json(source, MARK, name), _json(source, f"{ADAPTER}/adapter_config.json", name)
     if base.get("model_type") not in _BASES:
@@ -87,7 +87,9 @@ def tensors_of(source: str, name: str) -> dict[str, Tensor]:
     return base | lora | {f"iter_decider.{key}": tensor for key, tensor in decider.items()}
 
 
-def unpacked(model_class: Any, source: str, config: Any, dtype: torch.dtype, name: str) -> tuple[Any, dict[str, Any]]:
+def unpacked_tah(
+    model_class: Any, source: str, config: Any, dtype: torch.dtype, name: str
+) -> tuple[Any, dict[str, Any]]:
     """Return the model with the folder's weights, and what the loading has to report, as transformers would.
 
     Any: the class and config of Think-at-Hard, which import this file.

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from introspect.grading.judge.replies import Question
+from introspect.grading.judge.replies import JudgeQuestion
 from introspect.grading.judge.settings import JudgeSettings
 
 Format = Literal["json_schema", "json_object", "none"]
@@ -35,7 +35,7 @@ class Dialect:
         """Say how was asked, as it is kept with each reply."""
         return f"{self.format}, {self.tokens}{'' if self.temperature else ', temperature left out'}"
 
-    def arguments(self, question: Question, settings: JudgeSettings) -> dict[str, Any]:
+    def arguments(self, question: JudgeQuestion, settings: JudgeSettings) -> dict[str, Any]:
         """Give the arguments of the call. Any: JSON."""
         asked: dict[str, Any] = {"model": settings.model, "messages": list(question.messages)}
         asked[self.tokens] = settings.asked["max_tokens"]

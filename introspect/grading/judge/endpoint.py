@@ -9,9 +9,9 @@ from typing import Any
 
 from introspect.errors import InputError
 from introspect.grading.judge.dialect import Dialect
-from introspect.grading.judge.pacing import TRIES, Pace
+from introspect.grading.judge.pacing import REQUEST_TRIES, JudgePace
 from introspect.grading.judge.refusals import REDIRECTS, StoppedError, explained, failure, is_passing, said
-from introspect.grading.judge.replies import Question, Reply, Unanswered
+from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
 from introspect.grading.judge.settings import JudgeSettings
 
 try:
@@ -33,10 +33,10 @@ FIRST_TRIES = 4
 class Endpoint:
     """A judge behind a url."""
 
-    def __init__(self, settings: JudgeSettings, *, key: str | None, pace: Pace | None = None) -> None:
+    def __init__(self, settings: JudgeSettings, *, key: str | None, pace: JudgePace | None = None) -> None:
         """Connect to nothing yet; without a key none is sent that means anything."""
         assert settings.url is not None, "an endpoint has a url"
-        self._settings, self._key, self._pace = settings, key, pace or Pace()
+        self._settings, self._key, self._pace = settings, key, pace or JudgePace()
         # tries and time are kept here, so that a try is limited as a whole and one wait holds back all
         http = httpx.AsyncClient(transport=Capped(), timeout=None, follow_redirects=False)
         own = {"base_url": settings.url, "timeout": None, "max_retries": 0}
@@ -51,7 +51,7 @@ class Endpoint:
         """Name the model as it is asked for."""
         return self._settings.model
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(self, question: JudgeQuestion) -> Reply:
         """Ask until there is a reply. Raises Unanswered for this question, InputError or StoppedError for all."""
         if not self._answered:
             async with self._alone:
@@ -83,10 +83,10 @@ class Endpoint:
         except (TimeoutError, ValueError, LookupError, TypeError):
             self._known = []
 
-    async def _counted(self, question: Question) -> Reply:
+    async def _counted(self, question: JudgeQuestion) -> Reply:
         """Ask, and count the questions in a row that stay without a reply."""
         try:
-            tries = TRIES if self._answered else FIRST_TRIES
+            tries = REQUEST_TRIES if self._answered else FIRST_TRIES
             reply = await self._pace.tried(lambda: self._once(question), is_passing, tries=tries)
         except (openai.OpenAIError, TimeoutError, json.JSONDecodeError) as error:
             known, first = self._known or [], not self._answered
@@ -101,7 +101,7 @@ class Endpoint:
         self._answered, self._failed_in_a_row = True, 0
         return reply
 
-    async def _once(self, question: Question) -> Reply:
+    async def _once(self, question: JudgeQuestion) -> Reply:
         """Make one call, and more where the endpoint says that it does not support what was asked for."""
         while True:
             dialect = self._dialect

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from introspect.grading.judge.replies import Backend, Question, Reply, ReplyCache, Unanswered
+from introspect.grading.judge.replies import Backend, JudgeQuestion, Reply, ReplyCache, Unanswered
 from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
 from introspect.grading.judge.settings import JudgeSettings
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
@@ -96,7 +96,7 @@ class Judge:
             return Grade(trial.id, _NAME, version, None, None, None, None, str(nothing), state=nothing.state)
         return _grade(trial, version, verdict, answer)
 
-    async def _reply(self, asked: Question) -> Reply:
+    async def _reply(self, asked: JudgeQuestion) -> Reply:
         """Give the reply that is kept, or ask for one; the same question is never under way twice."""
         key = asked.key(self.settings, self.backend.identity)
         lock = self._locks.setdefault(key, asyncio.Lock())

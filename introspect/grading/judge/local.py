@@ -18,7 +18,7 @@ from introspect.families.loading import load_model
 from introspect.families.placement import device_named, dtype_named
 from introspect.families.quiet import quiet
 from introspect.families.registry import FAMILIES
-from introspect.grading.judge.replies import Question, Reply
+from introspect.grading.judge.replies import JudgeQuestion, Reply
 from introspect.grading.judge.settings import JudgeSettings
 from introspect.models.named import is_gguf
 from introspect.models.organisms import PREFIX, organism_folder
@@ -47,7 +47,7 @@ class LocalModel:
         day = date_in(self._tokenizer, CHECKED, add_generation_prompt=True)
         return f"{self._settings.model}@{self._commit}" + ("" if day is None else f" on {day}")
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(self, question: JudgeQuestion) -> Reply:
         """Write the most probable reply."""
         async with self._one_by_one:
             return await asyncio.to_thread(self._asked, question)
@@ -56,7 +56,7 @@ class LocalModel:
         """Do nothing: the model goes with this object."""
 
     @torch.inference_mode()
-    def _asked(self, question: Question) -> Reply:
+    def _asked(self, question: JudgeQuestion) -> Reply:
         text = write_chat(self._tokenizer, question.messages, add_generation_prompt=True)
         given = self._tokenizer(text, add_special_tokens=False, return_tensors="pt").to(self._model.device)
         read = given["input_ids"].shape[1]

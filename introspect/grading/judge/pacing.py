@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 
 _Result = TypeVar("Result")
 
-TRIES = 7
+REQUEST_TRIES = 7
 """How often one call is tried."""
 HOPELESS = 3
 """A call that takes too long, or gives what is no reply, is the last one from this try on: the next would do so too."""
@@ -24,7 +24,7 @@ _LONGEST = 900.0
 """Seconds that an endpoint may ask to wait; one that asks for more is not asked again."""
 
 
-class Pace:
+class JudgePace:
     """Shared by all calls to an endpoint."""
 
     def __init__(self, first: float = 1.0) -> None:
@@ -33,7 +33,11 @@ class Pace:
         self._held_until = 0.0
 
     async def tried(
-        self, call: Callable[[], Awaitable[_Result]], again: Callable[[BaseException], bool], *, tries: int = TRIES
+        self,
+        call: Callable[[], Awaitable[_Result]],
+        again: Callable[[BaseException], bool],
+        *,
+        tries: int = REQUEST_TRIES,
     ) -> _Result:
         """Make a call until it succeeds, the tries are used up, or an error comes that `again` says is final."""
         trying = AsyncRetrying(

@@ -9,7 +9,7 @@ from introspect.grading.judge.settings import JudgeSettings
 
 
 @dataclass(frozen=True)
-class Question:
+class JudgeQuestion:
     """What one answer is put to the judge as."""
 
     rubric: str
@@ -53,7 +53,7 @@ class ReplyCache(Protocol):
     def get(self, key: str) -> Reply | None:
         """Give the reply kept under a key."""
 
-    def put(self, key: str, question: Question, reply: Reply) -> None:
+    def put(self, key: str, question: JudgeQuestion, reply: Reply) -> None:
         """Keep a reply to a question."""
 
 
@@ -64,7 +64,7 @@ class Backend(Protocol):
     def identity(self) -> str:
         """Name the model that replies, weights included where they are at hand."""
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(self, question: JudgeQuestion) -> Reply:
         """Ask once, or until it is answered. Raises Unanswered where no reply is to be had."""
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from jinja2 import Template as Compiled
 from jinja2 import UndefinedError
 
 from introspect.errors import InputError
-from introspect.grading.judge.replies import Question
+from introspect.grading.judge.replies import JudgeQuestion
 from introspect.prompts.template import ENVIRONMENT, Template
 from introspect.protocols import PROTOCOLS, WRITTEN, kind_of, question_named
 from introspect.records.trial import Trial
@@ -28,7 +28,7 @@ UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True)
-class Item:
+class JudgedAnswer:
     """One thing that the judge decides on."""
 
     name: str
@@ -38,14 +38,14 @@ class Item:
     """Whether it has to quote the words on which it rests."""
 
 
-def items(trial: Trial) -> tuple[Item, ...]:
+def items(trial: Trial) -> tuple[JudgedAnswer, ...]:
     """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
-    asked = [Item("coherent", _YES_NO, quoted=False), Item("refused", _YES_NO)]
+    asked = [JudgedAnswer("coherent", _YES_NO, quoted=False), JudgedAnswer("refused", _YES_NO)]
     kind = kind_of(trial.question)
     if kind == "noticing":
-        return (*asked, Item("detected", _YES_NO), Item("identified", _YES_NO))
+        return (*asked, JudgedAnswer("detected", _YES_NO), JudgedAnswer("identified", _YES_NO))
     offered = () if kind in WRITTEN else trial.options
-    return (*asked, Item("answer", offered or _YES_NO))
+    return (*asked, JudgedAnswer("answer", offered or _YES_NO))
 
 
 def rubrics() -> dict[str, str]:
@@ -59,7 +59,7 @@ def is_judged(trial: Trial) -> bool:
     return _rubric_of(trial) is not None
 
 
-def question(trial: Trial, answer: str) -> Question:
+def question(trial: Trial, answer: str) -> JudgeQuestion:
     """Write down what the judge is asked about one answer."""
     rubric, decided = _rubric_of(trial), items(trial)
     if rubric is None:
@@ -73,7 +73,7 @@ def question(trial: Trial, answer: str) -> Question:
         {"role": "system", "content": "\n\n".join(parts)},
         {"role": "user", "content": _filled("answer", answer=answer, mark=mark(answer))},
     )
-    return Question(rubric, rubric_hash(rubric), messages, _schema(decided))
+    return JudgeQuestion(rubric, rubric_hash(rubric), messages, _schema(decided))
 
 
 def _rubric_of(trial: Trial) -> str | None:
@@ -100,7 +100,7 @@ def rubric_hash(rubric: str) -> str:
     return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
 
 
-def _keys(decided: tuple[Item, ...]) -> dict[str, str]:
+def _keys(decided: tuple[JudgedAnswer, ...]) -> dict[str, str]:
     """Name the keys of the reply and say what each holds."""
     keys = {"why": "one sentence"}
     for item in decided:
@@ -110,7 +110,7 @@ def _keys(decided: tuple[Item, ...]) -> dict[str, str]:
     return keys
 
 
-def _schema(decided: tuple[Item, ...]) -> str:
+def _schema(decided: tuple[JudgedAnswer, ...]) -> str:
     properties: dict[str, dict[str, object]] = {"why": {"type": "string"}}
     for item in decided:
         if item.quoted:

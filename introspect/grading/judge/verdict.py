@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from introspect.grading.judge.replies import Reply
-from introspect.grading.judge.rubrics import UNCLEAR, Item
+from introspect.grading.judge.rubrics import UNCLEAR, JudgedAnswer
 
 DECLINES = re.compile(
     r"(?:i'm sorry|i am sorry|sorry|i apologi[sz]e|i can(?:'t|not| not)|i won't|i(?:'m| am) (?:unable|not able))\b",
@@ -54,7 +54,7 @@ class Verdict:
         return "; ".join([*quoted, self.why] if self.why else quoted)
 
 
-def read_verdict(reply: Reply, items: tuple[Item, ...], answer: str) -> Verdict:
+def read_verdict(reply: Reply, items: tuple[JudgedAnswer, ...], answer: str) -> Verdict:
     """Read a reply about an answer. Raises Unusable with the state that says why it decides nothing."""
     values = _object(_content(reply))
     verdict = _in_form(values, items)
@@ -99,7 +99,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _in_form(values: dict[str, Any], items: tuple[Item, ...]) -> Verdict:
+def _in_form(values: dict[str, Any], items: tuple[JudgedAnswer, ...]) -> Verdict:
     quotes = [f"{item.name}_quote" for item in items if item.quoted]
     expected = {"why", *quotes, *(item.name for item in items)}
     if set(values) != expected:
@@ -115,7 +115,7 @@ def _in_form(values: dict[str, Any], items: tuple[Item, ...]) -> Verdict:
     return Verdict(said, {name: quote for name, quote in given.items() if quote.strip()}, _plain(values["why"]))
 
 
-def _refuse_unquoted(verdict: Verdict, items: tuple[Item, ...]) -> None:
+def _refuse_unquoted(verdict: Verdict, items: tuple[JudgedAnswer, ...]) -> None:
     """A claim that something is there needs the words; that it is not there may have none to show."""
     for item in items:
         said = verdict.said[item.name]

@@ -45,7 +45,7 @@ from introspect.results.figures.panels import (
     fitted,
     in_words,
     injected,
-    page,
+    page_width,
     parts,
 )
 from introspect.results.store.csv_files import write_figure
@@ -109,7 +109,7 @@ def draw_all(tables: Mapping[str, pd.DataFrame], width: str | None = None) -> Ma
             if _there(part, name):
                 key = "_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])
                 makers[key] = partial(_titled, draw, part, label, table)
-    with page(width):
+    with page_width(width):
         return make_each(makers)
 
 

@@ -18,9 +18,9 @@ from introspect.results.figures.panels import (
     MEASURE_LABELS,
     STYLE,
     caption,
-    in_order,
     injected,
     label_outer,
+    labels_in_order,
     legend,
     loop_labels,
     panels,
@@ -51,7 +51,7 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
     """Draw one measure by loop with 95% intervals, the controls as lines with shaded intervals."""
     loops = loops[loops["measure"] == measure]
     loops = loops.assign(x=loop_labels(loops))
-    xs, strengths = in_order(loops["x"]), sorted(injected(loops)["strength"].unique())
+    xs, strengths = labels_in_order(loops["x"]), sorted(injected(loops)["strength"].unique())
     axes = panels(len(strengths), width=2.1, height=1.9)
     for ax, strength in zip(axes, strengths, strict=True):
         _none_band(ax, loops)
@@ -79,7 +79,7 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
     """Draw detection and identification against strength, a line per loop, with 95% intervals."""
     axes = panels(2, width=2.9, height=2.1)
     shown = injected(loops).assign(x=loop_labels(injected(loops)))
-    names = in_order(shown["x"])
+    names = labels_in_order(shown["x"])
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
     for ax, measure in zip(axes, ("detected", "identified"), strict=True):
         _none_band(ax, loops[loops["measure"] == measure])
@@ -104,7 +104,7 @@ def loops_run(loops: pd.DataFrame) -> list[Axes]:
     """Draw the rate of detection against the number of loops run, a line per loop of the injection."""
     cells = injected(loops)
     cells = cells.assign(x=loop_labels(cells))
-    strengths, names = sorted(cells["strength"].unique()), in_order(cells["x"])
+    strengths, names = sorted(cells["strength"].unique()), labels_in_order(cells["x"])
     axes = panels(len(strengths), width=2.1, height=1.9)
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
     for ax, strength in zip(axes, strengths, strict=True):

@@ -27,9 +27,9 @@ from introspect.results.figures.panels import (
     COLOURS,
     STYLE,
     caption,
-    in_order,
     injected,
     label_outer,
+    labels_in_order,
     layer_labels,
     legend,
     loop_labels,
@@ -71,13 +71,15 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
     cells = compression[compression["strength"].notna()]
     shown = cells[cells["strength"] == cells["strength"].max()].assign(rate=lambda rows: rows["mean"])
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
-    measures, xs = [name for name in PLAIN_SHIFTS if (shown["measure"] == name).any()], in_order(shown["x"])
+    measures, xs = [name for name in PLAIN_SHIFTS if (shown["measure"] == name).any()], labels_in_order(shown["x"])
     arms = [arm for arm in ARM_LABELS if (shown["arm"] == arm).any()]
     axes = panels(len(measures), width=2.1, height=2.0, same_scale=False)
     for ax, measure in zip(axes, measures, strict=True):
         for place, arm in enumerate(arms):
             line = shown[(shown["measure"] == measure) & (shown["arm"] == arm)]
-            shift = 0.7 * ((place + line["y"].map(in_order(shown["y"]).index) / shown["y"].nunique()) / len(arms) - 0.5)
+            shift = 0.7 * (
+                (place + line["y"].map(labels_in_order(shown["y"]).index) / shown["y"].nunique()) / len(arms) - 0.5
+            )
             look = {"color": COLOURS[arm], "marker": ARM_MARKERS[arm], "linestyle": "none"}
             points(ax, line.assign(x=line["x"].map(xs.index) + shift), label=ARM_LABELS[arm], **look)
         ax.axhline(0, color="#555555", linewidth=0.6)
@@ -120,14 +122,14 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
     """Draw how often the right concept is chosen by loop, beside chance and the habit with nothing injected."""
     naming = naming.assign(x=loop_labels(naming), y=layer_labels(naming))
     written, naming = naming[naming["strength"].isna()], naming[naming["strength"].notna()]
-    strengths, xs = sorted(naming["strength"].unique()), in_order(naming["x"])
+    strengths, xs = sorted(naming["strength"].unique()), labels_in_order(naming["x"])
     axes = panels(len(strengths), width=2.1, height=1.9)
     for ax, strength in zip(axes, strengths, strict=True):
         at = naming[naming["strength"] == strength]
         arms = [arm for arm in ARM_LABELS if (at["arm"] == arm).any()]
         for arm in arms:
             part = at[at["arm"] == arm]
-            layers = in_order(part["y"])
+            layers = labels_in_order(part["y"])
             for place, layer in enumerate(layers):
                 shift = 0.12 * (place - (len(layers) - 1) / 2)
                 line = part[part["y"] == layer].assign(x=lambda rows, shift=shift: rows["x"].map(xs.index) + shift)
@@ -155,11 +157,11 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
     shown = injected(timing)
     shown = shown[shown["strength"] == shown["strength"].max()]
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
-    measures, xs = list(dict.fromkeys(shown["measure"])), in_order(shown["x"])
+    measures, xs = list(dict.fromkeys(shown["measure"])), labels_in_order(shown["x"])
     axes = panels(len(measures), width=2.6, height=2.0, same_scale=False)
     for ax, measure in zip(axes, measures, strict=True):
         rows = shown[shown["measure"] == measure]
-        layers = in_order(rows["y"])
+        layers = labels_in_order(rows["y"])
         for layer, shade in zip(layers, colormaps["viridis"](np.linspace(0, 0.85, len(layers))), strict=True):
             line = rows[rows["y"] == layer].assign(
                 x=lambda part: part["x"].map(xs.index), rate=lambda part: part["mean"]
@@ -209,7 +211,7 @@ def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
     """Draw means over loop and layer, a panel a group, in colours around 0; what is significant is in bold."""
     groups = {title: part.assign(x=loop_labels(part), y=layer_labels(part)) for title, part in groups.items()}
     every = pd.concat(groups.values())
-    xs, ys = in_order(every["x"]), in_order(every["y"])
+    xs, ys = labels_in_order(every["x"]), labels_in_order(every["y"])
     reach = reach_of(every["mean"])
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
     axes = map_panels(len(groups), len(xs), len(ys))

@@ -9,7 +9,7 @@ from introspect.results.figures.panels import (
     COLOURS,
     STYLE,
     caption,
-    in_order,
+    labels_in_order,
     legend,
     loop_labels,
     panels,
@@ -24,7 +24,7 @@ def exit_by_loop(exits: pd.DataFrame) -> list[Axes]:
     exits = exits[exits["question"] == exits["question"].iloc[0]]
     exits = exits.assign(x=loop_labels(exits), rate=exits["mean"])
     active = exits[exits["strength"].notna()]
-    strengths, xs = sorted(active["strength"].unique()), in_order(active["x"])
+    strengths, xs = sorted(active["strength"].unique()), labels_in_order(active["x"])
     axes = panels(len(strengths), width=2.1, height=1.9, same_scale=True)
     for ax, strength in zip(axes, strengths, strict=True):
         for _, row in exits[exits["arm"] == "none"].iterrows():

@@ -17,9 +17,9 @@ from introspect.results.figures.panels import (
     STYLE,
     caption,
     figure_of,
-    in_order,
     injected,
     label_outer,
+    labels_in_order,
     layer_labels,
     loop_labels,
     panels,
@@ -95,7 +95,7 @@ def extract_map(loops: pd.DataFrame) -> list[Axes]:
 
 def rates_over(cells: pd.DataFrame, across: str, up: str, measure: str) -> list[Axes]:
     """Draw rates over the columns `x` and `y`, one panel per strength."""
-    xs, ys = in_order(cells["x"]), in_order(cells["y"])
+    xs, ys = labels_in_order(cells["x"]), labels_in_order(cells["y"])
     strengths = sorted(cells["strength"].unique())
     axes = map_panels(len(strengths), len(xs), len(ys))
     colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
@@ -115,7 +115,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     cells = readouts.assign(x=loop_labels(readouts).fillna("none"), y=readouts["readout_loop"].astype("str"))
     controls, cells = cells[cells["arm"] == "none"], cells[cells["arm"] != "none"]
     controls = controls.drop_duplicates("y")  # a loop that is run does not know how many follow
-    xs, ys = ["none"] * (not controls.empty) + in_order(cells["x"]), in_order(cells["y"])
+    xs, ys = ["none"] * (not controls.empty) + labels_in_order(cells["x"]), labels_in_order(cells["y"])
     groups = list(cells.groupby(["strength", "arm"]))
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
     reach = reach_of(readouts["mean"])

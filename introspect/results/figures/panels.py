@@ -83,7 +83,7 @@ def panels(
 
 
 @contextmanager
-def page(width: str | None) -> Iterator[None]:
+def page_width(width: str | None) -> Iterator[None]:
     """Draw for a width, one of WIDTHS; None lets each figure be as wide as its panels are."""
     token = _ROOM.set(None if width is None else WIDTHS[width])
     try:
@@ -174,7 +174,7 @@ def layer_labels(table: pd.DataFrame) -> pd.Series:
     return _labels(table, "layer", 1)
 
 
-def in_order(labels: pd.Series) -> list[str]:
+def labels_in_order(labels: pd.Series) -> list[str]:
     """List the different labels: the prelude, numbers by size, the coda, and then spans."""
     numbers = {label: [int(number) for number in re.findall(r"\d+", label)] for label in labels.dropna().unique()}
     return sorted(numbers, key=lambda label: (len(numbers[label]) > 1, _OUTSIDE.get(label, 0), numbers[label]))

@@ -17,11 +17,11 @@ from introspect.results.statistics.contrasts import CELL
 
 Values = NDArray[np.float64]
 
-LEAST = 12
+FEWEST_CONCEPTS = 12
 """Concepts below which d' and criterion are not given. In simulated runs of one trial per concept d' is .3 to .5 too
 small on average at 5 concepts and .2 at 12; of four trials, intervals cover .82 at 5,
 .87 at 12, .89 and more from 16."""
-TOO_FEW = f"too few: d' and criterion need {LEAST} concepts"
+TOO_FEW_FOR_D_PRIME = f"too few: d' and criterion need {FEWEST_CONCEPTS} concepts"
 
 
 def detection_table(
@@ -48,8 +48,8 @@ def detection_table(
             sides = [(side["concept"], side[column].to_numpy(dtype=float)) for side in (signal, noise)]
             found = _estimate(measure, *sides, method=method, resamples=resamples, seed=seed)
             counts, note = (len(signal), len(noise), found.concepts), found.note
-            if measure != "auc" and 0 < found.concepts < LEAST:
-                found, note = Estimate(np.nan, np.nan, np.nan, found.concepts), TOO_FEW
+            if measure != "auc" and 0 < found.concepts < FEWEST_CONCEPTS:
+                found, note = Estimate(np.nan, np.nan, np.nan, found.concepts), TOO_FEW_FOR_D_PRIME
             rows.append((*place, control, measure, *counts, found.value, found.low, found.high, note))
     columns = [*cell, "control", "measure", "n", "n_control", "concepts", "value", "low", "high", "note"]
     return pd.DataFrame(rows, columns=columns)

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 PARTS = ("effect", "intercept", "slope")
 MOMENTS = ("n", "x", "y", "xx", "xy")
-LEAST = 10
+LEAST_QUESTIONS = 10
 """Different plain questions of each answer, yes and no, below which no line is drawn."""
 
 _FLAT = 1e-9

@@ -34,14 +34,14 @@ class Change:
     difference: Bounded
 
 
-class Counts(NamedTuple):
+class TwoCounts(NamedTuple):
     """Yes verdicts `k` among `n` known ones, one element per concept; every `n` is at least 1."""
 
     k: _Floats
     n: _Floats
 
 
-def change_of_rates(first: Counts, second: Counts, *, paired: bool) -> Change:
+def change_of_rates(first: TwoCounts, second: TwoCounts, *, paired: bool) -> Change:
     """Return the difference of two rates by square-and-add limits (Newcombe 1998, methods 10 of both papers).
 
     The limits of the two rates are joined, with the correlation of the concepts' rates where they are paired. Unlike a
@@ -72,7 +72,7 @@ def change_of_means(first: _Floats, second: _Floats, *, paired: bool, confidence
     return Change(a, b, Bounded(difference, difference - half, difference + half))
 
 
-def _bounded(counts: Counts) -> Bounded:
+def _bounded(counts: TwoCounts) -> Bounded:
     k, n = counts
     low, high, _, _ = clustered_rates(k, n)
     return Bounded(float(k.sum() / n.sum()) if len(n) else np.nan, float(low), float(high))

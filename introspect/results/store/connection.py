@@ -34,7 +34,7 @@ class StoreError(RuntimeError):
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def errors_explained(path: Path) -> Iterator[None]:
     """Turn what SQLite reports about the file into one line that says what to do."""
     try:
         yield
@@ -46,7 +46,7 @@ def explained(path: Path) -> Iterator[None]:
 def sound(path: Path) -> Iterator[None]:
     """Turn what making records from stored rows raises into one line that names the file."""
     try:
-        with explained(path):
+        with errors_explained(path):
             yield
     except InputError:
         raise
@@ -64,7 +64,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     to roll the half-written batch back. A file that may not be written is opened for reading by SQLite itself.
     """
     uri = f"file:{quote(str(path.absolute()))}?mode={'rwc' if write else 'rw'}"
-    with explained(path):
+    with errors_explained(path):
         connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
@@ -83,7 +83,7 @@ def lock(folder: Path) -> sqlite3.Connection:
 
     The lock is an exclusive transaction on an empty database of its own, so that readers of the run are not locked out.
     """
-    with explained(folder / LOCK_FILE):
+    with errors_explained(folder / LOCK_FILE):
         holder = sqlite3.connect(folder / LOCK_FILE, timeout=0, isolation_level=None)
         try:
             holder.execute("PRAGMA journal_mode = MEMORY")  # nothing is ever written, so no file is needed either
@@ -109,7 +109,7 @@ def read_through(connection: sqlite3.Connection, view: str) -> None:
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
     """Do everything inside or nothing of it."""
-    with explained(path):
+    with errors_explained(path):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

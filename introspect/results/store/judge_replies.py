@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from introspect.grading.judge.replies import Question, Reply
-from introspect.results.store.connection import connect, explained, transaction
+from introspect.grading.judge.replies import JudgeQuestion, Reply
+from introspect.results.store.connection import connect, errors_explained, transaction
 
 FILE = "judgements.sqlite"
 REPLY = "content, refusal, finish_reason, prompt_tokens, completion_tokens, cost, model, asked_as"
@@ -42,11 +42,11 @@ class Judgements:
 
     def get(self, key: str) -> Reply | None:
         """Give the reply kept under a key."""
-        with explained(self.path):
+        with errors_explained(self.path):
             row = self._database.execute(f"SELECT {REPLY} FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else Reply(*row)
 
-    def put(self, key: str, question: Question, reply: Reply) -> None:
+    def put(self, key: str, question: JudgeQuestion, reply: Reply) -> None:
         """Keep a reply, in a transaction of its own."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         values = (
@@ -59,5 +59,5 @@ class Judgements:
 
     def count(self) -> int:
         """Count the replies."""
-        with explained(self.path):
+        with errors_explained(self.path):
             return int(self._database.execute("SELECT count(*) FROM replies").fetchone()[0])

@@ -14,7 +14,7 @@ CELL_COLUMNS = (
 )
 CELLS = f"SELECT cell, {', '.join(CELL_COLUMNS)} FROM cells"
 
-GRADERS = "SELECT DISTINCT grader FROM grades ORDER BY grader"
+GRADER_NAMES = "SELECT DISTINCT grader FROM grades ORDER BY grader"
 VERSIONS = "SELECT DISTINCT version FROM grades WHERE grader = ?"
 
 CLEAN_OF_NONE = """SELECT trials.cell, clean_logprob FROM responses JOIN trials USING (n)
@@ -35,7 +35,7 @@ ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
 """How many trials are alike in cell, concept, state and verdicts."""
 
 PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"
-UNITS = "SELECT n, cell, concept FROM trials ORDER BY id"
+UNITS_OF_TRIALS = "SELECT n, cell, concept FROM trials ORDER BY id"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 
 TRIAL_COLUMNS = (
@@ -117,6 +117,6 @@ CLEAN_OPTIONS = """SELECT r.n, r.options FROM readouts AS r JOIN trials USING (n
 FIRST_YES = "SELECT n, min(loop) FROM readouts WHERE logit_yes > logit_no AND {within} GROUP BY n"
 VERDICTS_OF = f"SELECT n, {', '.join(VERDICTS)}, answer, tokens FROM grades WHERE grader = ? AND {{within}}"
 """What the statistics read: no text but the answers in their normal form. `within` says of which trials."""
-EVERY = "n IS NOT NULL"
+EVERY_TRIAL = "n IS NOT NULL"
 OF_CELLS = "n IN (SELECT n FROM trials WHERE cell IN ({cells}))"
 """For `within`: all trials, or those of cells that are listed by their numbers."""

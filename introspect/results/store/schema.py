@@ -25,7 +25,7 @@ LATER |= {"echo": "INTEGER", "clean_logprob": "REAL"}
 Value = str | float | int | None
 _Row = tuple[Value, ...]
 
-TABLES = (
+SCHEMA = (
     "CREATE TABLE run (schema_version INTEGER NOT NULL, manifest TEXT NOT NULL)",
     """CREATE TABLE cells (
         cell INTEGER PRIMARY KEY, model TEXT, weights_hash TEXT, dtype TEXT, protocol TEXT, question TEXT,

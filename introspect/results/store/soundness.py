@@ -34,10 +34,10 @@ Columns = dict[str, tuple[str, bool]]
 
 
 @cache
-def tables() -> dict[str, Columns]:
+def schema_columns() -> dict[str, Columns]:
     """Return the columns of every table, as SQLite itself reads the schema."""
     with closing(sqlite3.connect(":memory:")) as empty:
-        for statement in schema.TABLES:
+        for statement in schema.SCHEMA:
             empty.execute(statement)
         names = [name for (name,) in empty.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: _columns(empty, name) for name in names}
@@ -45,7 +45,7 @@ def tables() -> dict[str, Columns]:
 
 def check_shape(database: sqlite3.Connection, path: Path) -> None:
     """Raise InputError unless every table is there with all its columns."""
-    for name, columns in tables().items():
+    for name, columns in schema_columns().items():
         there = _columns(database, name)
         if not there:
             raise _damaged(path, f"has no table {name!r}")
@@ -59,7 +59,7 @@ def check_rows(database: sqlite3.Connection, path: Path, trial: int | None = Non
     This reads every row once, or the rows of the trial with a number; a trial's id is the hash of what it says, and is
     taken for granted unless `hashed`.
     """
-    for name, columns in tables().items():
+    for name, columns in schema_columns().items():
         if trial is None or "n" in columns:
             for row, column in database.execute(_faults(name, trial)):
                 raise _damaged(path, f"column {column!r} of table {name!r} holds {_shown(database, name, column, row)}")
@@ -76,7 +76,7 @@ def check_whole(database: sqlite3.Connection, path: Path) -> None:
     for (said,) in database.execute("PRAGMA integrity_check(1)"):
         if said != "ok":
             raise _damaged(path, f"SQLite's integrity check says: {said}")
-    for name in tables():
+    for name in schema_columns():
         for _ in database.execute(f"SELECT * FROM {name}"):
             pass  # reading it is what finds text that is not UTF-8
     for sql, which in ((ORPHANS, "neither a response nor an error"), (BOTH, "both a response and an error")):
@@ -99,7 +99,7 @@ def _faults(table: str, trial: int | None) -> str:
     """Write the query for the first row of a table (or of one trial) with a value of the wrong type, and the column."""
     conditions = [
         f"WHEN typeof({name}) NOT IN ({_listed([STORAGE[kind], *([] if needed else ['null'])])}) THEN '{name}'"
-        for name, (kind, needed) in tables()[table].items()
+        for name, (kind, needed) in schema_columns()[table].items()
     ]
     for name, kind in JSON.get(table, {}).items():
         broken = f"CASE WHEN json_valid({name}) THEN json_type({name}) <> '{kind}' ELSE 1 END"
@@ -110,7 +110,7 @@ def _faults(table: str, trial: int | None) -> str:
         conditions += [f"WHEN {name} NOT IN (0, 1) THEN '{name}'" for name in _VERDICTS]
     if table == "trials":
         conditions.append("WHEN seed = '' OR ltrim(seed, '-') GLOB '*[^0-9]*' THEN 'seed'")
-    key = next(iter(tables()[table]))
+    key = next(iter(schema_columns()[table]))
     return f"""SELECT * FROM (SELECT {key}, CASE {" ".join(conditions)} END AS fault FROM {table}
         {"" if trial is None else f"WHERE n = {trial:d}"})
         WHERE fault IS NOT NULL LIMIT 1"""
@@ -122,7 +122,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _shown(database: sqlite3.Connection, table: str, column: str, row: object) -> str:
     """Say what stands there, as SQL writes it, and in which row."""
-    key = next(iter(tables()[table]))
+    key = next(iter(schema_columns()[table]))
     sql = f"SELECT typeof({column}), substr(quote({column}), 1, 40) FROM {table} WHERE {key} = ?"
     kind, value = database.execute(sql, (row,)).fetchone()
     return f"{value} ({kind}) where {key} is {row}"

@@ -16,7 +16,7 @@ from introspect.results.store.connection import (
     RUN_FILE,
     StoreError,
     connect,
-    explained,
+    errors_explained,
     lock,
     sound,
     transaction,
@@ -81,7 +81,7 @@ class Store:
             if store._has_schema():
                 store._check_schema()
                 refuse_other(store.manifest, manifest, folder)
-                with explained(store.path):
+                with errors_explained(store.path):
                     store._look_at_rows()
             else:
                 create(store._database, store.path, manifest)
@@ -159,7 +159,7 @@ class Store:
         Raises InputError naming the first thing that is wrong. `select` and a continued run look at the rows as well,
         but not at what costs reading every page of the file.
         """
-        with explained(self.path):
+        with errors_explained(self.path):
             check_whole(self._database, self.path)
             check_rows(self._database, self.path)
 
@@ -225,7 +225,7 @@ class Store:
 
         Before the first one all rows are looked at, since a query sees columns and not records.
         """
-        with explained(self.path):
+        with errors_explained(self.path):
             self._look_at_rows()
             yield from self._database.execute(sql, values)
 
@@ -251,7 +251,7 @@ class Store:
         _ = self.manifest  # read once, so that a damaged one is refused before anything else happens
 
     def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
-        with explained(self.path):
+        with errors_explained(self.path):
             return self._database.execute(sql, values).fetchall()
 
     def _new(self, answered: Iterable[tuple[Trial, Response]]) -> list[tuple[Trial, Response]]:

@@ -4,7 +4,7 @@ A column means the same in every table. Rates and shares lie between 0 and 1. Lo
 field is missing: nothing was there to be measured, or nothing could be estimated, which `note` then explains.
 """
 
-TABLES = {
+TABLE_COLUMNS = {
     "trials": "One row per trial, with the prompt's settings, the answer and its grades.",
     "rates": "Rates of every verdict per arm, loop, layer and strength.",
     "loops": "The same per loop, over all layers.",
@@ -209,6 +209,6 @@ def meaning(column: str) -> str | None:
     return _GRADE.get(column.rsplit("_", 1)[-1]) if "_" in column else None
 
 
-def grade_columns() -> dict[str, str]:
+def grade_column_texts() -> dict[str, str]:
     """Return what the columns of a grade mean, by what stands behind the grader's name."""
     return dict(_GRADE)

@@ -12,7 +12,7 @@ from introspect.protocols import questions_of
 from introspect.records.trial import NOT_INJECTED
 from introspect.results.statistics.contrasts import concept_lines
 from introspect.results.statistics.intervals import mean_interval
-from introspect.results.statistics.plain_line import LEAST
+from introspect.results.statistics.plain_line import LEAST_QUESTIONS
 from introspect.results.tables.absence import AbsentError
 from introspect.results.tables.cell_columns import PLACE, place_columns
 
@@ -57,11 +57,12 @@ def too_few_plain(plain: pd.DataFrame) -> str | None:
     injected = plain.loc[~plain["arm"].isin(NOT_INJECTED), "asked"]
     known = plain[(plain["arm"] == "none") & plain["asked"].isin(injected)]
     counts = {answer: known.loc[known["expected"] == answer, "asked"].nunique() for answer in _ANSWERS}
-    if min(counts.values()) >= LEAST:
+    if min(counts.values()) >= LEAST_QUESTIONS:
         return None
     found = " and ".join(f"{counts[answer]} whose answer is {answer}" for answer in _ANSWERS)
     return (
-        f"needs {LEAST} different plain questions of each answer, under an injection and without: here are {found}; "
+        f"needs {LEAST_QUESTIONS} different plain questions of each answer, under an injection and without: "
+        f"here are {found}; "
         "every concept and repeat asks another pair of them"
     )
 

@@ -21,7 +21,7 @@ from introspect.results.store import queries
 from introspect.results.store.store import Store
 
 COLUMN = "coherent_by_model"
-FEWEST = 10
+FEWEST_CLEAN = 10
 """Answers without injection from which a floor is taken."""
 TAIL = 0.05
 _ALIKE = (
@@ -40,7 +40,7 @@ def floors(store: Store, cells: pd.DataFrame) -> dict[int, float]:
     if found.empty:
         return {}
     clean = found.join(cells[list(_ALIKE)], on="cell").groupby(list(_ALIKE), dropna=False)["clean"]
-    enough = clean.count() >= FEWEST
+    enough = clean.count() >= FEWEST_CLEAN
     floor = clean.apply(floor_of)[enough].rename("floor")
     of_cells = cells.reset_index().merge(floor.reset_index(), on=list(_ALIKE), how="inner")
     return {int(cell): float(value) for cell, value in zip(of_cells["cell"], of_cells["floor"], strict=True)}

@@ -9,7 +9,7 @@ from functools import cache
 
 import pandas as pd
 
-from introspect.concepts.sets import SHIPPED, load_concepts
+from introspect.concepts.sets import SHIPPED_SETS, load_concepts
 from introspect.protocols import questions_of
 
 NO_CATEGORY = "other"
@@ -86,7 +86,7 @@ def category(word: str) -> str:
 @cache
 def _categories() -> dict[str, str]:
     found: dict[str, str] = {}
-    for name in reversed(SHIPPED):  # the first set that has a word says what it is
+    for name in reversed(SHIPPED_SETS):  # the first set that has a word says what it is
         concepts = load_concepts(name)
         words = zip(concepts.words, concepts.categories, strict=True)
         found |= {word.casefold(): kind for word, kind in words if kind}

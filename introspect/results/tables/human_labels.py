@@ -15,7 +15,7 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.protocols import WRITTEN, kind_of
-from introspect.results.tables.label_sheet import LABELS, PREFIX, from_text, offered, to_fill_in
+from introspect.results.tables.label_sheet import LABELS, TRIAL_PREFIX, from_text, offered, to_fill_in
 
 HUMAN = "human"
 """The grader's name under which labels stand beside others."""
@@ -88,7 +88,7 @@ def _row(where: str, header: list[str], fields: list[str]) -> _Row:
         raise InputError(f"{where}: has {len(fields)} fields, the header has {len(header)}")
     by_name = dict(zip(header, fields, strict=True))
     said = {name: from_text(by_name[name].strip()).casefold() for name in LABELS}
-    return _Row(where, by_name["trial"].strip().removeprefix(PREFIX), said)
+    return _Row(where, by_name["trial"].strip().removeprefix(TRIAL_PREFIX), said)
 
 
 def _check_trials(rows: list[_Row], known: set[str], path: Path, folder: Path) -> None:

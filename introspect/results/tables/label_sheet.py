@@ -23,7 +23,7 @@ from introspect.results.tables.narrow_trials import narrow_trials
 LABELS = ("detected", "identified", "coherent", "refused", "answer")
 """Columns to be filled in."""
 _COLUMNS = ("trial", "concept", "prompt", "text", "to_fill_in", "options", *LABELS)
-PREFIX = "trial-"
+TRIAL_PREFIX = "trial-"
 APOSTROPHE = "'"
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", APOSTROPHE)  # noqa: RUF001
 """What a spreadsheet may take for the beginning of a formula (OWASP, CSV injection), and the apostrophe itself."""
@@ -91,7 +91,13 @@ def _row(store: Store, trial_id: str, templates: dict[str, Template]) -> list[st
     options = "" if kind_of(trial.question) == "noticing" else SEPARATOR.join(offered(trial.question, trial.options))
     shown = (trial.concept, _asked(trial, templates), answer_of(store.response(trial_id)) or "")
     empty = [""] * len(LABELS)
-    return [PREFIX + trial_id, *map(as_text, shown), ", ".join(to_fill_in(trial.question)), as_text(options), *empty]
+    return [
+        TRIAL_PREFIX + trial_id,
+        *map(as_text, shown),
+        ", ".join(to_fill_in(trial.question)),
+        as_text(options),
+        *empty,
+    ]
 
 
 def _asked(trial: Trial, templates: dict[str, Template]) -> str:

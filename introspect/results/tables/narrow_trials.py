@@ -32,7 +32,7 @@ def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[in
     numbers of the cells whose trials are wanted, all when left out.
     """
     listed = None if of_cells is None else ", ".join(str(int(cell)) for cell in of_cells)
-    within = queries.EVERY if listed is None else queries.OF_CELLS.format(cells=listed)
+    within = queries.EVERY_TRIAL if listed is None else queries.OF_CELLS.format(cells=listed)
     cells, columns = cells_table(store), ["n", "cell", *queries.NARROW, "state", COLUMN]
     rows = store.select(queries.NARROW_TRIALS.format(within=within), as_parameter(floors(store, cells)))
     table = pd.DataFrame(rows, columns=columns, dtype=object).set_index("n").astype({COLUMN: "Int64"})

@@ -22,7 +22,7 @@ def _unit_means(store: Store, units: pd.Series) -> pd.DataFrame:
     `units` has the unit of each cell, counted from 0, by the number of the cell. Columns: unit, concept, readout_loop,
     difference. Numbers are added in the order of the trials' ids, so that no digit depends on when the trials ran.
     """
-    trials = pd.DataFrame(store.select(queries.UNITS), columns=["n", "cell", "concept"])
+    trials = pd.DataFrame(store.select(queries.UNITS_OF_TRIALS), columns=["n", "cell", "concept"])
     last, trials = trials["n"].max(), trials[trials["cell"].isin(units.index)]
     concepts = trials["concept"].astype("category").cat
     place, group = np.full((2, last + 1), -1, dtype=np.int64)

@@ -66,7 +66,7 @@ def trial_rows(store: Store, graders: Sequence[str]) -> Iterator[tuple[object, .
 
 def stored_graders(store: Store) -> list[str]:
     """List the graders of a run."""
-    return [grader for (grader,) in store.select(queries.GRADERS)]
+    return [grader for (grader,) in store.select(queries.GRADER_NAMES)]
 
 
 def cells_table(store: Store) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 from introspect.records.trial import NOT_INJECTED
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.intervals import unknown_share
-from introspect.results.statistics.two_samples import Change, Counts, change_of_means, change_of_rates
+from introspect.results.statistics.two_samples import Change, TwoCounts, change_of_means, change_of_rates
 from introspect.results.store.queries import MEASURES, VERDICTS
 from introspect.results.tables.capability import unable
 from introspect.results.tables.cell_columns import PLACE, place_columns
@@ -140,7 +140,7 @@ def _rates(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, object]:
     known = [part[part["n"] > 0].set_index("concept") for part in (first, second)]
     both, paired = shared_concepts(known[0].index.to_series(), known[1].index.to_series())
     used = [part.loc[both] if paired else part for part in known]
-    change = change_of_rates(*(Counts(part["k"].to_numpy(), part["n"].to_numpy()) for part in used), paired=paired)
+    change = change_of_rates(*(TwoCounts(part["k"].to_numpy(), part["n"].to_numpy()) for part in used), paired=paired)
     alike = [part[part["concept"].isin(both)] if paired else part for part in (first, second)]
     unknown = [float(unknown_share(part["n"].sum(), (part["all"] - part["n"]).sum())) for part in alike]
     unable = any(part["unable"].any() for part in (first, second))
