@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.setting import PROMPT, WORDS, Setting, named_setting, setting
 from benchmarks.timing import Variant, in_turn, ratio, show, show_machine
-from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.families.loading import load_model

@@ -27,7 +27,7 @@ from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, seconds, show, show_machine
 from introspect.errors import InputError, unknown
-from introspect.injection.blocks import run_all
+from introspect.injection.block_stream import run_all
 from introspect.injection.engine import Engine
 from introspect.injection.engines import EngineName
 from introspect.injection.injector import Injector

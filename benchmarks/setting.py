@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.concepts.vectors import ConceptVectors

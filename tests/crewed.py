@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 from made import trial
 
-from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.events import Died, Done, Event, Ready
+from introspect.experiment.workers.trial_blocks import Block
 from introspect.injection.work import Work
 
 Answer = Callable[[int, Block], list[Event]]

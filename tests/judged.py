@@ -12,8 +12,8 @@ from typing import Any
 
 from made import grade, new_store, response, trial
 
+from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.replies import Reply
-from introspect.grading.judge.settings import JudgeSettings
 
 ANSWER = "Yes. It is about dust."
 QUOTES = {"refused_quote": "", "detected_quote": "Yes.", "identified_quote": "It is about dust."}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from introspect.concepts.contrasts import baseline_contrast, pair_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast, pair_contrast
 from introspect.concepts.pairs import load_pairs
 from introspect.concepts.sets import SHIPPED_SETS, ConceptSet, choose, load_concepts, read_choice
 from introspect.errors import InputError

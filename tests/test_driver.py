@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from made import trial
 
 from introspect.errors import InputError
-from introspect.experiment.workers.blocks import Block, cut_into_blocks
 from introspect.experiment.workers.driver import BLOCK_TRIES, hand_out
 from introspect.experiment.workers.events import Died, Event, Refused
+from introspect.experiment.workers.trial_blocks import Block, cut_into_blocks
 from introspect.injection.failures import Failure
 from introspect.injection.pace import LONGEST, Pace
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from introspect.analyses.dynamics.design import NORMS, TRAINED_LOOPS, VOCABULARY, Design, Stack
+from introspect.analyses.dynamics.design_grid import PUBLISHED_VERDICTS, RECURRENCES, design_study, settled, verdicts
 from introspect.analyses.dynamics.design_training import N_TABLES, SURPRISES, held_out_loss, random_tables, texts, train
-from introspect.analyses.dynamics.grid import PUBLISHED_VERDICTS, RECURRENCES, design_study, settled, verdicts
 
 
 @pytest.mark.parametrize("norm", NORMS)

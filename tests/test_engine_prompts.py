@@ -5,7 +5,7 @@ import torch
 
 from introspect.errors import InputError
 from introspect.injection import engine as engines
-from introspect.injection.blocks import run_all
+from introspect.injection.block_stream import run_all
 from introspect.injection.engine import Engine, prompt_key
 from introspect.models.tap import Tap
 from introspect.prompts import Prompts, template_named

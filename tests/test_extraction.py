@@ -8,7 +8,7 @@ from oracle import hooked
 from tiny import tiny_model
 from torch import Tensor
 
-from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import cached, extract, extract_pairs, manifest_of, measure
 from introspect.concepts.pairs import load_pairs
 from introspect.concepts.vectors import ConceptVectors

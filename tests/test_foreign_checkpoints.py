@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from benchmarks.faults.checkpoints import ANYTHING
 from introspect.errors import InputError
+from introspect.families.foreign_config import check_settings
 from introspect.families.loading import load_model, peek
-from introspect.families.settings import check_settings
 from introspect.models.organisms import organism_folder
 from introspect.prompts import Template
 from introspect.prompts.dates import write_chat

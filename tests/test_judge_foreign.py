@@ -9,8 +9,8 @@ from made import response, trial
 from test_judging import Kept, Scripted, judged, one, verdicts
 
 from introspect.errors import InputError
+from introspect.grading.judge.judge_settings import key_from_environment
 from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
-from introspect.grading.judge.settings import key_from_environment
 
 TEXT = reply().content or ""
 

@@ -20,9 +20,9 @@ from introspect.errors import InputError
 from introspect.experiment.regrade import judge_run, regrade
 from introspect.experiment.run import Run
 from introspect.grading import GRADERS
+from introspect.grading.judge.judge_settings import KEYS, JudgeSettings, key_from_environment
 from introspect.grading.judge.pacing import asked_to_wait
 from introspect.grading.judge.refusals import REDIRECTS, StoppedError
-from introspect.grading.judge.settings import KEYS, JudgeSettings, key_from_environment
 from introspect.results.store.store import Store
 
 NAME = KEYS[0]

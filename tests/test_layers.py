@@ -162,6 +162,64 @@ def test_only_the_command_line_prints() -> None:
                 assert room(module_of(path)) == "cli", f"{path}, line {node.lineno}"
 
 
+FAMILY = {"adapter", "blocks", "checkpoint", "config", "model"}
+"""Files that every family may have."""
+ANALYSIS = {"cost", "curves", "figures", "page", "plan", "sentences", "tables"}
+"""Files that every analysis may have; the suite itself has some of them too."""
+STATISTIC_AND_TABLE = {"agreement", "capability"}
+"""A table that is named like the statistic which it holds."""
+
+
+def homes_of_stems() -> dict[str, list[str]]:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        homes.setdefault(path.stem, []).append(str(path.parent.relative_to(PACKAGE)))
+    return {stem: sorted(found) for stem, found in homes.items() if not stem.startswith("__")}
+
+
+def public_names(source: str) -> Iterator[str]:
+    """Give what a module defines under a public name: functions, classes and constants."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield from [node.name] * (not node.name.startswith("_"))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                found = (each for each in ast.walk(target) if isinstance(each, ast.Name))
+                yield from (each.id for each in found if isinstance(each.ctx, ast.Store) and each.id[0] != "_")
+
+
+def test_a_file_name_says_which_file_it_is() -> None:
+    for stem, homes in homes_of_stems().items():
+        left = [home for home in homes if not _has_role(stem, home)]
+        assert len(left) <= 1, f"{stem}.py stands in {', '.join(left)}: say what each is"
+
+
+def _has_role(stem: str, home: str) -> bool:
+    """Tell whether a file is named after the role that it plays in its room."""
+    return (
+        home == "cli"
+        or (stem in FAMILY and home.startswith("families/"))
+        or (stem in ANALYSIS and home.startswith("analyses/"))
+        or (stem in STATISTIC_AND_TABLE and home in ("results/tables", "results/statistics"))
+    )
+
+
+def test_a_public_name_is_defined_once_but_for_a_command_and_what_it_runs() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for name in set(public_names(path.read_text())):
+            homes.setdefault(name, []).append(module_of(path))
+    for name, found in homes.items():
+        assert len([home for home in found if home != f"cli.{name}"]) <= 1, f"{name} is defined in {', '.join(found)}"
+
+
+def test_public_names_are_found_in_every_form() -> None:
+    source = (
+        "A = 1\nB: int = 2\nC, (D, _E) = 1, (2, 3)\n_F = 1\ndef g(h=1): i = 2\nclass J: k = 1\ndef _l(): pass\nm.n = 1"
+    )
+    assert sorted(public_names(source)) == ["A", "B", "C", "D", "J", "g"]
+
+
 @pytest.mark.filterwarnings("default")
 def test_every_function_is_of_a_size_that_can_be_read_and_long_files_are_named() -> None:
     for path in FILES:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.blocks import run_all
+from introspect.injection.block_stream import run_all
 from introspect.injection.engine import Engine, prompt_key
 from introspect.injection.failures import Failure
 from introspect.injection.measuring import measured_cosines

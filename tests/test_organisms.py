@@ -11,7 +11,7 @@ import torch
 from introspect.analyses.kept_units import keeping
 from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.tasks import generated
-from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import load_concepts
 from introspect.experiment.laboratory import open_laboratory

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from introspect.injection.blocks import BLOCK
+from introspect.injection.block_stream import BLOCK
 from introspect.injection.pace import AIM, FEWEST_ROWS, LONGEST, Pace, block_size, seconds_of_trial
 from tests.injected import bench
 

@@ -27,7 +27,7 @@ from introspect.report.numbers import interval, number, p_value, percent
 from introspect.report.page import page
 from introspect.report.planned_trials import planned_counts
 from introspect.report.rate_sheets import controls
-from introspect.report.settings import standing
+from introspect.report.setup_sheets import standing
 from introspect.report.sheets import sheet
 from introspect.report.writing import write_report
 from introspect.results.store.store import Store

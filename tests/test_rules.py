@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from introspect.errors import InputError
-from introspect.grading import GRADERS, grader_named, version
+from introspect.grading import GRADERS, grader_named, source_hash
 from introspect.grading.naming import forms, mentions
 from introspect.grading.rules import Verdicts, verdicts_on
 from introspect.records.trial import Response, Sampling, Trial
@@ -225,11 +225,11 @@ def test_a_grade_carries_its_trial_and_a_version_that_changes_with_the_rules(
     assert (grade.trial_id, grade.grader, grade.version) == (trial.id, "rules", GRADERS["rules"].version)
     assert (grade.detected, grade.identified, grade.coherent, grade.refused) == (True, True, True, False)
 
-    monkeypatch.setattr(version, "files", lambda _: tmp_path)
+    monkeypatch.setattr(source_hash, "files", lambda _: tmp_path)
     (tmp_path / "rules.py").write_text("one rule")
-    before = version.content_version.__wrapped__("rules")
+    before = source_hash.content_version.__wrapped__("rules")
     (tmp_path / "rules.py").write_text("another rule")
-    assert version.content_version.__wrapped__("rules") != before
+    assert source_hash.content_version.__wrapped__("rules") != before
 
 
 def test_an_unknown_grader_is_refused_with_the_known_ones() -> None:

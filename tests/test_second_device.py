@@ -24,7 +24,7 @@ from introspect.analyses.monitor.ask import judge_items
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.trajectory.cache_memory import remembered
 from introspect.analyses.trajectory.measure import measured
-from introspect.concepts.contrasts import baseline_contrast
+from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure as extract
 from introspect.injection.batch import Pool
 from introspect.injection.failures import Failure

@@ -11,7 +11,7 @@ from sklearn.metrics import mutual_info_score
 
 from introspect.protocols import Occasion
 from introspect.results.statistics.clusters import bootstrap_frame
-from introspect.results.statistics.naming import _permuted, mutual_information, naming, rank_summary
+from introspect.results.statistics.naming_tests import _permuted, mutual_information, naming, rank_summary
 
 
 def names(numbers: np.ndarray) -> pd.Series:

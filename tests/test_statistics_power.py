@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_effectsize
 
 from introspect.errors import InputError
 from introspect.results.statistics.flips import sign_flips
-from introspect.results.statistics.power import (
+from introspect.results.statistics.power_simulation import (
     LARGE,
     Setting,
     concepts_needed,

@@ -8,7 +8,7 @@ import pytest
 
 from introspect.errors import InputError
 from introspect.results.statistics.clusters import rate
-from introspect.results.statistics.selection import best_cell
+from introspect.results.statistics.split_selection import best_cell
 
 
 def simulated(concepts: int, cells: int, seed: int, planted: float = 0) -> pd.DataFrame:

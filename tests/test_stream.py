@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.injection.blocks import run_all
+from introspect.injection.block_stream import run_all
 from introspect.injection.engine import Engine
 from introspect.injection.failures import Failure
 from introspect.injection.memory import bytes_per_row, rows_that_fit

@@ -84,7 +84,7 @@ def test_blocks_that_take_too_long_get_smaller_and_the_answers_stay(
     tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minutes = count(step=60)
-    monkeypatch.setattr("introspect.experiment.workers.blocks.time.monotonic", lambda: next(minutes))
+    monkeypatch.setattr("introspect.experiment.workers.trial_blocks.time.monotonic", lambda: next(minutes))
     reported: list[int] = []
     folder = run_without_figures(options(tiny, tmp_path), lambda done, _: reported.append(done))
     assert reported == [0, *range(8, TOTAL, 4), TOTAL]

@@ -7,7 +7,7 @@ import pytest
 from made import response, trial
 
 from introspect.grading import GRADERS
-from introspect.grading.timing import graded
+from introspect.grading.detection_time import graded
 from introspect.prompts.turns import Turn, Turns
 from introspect.records.trial import Response
 

@@ -18,10 +18,10 @@ from introspect.errors import InputError, InterruptionError
 from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.workers import crew
-from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.driver import BLOCK_TRIES
 from introspect.experiment.workers.events import Died, Event, Job, Ready, Refused
 from introspect.experiment.workers.processes import Processes, seated
+from introspect.experiment.workers.trial_blocks import Block
 from introspect.experiment.workers.worker import Worker
 from introspect.results.store.store import Store
 

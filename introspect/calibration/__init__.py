@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from introspect.calibration.checks import Check, Truth, check
-from introspect.calibration.effects import EffectCheck, EffectTruth, check_effect
+from introspect.calibration.effect_checks import EffectCheck, EffectTruth, check_effect
 from introspect.calibration.truths import EFFECT_TRUTHS, TRUTHS
 from introspect.experiment.options import Options
 from introspect.experiment.sweep import Report, run_sweep

@@ -7,7 +7,7 @@ as nothing follows that could notice.
 import pandas as pd
 
 from introspect.calibration.checks import Select, Truth
-from introspect.calibration.effects import EffectTruth
+from introspect.calibration.effect_checks import EffectTruth
 
 _LAST = 3
 """Last loop of the organisms, and last layer of those in Ouro's layout."""

@@ -101,7 +101,7 @@ def _grid(blocks: str, recurrences: int, steps: int, out: Path | None, *, dry_ru
 
     sizes, folder = counts(blocks, option="blocks"), out or Path("runs/dynamics-grid")
     refuse_file(folder)
-    from introspect.analyses.dynamics.grid import check_study, design_study, stacks
+    from introspect.analyses.dynamics.design_grid import check_study, design_study, stacks
     from introspect.cli.printing import print_analysis
 
     check_study(sizes, recurrences, steps)

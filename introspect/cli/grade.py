@@ -10,7 +10,7 @@ from introspect.grading import GRADERS
 
 if TYPE_CHECKING:
     from introspect.experiment.regrade import Judged
-    from introspect.grading.judge.settings import JudgeSettings
+    from introspect.grading.judge.judge_settings import JudgeSettings
     from introspect.prompts.turns import Turns
     from introspect.results.store.store import Store
 
@@ -49,7 +49,7 @@ def grade(
     from introspect.cli.printing import print_absent, print_written
     from introspect.cli.progress import Progress
     from introspect.experiment.regrade import judge_run, regrade
-    from introspect.grading.judge.settings import JudgeSettings, read_price
+    from introspect.grading.judge.judge_settings import JudgeSettings, read_price
     from introspect.results.store.store import Store
     from introspect.results.tables.all_tables import summaries, write_tables
     from introspect.selection import names

@@ -34,7 +34,7 @@ def power(
     The numbers are those of one cell and one arm. Example: introspect power --rates 0.2,0.05 --repeats 4 --cells 12
     """
     from introspect.cli.printing import OUT
-    from introspect.results.statistics.power import TEST
+    from introspect.results.statistics.power_simulation import TEST
     from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
     from introspect.selection import numbers
 

@@ -74,7 +74,7 @@ def _dry_run(options: Options) -> None:
     """Print what a sweep would take: what is counted at once, and its time when a sample was run."""
     from introspect.cli.printing import print_counts, print_timing
     from introspect.cli.progress import Progress
-    from introspect.experiment.design import unmatched_said
+    from introspect.experiment.design_version import unmatched_said
     from introspect.experiment.estimate import BUDGET, estimate
 
     estimated = estimate(options)

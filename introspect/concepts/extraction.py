@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from introspect.concepts.contrasts import Contrast, baseline_contrast, pair_contrast
+from introspect.concepts.contrast_prompts import Contrast, baseline_contrast, pair_contrast
 from introspect.concepts.pairs import PromptPairs
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from introspect.experiment.run import Run
 from introspect.grading import grader_named
-from introspect.grading.timing import graded
+from introspect.grading.detection_time import graded
 from introspect.records.trial import Grade, Response, Trial
 from introspect.results.figures.all_figures import draw_all
 from introspect.results.store.store import Store
 
 if TYPE_CHECKING:
     from introspect.experiment.laboratory import Laboratory
-    from introspect.injection.blocks import Result
+    from introspect.injection.block_stream import Result
 
 
 def grade(laboratory: "Laboratory", results: Iterable["Result"], graders: Sequence[str] = ("rules",)) -> list[Grade]:

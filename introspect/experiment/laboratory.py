@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from introspect.concepts.contrasts import Contrast
+from introspect.concepts.contrast_prompts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.experiment.design import DESIGN, design_of, partners_by, reference_of
+from introspect.experiment.design_version import DESIGN, design_of, partners_by, reference_of
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
 from introspect.experiment.spelling import found_at, respelled
@@ -23,7 +23,7 @@ from introspect.families.loading import Outline, load_model, peek
 from introspect.families.placement import device_named, dtype_named
 from introspect.grading import deciders
 from introspect.injection.answer_tokens import AnswerTokens
-from introspect.injection.blocks import BLOCK, Result
+from introspect.injection.block_stream import BLOCK, Result
 from introspect.injection.engine import Engine
 from introspect.injection.grid import Grid
 from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from introspect.concepts.contrasts import METHODS, Contrast, baseline_contrast, pair_contrast
+from introspect.concepts.contrast_prompts import METHODS, Contrast, baseline_contrast, pair_contrast
 from introspect.concepts.pairs import load_pairs
 from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError

@@ -10,11 +10,11 @@ from itertools import chain
 
 from introspect.errors import InterruptionError
 from introspect.grading import Grader
+from introspect.grading.detection_time import graded, reread
+from introspect.grading.judge.judge_settings import JudgeSettings, key_from_environment
 from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
 from introspect.grading.judge.rubrics import rubrics
-from introspect.grading.judge.settings import JudgeSettings, key_from_environment
-from introspect.grading.timing import graded, reread
 from introspect.prompts.turns import Turns
 from introspect.records.trial import Grade
 from introspect.results.store import queries

@@ -16,13 +16,13 @@ import torch
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InterruptionError
-from introspect.experiment.design import unmatched_said
+from introspect.experiment.design_version import unmatched_said
 from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.regrade import regrade
 from introspect.experiment.workers import crew
-from introspect.experiment.workers.blocks import Block, Outcome, cut_into_blocks, run_block
 from introspect.experiment.workers.driver import hand_out
+from introspect.experiment.workers.trial_blocks import Block, Outcome, cut_into_blocks, run_block
 from introspect.injection.failures import Failure
 from introspect.injection.plan import plan
 from introspect.injection.work import Work

@@ -18,11 +18,11 @@ from introspect.errors import InputError
 from introspect.families.config_fields import check_fields
 from introspect.families.extra_files import check_files
 from introspect.families.feedforward.foreign import OwnCodeLooped, foreign
+from introspect.families.foreign_config import check_pointers, check_settings
 from introspect.families.gguf import checkpoint
 from introspect.families.placement import device_named, dtype_named
 from introspect.families.quiet import quiet
 from introspect.families.registry import family_of
-from introspect.families.settings import check_pointers, check_settings
 from introspect.families.think_at_hard import checkpoint as published
 from introspect.families.tokenizer import read_tokenizer
 from introspect.families.training_free.model import looping

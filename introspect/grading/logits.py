@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from introspect.grading.picking import is_correct
-from introspect.grading.version import content_version
+from introspect.grading.source_hash import content_version
 from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import WHOLE_WORDS, Grade, Readout, Response, Trial
 

@@ -17,8 +17,8 @@ from introspect.grading.claims import Decision, decisions, refusal
 from introspect.grading.coherence import Coherence, coherence
 from introspect.grading.naming import mentions
 from introspect.grading.picking import is_correct, picked
+from introspect.grading.source_hash import content_version
 from introspect.grading.thinking import answer_of, said_in
-from introspect.grading.version import content_version
 from introspect.letters import spelled_out
 from introspect.protocols import kind_of, silent_protocols
 from introspect.records.trial import Grade, Response, Trial

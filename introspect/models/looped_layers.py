@@ -13,7 +13,7 @@ from introspect.selection import one_of, select
 
 LoopStep = Literal["damped", "plain"]
 LOOP_STEPS: tuple[LoopStep, ...] = ("damped", "plain")
-_Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)

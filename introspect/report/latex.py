@@ -6,7 +6,7 @@ letter for is written as its number, so that the files compile with any engine.
 
 from collections.abc import Iterator, Sequence
 
-from introspect.report import rate_sheets, settings
+from introspect.report import rate_sheets, setup_sheets
 from introspect.report.findings import Findings
 from introspect.report.headline import headline
 from introspect.report.numbers import escaped
@@ -33,12 +33,14 @@ COMMANDS = {
 def latex_tables(found: Findings) -> dict[str, str]:
     """Make all tables that the run can have, and the document that holds them."""
     sheets = (
-        [] if found.is_empty else [settings.trial_counts(found), *rate_sheets.controls(found), rate_sheets.doses(found)]
+        []
+        if found.is_empty
+        else [setup_sheets.trial_counts(found), *rate_sheets.controls(found), rate_sheets.doses(found)]
     )
     kept = [each for each in (*sheets, *inferred(found).values()) if each is not None and each.rows]
     tables = {each.name: tabular(each) for each in kept}
     lacking = said_absent(found.summaries.absent)
-    sentences = [settings.standing(found), *headline(found), *([f"Not made: {lacking}."] if lacking else [])]
+    sentences = [setup_sheets.standing(found), *headline(found), *([f"Not made: {lacking}."] if lacking else [])]
     return {**tables, DOCUMENT: _document(sentences, list(tables))}
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from jinja2 import PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from introspect.report import rate_sheets, settings
+from introspect.report import rate_sheets, setup_sheets
 from introspect.report.analysed import analyses_shown
 from introspect.report.examples import EACH, absent, by_question, outcomes
 from introspect.report.findings import PREFERRED, Findings
@@ -43,11 +43,11 @@ def page(found: Findings) -> str:
     return _ENVIRONMENT.get_template("page.html.j2").render(
         version=version(PACKAGE),
         folder=found.store.folder.resolve().name,
-        standing=settings.standing(found),
+        standing=setup_sheets.standing(found),
         headline=headline(found),
-        settings=settings.settings(found),
-        wordings=settings.wordings_asked(found),
-        counts=None if found.is_empty else settings.trial_counts(found),
+        settings=setup_sheets.settings(found),
+        wordings=setup_sheets.wordings_asked(found),
+        counts=None if found.is_empty else setup_sheets.trial_counts(found),
         why=_why(found),
         controls=rate_sheets.controls(found),
         doses=rate_sheets.doses(found),
@@ -62,7 +62,7 @@ def page(found: Findings) -> str:
         outcomes=list(by_question(came_out)),
         absent=absent(came_out),
         each=EACH,
-        manifest=settings.manifest_entries(found),
+        manifest=setup_sheets.manifest_entries(found),
         most_rows=_MOST_ROWS,
         arm_labels=ARM_LABELS,
     )

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.analyses.monitor.ask import Floats, judge_items, solve
+from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.probes import ProbeKind
 from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere
+from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.analyses.monitor.tasks import Item
 from introspect.models.tap import Tap

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.analyses.monitor.ask import Floats
+from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.subject import Subject
 from introspect.analyses.texts import read_texts, texts_of
 from introspect.errors import InputError

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from introspect.analyses.kept_units import Array
-from introspect.analyses.monitor.ask import Floats, States
+from introspect.analyses.monitor.ask import States
 from introspect.analyses.monitor.probes import CrossFit, Groups, Labels, ProbeKind, cross_fit, shuffled, split
+from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
 from introspect.records.trial import Site

@@ -11,7 +11,7 @@ from dataclasses import replace
 from introspect.concepts.vectors import ConceptVectors
 from introspect.experiment.estimate.costs import CostPiece, Crowd
 from introspect.experiment.laboratory import Laboratory
-from introspect.grading.timing import graded
+from introspect.grading.detection_time import graded
 from introspect.injection.engine import KEPT_PREFIXES, Key, key_of
 from introspect.injection.failures import Failure
 from introspect.injection.plan import Plan

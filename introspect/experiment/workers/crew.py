@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 
 from introspect.experiment.options import Options
-from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.events import Event, Job
+from introspect.experiment.workers.trial_blocks import Block
 from introspect.families.placement import device_named
 
 

@@ -6,9 +6,9 @@ Goes in: a crew and a stream of blocks. Come out: outcomes, in the order in whic
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
-from introspect.experiment.workers.blocks import Block, Outcome
 from introspect.experiment.workers.crew import Crew
 from introspect.experiment.workers.events import Died, Done, Event, Ready, Refused
+from introspect.experiment.workers.trial_blocks import Block, Outcome
 from introspect.injection.failures import Failure
 
 BLOCK_TRIES = 3

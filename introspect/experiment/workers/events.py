@@ -8,7 +8,7 @@ from introspect.errors import InputError
 from introspect.experiment.options import Options
 
 if TYPE_CHECKING:
-    from introspect.injection.blocks import Result
+    from introspect.injection.block_stream import Result
     from introspect.injection.work import Work
     from introspect.records.trial import Grade
 

@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.events import Died, Event, Job
+from introspect.experiment.workers.trial_blocks import Block
 
 SPAWN = get_context("spawn")
 """A forked process could not use a GPU that its parent has touched."""

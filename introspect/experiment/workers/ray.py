@@ -14,8 +14,8 @@ import ray
 from ray.exceptions import RayError
 
 from introspect.errors import InputError
-from introspect.experiment.workers.blocks import Block
 from introspect.experiment.workers.events import Died, Event, Job
+from introspect.experiment.workers.trial_blocks import Block
 
 LOCAL = "local"
 LOOPBACK = "127.0.0.1"

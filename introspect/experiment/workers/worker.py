@@ -14,8 +14,8 @@ import torch
 from introspect.concepts.extraction import cached
 from introspect.errors import InputError
 from introspect.experiment.laboratory import open_laboratory
-from introspect.experiment.workers.blocks import Block, run_block
 from introspect.experiment.workers.events import Died, Done, Event, Job, Ready, Refused
+from introspect.experiment.workers.trial_blocks import Block, run_block
 from introspect.injection.engine import Engine
 
 

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.replies import JudgeQuestion
-from introspect.grading.judge.settings import JudgeSettings
 
 Format = Literal["json_schema", "json_object", "none"]
 LESSER: dict[Format, Format] = {"json_schema": "json_object", "json_object": "none"}

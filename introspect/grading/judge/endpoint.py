@@ -9,10 +9,10 @@ from typing import Any
 
 from introspect.errors import InputError
 from introspect.grading.judge.dialect import Dialect
+from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.pacing import REQUEST_TRIES, JudgePace
 from introspect.grading.judge.refusals import REDIRECTS, StoppedError, explained, failure, is_passing, said
 from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
-from introspect.grading.judge.settings import JudgeSettings
 
 try:
     import httpx

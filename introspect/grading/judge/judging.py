@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.replies import Backend, JudgeQuestion, Reply, ReplyCache, Unanswered
 from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
-from introspect.grading.judge.settings import JudgeSettings
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
 from introspect.grading.picking import is_correct
+from introspect.grading.source_hash import content_version
 from introspect.grading.thinking import answer_of
-from introspect.grading.version import content_version
 from introspect.protocols import WRITTEN, kind_of
 from introspect.records.trial import Grade, Response, Trial
 

@@ -18,8 +18,8 @@ from introspect.families.loading import load_model
 from introspect.families.placement import device_named, dtype_named
 from introspect.families.quiet import quiet
 from introspect.families.registry import FAMILIES
+from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.replies import JudgeQuestion, Reply
-from introspect.grading.judge.settings import JudgeSettings
 from introspect.models.named import is_gguf
 from introspect.models.organisms import PREFIX, organism_folder
 from introspect.prompts.dates import date_in, fix_day, write_chat

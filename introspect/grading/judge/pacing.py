@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-_Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 REQUEST_TRIES = 7
 """How often one call is tried."""

@@ -9,7 +9,7 @@ import openai
 
 from introspect.errors import InputError
 from introspect.grading.judge.capped import TooLargeError
-from introspect.grading.judge.settings import KEYS, JudgeSettings
+from introspect.grading.judge.judge_settings import KEYS, JudgeSettings
 
 _SHOWN = 200
 """Characters shown of what an endpoint says."""

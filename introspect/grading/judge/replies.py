@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Protocol
 
-from introspect.grading.judge.settings import JudgeSettings
+from introspect.grading.judge.judge_settings import JudgeSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from introspect.results.statistics.clustered_rates import within_concepts
-from introspect.results.statistics.power import design_effect
+from introspect.results.statistics.power_simulation import design_effect
 
 
 def effective_size(values: pd.Series, concepts: pd.Series | None = None, weights: pd.Series | None = None) -> float:

@@ -23,8 +23,8 @@ from introspect.results.store.connection import (
 )
 from introspect.results.store.folder import made_ready, refuse_something_else
 from introspect.results.store.manifest import read_manifest, refuse_other
+from introspect.results.store.schema_version import check_schema, create
 from introspect.results.store.soundness import check_rows, check_whole
-from introspect.results.store.version import check_schema, create
 
 __all__ = ["Store", "StoreError"]
 

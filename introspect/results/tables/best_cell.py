@@ -13,7 +13,7 @@ from introspect.protocols import beside, kind_of
 from introspect.results.statistics.clustered_rates import clustered_rate
 from introspect.results.statistics.clusters import Estimate, rate
 from introspect.results.statistics.contrasts import concept_effects
-from introspect.results.statistics.selection import Selection, best_cell
+from introspect.results.statistics.split_selection import Selection, best_cell
 from introspect.results.tables.cell_columns import place_columns
 from introspect.results.tables.compression import PAIRED_BY, lacks_plain
 

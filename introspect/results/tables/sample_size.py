@@ -13,7 +13,7 @@ from introspect.errors import InputError
 from introspect.protocols import kind_of, questions_of
 from introspect.results.statistics.clustered_rates import Rate, clustered_rate
 from introspect.results.statistics.clusters import MIN_CONCEPTS
-from introspect.results.statistics.power import Setting, concepts_needed, intraclass_correlation, power_of
+from introspect.results.statistics.power_simulation import Setting, concepts_needed, intraclass_correlation, power_of
 from introspect.results.tables.cell_columns import place_columns
 
 _CONTROLS = ("none", "random", "wrong")

@@ -11,8 +11,8 @@ from functools import cached_property
 from itertools import islice
 
 from introspect.grading import Grader
-from introspect.grading.timing import graded
-from introspect.injection.blocks import Result, run_all
+from introspect.grading.detection_time import graded
+from introspect.injection.block_stream import Result, run_all
 from introspect.injection.engine import Engine
 from introspect.injection.pace import Pace
 from introspect.injection.work import Work
