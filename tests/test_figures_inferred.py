@@ -32,11 +32,18 @@ def table(rows: list[dict[str, object]]) -> pd.DataFrame:
 def contrasts() -> pd.DataFrame:
     spread = {"low": -1.0, "high": 2.0, "n": 9, "effect": "contrast", "template": "detect"}
     cells = [
-        {"loop": loop, "layer": layer, "strength": 2.0, "mean": loop - 0.5 * layer, "p_map": 0.01 if loop else 0.5}
+        {
+            "loop": loop,
+            "layer": layer,
+            "strength": 2.0,
+            "mean": loop - 0.5 * layer,
+            "p_map": 0.01 if loop else 0.5,
+            "p_student_map": 0.02,
+        }
         for loop in range(2)
         for layer in range(3)
     ]
-    overall = {"loop": None, "layer": None, "strength": np.nan, "mean": 0.25, "p_map": np.nan}
+    overall = {"loop": None, "layer": None, "strength": np.nan, "mean": 0.25, "p_map": np.nan, "p_student_map": np.nan}
     return table([{**spread, **row} for row in (overall, *cells)])
 
 
@@ -56,7 +63,10 @@ def compression() -> pd.DataFrame:
 
 
 def control() -> pd.DataFrame:
-    rows = [{"pair": "all", "loop": 0, "layer": layer, "mean": 0.01 * layer, "p_map": 0.5, "n": 8} for layer in (0, 1)]
+    rows = [
+        {"pair": "all", "loop": 0, "layer": layer, "mean": 0.01 * layer, "p_map": 0.5, "p_student_map": 0.5, "n": 8}
+        for layer in (0, 1)
+    ]
     return table(rows)
 
 

@@ -16,12 +16,13 @@ PAIRS = {
 }
 """Lower bounds, with the upper one and what both are called."""
 SHARES = ("rate", "accuracy", "chance", "habit", "mass", "mass_low", "if_no")
-P_VALUES = ("p", "p_map", "p_chance", "p_habit", "p_bits")
+P_VALUES = ("p", "p_map", "p_student", "p_student_map", "p_chance", "p_habit", "p_bits")
 _PLACES = ("loop", "layer", "strength", "sites", "loops", "n_sites", "extract_loop", "strength_unit")
 """Columns in which a missing value means that there is no such thing: no injection, or not at one place."""
 NOWHERE = "\N{EM DASH}"
 HEADERS = {
     **{"n_control": "n of the control", "p_map": "p, whole map", "p_chance": "p against chance"},
+    **{"p_student": "p, studentised", "p_student_map": "p, studentised, whole map"},
     **{"p_habit": "p against habit", "bits": "mutual information, bits", "bits_null": "bits by chance"},
     **{"p_bits": "p of the bits", "unknown_first": "unknown to the first"},
     **{"unknown_second": "unknown to the second", "extract_loop": "vectors of loop", "template": "wording"},

@@ -103,7 +103,7 @@ def inferred(found: Findings) -> dict[str, Sheet]:
         table = _in_words(table)
         if name == MAPPED:
             whole = table["strength"].isna()
-            kept = [each for each in table if each not in ("loop", "layer", "strength", "p_map")]
+            kept = [each for each in table if each not in ("loop", "layer", "strength", "p_map", "p_student_map")]
             sheets[OVERALL] = sheet(OVERALL, f"{title}, averaged over all cells", table.loc[whole, kept], note)
             table, title, note = table[~whole], f"{title}, cell by cell", ""
         sheets[name] = sheet(name, title, table, note)

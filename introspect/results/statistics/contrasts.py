@@ -22,6 +22,7 @@ from introspect.errors import InputError
 from introspect.results.statistics.flips import FLIPS, sign_flips
 from introspect.results.statistics.intervals import mean_interval
 from introspect.results.statistics.plain_line import MOMENTS, PARTS, line_values, moments
+from introspect.results.statistics.studentised import studentised
 
 CELL = ("loop", "layer", "strength")
 EFFECTS = ("injected", "random", "contrast")
@@ -102,7 +103,7 @@ def contrasts_table(
     """Test every effect in every cell; `p_map` is corrected for looking at the whole map.
 
     Columns: those of the cell, effect, n (concepts), dropped (concepts with a missing part), mean, low, high (t
-    interval over concepts), t, p, p_map (sign flips by concept).
+    interval over concepts), t, p, p_map (sign flips by concept), p_student, p_student_map (studentised bootstrap).
     """
     cells = effects[list(cell)].drop_duplicates().reset_index(drop=True)
     parts = []
@@ -114,7 +115,9 @@ def contrasts_table(
         part = cells.assign(effect=effect, n=[len(column) for column in columns])
         part["dropped"] = len(values) - part["n"]
         part[["mean", "low", "high"]] = np.array(means).reshape(len(cells), 3)
-        parts.append(part.assign(t=tests.t, p=tests.p, p_map=tests.p_map))
+        drawn = studentised(values, seed=seed)
+        both = {"p": tests.p, "p_map": tests.p_map, "p_student": drawn.p, "p_student_map": drawn.p_map}
+        parts.append(part.assign(t=tests.t, **both))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -130,7 +133,7 @@ def overall_contrasts(
     means = {effect: _by_cell(effects, cells, effect).mean(axis=1) for effect in EFFECTS}
     whole = pd.DataFrame({"concept": names, "map": "all", **means})
     table = contrasts_table(whole, cell=["map"], flips=flips, seed=seed, confidence=confidence)
-    return table.drop(columns=["map", "p_map"])
+    return table.drop(columns=["map", "p_map", "p_student_map"])
 
 
 def leanings(

@@ -130,6 +130,8 @@ _ESTIMATE = {
     "t": "Mean over standard error.",
     "p": "p value of sign flips over concepts, two-sided.",
     "p_map": "The same, corrected for the largest statistic over all cells.",
+    "p_student": "p value of the studentised bootstrap over concepts, two-sided; it allows for skewed values.",
+    "p_student_map": "The same, corrected for the largest statistic over all cells.",
     "control": "The control that it is compared with.",
     "readout_loop": "Loop after which the model was read out.",
     "run_loop": "Loop that has run the tokens.",

@@ -11,6 +11,7 @@ import pandas as pd
 from introspect.protocols.material import instructions
 from introspect.results.statistics import mean_interval
 from introspect.results.statistics.flips import sign_flips
+from introspect.results.statistics.studentised import studentised
 from introspect.results.store.store import Store
 
 _PREFIX = "control-"
@@ -26,8 +27,8 @@ def control_table(store: Store) -> pd.DataFrame:
 
     `think` and `do_not` are the mean cosines under either instruction, `others` that with the vectors of other words
     under both; `z` is the mean of (think - others) in standard deviations of the other words. `mean`, `low`, `high` (t
-    interval over concepts), `p` and `p_map` (sign flips by concept, `p_map` corrected for the whole map) are of think -
-    do_not. Empty where nothing was measured.
+    interval over concepts), `p` and `p_map` (sign flips by concept, `p_map` corrected for the whole map), `p_student`
+    and `p_student_map` (studentised bootstrap) are of think - do_not. Empty where nothing was measured.
     """
     found = cosines(store)
     if found.empty:
@@ -55,10 +56,12 @@ def cosines(store: Store) -> pd.DataFrame:
 def _tested(pair: str, part: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Give a row a site."""
     values = part.pivot(index="concept", columns=["loop", "layer"], values="difference").sort_index(axis=1)
-    tests, means = sign_flips(values.to_numpy(dtype=float)), part.groupby(["loop", "layer"]).mean(numeric_only=True)
+    every = values.to_numpy(dtype=float)
+    tests, drawn, means = sign_flips(every), studentised(every), part.groupby(["loop", "layer"]).mean(numeric_only=True)
     for place, site in enumerate(values.columns):
         known = values[site].dropna().to_numpy(dtype=float)
         mean, low, high = mean_interval(known)
         beside = {name: means.loc[site, name] for name in ("think", "do_not", "others", "z")}
         found = {"mean": mean, "low": low, "high": high, "p": tests.p[place], "p_map": tests.p_map[place]}
+        found |= {"p_student": drawn.p[place], "p_student_map": drawn.p_map[place]}
         yield {"pair": pair, "loop": site[0], "layer": site[1], "n": len(known), **beside, **found}
