@@ -20,7 +20,6 @@ from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings
 from introspect.analyses.monitor.probing import Probing
-from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.sentences import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
 from introspect.analyses.monitor.who_notices import NoticingCell, notice
@@ -122,9 +121,8 @@ def test_a_planted_verdict_is_read_from_states_and_a_shuffled_one_is_not() -> No
     probing, rng = Probing.of(items, "means", 0), np.random.default_rng(0)
     states = rng.normal(size=(len(items), 16)) + 4 * np.outer(probing.labels, np.eye(16)[3])
     assert probing.scoring.accuracy(probing.fit(states).said.astype(float)).value > 0.95
-    said, dealt = probing.control(states, Site(0, 0)).astype(float), probing.dealt(Site(0, 0)).astype(float)
-    found = Scoring(dealt, probing.groups, probing.scoring.weights).accuracy(said)
-    assert found.low < 0.5 < found.high
+    right = [np.mean(probing.control(states, dealt).said == dealt) for dealt in map(probing.dealt, range(5))]
+    assert np.mean(right) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(5 * len(items)))
 
 
 def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from commanded import refused
 
 from introspect.analyses.monitor.items import items_of
+from introspect.analyses.monitor.probing import Probing
 from introspect.analyses.monitor.tasks import TASKS, TAUGHT, generated, held_out_words
 from introspect.errors import InputError
 
@@ -41,6 +44,21 @@ def test_two_hops_lead_from_a_word_over_its_kind() -> None:
     facts = dict(TASKS["two-hop"]())
     assert facts["Who works with the kind of thing that bread is?"] == "cook"
     assert facts["Who works with the kind of thing that cat is?"] == "vet"
+
+
+def test_a_kind_and_an_answer_alone_tell_nothing_of_two_hops_whose_kind_was_not_seen() -> None:
+    items = generated("two-hop", 0)
+    right = {item.question: item.answer for item in items if item.correct}
+    pairs = sorted({(right[item.question], item.answer) for item in items})
+    ones = [pairs.index((right[item.question], item.answer)) for item in items]  # kind and answer, nothing else
+    answers = sorted({item.answer for item in items})
+    alone = [answers.index(item.answer) for item in items]
+    states = np.hstack([np.eye(len(pairs))[ones], np.eye(len(answers))[alone]])
+    for grouped, low, high in ((True, 0.4, 0.6), (False, 0.99, 1.0)):
+        given = items if grouped else [replace(item, group=item.question) for item in items]
+        probing = Probing.of(given, "means", 0)
+        right_said = (probing.fit(states).said == probing.labels).mean()
+        assert low <= right_said <= high, grouped
 
 
 def test_the_judgement_set_is_balanced() -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from introspect.analyses.monitor.probes import (
     KINDS,
@@ -12,6 +14,7 @@ from introspect.analyses.monitor.probes import (
     means_probe,
     shuffled,
     split,
+    thresholds,
 )
 from introspect.analyses.monitor.probing import by_best_layer
 from introspect.analyses.monitor.regression import logistic
@@ -37,9 +40,36 @@ def planted(seed: int, strength: float = 4.0) -> Floats:
 def test_a_planted_direction_is_found_and_its_labels_shuffled_are_not(kind: ProbeKind) -> None:
     place = split(LABELS, GROUPS, 0)
     assert (cross_fit(planted(0), LABELS, GROUPS, place, kind).said == LABELS).mean() > 0.9
-    dealt = shuffled(LABELS, [1])
+    dealt = shuffled(LABELS, GROUPS, [1])
     said = cross_fit(planted(0), dealt, GROUPS, split(dealt, GROUPS, 0), kind).said
     assert abs((said == dealt).mean() - 0.5) < CHANCE
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=30), st.integers(0, 9))
+def test_labels_that_are_dealt_out_anew_stay_with_those_of_their_group(items: list[tuple[int, int]], seed: int) -> None:
+    groups, labels = (np.array(each, dtype=np.int64) for each in zip(*items, strict=True))
+    dealt = shuffled(labels, groups, [seed])
+
+    def counted(of: Labels) -> list[tuple[int, int]]:
+        return sorted((int((groups == group).sum()), int(of[groups == group].sum())) for group in np.unique(groups))
+
+    assert counted(dealt) == counted(labels)
+
+
+def test_pairs_of_one_right_and_one_wrong_stay_such_pairs_and_are_dealt_out() -> None:
+    dealt = shuffled(LABELS, GROUPS, [1])
+    assert (np.bincount(GROUPS, dealt) == 1).all()
+    assert 0.3 < (dealt == LABELS).mean() < 0.7
+
+
+def test_a_threshold_is_fitted_where_it_is_not_tested() -> None:
+    place, rng = split(LABELS, GROUPS, 0), np.random.default_rng(0)
+    far = 7 + 3.0 * LABELS + rng.normal(0, 0.1, len(LABELS))
+    assert (thresholds(far, LABELS, place) == LABELS).all()
+    noise = rng.normal(size=len(LABELS))
+    assert abs((thresholds(noise, LABELS, place) == LABELS).mean() - 0.5) < CHANCE
+    moved = far + 5.0 * (place == 2)  # what lies in a fold does not move its own threshold
+    assert (thresholds(moved, LABELS, place)[place == 2] == 1).all()
 
 
 def test_the_difference_of_means_points_where_the_class_was_planted() -> None:

@@ -148,7 +148,8 @@ class Settling:
         names = [*map(str, range(self.n_layers)), "lowest"]
         distinct = pd.DataFrame({"layer": names, **self._distinct.columns("cosine"), "n": self._distinct.n})
         shares = self._shares.columns("share")
-        tokens = pd.DataFrame({"class": CLASSES, "k": self._counts, "n": int(self._counts.sum())})
+        whole = {"k": self._counts, "n": int(self._counts.sum()), "recurrences": self.recurrences}
+        tokens = pd.DataFrame({"class": CLASSES, **whole})
         tokens["rate"] = tokens["k"] / tokens["n"].where(tokens["n"] > 0)
         return Settled(
             layers.join(self._layers.table(_MEASURES)), distinct, tokens.assign(**shares, texts=self._shares.n)

@@ -42,7 +42,8 @@ def _distinct(settled: Settled) -> str:
 
 def _tokens(settled: Settled) -> str:
     counts = ", ".join(f"{row['k']} {row['class']}" for _, row in settled.tokens.iterrows())
-    return f"Paths of {settled.tokens['n'].iloc[0]} tokens: {counts}."
+    first = settled.tokens.iloc[0]
+    return f"Paths of {first['n']} tokens, seen from where {first['recurrences']} recurrences end: {counts}."
 
 
 def _attention(pairs: pd.DataFrame) -> str:

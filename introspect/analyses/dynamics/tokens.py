@@ -15,7 +15,8 @@ def classify(cosines: Tensor, *, tau: float = TAU, fraction: float = FRACTION) -
     """Give the number of each path's class, `(..., recurrence)` to `(...)`.
 
     The thresholds are published, the rules for orbit and slider are only described; these are ours. With
-    d_t = 1 - cos(X_t, X_T), which is 0 at the last recurrence T:
+    d_t = 1 - cos(X_t, X_T), which is 0 at the last recurrence T, so that a class is one of T recurrences: a path that
+    is a slider for 8 of them may be a fixed point for 64.
 
     - fixed point: d_t <= tau at no less than `fraction` of the recurrences.
     - orbit: else, and the path is near the end (d <= tau), then away (d > 2 tau) within the last half of the

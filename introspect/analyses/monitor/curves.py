@@ -12,8 +12,8 @@ import pandas as pd
 
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.ask import judge_items, solve
-from introspect.analyses.monitor.probes import ProbeKind
-from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere
+from introspect.analyses.monitor.probes import ProbeKind, thresholds
+from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere, shuffled_ends
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.analyses.monitor.tasks import Item
@@ -26,6 +26,7 @@ MONITORS = {
     "task": "task: right answer chosen",
     "task-words": "task: right answer said",
     "language": "language monitor (logits)",
+    "language-fitted": "language monitor (threshold fitted)",
     "language-words": "language monitor (words)",
     "representation": "representation monitor (probe)",
     "shuffled": "probe of shuffled labels",
@@ -40,7 +41,7 @@ class Found:
     curves: pd.DataFrame
     """By loops run, monitor and measure: of `n` items that were answered, and `unknown` that were not."""
     gap: pd.DataFrame
-    """Representation monitor less language monitor, by loops run and measure."""
+    """Representation monitor less language monitor with a threshold fitted in the same folds, by loops and measure."""
     sites: pd.DataFrame
     """Probes at each (loop, layer) of the largest number of loops, and of shuffled labels."""
     transfer: pd.DataFrame
@@ -68,7 +69,7 @@ def curves(
     sites = {total: [Site(loop, layer) for loop in loops[total] for layer in layers] for total in totals}
     judged = judge_items(tap, items, sites, size=size, keep=keep, task=task)
     lines, gaps = list(_solved(tap, items, totals, size=size, seed=seed, keep=keep, task=task)), []
-    keep.begin(f"sets of probes to fit {task}".rstrip(), len(totals) - 1 + len(layers))
+    keep.begin(f"sets of probes to fit {task}".rstrip(), 2 * len(totals) - 1 + len(layers))
     asked = {"items": [(item.question, item.answer, item.correct) for item in items], "probe": kind, "seed": seed}
     states = {total: each.states for total, each in judged.items()}
     read = {
@@ -78,16 +79,17 @@ def curves(
     for total in totals:
         if total == most:
             last = {name: np.stack([read[layer][name][-1] for layer in layers]) for name in ("said", "inner")}
-            control = read[layers[-1]]["control"][-1]
         else:
-            kept = keep.unit(partial(ends, probing, states[total], total, layers), loops=total, **asked)
-            last, control = kept.arrays(), kept["control"]
+            last = keep.unit(partial(ends, probing, states[total], total, layers), loops=total, **asked).arrays()
+        dealt = keep.unit(partial(shuffled_ends, probing, states[total], total, layers), dealt=total, **asked)["said"]
         probed = by_best_layer(last["inner"], last["said"], probing.place).astype(float)
-        language = {"language": (judged[total].difference > 0).astype(float), "language-words": judged[total].words}
-        said = {**language, "representation": probed}
-        lines += list(_lines(total, said, probing, control.astype(float), Site(total - 1, layers[-1])))
+        difference = judged[total].difference
+        fitted = thresholds(difference, probing.labels, probing.place).astype(float)
+        language = {"language": (difference > 0).astype(float), "language-words": judged[total].words}
+        said = {**language, "language-fitted": fitted, "representation": probed}
+        lines += list(_lines(total, said, probing, dealt.astype(float)))
         for measure in SCORE_MEASURES:
-            gap = probing.scoring.gap(measure, probed, language["language"])
+            gap = probing.scoring.gap(measure, probed, fitted)
             gaps.append(_row(gap, probed, loops=total, measure=measure))
     maps, across = _of_sites(probing, read, range(most), layers)
     return Found(_in_order(lines, totals), pd.DataFrame(gaps), maps, across)
@@ -105,18 +107,24 @@ def _solved(
             yield _row(scoring.accuracy(right), right, loops=total, monitor=monitor, measure="accuracy")
 
 
-def _lines(
-    total: int, said: Mapping[str, Floats], probing: Probing, control: Floats, site: Site
-) -> Iterator[dict[str, object]]:
-    shuffled_scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
+def _lines(total: int, said: Mapping[str, Floats], probing: Probing, dealt: Floats) -> Iterator[dict[str, object]]:
     for measure in SCORE_MEASURES:
         for monitor, verdicts in said.items():
             yield _row(
                 probing.scoring.score(measure, verdicts), verdicts, loops=total, monitor=monitor, measure=measure
             )
-        yield _row(shuffled_scoring.score(measure, control), control, loops=total, monitor="shuffled", measure=measure)
+        yield _row(_of_deals(probing, measure, dealt), dealt[0], loops=total, monitor="shuffled", measure=measure)
         always = Estimate(constant(measure, probing.scoring.truth), np.nan, np.nan, probing.scoring.weights.shape[1])
-        yield _row(always, control, loops=total, monitor="constant", measure=measure)
+        yield _row(always, dealt[0], loops=total, monitor="constant", measure=measure)
+
+
+def _of_deals(probing: Probing, measure: str, dealt: Floats) -> Estimate:
+    """Give the mean score of probes of shuffled labels, `(deal, item)`, and the lowest and highest of a deal."""
+    scored = [
+        Scoring(probing.dealt(deal).astype(float), probing.groups, probing.scoring.weights).score(measure, said).value
+        for deal, said in enumerate(dealt)
+    ]
+    return Estimate(float(np.mean(scored)), min(scored), max(scored), probing.scoring.weights.shape[1])
 
 
 def _of_sites(
@@ -126,9 +134,9 @@ def _of_sites(
     rows, across = [], []
     for loop in loops:
         for layer in layers:
-            site, where = Site(loop, layer), {"loop": loop, "layer": layer}
+            where = {"loop": loop, "layer": layer}
             said, control = (read[layer][name][loop].astype(float) for name in ("said", "control"))
-            scoring = Scoring(probing.dealt(site).astype(float), probing.groups, probing.scoring.weights)
+            scoring = Scoring(probing.dealt(loop, layer).astype(float), probing.groups, probing.scoring.weights)
             for measure in SCORE_MEASURES:
                 true, dealt = probing.scoring.score(measure, said), scoring.score(measure, control)
                 rows.append(_row(true, said, **where, labels="true", measure=measure))

@@ -18,6 +18,7 @@ from introspect.results.figures.panels import STYLE, caption, label_outer, legen
 _LOOKS = {
     **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},
     **{"language": ("#D55E00", "o", "-"), "language-words": ("#E69F00", "o", ":")},
+    "language-fitted": ("#CC79A7", "v", "-"),
     **{"representation": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
 }
 """Colour, marker and line of each monitor."""
@@ -35,7 +36,7 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in SCORE_MEASURES], strict=True):
         cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
         for rank, (monitor, (colour, marker, style)) in enumerate(_LOOKS.items()):
-            line = _points(cells[cells["monitor"] == monitor], shift=_SHIFT * (rank - 2.5))
+            line = _points(cells[cells["monitor"] == monitor], shift=_SHIFT * (rank - (len(_LOOKS) - 1) / 2))
             points(ax, line, color=colour, marker=marker, linestyle=style, label=MONITORS[monitor])
         always = cells[cells["monitor"] == "constant"]
         if not always.empty:
@@ -47,7 +48,7 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     judged = curves[curves["monitor"] == "language"]
     asked = curves[curves["monitor"] == "task"]
     counts = f"n = {span_of(judged['n'])} answers judged, {span_of(asked['n'])} questions asked"
-    more = "dotted vertical: loops as trained; probe: layer chosen within the training folds"
+    more = "dotted vertical: loops as trained; probe: layer chosen within the training folds; shuffled: range of deals"
     caption(axes, f"{INTERVALS}; {counts}; {more}")
     return axes
 

@@ -3,6 +3,7 @@
 Goes in: the trials of a run, or those that a sweep with the same options would run. Comes out: Seen.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -136,12 +137,20 @@ def _difference(engine: Engine, logits: Tensor) -> "np.ndarray[tuple[int], np.dt
     return found
 
 
-def _named(subject: Subject, logits: Tensor, trials: Sequence[Trial]) -> list[bool]:
-    """Tell of each trial whether, among the first tokens of all concepts, its own has the highest logit."""
+def _named(subject: Subject, logits: Tensor, trials: Sequence[Trial]) -> list[float]:
+    """Tell of each trial whether, among the first tokens of all concepts, its own has the highest logit: 1 or 0.
+
+    NaN where another concept begins as its own does: which of them would be named cannot be told.
+    """
     words = subject.laboratory.options.words()
-    tokens = [list(subject.engine.answers.first(word)) for word in words]
-    scores = torch.stack([logits[:, each].logsumexp(-1) for each in tokens], dim=-1)
-    return [words[best] == trial.concept for best, trial in zip(scores.argmax(-1).tolist(), trials, strict=True)]
+    tokens = [subject.engine.answers.first(word) for word in words]
+    scores = torch.stack([logits[:, list(each)].logsumexp(-1) for each in tokens], dim=-1)
+    told = {word: tokens.count(first) == 1 for word, first in zip(words, tokens, strict=True)}
+    best = [words[place] for place in scores.argmax(-1).tolist()]
+    return [
+        float(word == trial.concept) if told[trial.concept] else math.nan
+        for word, trial in zip(best, trials, strict=True)
+    ]
 
 
 def _reachable(engine: Engine, trial: Trial) -> bool:

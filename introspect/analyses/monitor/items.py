@@ -21,6 +21,8 @@ SPLIT = "train"
 CORRECT = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _FEWEST = 10
 """Questions, and items of each class, below which nothing can be split."""
+_FEWEST_GROUPS = 5
+"""Groups of questions that are never parted, of which every fold needs one."""
 _PARTS = ("held-out", "all")
 """Questions on which no organism was trained, or all."""
 
@@ -36,8 +38,8 @@ def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
 
 def sampled(items: Sequence[Item], most: int | None) -> list[Item]:
     """Give the items of at most so many questions, spread evenly; all where a part of them could not be split."""
-    chosen = set(spread(list(dict.fromkeys(item.group for item in items)), most))
-    found = [item for item in items if item.group in chosen]
+    chosen = set(spread(list(dict.fromkeys(item.question for item in items)), most))
+    found = [item for item in items if item.question in chosen]
     return list(items) if too_few(found) else found
 
 
@@ -45,17 +47,19 @@ def too_few(items: Sequence[Item]) -> str | None:
     """Say what there is too little of to be split, if anything."""
     right = sum(item.correct for item in items)
     counted = {
-        "questions": len({item.group for item in items}),
-        "items that are correct": right,
-        "items that are not": len(items) - right,
+        "questions": (len({item.question for item in items}), _FEWEST),
+        "groups of questions": (len({item.group for item in items}), _FEWEST_GROUPS),
+        "items that are correct": (right, _FEWEST),
+        "items that are not": (len(items) - right, _FEWEST),
     }
-    return next((f"{n} {what}" for what, n in counted.items() if n < _FEWEST), None)
+    lacking = ((n, what, least) for what, (n, least) in counted.items() if n < least)
+    return next((f"{n} {what}; monitors need at least {least}" for n, what, least in lacking), None)
 
 
 def _check(task: str, items: Sequence[Item]) -> None:
     """Raise InputError for items of which too few are there to be split, or which are all of one class."""
     if few := too_few(items):
-        raise InputError(f"task {task!r}: {few}; monitors need at least {_FEWEST} of each, to be split")
+        raise InputError(f"task {task!r}: {few}, to be split")
 
 
 def _found(task: str, seed: int) -> list[Item]:

@@ -104,9 +104,34 @@ FITS: dict[ProbeKind, Callable[..., tuple[Floats, Floats]]] = {"logistic": logis
 _CHOICES: dict[ProbeKind, tuple[float, ...]] = {"logistic": REGULARISATIONS, "means": (1.0,)}
 
 
-def shuffled(labels: Labels, seed: Sequence[int]) -> Labels:
-    """Deal the labels out anew; a probe of these is at chance unless something leaks between the folds."""
-    return np.random.default_rng(seed).permutation(labels)
+def shuffled(labels: Labels, groups: Groups, seed: Sequence[int]) -> Labels:
+    """Deal the labels out anew; a probe of these is at chance unless something leaks between the folds.
+
+    Items of a group are alike, so labels stay together: groups of one size exchange theirs, then each deals its own out
+    within. What depends on the group alone thus has as many ones as before.
+    """
+    rng, dealt = np.random.default_rng(seed), np.empty_like(labels)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    for size in sorted({len(each) for each in members}):
+        alike = [each for each in members if len(each) == size]
+        for place, source in zip(alike, rng.permutation(len(alike)), strict=True):
+            dealt[place] = rng.permutation(labels[alike[source]])
+    return dealt
+
+
+def thresholds(values: Floats, labels: Labels, place: Labels) -> Labels:
+    """Say the class of each item, `(item,)`, by the threshold of `values` that is best on the items of other folds.
+
+    Class 1 lies above it. Of thresholds that are equally good the middle one is taken.
+    """
+    said = np.zeros(len(labels), dtype=np.int64)
+    for fold in np.unique(place):
+        order = np.sort(values[place != fold])
+        choices = np.concatenate([[-np.inf], (order[1:] + order[:-1]) / 2, [np.inf]])
+        right = ((values[place != fold] > choices[:, None]) == labels[place != fold]).sum(1)
+        best = np.flatnonzero(right == right.max())
+        said[place == fold] = values[place == fold] > choices[best[len(best) // 2]]
+    return said
 
 
 @lru_cache(maxsize=8)

@@ -17,6 +17,10 @@ from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
 from introspect.records.trial import Site
 
+DEALS = 10
+"""How often labels are dealt out anew for the control of a monitor."""
+PARTS = ("inner", "said")
+
 
 @dataclass(frozen=True)
 class Probing:
@@ -41,23 +45,32 @@ class Probing:
         """Fit probes on the labels."""
         return cross_fit(states, self.labels, self.groups, self.place, self.kind)
 
-    def control(self, states: Floats, site: Site) -> Labels:
-        """Fit probes on labels that are dealt out anew, and give what they say."""
-        dealt = self.dealt(site)
-        return cross_fit(states, dealt, self.groups, split(dealt, self.groups, self.seed), self.kind).said
+    def control(self, states: Floats, dealt: Labels) -> CrossFit:
+        """Fit probes on labels that were dealt out anew."""
+        return cross_fit(states, dealt, self.groups, split(dealt, self.groups, self.seed), self.kind)
 
-    def dealt(self, site: Site) -> Labels:
-        """Deal the labels out anew, for each site in another way."""
-        return shuffled(self.labels, [self.seed, site.loop, site.layer])
+    def dealt(self, *number: int) -> Labels:
+        """Deal the labels out anew, for each number in another way."""
+        return shuffled(self.labels, self.groups, [self.seed, *number])
 
 
 def ends(probing: Probing, states: States, total: int, layers: Sequence[int]) -> dict[str, Array]:
-    """Probe the ends of a number of loops: `said` `(layer, item)`, `inner` `(layer, fold)`, `control` `(item,)`."""
-    sites = [Site(total - 1, layer) for layer in layers]
-    fitted = [probing.fit(states.at(site)) for site in sites]
-    control = probing.control(states.at(sites[-1]), sites[-1])
+    """Probe the ends of a number of loops: `said` `(layer, item)`, `inner` `(layer, fold)`."""
+    fitted = [probing.fit(states.at(Site(total - 1, layer))) for layer in layers]
     said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
-    return {"said": np.stack(said), "inner": np.stack(inner), "control": control}
+    return {"said": np.stack(said), "inner": np.stack(inner)}
+
+
+def shuffled_ends(probing: Probing, states: States, total: int, layers: Sequence[int]) -> dict[str, Array]:
+    """Probe the ends for labels that are dealt out anew: `said` `(deal, item)`, the layer chosen in each deal."""
+    said, at = [], [states.at(Site(total - 1, layer)) for layer in layers]
+    for deal in range(DEALS):
+        dealt = probing.dealt(deal)
+        place = split(dealt, probing.groups, probing.seed)
+        fitted = [probing.control(each, dealt) for each in at]
+        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in PARTS)
+        said.append(by_best_layer(inner, told, place))
+    return {"said": np.stack(said)}
 
 
 def everywhere(probing: Probing, states: States, loops: Sequence[int], layer: int) -> dict[str, Array]:
@@ -65,7 +78,7 @@ def everywhere(probing: Probing, states: States, loops: Sequence[int], layer: in
     there = [states.at(Site(loop, layer)) for loop in loops]
     fitted = [probing.fit(each) for each in there]
     said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
-    controls = [probing.control(each, Site(loop, layer)) for loop, each in zip(loops, there, strict=True)]
+    controls = [probing.control(each, probing.dealt(loop, layer)).said for loop, each in zip(loops, there, strict=True)]
     transfer = [[each.probes.say(other, probing.place) for other in there] for each in fitted]
     arrays = {"said": said, "inner": inner, "control": controls, "transfer": transfer}
     return {name: np.array(array) for name, array in arrays.items()}

@@ -16,16 +16,19 @@ def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: in
     )
     yield (
         f"{task}, {loops} loops run: the model judges {_shown(language)} of {language['n']} given answers rightly, "
-        f"a probe of its states {_shown(representation)} (of shuffled labels {_shown(control)}, always the same "
-        f"{at.loc['constant', 'value']:.1%}); it answers {_shown(asked)} of {asked['n']} questions rightly itself."
+        f"with a threshold that is fitted {_shown(at.loc['language-fitted'])}, a probe of its states "
+        f"{_shown(representation)} (of labels dealt out anew on average {control['value']:.1%}, at most "
+        f"{control['high']:.1%}; always the same {at.loc['constant', 'value']:.1%}); it answers {_shown(asked)} of "
+        f"{asked['n']} questions rightly itself."
     )
     yield _undecided(task, at.loc["language-words"], at.loc["task-words"])
     gaps = gap[gap["measure"] == "accuracy"]
     widest = gaps.iloc[int(gaps["value"].argmax())]
     yield (
-        f"{task}: what the probe reads is furthest ahead of what the model says at loops run = {widest['loops']}, "
-        f"by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, {100 * widest['high']:.1f}] "
-        f"(n = {widest['n']} answers, 95% interval over {widest['questions']} questions, none for the choice)."
+        f"{task}: what the probe reads is furthest ahead of what the model says, its threshold fitted, at loops run = "
+        f"{widest['loops']}, by {100 * widest['value']:.1f} points of accuracy [{100 * widest['low']:.1f}, "
+        f"{100 * widest['high']:.1f}] (n = {widest['n']} answers, 95% interval over {widest['questions']} questions or "
+        f"groups of them, none for the choice)."
     )
 
 

@@ -17,6 +17,9 @@ TAUGHT = ("arithmetic", "two-hop")
 """Tasks that `organism:solver` is trained on."""
 _HELD_OUT = 0.5
 """Share of their questions on which it is not."""
+BY_ANSWER = ("two-hop",)
+"""Tasks whose right answer follows from a kind that many questions share: a probe that has seen other questions of the
+kind needs no second hop, so kinds are never parted."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,28 @@ def generated(name: str, seed: int) -> list[Item]:
         raise unknown("task", name, [*TASKS, f"the path of a {SUFFIX} file", "hf:NAME"])
     facts, held = TASKS[name](), held_out_words(name)
     rng, answers = random.Random(f"{name} {seed}"), sorted({answer for _, answer in facts})
+    exchanged = _exchanged(rng.sample(answers, len(answers))) if name in BY_ANSWER else {}
     items = []
     for question, right in facts:
-        wrong = rng.choice([answer for answer in answers if answer != right])
+        group, wrong = exchanged.get(right) or (question, rng.choice([each for each in answers if each != right]))
         for answer in (right, wrong):
-            items.append(Item(question, answer, answer == right, question, question in held))
+            items.append(Item(question, answer, answer == right, group, question in held))
     return items
+
+
+def _exchanged(answers: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give each answer a group of two (the last may be of three) and the next one in it, which is its wrong answer.
+
+    Within a group every answer is right for some questions and wrong for others, so that an answer alone tells nothing.
+    """
+    starts = range(0, len(answers) - 1, 2)
+    groups = [list(answers[start : start + 2]) for start in starts]
+    groups[-1] += answers[2 * len(groups) :]
+    return {
+        answer: ("/".join(group), group[(place + 1) % len(group)])
+        for group in groups
+        for place, answer in enumerate(group)
+    }
 
 
 def held_out_words(name: str) -> set[str]:

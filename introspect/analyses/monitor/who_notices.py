@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
-from introspect.analyses.monitor.probing import by_best_layer
+from introspect.analyses.monitor.probing import DEALS, PARTS, by_best_layer
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring
 from introspect.records.trial import Site
@@ -105,10 +105,10 @@ def notice(seen: Seen, *, kind: ProbeKind, seed: int, keep: Keeping) -> Noticed:
             "logits": cell.rows["named"].to_numpy(dtype=float),
             **{name: fitted[f"{name}-named"] for name in ("probe", "shuffled")},
         }
-        dealt, control = _dealt(cell, seed), fitted["control"].astype(float)
+        control = fitted["control"].astype(float)
         for strength in sorted(cell.rows["strength"].dropna().unique()):
             lines += list(_detection(cell, float(strength), verdicts))
-            lines.append(_of_control(cell, float(strength), control, dealt))
+            lines.append(_of_control(cell, float(strength), control, seed))
             lines += list(_naming(cell, float(strength), named))
     return Noticed(pd.DataFrame(lines), pd.DataFrame(maps))
 
@@ -120,7 +120,7 @@ def _fitted(cell: NoticingCell, seen: Seen, sites: Sequence[Site], kind: ProbeKi
     return {
         "said": np.stack([each.said for each in fitted]),
         "inner": np.stack([each.inner for each in fitted]),
-        "control": cell.fit(ends, kind, _dealt(cell, seed)).said,
+        "control": _of_deals(cell, [seen.states.at(site) for site in sites[-len(seen.layers) :]], kind, seed),
         "probe-named": _named(cell, ends, None),
         "shuffled-named": _named(cell, ends, seed),
     }
@@ -140,9 +140,24 @@ def _detection(cell: NoticingCell, strength: float, verdicts: dict[str, Floats])
         yield _row(cell, strength, by, "detection", cell.scoring(both, cell.labels).balanced(said[both]), said[both])
 
 
-def _of_control(cell: NoticingCell, strength: float, said: Floats, dealt: Labels) -> dict[str, object]:
+def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed: int) -> Labels:
+    """Give what probes of labels that are dealt out anew say, `(deal, row)`, the layer chosen in each deal."""
+    said = []
+    for deal in range(DEALS):
+        fitted = [cell.fit(states, kind, _dealt(cell, seed, deal)) for states in ends]
+        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in PARTS)
+        said.append(by_best_layer(inner, told, cell.place))
+    return np.stack(said)
+
+
+def _of_control(cell: NoticingCell, strength: float, dealt: Floats, seed: int) -> dict[str, object]:
+    """Give the mean over deals, with the lowest and highest."""
     both = cell.arms("injected", "random", strength=strength)
-    return _row(cell, strength, "shuffled", "detection", cell.scoring(both, dealt).balanced(said[both]), said[both])
+    scored = [
+        cell.scoring(both, _dealt(cell, seed, deal)).balanced(said[both]).value for deal, said in enumerate(dealt)
+    ]
+    found = Estimate(float(np.mean(scored)), min(scored), max(scored), cell.weights.shape[1])
+    return _row(cell, strength, "shuffled", "detection", found, dealt[0][both])
 
 
 def _naming(cell: NoticingCell, strength: float, named: dict[str, Floats]) -> Iterator[dict[str, object]]:
@@ -169,9 +184,9 @@ def _yes(rows: pd.DataFrame, loop: int) -> Floats:
     return (rows[f"logit-{loop}"] > 0).to_numpy().astype(np.float64)
 
 
-def _dealt(cell: NoticingCell, seed: int) -> Labels:
-    """Deal the labels out anew."""
-    return shuffled(cell.labels, [seed, cell.loop])
+def _dealt(cell: NoticingCell, seed: int, deal: int) -> Labels:
+    """Deal the labels out anew, within each concept's rows."""
+    return shuffled(cell.labels, cell.groups, [seed, cell.loop, deal])
 
 
 def _named(cell: NoticingCell, states: Floats, deal: int | None) -> Floats:
@@ -182,7 +197,7 @@ def _named(cell: NoticingCell, states: Floats, deal: int | None) -> Floats:
     """
     right, chosen = np.full(len(cell.rows), np.nan), np.flatnonzero(cell.labels == 1)
     rows, x = cell.rows.iloc[chosen], states[cell.rows.index.to_numpy()[chosen]]
-    concepts = cell.concepts[chosen] if deal is None else shuffled(cell.concepts[chosen], [deal])
+    concepts = cell.concepts[chosen] if deal is None else _anew(cell.concepts[chosen], deal)
     by = next((name for name in ("wording", "strength") if rows[name].nunique() > 1), None)
     if by is None:
         return right
@@ -192,6 +207,10 @@ def _named(cell: NoticingCell, states: Floats, deal: int | None) -> Floats:
         nearest = _nearest_mean(x[fitted], concepts[fitted], x[tested])
         right[chosen[tested]] = nearest == concepts[tested]
     return right
+
+
+def _anew(concepts: Labels, deal: int) -> Labels:
+    return np.random.default_rng([deal]).permutation(concepts)
 
 
 def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:

@@ -42,27 +42,39 @@ def salience(points: Tensor) -> Tensor:
 def curvature(points: Tensor) -> Tensor:
     """Give how sharply paths `(..., point, d)` bend at each point but the ends, `(..., point - 2)`.
 
-    kappa = sqrt(|a|^2 |v|^2 - <a, v>^2) / |v|^3, with differences over arc length where the steps into and out of a
-    point are h and k long: v = (x[+1] - x[-1]) / (h + k) and a = 2 ((x[+1] - x) / k - (x - x[-1]) / h) / (h + k).
-    On equal chords of a circle of radius r, each of angle t, this is 1 / (r cos^2(t / 2)). NaN where a step is none.
+    Menger's curvature, one over the radius of the circle through the point and its neighbours: 2 sin(t) / c, where the
+    path turns by t and the neighbours are c apart. Exactly 1 / r on a circle however its points are spread, and never
+    above 2 over the longer step, not even where a path turns back on itself. NaN where a step is none.
     """
     steps = points.diff(dim=-2)
     lengths = steps.norm(dim=-1)
     there = lengths > _FLAT * lengths.amax(-1, keepdim=True)
     there = there[..., 1:] & there[..., :-1]
-    h, k = lengths[..., :-1, None], lengths[..., 1:, None]
-    v = (points[..., 2:, :] - points[..., :-2, :]) / (h + k)
-    a = 2 * (steps[..., 1:, :] / k - steps[..., :-1, :] / h) / (h + k)
-    across = a - v * ((a * v).sum(-1, keepdim=True) / (v * v).sum(-1, keepdim=True))  # |a|^2 - <a,v>^2 / |v|^2, stably
-    bent: Tensor = across.norm(dim=-1) / (v * v).sum(-1)
+    h, k = lengths[..., :-1], lengths[..., 1:]
+    chord, sine = (points[..., 2:, :] - points[..., :-2, :]).norm(dim=-1), turning(points).sin()
+    back = chord <= _FLAT * (h + k)  # steps of one length, there and back: the limit
+    bent: Tensor = torch.where(back, 4 / (h + k), 2 * sine / chord.where(~back, 1.0))
     return bent.where(there, torch.nan)
 
 
-def area(steps: Tensor, bends: Tensor, step: Tensor) -> Tensor:
-    """Give the share of each step in the semantic surface area, `(..., point - 1)`: A[k] = S[k] + gamma kappa[k].
+def turning(points: Tensor) -> Tensor:
+    """Give the angle between the steps into and out of each point but the ends, radians, `(..., point - 2)`.
 
-    gamma is the square of `step`, `(...)`, the mean step of the control: then both have the unit of a length, and the
-    area grows with the metric as the length does. The last point has no curvature and counts with its step alone.
+    By Kahan's formula, which loses no digits where the angle is near 0 or pi.
     """
-    bent = torch.nn.functional.pad(bends.nan_to_num(0.0), (0, 1))
-    return steps + step[..., None].square() * bent
+    units = torch.nn.functional.normalize(points.diff(dim=-2), dim=-1)
+    into, out = units[..., :-1, :], units[..., 1:, :]
+    angle: Tensor = 2 * torch.atan2((into - out).norm(dim=-1), (into + out).norm(dim=-1))
+    return angle
+
+
+def area(points: Tensor, gauge: Tensor) -> Tensor:
+    """Give the share of each step in the semantic surface area, `(..., point - 1)`: A[k] = S[k] + gauge * turned[k].
+
+    After Curved Inference, which adds curvature to length point by point; the sum then hangs on how many points there
+    are. Here it is the integral of 1 + gauge * curvature over the arc, whose curvature part is the angle by which the
+    path has turned, so that more points on the same path change nothing but rounding. `gauge`, `(...)`, is a length:
+    how far the control's last point is from its first. The last step has no turn behind it.
+    """
+    turned_by = torch.nn.functional.pad(turning(points), (0, 1))
+    return salience(points) + gauge[..., None] * turned_by

@@ -77,12 +77,13 @@ def shaped(points: Tensor, controls: Tensor, root: Tensor) -> tuple[_Numbers, _N
     """Measure the geometry of paths and of their controls, `(row, point, d_model)` each, in both metrics."""
     both: tuple[_Numbers, _Numbers] = {}, {}
     for metric, by in zip(METRICS, (root, None), strict=True):
-        steps = [geometry.salience(geometry.turned(path, by)) for path in (points, controls)]
-        for numbers, path, length in zip(both, (points, controls), steps, strict=True):
-            bends = geometry.curvature(geometry.turned(path, by))
-            numbers["salience", metric] = length.numpy()
-            numbers["curvature", metric] = torch.nn.functional.pad(bends, (0, 1), value=torch.nan).numpy()
-            numbers["area", metric] = geometry.area(length, bends, steps[1].mean(-1)).numpy()
+        paths = [geometry.turned(path, by) for path in (points, controls)]
+        gauge = (paths[1][..., -1, :] - paths[1][..., 0, :]).norm(dim=-1)
+        for numbers, path in zip(both, paths, strict=True):
+            bends = torch.nn.functional.pad(geometry.curvature(path), (0, 1), value=torch.nan)
+            numbers["salience", metric] = geometry.salience(path).numpy()
+            numbers["curvature", metric] = bends.numpy()
+            numbers["area", metric] = geometry.area(path, gauge).numpy()
     return both
 
 
