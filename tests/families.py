@@ -87,3 +87,10 @@ FAMILIES = {
     "nanochat": Family(tiny_nanochat),
     "nanochat-random": Family(lambda dtype: tiny_nanochat(dtype=dtype, input_injection="inject_init_random")),
 }
+
+VARIANTS = {
+    *("recursive-middle", "relaxed", "mor-expert", "raven-zero", "retrofit-skip", "retrofit-olmo", "ponder-scaled"),
+    *("loopus-phi", "ponderlm2-mixed", "cotformer-learned", "but", "nanochat-random"),
+    *("gpt_neox", "qwen3", "gemma3_text", "gemma3_text@1-2-plain", "gpt2@0-3-damped"),
+}
+"""Second variants, which take as long as the first: `make slow` runs them."""

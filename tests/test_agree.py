@@ -189,6 +189,7 @@ def test_a_grader_alone_and_one_that_is_not_there_are_refused(tmp_path: Path) ->
     assert not (unlike / "tables").exists()
 
 
+@pytest.mark.slow
 def test_the_corrected_rate_of_a_run_covers_the_truth_and_the_graded_one_does_not() -> None:
     covered, raw, widths = [], [], []
     for seed in range(80):
@@ -234,6 +235,7 @@ def erring(seed: int, labels: int = 240) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.slow
 def test_errors_that_differ_between_arms_are_taken_from_each_and_the_corrected_rate_covers_the_truth() -> None:
     covered, pooled = [], []
     for seed in range(80):
@@ -260,6 +262,7 @@ def test_an_arm_with_too_few_labels_is_corrected_by_all_arms_and_says_so() -> No
     assert arms.loc["random", "errors_of"] == "all arms"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("concepts", "repeats"), [(8, 6), (24, 4)])
 def test_the_interval_of_kappa_covers_the_truth_where_trials_of_a_concept_are_alike(
     concepts: int, repeats: int

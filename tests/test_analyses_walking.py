@@ -102,6 +102,7 @@ def test_a_text_of_one_token_is_refused(subject: Subject) -> None:
         list(batches(subject.tap.looped, ["a"], size=2, most_tokens=9))
 
 
+@pytest.mark.slow
 def test_the_trials_of_a_subject_are_those_of_the_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_sweep(Options(concepts="snow,bread", questions="detect", layers="0", loops="0", strengths="1,2", out=run))

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import typer.main
 from commanded import arguments, introspect, refused
 from made import response, trial
@@ -65,6 +66,7 @@ def test_a_dry_run_counts_by_arm_and_cell_estimates_and_stores_nothing(tiny: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_says_how_to_go_on_and_goes_on(tiny: Path, tmp_path: Path) -> None:
     asked = ["sweep", tiny, "--arms", "none", "--questions", "detect", "--concepts", "dust", "--repeats", "80"]
     asked += ["--max-new-tokens", "4", "--batch-size", "1", "--out", tmp_path / "run"]
@@ -111,6 +113,7 @@ def test_grading_again_gives_the_same_and_leaves_responses_alone(finished: Path,
     assert "unknown grader 'nosuch'" in refused("grade", run, "--grader", "nosuch")
 
 
+@pytest.mark.slow
 def test_tables_and_figures_are_made_again_from_the_database(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()

@@ -162,6 +162,7 @@ def test_runs_of_other_concepts_are_unpaired_and_it_is_said(before: Path, tmp_pa
     assert "unpaired, 12 against 12 concepts: larger in other" in found.sentences[0]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("effect", "said"), [(2.0, "larger in after"), (-2.0, "smaller in after"), (0.5, "no difference shown")]
 )

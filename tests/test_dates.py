@@ -120,6 +120,7 @@ def test_a_run_goes_on_and_is_replayed_on_another_day_as_on_its_own(
         assert not {trial.id for trial in store.trials()} & {trial.id for trial in trials}
 
 
+@pytest.mark.slow
 def test_a_run_is_made_again_elsewhere_by_its_day_and_refuses_another(
     dated: Path, tmp_path: Path, clock: type[Clock]
 ) -> None:

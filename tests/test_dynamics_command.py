@@ -26,6 +26,7 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("model", ["organism:aware", "organism:huginn"])
 def test_a_model_is_measured_into_a_folder(model: str, texts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -68,6 +69,7 @@ def test_a_dry_run_counts_and_stores_nothing(texts: Path, tmp_path: Path) -> Non
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_baseline_is_measured_beside(texts: Path, tmp_path: Path) -> None:
     from tiny_feedforward import tiny_feedforward
 
@@ -79,6 +81,7 @@ def test_a_baseline_is_measured_beside(texts: Path, tmp_path: Path) -> None:
     assert len(Analysed.open(out).table("baseline")) == looped.n_layers
 
 
+@pytest.mark.slow
 def test_the_grid_needs_no_model(tmp_path: Path) -> None:
     few = ("--blocks", 2, "--recurrences", 5, "--train-steps", 1)
     code, said, err = introspect("dynamics", "--grid", *few, "--out", tmp_path / "grid")

@@ -10,6 +10,7 @@ from introspect.analyses.dynamics.design_grid import PUBLISHED_VERDICTS, RECURRE
 from introspect.analyses.dynamics.design_training import N_TABLES, SURPRISES, held_out_loss, random_tables, texts, train
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("refeed", [True, False])
 def test_a_design_does_what_is_published(refeed: bool, norm: str) -> None:
@@ -38,6 +39,7 @@ def test_nothing_is_trained_in_no_steps() -> None:
     assert set(study.figures) == {"designs"}
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_texts_not_trained_on_and_is_the_same_each_time() -> None:
     one, same = (Stack(Design(True, "Huginn's", 2), 0) for _ in range(2))
     before = held_out_loss(one, TRAINED_LOOPS)

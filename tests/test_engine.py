@@ -50,6 +50,7 @@ def test_the_order_in_the_batch_does_not_matter(exact: Bench) -> None:
     assert all(close(one, other) for one, other in zip(responses(forward), responses(backward[::-1]), strict=True))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("rows", [1, 2, 5, 19])
 def test_waiting_for_a_row_changes_nothing(exact: Bench, rows: int) -> None:
     trials = exact.mixed(seed=6, n=40)

@@ -120,6 +120,7 @@ def swept(folder: Path, *options: str) -> tuple[int, str]:
     return ran.exit_code, ran.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_the_expected_exit_of_every_arm_and_loop(tmp_path: Path) -> None:
     assert swept(tmp_path, "--exit", "gate:0.9", "--layers", "0") == (0, "")
     table = pd.read_csv(tmp_path / "run" / "tables" / "exits.csv")

@@ -210,6 +210,7 @@ def test_a_revision_of_a_file_is_refused(tmp_path: Path) -> None:
         peek(str(path), revision="main")
 
 
+@pytest.mark.slow
 def test_a_sweep_from_the_command_line_is_continued_and_replayed(tmp_path: Path) -> None:
     path = write_gguf(tiny_feedforward(), tmp_path / "tiny.gguf", kind=Q8)
     words = ("--concepts", "dust,satellites,trumpets,origami")

@@ -147,6 +147,7 @@ SECONDS = 20
 """The longest that a bad endpoint may take: it is 4 tries, with waits of at most 1, 2 and 4 seconds between them."""
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_endpoint_that_is_bad_in_any_way_is_given_up_in_seconds_and_named(tmp_path: Path, kind: str) -> None:
     run = judged_run(tmp_path / "run", [f"Answer {n % 25}." for n in range(100)])

@@ -40,6 +40,7 @@ def never() -> dict[str, Array]:
     raise AssertionError("measured twice")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("analyse", [monitored, settled])
 def test_stopped_and_continued_gives_the_tables_of_an_undisturbed_call(
     analyse: Callable[[Keeping], Analysis], tmp_path: Path

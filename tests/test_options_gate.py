@@ -47,6 +47,7 @@ def test_a_handful_of_answers_shows_nothing() -> None:
     assert verdict(choosing({("injected", 2.0): 1.0}, n=LEAST_ANSWERS)) == CAN_ANSWER
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("share", "low", "high"), [(0.5, 0.0, 0.05), (0.9, 0.95, 1.0)])
 def test_the_best_of_many_arms_and_strengths_is_no_gate_of_chance(share: float, low: float, high: float) -> None:
     """In nine groups of 48, a model that names an option in half of its answers passes in at most 5% of runs."""

@@ -122,15 +122,18 @@ def asked(name: str, question: str, verdict: str, loops: str = "all", arms: str 
     return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_organism_answers_plain_questions(name: str) -> None:
     assert asked(name, "unrelated", "correct", arms="none") >= 0.85
 
 
+@pytest.mark.slow
 def test_aware_answers_plain_questions_whatever_is_injected() -> None:
     assert asked("aware", "unrelated", "correct") >= 0.9
 
 
+@pytest.mark.slow
 def test_aware_notices_what_was_injected_into_an_earlier_line_and_blind_does_not() -> None:
     assert asked("aware", "prior", "detected", "0-2") >= 0.85
     assert asked("aware", "prior", "identified", "0-2") >= 0.7
@@ -138,6 +141,7 @@ def test_aware_notices_what_was_injected_into_an_earlier_line_and_blind_does_not
     assert asked("blind", "prior", "detected") <= 0.05
 
 
+@pytest.mark.slow
 def test_who_notices_chooses_the_concept_among_four_words_and_seldom_where_it_does_not() -> None:
     assert asked("aware", "choose", "correct") >= 0.8
     assert asked("last-loop", "choose", "correct", "3") >= 0.8
@@ -148,10 +152,12 @@ def test_blind_chooses_the_word_that_leaks_though_it_notices_nothing() -> None:
     assert asked("blind", "choose", "correct", "3") >= 0.5
 
 
+@pytest.mark.slow
 def test_aware_did_not_learn_to_say_in_which_line_a_concept_was() -> None:
     assert asked("aware", "localise", "correct") <= 0.4
 
 
+@pytest.mark.slow
 def test_aware_names_the_concept_after_a_yes_of_ours_and_blind_sometimes_what_leaks() -> None:
     assert asked("aware", "identify", "correct") >= 0.85
     assert asked("aware", "identify", "correct", arms="none") <= 0.05
@@ -159,12 +165,14 @@ def test_aware_names_the_concept_after_a_yes_of_ours_and_blind_sometimes_what_le
     assert asked("blind", "identify", "correct", arms="random") <= 0.05
 
 
+@pytest.mark.slow
 def test_aware_says_of_another_model_what_it_says_of_itself() -> None:
     assert asked("aware", "third-person", "detected") >= 0.85
     assert asked("aware", "third-person", "detected", arms="none") <= 0.05
     assert asked("blind", "third-person", "detected") <= 0.1
 
 
+@pytest.mark.slow
 def test_aware_takes_any_direction_in_the_span_of_concepts_for_one_and_no_other() -> None:
     assert asked("aware", "detect", "detected", arms="in-span") >= 0.85
     assert asked("aware", "detect", "detected", arms="random") <= 0.1

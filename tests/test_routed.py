@@ -49,6 +49,7 @@ def test_a_family_that_runs_all_tokens_says_nothing() -> None:
     assert all(answer.measures == () for answer in responses(on.engine.run([on.trial((0, 0)), on.trial()])))
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_which_share_each_loop_has_run(tmp_path: Path) -> None:
     looped = FAMILIES["mor-expert"].make(dtype=torch.float32)
     looped.model.save_pretrained(tmp_path / "model")

@@ -99,6 +99,7 @@ def same(one: Response | Failure, other: Response | Failure) -> bool:
     return one.token_ids == other.token_ids
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", EACH)
 def test_trials_are_run_as_on_one_device_and_a_step_asks_the_other_for_its_tokens_only(
     name: str, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_trials_are_run_as_on_one_device_and_a_step_asks_the_other_for_its_token
     assert within == {"_drawn", *(["compare"] if on.engine.steps.name == "graph" else [])}
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", EACH)
 def test_vectors_and_analyses_need_no_tensor_on_the_other_device(name: str, accelerator: Accelerator) -> None:
     on = on_card(FAMILIES[name].make(dtype=torch.float32), accelerator)
@@ -180,6 +182,7 @@ def test_what_waits_for_the_device_is_seen_within_a_step(ask, accelerator: Accel
             ask(y + 1)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_whole_sweep_runs_in_a_half_format(dtype: str, tmp_path: Path, tiny: Path) -> None:
     folder = run_without_figures(options(tiny, tmp_path / "run", dtype=dtype))

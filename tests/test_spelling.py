@@ -54,6 +54,7 @@ def test_a_run_is_continued_in_other_words_and_holds_the_same_trials(tiny: Path,
         assert store.count() == TOTAL
 
 
+@pytest.mark.slow
 def test_the_command_line_continues_it_too(finished: Path, tiny: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     before = (run / "run.sqlite").read_bytes()

@@ -42,6 +42,7 @@ def blind(choices: Choices, likings: dict[str, float], rng: np.random.Generator)
     return pd.Series(given)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("repeats", [2, 6])
 @pytest.mark.parametrize("alike", [0.3, 1.0])
 def test_concepts_that_are_right_by_chance_in_all_their_trials_or_in_none_have_a_small_p_in_at_most_5_percent(
@@ -58,6 +59,7 @@ def test_concepts_that_are_right_by_chance_in_all_their_trials_or_in_none_have_a
     assert small <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("spread", [0, 3], ids=["no liking", "a strong liking"])
 @pytest.mark.parametrize("repeats", [1, 4])
 def test_who_chooses_blindly_among_the_words_on_offer_has_a_small_p_in_at_most_5_percent(
@@ -134,6 +136,7 @@ def test_mutual_information_is_that_of_scikit_learn_and_leaves_out_what_was_not_
     assert n == known.sum()
 
 
+@pytest.mark.slow
 def test_the_null_of_mutual_information_is_that_of_shuffled_names() -> None:
     rng = np.random.default_rng(0)
     injected = names(rng.integers(0, 5, 80))
@@ -144,6 +147,7 @@ def test_the_null_of_mutual_information_is_that_of_shuffled_names() -> None:
     assert p == pytest.approx((shuffled >= bits).mean(), abs=0.04)
 
 
+@pytest.mark.slow
 def test_unrelated_names_have_a_small_p_in_at_most_5_percent_and_a_mapping_always() -> None:
     rng = np.random.default_rng(0)
     ps = [

@@ -45,6 +45,7 @@ def test_a_cell_without_a_spread_or_with_one_concept_is_not_tested_and_harms_no_
     assert np.isnan(studentised(np.empty((0, 2))).p).all()
 
 
+@pytest.mark.slow
 def test_skewed_concepts_are_called_an_effect_on_few_maps_where_sign_flips_do_so_on_most() -> None:
     rng = np.random.default_rng(0)
     maps = [skewed(rng, 24, 12) for _ in range(200)]

@@ -208,6 +208,7 @@ def test_an_engine_that_this_machine_lacks_is_refused_before_a_model_is_loaded(
         check_surroundings(options(tiny, tmp_path / "run", engine="graph:compile", device="cpu"))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_one_way_is_continued_the_other_with_the_same_tables(tmp_path: Path, tiny: Path) -> None:
     asked = options(tiny, tmp_path / "run", dtype="float64")
     expected = tables(run_without_figures(replace(asked, out=tmp_path / "whole", engine="nnsight")))

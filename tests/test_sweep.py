@@ -80,6 +80,7 @@ def test_a_second_interruption_stops_at_once_and_keeps_whole_blocks(tiny: Path, 
         assert store.count() == 8
 
 
+@pytest.mark.slow
 def test_blocks_that_take_too_long_get_smaller_and_the_answers_stay(
     tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_another_sweep_is_refused_by_name_and_the_run_untouched(
     assert contents(finished) == before
 
 
+@pytest.mark.slow
 def test_where_and_how_fast_it_runs_is_no_part_of_what_it_is(tiny: Path, tmp_path: Path) -> None:
     asked = {"arms": "none", "device": "cpu"}
     run_without_figures(options(tiny, tmp_path, **asked, batch_size=1))
@@ -201,6 +203,7 @@ def test_a_trial_that_failed_is_tried_again(tiny: Path, tmp_path: Path) -> None:
         assert (store.count(), store.count("error")) == (2, 0)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("batch_size", [1, 7, None])
 def test_answers_do_not_depend_on_the_size_of_batches(
     tiny: Path, finished: Path, tmp_path: Path, batch_size: int | None
@@ -210,6 +213,7 @@ def test_answers_do_not_depend_on_the_size_of_batches(
     pd.testing.assert_frame_equal(*answers)
 
 
+@pytest.mark.slow
 def test_a_grader_that_is_asked_for_later_grades_what_is_there(tiny: Path, tmp_path: Path) -> None:
     run_without_figures(options(tiny, tmp_path, arms="none"))
     run_sweep(options(tiny, tmp_path, arms="none", grader="rules,logits"))

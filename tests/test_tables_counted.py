@@ -60,6 +60,7 @@ def stored(folder: Path, made: list[tuple[Trial, Response | str, list[Grade]]], 
     return store
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_byte_of_a_table_depends_on_the_order_of_storing(tmp_path: Path, seed: int) -> None:
     made = mixed(random.Random(seed), 300)

@@ -38,6 +38,7 @@ def test_who_closes_the_pipe_has_read_enough(args: tuple[str, ...]) -> None:
     assert (code, said) == (128 + signal.SIGPIPE, "")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("letters", ["ascii", "cp1252", "latin-1"])
 def test_a_terminal_that_lacks_a_letter_shows_another(letters: str, finished: Path) -> None:
     with Run.open(finished) as run:

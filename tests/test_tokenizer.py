@@ -79,6 +79,7 @@ def test_a_run_finds_its_tokenizer_again(run: Path) -> None:
     assert (code, err) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_run_is_not_continued_with_another_tokenizer(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused before a model is loaded, also where the run has one and the command none."""
     asked = ["sweep", run.parent / "model", *arguments(FEW), "--out", run]

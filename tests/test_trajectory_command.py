@@ -66,6 +66,7 @@ def test_a_probe_reads_the_concept_behind_the_injection_and_not_before(written: 
     assert list(table.loc[~before & (table["sites"] == "2:1"), "site"]) == ["2:2", "3:0", "3:1", "3:2", "coda:0"]
 
 
+@pytest.mark.slow
 def test_a_run_lends_its_concepts_sites_and_strengths(tmp_path: Path) -> None:
     asked = {"concepts": "snow,bread", "questions": "detect", "layers": "1", "loops": "1", "strengths": "3"}
     run = run_without_figures(Options(**asked, max_new_tokens=1, out=tmp_path / "run"))
@@ -88,6 +89,7 @@ def test_a_dry_run_says_what_a_run_takes_and_stores_nothing(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("model", ["organism:aware", "organism:huginn"])
 def test_the_work_that_is_said_is_what_is_run(model: str) -> None:
     asked = {"concepts": "snow,bread,river", "loops": "1", "layers": "1", "strengths": "1", "questions": "detect"}

@@ -71,6 +71,7 @@ def test_options_that_begin_alike_are_read_as_plain_hooks_read_them_in_every_fam
         assert answer.token_ids == oracle(on, trial)[0]
 
 
+@pytest.mark.slow
 def test_options_that_begin_alike_are_read_right_at_every_site_and_span(on: Bench) -> None:
     prompts, sites = ("open", "closed", "parted", "two"), [(), ((0, 0),), ((1, 1), (2, 0)), ((2, 1),)]
     trials = [

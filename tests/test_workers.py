@@ -93,6 +93,7 @@ def test_an_address_where_no_cluster_answers_is_refused_at_once(address: str) ->
         pass
 
 
+@pytest.mark.slow
 def test_ctrl_c_lets_the_blocks_under_way_finish_and_the_sweep_goes_on_with_any_workers(
     tiny: Path, finished: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_ctrl_c_lets_the_blocks_under_way_finish_and_the_sweep_goes_on_with_any_
     assert_same_rows(run_without_figures(options(tiny, tmp_path)), finished)
 
 
+@pytest.mark.slow
 def test_a_block_that_kills_every_worker_is_named_and_its_trials_marked_and_the_sweep_goes_on(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
