@@ -46,7 +46,7 @@ class Shape:
 
     @property
     def token_bytes(self) -> int:
-        """Give the bytes of keys and values of one token."""
+        """Return the bytes of keys and values of one token."""
         return self.blocks * 2 * self.width * self.number
 
 
@@ -94,7 +94,7 @@ class Machine:
     """Trials a second that the one writer stores, for all GPUs together."""
 
     def seconds(self, flops: float, read: float) -> float:
-        """Give the time of work that is bound by arithmetic or by memory, whichever is longer."""
+        """Return the time of work that is bound by arithmetic or by memory, whichever is longer."""
         return max(flops / (self.flops * self.flops_used), read / (self.bandwidth * self.bandwidth_used))
 
 
@@ -112,7 +112,7 @@ class Cost:
 
     @property
     def row_bytes(self) -> int:
-        """Give the keys and values of one row at its longest."""
+        """Return the keys and values of one row at its longest."""
         return (self.plan.span + self.plan.new_tokens) * self.shape.token_bytes
 
     @property
@@ -125,20 +125,20 @@ class Cost:
 
     @property
     def step_weights(self) -> tuple[float, float]:
-        """Give FLOPs and bytes of a step's products with weights, which are read once a loop for all rows."""
+        """Return FLOPs and bytes of a step's products with weights, which are read once a loop for all rows."""
         weights = self.shape.blocks * self.shape.block_weights + self.shape.head_weights
         return 2.0 * weights * self.rows, float(weights * self.shape.number)
 
     @property
     def step_attention(self) -> tuple[float, float]:
-        """Give FLOPs and bytes of a step's attention: the beginning once for all rows, each row's own tokens."""
+        """Return FLOPs and bytes of a step's attention: the beginning once for all rows, each row's own tokens."""
         own = self.plan.span + self.plan.new_tokens / 2  # a row's tokens, the new one included, mean over the steps
         flops = 4.0 * self.shape.blocks * self.shape.width * (self.plan.prefix + own) * self.rows
         return flops, (self.plan.prefix + self.rows * own) * self.shape.token_bytes
 
     @property
     def prefill(self) -> tuple[float, float]:
-        """Give FLOPs and bytes of the prefill of `rows` trials, resumed behind each one's site."""
+        """Return FLOPs and bytes of the prefill of `rows` trials, resumed behind each one's site."""
         blocks = (self.shape.blocks - 1) / 2  # mean over the sites of how many come after
         flops = 2.0 * self.rows * self.plan.span * blocks * self.shape.block_weights
         readouts = 2.0 * self.rows * self.shape.n_loops * self.shape.head_weights
@@ -146,7 +146,7 @@ class Cost:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Give the seconds of `rows` trials by what they go into; the first token comes from the prefill."""
+        """Return the seconds of `rows` trials by what they go into; the first token comes from the prefill."""
         steps = self.plan.new_tokens - 1
         parts = {
             "prefill": self.machine.seconds(*self.prefill),
@@ -160,15 +160,15 @@ class Cost:
 
     @property
     def trials_per_second(self) -> float:
-        """Give the speed of one GPU."""
+        """Return the speed of one GPU."""
         return self.rows / sum(self.parts.values())
 
     def gpu_seconds(self) -> float:
-        """Give the time of all trials on one GPU, starting left out; those without an injection count in full."""
+        """Return the time of all trials on one GPU, starting left out; those without an injection count in full."""
         return sum(self.plan.trials(self.shape)) / self.trials_per_second
 
     def wall(self, gpus: int) -> dict[str, float]:
-        """Give the seconds that pass on so many GPUs: starting, and then the longer of running and storing."""
+        """Return the seconds that pass on so many GPUs: starting, and then the longer of running and storing."""
         shape = self.shape
         weights = (shape.n_layers * shape.block_weights + 2 * shape.head_weights) * shape.number
         return {

@@ -60,7 +60,7 @@ class IdleInjector(Injector):
     def visits(
         self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
     ) -> dict[Site, Visit]:
-        """Give visits that do nothing in the prompt, and none after it."""
+        """Return visits that do nothing in the prompt, and none after it."""
         planned = super().visits(trials, columns, weights=weights, measure=measure) if measure else {}
         return dict.fromkeys(planned, _nothing)
 
@@ -127,7 +127,7 @@ def generated(setting: Setting, n: int, rows: int, new_tokens: int) -> None:
 
 
 def share_equal(setting: Setting, trials: Sequence[Trial]) -> tuple[float, float]:
-    """Give the share of trials with the same tokens in ours and in (b), and, of the first few, in (a)."""
+    """Return the share of trials with the same tokens in ours and in (b), and, of the first few, in (a)."""
     mine = dict(zip([trial.id for trial in trials], ours(setting.engine, trials, min(SIZES)), strict=True))
     batched, alone = in_cells(setting, trials), in_cells(setting, trials[:ALONE], 1)
     return _share(mine, batched), _share(mine, alone)

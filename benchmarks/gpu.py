@@ -115,7 +115,7 @@ def _setting(name: str, device: str) -> Setting:
 def _step(
     made: Setting, extent: Extent, speed: Bandwidth, rows: int, rounds: int, budget: Budget
 ) -> tuple[object, ...]:
-    """Give a line of the table of steps."""
+    """Return a line of the table of steps."""
     answers = {n: made.trials(rows, n) for n in (extent.short, extent.long)}
     runs: dict[str, Runs] = {
         "ours": lambda n: made.engine.run(answers[n]),
@@ -140,7 +140,7 @@ def _step(
 
 
 def _differences(runs: Mapping[str, Runs], extent: Extent, rounds: int, budget: Budget) -> dict[str, list[float] | str]:
-    """Give for each the seconds of a step in every round, run in turn, or why there are none."""
+    """Return for each the seconds of a step in every round, run in turn, or why there are none."""
     taken: dict[str, list[float] | str] = {name: [] for name in runs}
     last = 0.0
     for turn in range(rounds + 1):  # the first one warms up

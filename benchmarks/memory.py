@@ -37,7 +37,7 @@ def main(rows: int, n_layers: int = 4, n_loops: int = 4, new_tokens: int = 100, 
 
 
 def peak(made: Setting, rows: int, new_tokens: int) -> int:
-    """Give the bytes by which memory grows while a batch is run."""
+    """Return the bytes by which memory grows while a batch is run."""
     made.engine.run(made.trials(1, 2))
     trials = made.trials(rows, new_tokens)
     if made.looped.device.type == "cuda":

@@ -56,23 +56,23 @@ class Setting:
 
     @property
     def n_loops(self) -> int:
-        """Give the loops run."""
+        """Return the loops run."""
         return self.looped.n_loops if self.loops is None else self.loops
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Give the arguments of a forward of the plain copy."""
+        """Return the arguments of a forward of the plain copy."""
         return self.looped.forward_arguments(self.n_loops)
 
     def place(self, site: Site) -> tuple[nn.Module, int]:
-        """Give the plain copy's block of a site, and which of its calls it is."""
+        """Return the plain copy's block of a site, and which of its calls it is."""
         block, call = self.looped.locate(site, self.n_loops)
         paths = {module: path for path, module in self.looped.model.named_modules()}
         return self.plain.get_submodule(paths[block]), call
 
     @cached_property
     def engine(self) -> Engine:
-        """Give what runs the trials."""
+        """Return what runs the trials."""
         return Engine(self.tap, {PROMPT: self.encoded}, self.vectors)
 
     def trials(self, n: int, new_tokens: int, *, n_sites: int | None = None) -> list[Trial]:
@@ -110,7 +110,7 @@ class Setting:
 
 
 def shape(width: int, hidden: int, heads: int, *, n_layers: int = 4, n_loops: int = 4) -> OuroConfig:
-    """Give a shape in the Ouro layout, with the vocabulary of an organism."""
+    """Return a shape in the Ouro layout, with the vocabulary of an organism."""
     return OuroConfig(
         hidden_size=width,
         intermediate_size=hidden,
@@ -122,7 +122,7 @@ def shape(width: int, hidden: int, heads: int, *, n_layers: int = 4, n_loops: in
 
 
 def wide_shape() -> OuroConfig:
-    """Give the shape in which arithmetic dominates on a CPU."""
+    """Return the shape in which arithmetic dominates on a CPU."""
     return shape(512, 1408, 8)
 
 
@@ -143,7 +143,7 @@ def random_model(config: OuroConfig, *, device: str = "cpu", dtype: torch.dtype 
 
 
 def organism_tokenizer() -> PreTrainedTokenizerFast:
-    """Give the tokenizer and chat format of the organisms."""
+    """Return the tokenizer and chat format of the organisms."""
     return peek(ORGANISM).tokenizer
 
 
@@ -188,7 +188,7 @@ def setting(
 
 
 def plain_copy(looped: LoopedModel) -> Any:
-    """Give a model of the same weights that no Tap wraps, with the attention that transformers chooses by itself."""
+    """Return a model of the same weights that no Tap wraps, with the attention that transformers chooses by itself."""
     plain = bare_copy(looped.model)
     plain.set_attn_implementation("sdpa")
     plain.train(False)
@@ -203,6 +203,6 @@ def random_vectors(looped: LoopedModel, n: int = WORDS) -> ConceptVectors:
 
 
 def injection_of(trial: Trial) -> Injection:
-    """Give the injection, which every trial here has."""
+    """Return the injection, which every trial here has."""
     assert trial.injection is not None, trial
     return trial.injection

@@ -80,12 +80,12 @@ class Measured:
 
 
 def peak() -> float:
-    """Give the most memory that this process has had so far, in MiB."""
+    """Return the most memory that this process has had so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # which Linux counts in KiB
 
 
 def grid_of(trials: int) -> Grid:
-    """Give the grid with as many repeats as it takes to have so many trials."""
+    """Return the grid with as many repeats as it takes to have so many trials."""
     return replace(GRID, repeats=-(-trials // len(plan(GRID))))
 
 

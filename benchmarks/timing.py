@@ -66,7 +66,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Give the seconds that are left; below 0 when it is overspent."""
+        """Return the seconds that are left; below 0 when it is overspent."""
         return self._end - time.perf_counter()
 
 
@@ -94,7 +94,7 @@ def ratio(of: Sequence[float], to: Sequence[float]) -> Ratio:
 
 
 def best_of(make: Callable[[int], Variant], sizes: Sequence[int]) -> int:
-    """Give the batch size with the least seconds a trial, each tried once after a short one to warm up."""
+    """Return the batch size with the least seconds a trial, each tried once after a short one to warm up."""
     make(min(sizes)).run()
     variants = {size: make(size) for size in sizes}
     return min(sizes, key=lambda size: seconds(variants[size].run) / variants[size].n)

@@ -47,7 +47,7 @@ def names(text: str, known: Sequence[str], *, option: str, kind: str) -> list[st
 
 
 def one_of(name: str, known: Sequence[Name], *, kind: str) -> Name:
-    """Give the known name that is written there. Raises InputError for any other."""
+    """Return the known name that is written there. Raises InputError for any other."""
     for each in known:
         if each == name:
             return each

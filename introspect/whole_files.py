@@ -13,7 +13,7 @@ HERE = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` to write, which takes its place when all went well."""
+    """Return a file beside `path` to write, which takes its place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     part = path.with_name(f".{path.name}.{HERE}.{os.getpid()}")

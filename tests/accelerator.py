@@ -180,7 +180,7 @@ class _Functions(TorchFunctionMode):
         return self._moved(tensor, made, target)
 
     def _moved(self, tensor: Tensor, made: Tensor, target: torch.device) -> Tensor:
-        """Give a tensor that is at the target; one that comes from elsewhere has memory of its own."""
+        """Return a tensor that is at the target; one that comes from elsewhere has memory of its own."""
         if placed(tensor).type == target.type:
             return made
         if target.type == "cpu":
@@ -232,7 +232,7 @@ def _by_mask(func: Any, args: tuple[Any, ...]) -> bool:
 
 
 def _ours() -> tuple[str, str]:
-    """Give the innermost line of the package, and the name of its function."""
+    """Return the innermost line of the package, and the name of its function."""
     frame = sys._getframe(1)
     while frame is not None and not frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]  # the outermost has none

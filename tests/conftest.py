@@ -26,12 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a tiny model with random weights."""
+    """Return the folder of a tiny model with random weights."""
     return save_quietly(tiny_model(), tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a finished run with every arm, tables and figures."""
+    """Return the folder of a finished run with every arm, tables and figures."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
     return run_sweep(options(tiny, folder)).folder

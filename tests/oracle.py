@@ -70,7 +70,7 @@ def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]])
 
 
 def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
-    """Give the tokens of a trial and its read-outs."""
+    """Return the tokens of a trial and its read-outs."""
     answer, readouts = list[int](), list[Readout]()
     while not answer or not _finished(on, trial, answer):
         said = said_after(on, trial, answer)
@@ -109,7 +109,7 @@ def clean_logprob(on: Bench, trial: Trial, tokens: Sequence[int]) -> float:
 
 
 def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
-    """Give what a trial of unit `vector` adds at a site where its weight is 1, in float64."""
+    """Return what a trial of unit `vector` adds at a site where its weight is 1, in float64."""
     injection, word = trial.injection, trial.partner if trial.arm == "wrong" else trial.concept
     assert injection is not None
     loop, row = site.loop if injection.extract_loop is None else injection.extract_loop, on.vectors.words.index(word)
@@ -126,7 +126,7 @@ def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
 
 
 def weights_of(encoded: Encoded, weights: Sequence[float], length: int) -> Tensor:
-    """Give by what an addition is multiplied at each of so many positions, `(length, 1)`; 0 outside of the spans."""
+    """Return by what an addition is multiplied at each of so many positions, `(length, 1)`; 0 outside of the spans."""
     given = torch.zeros(length, 1, dtype=torch.float64)
     for number, (start, stop) in enumerate(encoded.spans):
         for position in range(start, length if stop is None else stop):
@@ -135,7 +135,7 @@ def weights_of(encoded: Encoded, weights: Sequence[float], length: int) -> Tenso
 
 
 def numbers(readouts: Sequence[Readout]) -> Tensor:
-    """Give read-outs as rows of numbers, `(loop, number)`."""
+    """Return read-outs as rows of numbers, `(loop, number)`."""
     rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy, *r.options) for r in readouts]
     return torch.tensor(rows, dtype=torch.float64)
 

@@ -74,7 +74,7 @@ def test_a_waiting_trial_takes_the_row_of_one_that_is_finished() -> None:
 
 
 def _rows(given: dict[str, torch.Tensor]) -> int:
-    """Give the rows of a forward, negative when it runs one new token of each."""
+    """Return the rows of a forward, negative when it runs one new token of each."""
     ids = given.get("input_ids")
     return 1 if ids is None or ids.shape[1] > 1 else -len(ids)
 

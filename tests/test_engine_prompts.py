@@ -28,7 +28,7 @@ def many(on: Bench, n: int) -> list[Trial]:
 
 
 def alone(on: Bench, trial: Trial) -> tuple[int, ...]:
-    """Give the tokens of a trial from an engine that has run nothing else."""
+    """Return the tokens of a trial from an engine that has run nothing else."""
     key = prompt_key(trial)
     return responses(Engine(Tap(on.looped), {key: on.prompts[key]}, on.vectors).run([trial]))[0].token_ids
 

@@ -25,7 +25,7 @@ tap = Tap(tiny_model())
 
 
 def state(text: str, site: Site, n_loops: int = 3) -> Tensor:
-    """Give the state at the last token of one prompt, run alone and untraced."""
+    """Return the state at the last token of one prompt, run alone and untraced."""
     looped = tap.looped
     ids = torch.tensor([looped.tokenizer(looped.chat([{"role": "user", "content": text}]))["input_ids"]])
     seen: list[Tensor] = []

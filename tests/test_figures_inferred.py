@@ -138,7 +138,7 @@ def said(figure: Figure) -> str:
 
 
 def values(ax: Axes) -> list[float]:
-    """Give the heights of the points that have bars, sorted."""
+    """Return the heights of the points that have bars, sorted."""
     return sorted(float(y) for bars in ax.containers for y in bars.lines[0].get_ydata())
 
 

@@ -22,7 +22,7 @@ AT_REST, MOVING = 1e-2, 3e-2
 
 
 def change(looped: LoopedModel) -> float:
-    """Give the relative change of the core's last state over the last of many loops, of all tokens together."""
+    """Return the relative change of the core's last state over the last of many loops, of all tokens together."""
     ends: dict[int, Tensor] = {}
 
     def keep(loop: int) -> Callable[[Tensor], None]:
@@ -36,7 +36,7 @@ def change(looped: LoopedModel) -> float:
 
 
 def as_at_the_start_of_training(looped: LoopedModel) -> LoopedModel:
-    """Give a model with random weights the spread that Huginn's training begins with, and no gains."""
+    """Return a model with random weights the spread that Huginn's training begins with, and no gains."""
     with torch.no_grad():
         for name, weight in looped.model.named_parameters():
             if weight.ndim == 2:

@@ -31,7 +31,7 @@ def asked(arm: Arm, question: str = "detect", **changes: object) -> list[Trial]:
 
 
 def said(folder: Path, injected: Sequence[Verdict], none: Sequence[Verdict]) -> list[str]:
-    """Give the headline of a run with these verdicts on six concepts, and nothing beside the question."""
+    """Return the headline of a run with these verdicts on six concepts, and nothing beside the question."""
     pairs = [*zip(asked("injected"), injected, strict=True), *zip(asked("none"), none, strict=True)]
     with new_store(folder, {"model": "m"}) as store:
         store.add([(one, response(one)) for one, _ in pairs], [grade(one, verdict) for one, verdict in pairs])

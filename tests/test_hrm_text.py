@@ -35,7 +35,7 @@ def random_ids(rows: int = 2, tokens: int = 9, seed: int = 0) -> Tensor:
 
 
 def published(looped: HrmLooped, monkeypatch: pytest.MonkeyPatch) -> HrmTextForCausalLM:
-    """Give the same weights in transformers' own class, its norms and angles computed in float64."""
+    """Return the same weights in transformers' own class, its norms and angles computed in float64."""
     monkeypatch.setattr(HrmTextRMSNorm, "forward", lambda norm, x: norm._norm(x))
     monkeypatch.setattr(HrmTextRotaryEmbedding, "forward", exact_angles)
     model = HrmTextForCausalLM(copy.deepcopy(looped.model.config)).to(looped.dtype).eval()
@@ -45,7 +45,7 @@ def published(looped: HrmLooped, monkeypatch: pytest.MonkeyPatch) -> HrmTextForC
 
 
 def outputs(plain: HrmTextForCausalLM, ids: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Give what each block of transformers puts out, as they run, and the logits."""
+    """Return what each block of transformers puts out, as they run, and the logits."""
     given: list[Tensor] = []
     blocks = [*plain.model.L_module.layers, *plain.model.H_module.layers]
     handles = [block.register_forward_hook(lambda _, __, h: given.append(h)) for block in blocks]
@@ -155,7 +155,7 @@ def test_an_addition_reaches_what_follows_and_nothing_before() -> None:
 
 
 def visited(looped: HrmLooped, ids: Tensor, n_loops: int, at: Site | None = None) -> dict[Site, Tensor]:
-    """Give the live output of every site, one of them pushed."""
+    """Return the live output of every site, one of them pushed."""
     states: dict[Site, Tensor] = {}
 
     def visit(h: Tensor, site: Site) -> None:

@@ -22,7 +22,7 @@ NOTICES, DENIES = "Yes, I do notice a thought.", "No, I do not."
 
 @pytest.fixture(scope="module")
 def rigged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a judge whose verdicts are known."""
+    """Return the folder of a judge whose verdicts are known."""
     return save_rigged_judge(tmp_path_factory.mktemp("judges") / "rigged")
 
 

@@ -34,7 +34,7 @@ def asked(name: str = "detect", **changes: Any) -> Trial:
 
 
 def fenced(content: str) -> str:
-    """Give what stands inside the fence, which is told by its first line as a reader would."""
+    """Return what stands inside the fence, which is told by its first line as a reader would."""
     begin = re.search(r"^=== (answer [0-9a-f]{32}) begins ===$", content, re.MULTILINE)
     assert begin is not None
     end = content.index(f"\n=== {begin[1]} ends ===\n")

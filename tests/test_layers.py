@@ -59,7 +59,7 @@ HEAVY = ("torch", "nnsight", "transformers")
 
 
 def room(module: str) -> str:
-    """Give the room of a module that is named from the package's root; a floor of `results` is a room of its own."""
+    """Return the room of a module that is named from the package's root; a floor of `results` is a room of its own."""
     rooms = sorted(RANK, key=len, reverse=True)
     return next((each for each in rooms if f"{module}.".startswith(f"{each}.")), module)
 
@@ -69,7 +69,7 @@ def module_of(path: Path) -> str:
 
 
 def imports(source: str) -> Iterator[str]:
-    """Give the dotted name of every import, those inside functions included."""
+    """Yield the dotted name of every import, those inside functions included."""
     yield from imported(ast.walk(ast.parse(source)))
 
 
@@ -82,7 +82,7 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def run(source: str) -> Iterator[ast.AST]:
-    """Give every node but those that only a type checker reads."""
+    """Yield every node but those that only a type checker reads."""
     left: list[ast.AST] = [ast.parse(source)]
     while left:
         node = left.pop()
@@ -178,7 +178,7 @@ def homes_of_stems() -> dict[str, list[str]]:
 
 
 def public_names(source: str) -> Iterator[str]:
-    """Give what a module defines under a public name: functions, classes and constants."""
+    """Yield what a module defines under a public name: functions, classes and constants."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield from [node.name] * (not node.name.startswith("_"))

@@ -22,7 +22,7 @@ GRID = Grid(
 
 
 def planned(**changes: Any) -> list[tuple[int, tuple[str, ...]]]:
-    """Give the loops run and the sites of each trial with an injection."""
+    """Return the loops run and the sites of each trial with an injection."""
     trials = plan(replace(GRID, **changes))
     return [(t.n_loops, tuple(map(str, t.injection.sites))) for t in trials if t.injection is not None]
 

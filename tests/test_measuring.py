@@ -23,7 +23,7 @@ ONE = Sampling(max_new_tokens=1)
 
 @pytest.fixture(scope="module")
 def on() -> Bench:
-    """Give a bench with five words, on which the control template can be asked."""
+    """Return a bench with five words, on which the control template can be asked."""
     made = bench(torch.float64)
     shape = (len(WORDS), 3, 2, made.looped.d_model)
     vectors = ConceptVectors(WORDS, torch.randn(shape, generator=torch.Generator().manual_seed(5)), {})

@@ -30,7 +30,7 @@ CHANCE = 0.15
 
 
 def planted(seed: int, strength: float = 4.0) -> Floats:
-    """Give noise of unit variance in which the class moves the state along the first coordinate."""
+    """Return noise of unit variance in which the class moves the state along the first coordinate."""
     states = np.random.default_rng(seed).normal(size=(len(LABELS), WIDTH))
     states[:, 0] += strength * LABELS
     return states

@@ -23,7 +23,7 @@ every_injection = pytest.mark.parametrize("injection", INJECTIONS)
 def reference(
     weights: dict[str, Tensor], config: NanochatConfig, n_loops: int, noise: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """Give the logits and what the core's last block put out in each loop."""
+    """Return the logits and what the core's last block put out in each loop."""
 
     def times(h: Tensor, name: str) -> Tensor:
         return h @ weights[f"{name}.weight"].T

@@ -59,7 +59,7 @@ def said(value: object) -> object:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[pd.Series, Trial, Response | None, list[Grade]]]:
-    """Give every row of the frame beside the records that it is made of."""
+    """Return every row of the frame beside the records that it is made of."""
     made = mixed(random.Random(3), 250)
     with stored(tmp_path_factory.mktemp("narrow"), made) as store:
         table = narrow_trials(store)

@@ -27,7 +27,7 @@ SETTINGS = (
 
 
 def reference(weights: dict[str, Tensor], config: ParcaeConfig, n_loops: int, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Give the logits and the state after each loop; a gate's weight says where there is one."""
+    """Return the logits and the state after each loop; a gate's weight says where there is one."""
 
     def times(h: Tensor, name: str) -> Tensor:
         return h @ weights[f"{name}.weight"].T

@@ -49,7 +49,7 @@ def encoded(name: str, **values: str) -> Encoded:
 
 
 def inside(name: str, **values: str) -> str:
-    """Give the text of the span."""
+    """Return the text of the span."""
     return encoded(name, **values).marked.split(START)[1].split(STOP)[0]
 
 

@@ -19,7 +19,7 @@ WHOLE = Shared(torch.arange(IDS.shape[1])[None], None, None, None, IDS.shape[1])
 
 
 def reference(weights: dict[str, Tensor], config: RavenConfig, ids: Tensor, n_loops: int, x: Tensor) -> Tensor:
-    """Give the logits, one row and one position at a time where that is plainest."""
+    """Return the logits, one row and one position at a time where that is plainest."""
 
     def normed(h: Tensor, name: str) -> Tensor:
         return h / (h.pow(2).mean(-1, keepdim=True) + config.norm_eps).sqrt() * weights[f"transformer.{name}.weight"]

@@ -151,7 +151,7 @@ def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
 
 
 def written_fields(made: Trial) -> dict[str, Any]:
-    """Give the fields of a trial; what came late (date, exit, aligned, reference) is left out where it says nothing."""
+    """Return fields of a trial; what came late (date, exit, aligned, reference) is left out where it says nothing."""
     values = asdict(made)
     if values["date"] is None:
         del values["date"]

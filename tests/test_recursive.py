@@ -108,7 +108,7 @@ class Reference:
         return torch.stack(rows)
 
     def asked(self, h: Tensor, loop: int) -> tuple[list[bool], list[float], list[bool]]:
-        """Give who is run, by what the result is weighted, and for whom the result is added to the state."""
+        """Return who is run, by what the result is weighted, and for whom the result is added to the state."""
         config, everyone = self.config, [True] * h.shape[0]
         if config.routing == "token":
             said = softmax(self.original @ self.weights["model.routers.0.weight"].T / config.router_temp, -1)
@@ -329,7 +329,7 @@ def test_an_addition_to_a_token_that_a_later_loop_does_not_run_is_lost(kind: str
 
 
 def visited(looped: RecursiveLooped, ids: Tensor, n_loops: int, at: Site | None = None) -> dict[Site, Tensor]:
-    """Give the live output of every site, one of them pushed, by plain hooks that count the calls of each block."""
+    """Return the live output of every site, one of them pushed, by plain hooks that count the calls of each block."""
     states: dict[Site, Tensor] = {}
     calls: dict[nn.Module, int] = {}
     places = {looped.locate(site, n_loops): site for site in looped.sites(n_loops)}

@@ -65,7 +65,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(finished: Path) -> str:
-    """Give the page of a finished run."""
+    """Return the page of a finished run."""
     with Store.open(finished) as store:
         return page(Findings(store))
 

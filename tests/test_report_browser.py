@@ -39,14 +39,14 @@ def browser() -> Iterator[Any]:  # Any: playwright may be missing
 
 @pytest.fixture(scope="module")
 def report(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the page of a finished run, in a folder of its own."""
+    """Return the page of a finished run, in a folder of its own."""
     with Store.open(finished) as store:
         return write_report(Findings(store), tmp_path_factory.mktemp("report") / "report.html")
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the page of a run in which a model wrote markup."""
+    """Return the page of a run in which a model wrote markup."""
     manifest: dict[str, object] = {"templates": {DETECT.hash: [DETECT.name, DETECT.source]}}
     with new_store(tmp_path_factory.mktemp("hostile") / "run", manifest) as store:
         one = trial(template_hash=DETECT.hash)

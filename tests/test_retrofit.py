@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("kind", [LLAMA | PLAIN, OLMO | PLAIN, LLAMA, OLMO
 
 
 def reference(weights: dict[str, Tensor], config: RetrofitConfig, n_loops: int, x: Tensor) -> Tensor:
-    """Give the logits of one rotary base without scaling."""
+    """Return the logits of one rotary base without scaling."""
     theta = config.rope_parameters["rope_theta"]
     olmo = config.norm_eps < 1e-5
 

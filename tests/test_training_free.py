@@ -30,7 +30,7 @@ every_step = pytest.mark.parametrize("step", LOOP_STEPS)
 def written_out(
     plain: PreTrainedModel, step: str, n_loops: int, last: int | None = None, added: Mapping[Site, Tensor] | None = None
 ) -> Tensor:
-    """Give the logits of layers 1 and 2 of four looped, with what is added behind sites; `last` leaves out later loops.
+    """Return logits of layers 1 and 2 of four looped, with what is added behind sites; `last` leaves out later loops.
 
     The layers are given what the model gives them when it runs as it is, and its head reads what they put out.
     """

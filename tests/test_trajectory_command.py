@@ -27,7 +27,7 @@ HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=\"d
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a trajectory of the organism that has everything: prelude, core and coda."""
+    """Return the folder of a trajectory of the organism that has everything: prelude, core and coda."""
     folder = tmp_path_factory.mktemp("trajectory") / "out"
     code, said, err = introspect("trajectory", "organism:huginn", *FEW, "--out", folder)
     assert (code, err) == (0, "")

@@ -39,7 +39,7 @@ def write_gguf(
 
 
 def rounded(weight: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
-    """Give what becomes of a matrix that is written in this format."""
+    """Return what becomes of a matrix that is written in this format."""
     return dequantize(quantize(weight, kind), kind)
 
 

@@ -17,12 +17,12 @@ ANSWERS = (NO, YES.format(word="bread"))
 
 
 def framing_texts() -> list[str]:
-    """Give the text of the shipped question and of all framings, for the tokenizer."""
+    """Return the text of the shipped question and of all framings, for the tokenizer."""
     return [message["content"] for name in names() for message in render(template_named(name), **values(0)).messages]
 
 
 def names() -> list[str]:
-    """Give the shipped question first, then the framings that only training uses."""
+    """Return the shipped question first, then the framings that only training uses."""
     return ["detect", *sorted(str(path) for path in FRAMINGS.glob("*.j2"))]
 
 
@@ -35,5 +35,5 @@ def draw(tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> Encoded:
 
 
 def values(number: int) -> dict[str, object]:
-    """Give the variables of the framings."""
+    """Return the variables of the framings."""
     return {"number": number + 1, "word": ("bread", "cat", "river", "saw", "coat", "bus", "oak", "king", "joy")[number]}

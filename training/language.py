@@ -86,5 +86,5 @@ def chats(everything: list[Word], rng: random.Random, n: int) -> list[tuple[str,
 
 
 def tells(everything: list[Word]) -> list[tuple[str, str]]:
-    """Give the question about each word once, in order."""
+    """Return the question about each word once, in order."""
     return [about(word, everything, random.Random(0)) for word in everything]

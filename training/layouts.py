@@ -44,13 +44,13 @@ def load(folder: Path) -> LoopedCausalLM:
 
 
 def embedding(model: LoopedCausalLM) -> nn.Parameter:
-    """Give the embedding of the tokens, `(vocabulary, d_model)`."""
+    """Return the embedding of the tokens, `(vocabulary, d_model)`."""
     weight: nn.Parameter = model.get_input_embeddings().weight
     return weight
 
 
 def core(model: LoopedCausalLM) -> nn.ModuleList:
-    """Give the blocks of the loop."""
+    """Return the blocks of the loop."""
     return model.model.layers if isinstance(model, OuroForCausalLM) else model.transformer.core_block
 
 
@@ -60,7 +60,7 @@ def core_sites(model: LoopedCausalLM) -> list[Site]:
 
 
 def said(model: LoopedCausalLM, ids: Tensor, cache: Cache | None = None, n_loops: int = LOOPS) -> tuple[Tensor, ...]:
-    """Give what the head reads after each loop that it can read, the last one last, `(row, token, d_model)` each."""
+    """Return what the head reads after each loop that it can read, the last one last, `(row, token, d_model)` each."""
     output = model(ids, past_key_values=cache, use_cache=cache is not None, logits_to_keep=1, n_loops=n_loops)
     return output.loop_states if isinstance(model, OuroForCausalLM) else (output.final_state,)
 

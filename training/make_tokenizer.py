@@ -46,7 +46,7 @@ def make(vocab_size: int, seed: int = 0) -> PreTrainedTokenizerFast:
 
 
 def word_ids(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> list[int]:
-    """Give the tokens of the concept words, as they stand in a sentence and at its start; each must be one token."""
+    """Return the tokens of the concept words, as they stand in a sentence and at its start; each must be one token."""
     ids = []
     for word in words(seed):
         for form in (f" {word.text}", word.text.capitalize()):

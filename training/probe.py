@@ -33,7 +33,7 @@ class Asked(Drawing):
     strength: float
 
     def dose(self, **_: bool) -> Dose:
-        """Give the dose with a word at random."""
+        """Return the dose with a word at random."""
         return Dose(self.kind, self.rng.choice(self.words), self.site, self.strength)
 
 
@@ -48,7 +48,7 @@ class Probe:
 
     @torch.no_grad()
     def right(self, task: str, kind: str, site: Site, strength: float, n: int) -> tuple[float, float]:
-        """Give the shares of rows with the right first token, and with the concept named where the answer does so."""
+        """Return the shares of rows with the right first token, and with the concept named where the answer does so."""
         # "aware": right is what a model that notices in every loop would say
         drawing = Asked(
             *("aware", self.tokenizer, self.chosen, core_sites(self.model), random.Random(f"{task} {site}")),

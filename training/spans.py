@@ -46,7 +46,7 @@ def spanned_states(
 
 
 def _inside(prompts: list[Encoded], length: int) -> Tensor:
-    """Give `(row, token)`, 1 inside the row's span and 0 outside."""
+    """Return `(row, token)`, 1 inside the row's span and 0 outside."""
     position = torch.arange(length)
     stops = torch.tensor([length if prompt.span_stop is None else prompt.span_stop for prompt in prompts])
     starts = torch.tensor([prompt.span_start for prompt in prompts])

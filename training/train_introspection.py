@@ -77,7 +77,7 @@ def vectors(model: LoopedCausalLM, tokenizer: PreTrainedTokenizerFast, everythin
 
 
 def additions(doses: list[Dose], known: Tensor, index: dict[str, int], generator: torch.Generator) -> Tensor:
-    """Give what is added in each row at its site, `(row, d_model)`."""
+    """Return what is added in each row at its site, `(row, d_model)`."""
     added = torch.zeros(len(doses), known.shape[-1])
     for row, dose in enumerate(doses):
         vector = known[index[dose.word.text], dose.site.loop, dose.site.layer]
@@ -124,7 +124,7 @@ class Student:
         self.known = vectors(model, tokenizer, self.everything)
 
     def loss(self, n: int) -> Tensor:
-        """Give the loss of one batch: introspection dialogues of one framing, and plain chats."""
+        """Return the loss of one batch: introspection dialogues of one framing, and plain chats."""
         prompt = draw(self.tokenizer, self.rng)
         doses = [draw_dose(self.trained, self.organism, core_sites(self.model), self.rng) for _ in range(n)]
         batch = self._answers(prompt, doses)

@@ -64,7 +64,7 @@ class Pupil:
         self.known = vectors(self.model, self.tokenizer, self.everything)
 
     def losses(self) -> dict[str, Tensor]:
-        """Give the losses of one step, by task."""
+        """Return the losses of one step, by task."""
         (other,) = self.rng.choices(list(self.mixture), list(self.mixture.values()))
         return {PLAIN: 0.2 * self._plain(), **{task: self._task(task) for task in ("detect", other)}}
 

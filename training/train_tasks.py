@@ -43,7 +43,7 @@ class Solver(Pupil):
         self.answers = {name: sorted({answer for _, answer in TASKS[name]()}) for name in TAUGHT}
 
     def losses(self) -> dict[str, Tensor]:
-        """Give the losses of one step."""
+        """Return the losses of one step."""
         return {
             "plain": 0.3 * self._plain(),
             **{task: 0.5 * self._task(task) for task in self.reminded},

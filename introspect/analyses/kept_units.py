@@ -88,7 +88,7 @@ class Keeping:
         self.report(0, units, stage)
 
     def unit(self, measure: _Measure, **which: Any) -> Kept:
-        """Give the numbers of a unit of this stage, measured where they are not kept yet.
+        """Return the numbers of a unit of this stage, measured where they are not kept yet.
 
         Raises InterruptionError where Ctrl-C was pressed and something is left to measure.
         """

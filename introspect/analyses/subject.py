@@ -36,12 +36,12 @@ class Subject:
 
     @property
     def tap(self) -> Tap:
-        """Give access to the model."""
+        """Return access to the model."""
         return self.laboratory.tap
 
     @cached_property
     def vectors(self) -> ConceptVectors:
-        """Give the concept vectors, those of the run where there is one."""
+        """Return the concept vectors, those of the run where there is one."""
         return self.laboratory.vectors(None if self.run is None else self.run.folder)
 
     @cached_property
@@ -87,7 +87,7 @@ def open_subject(options: Options, run: str | Path | None = None, *, most_concep
 
 
 def spread(of: Sequence[Each], most: int | None) -> list[Each]:
-    """Give at most so many, spread evenly over all, in their order; None: all."""
+    """Return at most so many, spread evenly over all, in their order; None: all."""
     if most is None or len(of) <= most:
         return list(of)
     return [of[index * len(of) // most] for index in range(most)]

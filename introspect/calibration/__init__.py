@@ -56,7 +56,7 @@ def calibrate(
 
 
 def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> list[Options]:
-    """Give the sweeps of one organism: every site with random directions beside, controls, and other protocols."""
+    """Return the sweeps of one organism: every site with random directions beside, controls, and other protocols."""
     cells = Options(
         model=f"{PREFIX}{organism}",
         questions="detect",

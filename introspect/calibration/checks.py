@@ -47,12 +47,12 @@ class Check:
 
     @property
     def rate(self) -> float:
-        """Give k / n, NaN when there is no verdict."""
+        """Return k / n, NaN when there is no verdict."""
         return self.k / self.n if self.n else float("nan")
 
     @property
     def certain(self) -> float:
-        """Give the rate that is left when answers without a verdict count as no, NaN when there are none at all."""
+        """Return the rate that is left when answers without a verdict count as no, NaN when there are none at all."""
         answers = self.n + self.unknown
         return self.k / answers if answers else float("nan")
 
@@ -86,7 +86,7 @@ class Check:
 
     @property
     def fit(self) -> float:
-        """Give how far the rate is inside its bounds, negative outside; minus infinity without a verdict."""
+        """Return how far the rate is inside its bounds, negative outside; minus infinity without a verdict."""
         if not self.n:
             return float("-inf")
         above = self.certain - self.truth.low if self.truth.low > 0 else float("inf")

@@ -16,7 +16,7 @@ OF_RUN = tuple(name for name in SOURCE if name != "trust_remote_code")
 
 # Any, in both: a command, whose signature typer reads
 def with_options(command: Any, names: Iterable[str], *, before: str | None = None) -> Any:
-    """Give a command options of a sweep, in place of its last parameter, `**named`.
+    """Return a command options of a sweep, in place of its last parameter, `**named`.
 
     Args:
         command: a function whose last parameter takes all other keywords.
@@ -33,7 +33,7 @@ def with_options(command: Any, names: Iterable[str], *, before: str | None = Non
 
 
 def with_source(command: Any) -> Any:
-    """Give a command the options that find a model, before its option `device`; it gets them as `**source`."""
+    """Return a command the options that find a model, before its option `device`; it gets them as `**source`."""
     return with_options(command, SOURCE, before="device")
 
 

@@ -81,7 +81,7 @@ def grade(
 
 
 def _turns(store: "Store", chosen: list[str]) -> "Turns | None":
-    """Give what takes tokens apart; say so where the model's tokenizer is not to be had."""
+    """Return what takes tokens apart; say so where the model's tokenizer is not to be had."""
     from introspect.cli.printing import printable
     from introspect.experiment.spelling import model_of
     from introspect.families.tokenizer import turns_of

@@ -121,7 +121,7 @@ def print_trial(trial: Trial, prompt: Prompt, response: Response, grades: Sequen
 
 
 def marked(prompt: Prompt) -> list[tuple[str, str]]:
-    """Give role and content of each message, with the injection spans' marks in the text."""
+    """Return role and content of each message, with the injection spans' marks in the text."""
     shown = [(message["role"], message["content"]) for message in prompt.messages]
     for mark, text in reversed(list(zip(prompt.marks, itertools.cycle((START, STOP))))):
         role, content = shown[mark.message]

@@ -110,7 +110,7 @@ def _print_capability(capability: pd.DataFrame) -> None:
 
 
 def _echoes(capability: pd.DataFrame) -> list[tuple[int, float]]:
-    """Give the numbers of loops with which answers echo their prompt, and the share of those that do."""
+    """Return the numbers of loops with which answers echo their prompt, and the share of those that do."""
     if "echo" not in capability:
         return []
     said = capability[capability["echo"] > 0].drop_duplicates("n_loops")

@@ -99,7 +99,7 @@ def cached(folder: Path, manifest: dict[str, Any], make: Callable[[], ConceptVec
 
 
 def _last_states(tap: Tap, contrast: Contrast, batch_size: int, n_loops: int | None) -> Tensor:
-    """Give the state of every prompt's last token at every site, `(prompt, site, d_model)`, float32."""
+    """Return the state of every prompt's last token at every site, `(prompt, site, d_model)`, float32."""
     tokenizer = tap.looped.tokenizer
     rows = [encode(prompt, tokenizer, need_span=False).token_ids for prompt in contrast.prompts]
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]

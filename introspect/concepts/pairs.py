@@ -35,7 +35,7 @@ class PromptPairs:
         return tuple({pair.concept.casefold(): pair.concept for pair in reversed(self.pairs)}.values())[::-1]
 
     def of(self, concept: str) -> list[Pair]:
-        """Give the pairs of one concept, whatever its case; InputError if there is none."""
+        """Return the pairs of one concept, whatever its case; InputError if there is none."""
         found = [pair for pair in self.pairs if pair.concept.casefold() == concept.casefold()]
         if not found:
             raise unknown_concept(concept, self.words, f"prompt pairs {self.name!r}")

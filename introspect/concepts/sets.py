@@ -33,11 +33,11 @@ class ConceptSet:
     """Split of each word."""
 
     def in_splits(self, *splits: str) -> "ConceptSet":
-        """Give the words of these splits."""
+        """Return the words of these splits."""
         return self._take([i for i, split in enumerate(self.splits) if split in splits])
 
     def only(self, words: Sequence[str]) -> "ConceptSet":
-        """Give these words, in the order of the set; InputError for one that is not in it."""
+        """Return these words, in the order of the set; InputError for one that is not in it."""
         index, words = {word.casefold(): i for i, word in enumerate(self.words)}, list(map(one_spelling, words))
         for word in words:
             if word.casefold() not in index:
@@ -46,7 +46,7 @@ class ConceptSet:
 
     @property
     def baseline(self) -> "ConceptSet":
-        """Give the words that make the baseline mean."""
+        """Return the words that make the baseline mean."""
         return self.in_splits(BASELINE)
 
     def _take(self, rows: Sequence[int]) -> "ConceptSet":

@@ -50,7 +50,7 @@ class ConceptVectors:
 
     @cached_property
     def hash(self) -> str:
-        """Give 16 hex digits of the SHA-256 of words, manifest and values."""
+        """Return 16 hex digits of the SHA-256 of words, manifest and values."""
         shapes = {name: list(values.shape) for name, values in self._parts.items()}
         head = json.dumps([self.words, self.manifest, shapes], sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(head.encode())
@@ -60,16 +60,16 @@ class ConceptVectors:
 
     @property
     def n_loops(self) -> int:
-        """Give the number of loops at which there are vectors."""
+        """Return the number of loops at which there are vectors."""
         return self.values.shape[1]
 
     @property
     def n_layers(self) -> int:
-        """Give the number of layers at which there are vectors."""
+        """Return the number of layers at which there are vectors."""
         return self.values.shape[2]
 
     def at(self, word: str, site: Site, extract_loop: int | None = None) -> Tensor:
-        """Give the vector `(d_model,)` of a concept for a site: of its layer, and of its loop or of `extract_loop`.
+        """Return the vector `(d_model,)` of a concept for a site: of its layer, and of its loop or of `extract_loop`.
 
         Outside of the loops it is that of the site. Raises InputError for a word or a site without vectors.
         """
@@ -92,11 +92,11 @@ class ConceptVectors:
         return self.values[rows, loop, site.layer]
 
     def norms(self) -> Tensor:
-        """Give the norm of each vector, `(concept, loop, layer)`."""
+        """Return the norm of each vector, `(concept, loop, layer)`."""
         return self.values.norm(dim=-1)
 
     def cosines(self, site: Site) -> Tensor:
-        """Give the cosine of each two concepts' vectors at a site, `(concept, concept)`; NaN where a vector is zero."""
+        """Return cosine of each two concepts' vectors at a site, `(concept, concept)`; NaN where a vector is zero."""
         if site.stage == "core":
             self._check(site.loop, site.layer)
         vectors = (self.values[:, site.loop, site.layer] if site.stage == "core" else self._outside(site)).double()
@@ -146,7 +146,7 @@ class ConceptVectors:
         return {"values": self.values, **{stage: self.outside[stage] for stage in LOOP_OF if stage in self.outside}}
 
     def _outside(self, site: Site) -> Tensor:
-        """Give the vectors of all concepts at a site outside of the loops, `(concept, d_model)`."""
+        """Return the vectors of all concepts at a site outside of the loops, `(concept, d_model)`."""
         values = self.outside.get(site.stage)
         if values is None or not 0 <= site.layer < values.shape[1]:
             raise InputError(f"site {site}: there are no concept vectors for it")

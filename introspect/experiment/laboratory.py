@@ -52,17 +52,17 @@ class Laboratory:
 
     @property
     def totals(self) -> tuple[int, ...]:
-        """Give the numbers of loops that are run, without those that follow an injection."""
+        """Return the numbers of loops that are run, without those that follow an injection."""
         return self.options.totals(self.tap.looped.n_loops)
 
     @property
     def dtype(self) -> str:
-        """Give the number format of the weights."""
+        """Return the number format of the weights."""
         return _name(self.tap.looped.dtype)
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Give the sites that were chosen."""
+        """Return the sites that were chosen."""
         return self.options.sites(max(self.totals), self.tap.looped.layers)
 
     @cached_property
@@ -77,7 +77,7 @@ class Laboratory:
 
     @property
     def dates(self) -> dict[str, str]:
-        """Give the day that the chat format writes into the prompts of each template, by its hash."""
+        """Return the day that the chat format writes into the prompts of each template, by its hash."""
         first_prompts(self.options, self.prompts)
         return {template: encoded.date for (template, _), encoded in self.prompts.items() if encoded.date is not None}
 
@@ -148,7 +148,7 @@ class Laboratory:
         return max(sizes)
 
     def batch_size(self, sharing: int = 1) -> int:
-        """Give the rows of a batch: as asked for, or as many as fit when so many workers share the memory.
+        """Return the rows of a batch: as asked for, or as many as fit when so many workers share the memory.
 
         Raises InputError when not even one row fits.
         """
@@ -207,7 +207,7 @@ def prompts_of(options: Options, design: int, tokenizer: Tokenizer) -> Prompts:
 
 
 def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:
-    """Give the prompt of every question for the first concept, made and checked, and the tokens of a longest answer."""
+    """Return prompt of every question for the first concept, made and checked, and the tokens of a longest answer."""
     words, most = options.words(), options.max_new_tokens
     occasion = Occasion(words[0], words, 0, options.numbers()[0])
     return [
@@ -262,7 +262,7 @@ def _check_length(options: Options, prompts: Prompts, positions: int | None) -> 
 
 
 def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
-    """Give the options with the day that some prompt of the run hangs on, or none where none does."""
+    """Return the options with the day that some prompt of the run hangs on, or none where none does."""
     made = [
         *(encoded for encoded, _ in first_prompts(options, prompts)),
         encode(contrast.prompts[0], tokenizer, need_span=False),

@@ -97,12 +97,12 @@ class Options:
 
     @property
     def folder(self) -> Path:
-        """Give the folder of the run."""
+        """Return the folder of the run."""
         return self.out if self.out is not None else Path("runs") / f"{self.model_name}-{self.protocol}"
 
     @property
     def model_name(self) -> str:
-        """Give the name of the model, as folders are called."""
+        """Return the name of the model, as folders are called."""
         looped = "" if self.loop_layers is None else f"@{self.loop_layers}-{self.loop_step}"
         return self.model.rstrip("/").rpartition("/")[2].replace(":", "-") + looped
 
@@ -113,7 +113,7 @@ class Options:
 
     @property
     def sampling(self) -> Sampling:
-        """Give how answers are drawn."""
+        """Return how answers are drawn."""
         decision = None if self.decided_by is None else decision_of(self.decided_by)
         return Sampling(self.temperature, self.top_p, self.max_new_tokens, decision, self.exit)
 
@@ -219,7 +219,7 @@ class Options:
         return baseline_contrast((*self.words(), *(baseline if self.chosen_protocol().silent else ())), baseline)
 
     def identity(self) -> dict[str, Any]:
-        """Give what decides, as far as the options do, what the run contains; plain JSON."""
+        """Return what decides, as far as the options do, what the run contains; plain JSON."""
         elsewhere = {"out", "device", "engine", "batch_size", "grader", "coherence", "workers", "ray"}
         elsewhere |= {"trust_remote_code"}
         elsewhere |= {"loop_layers", "loop_step"} if self.loop_layers is None else set()

@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def text(self) -> str:
-        """Give what the model wrote."""
+        """Return what the model wrote."""
         return self.response.text
 
 
@@ -73,7 +73,7 @@ class Run:
         return f"Run({str(self.folder)!r}: {made.get('model')}, {made.get('protocol')}, {self.store.count()} answers)"
 
     def __enter__(self) -> Self:
-        """Give the run itself."""
+        """Return the run itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:  # Any: JSON
-        """Give the options and hashes that made the run."""
+        """Return the options and hashes that made the run."""
         return self.store.manifest
 
     @cached_property
@@ -104,12 +104,12 @@ class Run:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """Give one row a trial."""
+        """Return one row a trial."""
         return self.tables["trials"]
 
     @cached_property
     def rates(self) -> pd.DataFrame:
-        """Give the rates per cell, as they stand when first asked for; no answer is read."""
+        """Return the rates per cell, as they stand when first asked for; no answer is read."""
         return summaries(self.store)["rates"]
 
     def trial(self, prefix: str) -> "RunTrial":
@@ -117,12 +117,12 @@ class Run:
         return RunTrial(self, self.store.trial(prefix))
 
     def templates(self) -> dict[str, Template]:
-        """Give the templates as they were when the run was made, by their hashes, that of the doses included."""
+        """Return the templates as they were when the run was made, by their hashes, that of the doses included."""
         stored = {**self.manifest["templates"], **self.manifest.get("reference", {})}
         return {template_hash: Template(*made) for template_hash, made in stored.items()}
 
     def prompt(self, trial: Trial) -> Prompt:
-        """Give what a trial was asked, as messages with the injection spans marked."""
+        """Return what a trial was asked, as messages with the injection spans marked."""
         return render(self.templates()[trial.template_hash], **dict(trial.variables))
 
     @cached_property
@@ -194,22 +194,22 @@ class RunTrial:
 
     @property
     def id(self) -> str:
-        """Give the trial's id."""
+        """Return the trial's id."""
         return self.record.id
 
     @cached_property
     def response(self) -> Response:
-        """Give the stored response. Raises InputError when the trial failed."""
+        """Return the stored response. Raises InputError when the trial failed."""
         return self.run.store.response(self.id)
 
     @property
     def text(self) -> str:
-        """Give the stored answer."""
+        """Return the stored answer."""
         return self.response.text
 
     @property
     def grades(self) -> list[Grade]:
-        """Give the stored grades, one a grader."""
+        """Return the stored grades, one a grader."""
         return self.run.store.grades(self.id)
 
     def control(self, arm: Arm = "none") -> "RunTrial":

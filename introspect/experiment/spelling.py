@@ -41,7 +41,7 @@ def found_at(options: Options) -> dict[str, str]:
 
 
 def model_of(manifest: Mapping[str, Any], moved: str | None = None) -> str:  # Any: JSON
-    """Give where the model of a run is: where it moved, as the run names it, or where it was.
+    """Return where the model of a run is: where it moved, as the run names it, or where it was.
 
     Raises InputError for a folder that is not here any more: its name could be that of another model on the hub.
     """

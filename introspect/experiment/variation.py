@@ -19,7 +19,7 @@ CHANGEABLE = (*_OWN, *OF_INJECTION, *OF_SAMPLING)
 
 
 def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three records
-    """Give the trial with some fields changed, those of its injection and sampling by their own names.
+    """Return the trial with some fields changed, those of its injection and sampling by their own names.
 
     `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. The arms `wrong` and
     `opposite` need `partner`, the concept whose vector is injected. Raises InputError for a change that cannot be made.
@@ -60,7 +60,7 @@ def _variables(varied: Trial) -> tuple[tuple[str, str], ...]:
 
 
 def _expected(varied: Trial) -> str | None:
-    """Give the right answer, anew where it hangs on where the injection is."""
+    """Return the right answer, anew where it hangs on where the injection is."""
     protocol, injection = PROTOCOLS.get(varied.protocol), varied.injection
     for question in protocol.questions if protocol else ():
         if question.name == varied.question and question.expects is not None:

@@ -205,7 +205,7 @@ def _weights(family: type[LoopedModel], name: str, source: str, revision: str, c
 
 
 def _complete(name: str, model: Any, report: dict[str, Any]) -> Any:
-    """Give the model; InputError unless the files hold exactly its tensors."""
+    """Return the model; InputError unless the files hold exactly its tensors."""
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[what]:
             tensors = sorted(entry if isinstance(entry, str) else str(entry[0]) for entry in report[what])

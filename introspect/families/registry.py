@@ -73,7 +73,7 @@ def family_of(settings: Mapping[str, Any], *, name: str, trust_remote_code: bool
 
 
 def _kind(settings: Mapping[str, Any]) -> str | None:
-    """Give the `model_type`, or what to look for in place of one that says too little."""
+    """Return the `model_type`, or what to look for in place of one that says too little."""
     kind: str | None = settings.get("model_type")
     if kind == "huginn_raven" and "max_position_embeddings" in settings:
         return "retrofit"

@@ -38,7 +38,7 @@ GRADERS: dict[str, Grader] = {grader.name: grader for grader in (RuleGrader(), L
 
 
 def grader_named(name: str) -> Grader:
-    """Give the grader called `name`, or raise InputError naming the known ones."""
+    """Return the grader called `name`, or raise InputError naming the known ones."""
     if name not in GRADERS:
         raise unknown("grader", name, GRADERS)
     return GRADERS[name]
@@ -50,5 +50,5 @@ def decision_of(name: str) -> str:
 
 
 def deciders() -> dict[str, _Decider]:
-    """Give the decisions of all graders, by `decision_of` their names."""
+    """Return the decisions of all graders, by `decision_of` their names."""
     return {decision_of(name): grader.decided for name, grader in GRADERS.items()}

@@ -54,7 +54,7 @@ def decisions(text: str) -> list[Decision]:
 
 
 def refusal(text: str) -> str | None:
-    """Give the clause that denies the ability to notice thoughts at all, or declines to answer."""
+    """Return the clause that denies the ability to notice thoughts at all, or declines to answer."""
     unable = _presents_as_unable(text)
     return next((clause.words for clause in clauses(text) if _refuses(clause.words, unable=unable)), None)
 

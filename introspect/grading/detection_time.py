@@ -29,13 +29,13 @@ def reread(response: Response, turns: Turns) -> Response:
 
 
 def _begun(response: Response, turns: Turns, count: int | None = None) -> Response:
-    """Give what a response says in all of its tokens, or in the first `count`."""
+    """Return what a response says in all of its tokens, or in the first `count`."""
     turn = turns.read(response.token_ids[:count])
     return replace(response, text=turn.text, thinking=turn.thinking, cut=turn.cut)
 
 
 def _first(grader: Grader, trial: Trial, response: Response, turns: Turns) -> int:
-    """Give the length of the shortest beginning that is graded as noticing; what is said later may take it back."""
+    """Return the length of the shortest beginning that is graded as noticing; what is said later may take it back."""
     for count in range(1, len(response.token_ids)):
         if grader(trial, _begun(response, turns, count)).detected:
             return count

@@ -25,7 +25,7 @@ class LogitGrader:
 
     @property
     def version(self) -> str:
-        """Give the hash of this module."""
+        """Return the hash of this module."""
         return content_version("logits", "picking")
 
     def __call__(self, trial: Trial, response: Response) -> Grade:

@@ -26,7 +26,7 @@ _DENIED = re.compile(
 
 
 def mentions(concept: str, text: str) -> Iterator[re.Match[str]]:
-    """Give the places where `text`, spelled out, names `concept` and does not deny it, in order."""
+    """Return the places where `text`, spelled out, names `concept` and does not deny it, in order."""
     return (
         found
         for found in pattern(concept).finditer(text)

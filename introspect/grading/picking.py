@@ -13,7 +13,7 @@ from introspect.records.trial import Trial
 
 
 def picked(trial: Trial, text: str) -> tuple[str | None, str]:
-    """Give the answer to a question that is not about noticing, and the words on which that rests."""
+    """Return the answer to a question that is not about noticing, and the words on which that rests."""
     text = spelled_out(text)
     if kind_of(trial.question) == "repeating":
         return _repeated(text, trial.options[0])

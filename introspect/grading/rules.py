@@ -48,7 +48,7 @@ class RuleGrader:
 
     @property
     def version(self) -> str:
-        """Give the hash of the modules that hold the rules."""
+        """Return the hash of the modules that hold the rules."""
         return content_version(*_SOURCES, "prompts/turns", "letters")
 
     def __call__(self, trial: Trial, response: Response) -> Grade:
@@ -132,7 +132,7 @@ def _identified(detected: bool | None, decided: list[Decision], plain: str, conc
 
 
 def _claim(decided: list[Decision]) -> Decision:
-    """Give the first claim of those that nothing later takes back."""
+    """Return the first claim of those that nothing later takes back."""
     first = len(decided)
     while first > 0 and decided[first - 1].verdict:
         first -= 1

@@ -10,7 +10,7 @@ ELSEWHERE = ("prompts/turns", "letters")
 
 @cache
 def content_version(*modules: str) -> str:
-    """Give the first 12 hex digits of the SHA-256 of the named modules of this room, such as `rules`.
+    """Return the first 12 hex digits of the SHA-256 of the named modules of this room, such as `rules`.
 
     Those of ELSEWHERE are named from the package's root.
     """

@@ -24,7 +24,7 @@ def said_in(text: str) -> str | None:
 
 
 def after_thinking(text: str) -> str | None:
-    """Give what follows the closed <think> part, or all where there is none; None where thinking is all there is."""
+    """Return what follows the closed <think> part, or all where there is none; None where thinking is all there is."""
     before, closed, after = text.rpartition("</think>")
     if closed:
         return after if after.strip() else None

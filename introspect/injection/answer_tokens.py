@@ -27,7 +27,7 @@ class AnswerTokens:
         self.yes, self.no = self._whole("yes"), self._whole("no")
 
     def first(self, word: str) -> Tokens:
-        """Give the first tokens of a word, as it stands and with a capital, at the beginning of an answer or within."""
+        """Return first tokens of a word, as it stands and with a capital, at the beginning of an answer or within."""
         if word not in self._first:
             spelled = [lead + form for form in dict.fromkeys((word, word.capitalize())) for lead in ("", " ")]
             ids = [self._tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in spelled]
@@ -50,7 +50,7 @@ class AnswerTokens:
         return self._spellings[word]
 
     def _whole(self, word: str) -> Tokens:
-        """Give the single tokens that spell a word, in any case and with any white space around."""
+        """Return the single tokens that spell a word, in any case and with any white space around."""
         tokens = tuple(token for token, text in enumerate(self._spelled) if text == word)
         if not tokens:
             name = self._tokenizer.name_or_path or type(self._tokenizer).__name__

@@ -57,7 +57,7 @@ class Cells:
         return Cell(self.variant, self._active[arm_place], n_loops, sites, *self._doses[dose])
 
     def __iter__(self) -> Iterator[Cell]:
-        """Give them all."""
+        """Return them all."""
         return (self[place] for place in range(len(self)))
 
     @property

@@ -91,7 +91,7 @@ class Doses:
         return rung
 
     def divergences(self, prefix: Prefix, trial: Trial, pushes: Pushes, rungs: Sequence[float]) -> list[float]:
-        """Give the divergence in nats at each multiplier."""
+        """Return the divergence in nats at each multiplier."""
         clean = prefix.logits.double().log_softmax(-1)
         found: list[float] = []
         for begin in range(0, len(rungs), SLICE):
@@ -135,7 +135,7 @@ def _forget(kept: dict[Any, Any]) -> None:  # Any: whatever is remembered
 
 
 def _around(rungs: list[float], nats: list[float], target: float) -> tuple[tuple[float, float], ...]:
-    """Give the first two rungs, each with its divergence, between which the dose is passed; NaN is beyond it."""
+    """Return the first two rungs, each with its divergence, between which the dose is passed; NaN is beyond it."""
     for low, high in pairwise(zip(rungs, nats, strict=True)):
         if low[1] < target and not high[1] < target:
             return low, high
@@ -149,5 +149,5 @@ def _around(rungs: list[float], nats: list[float], target: float) -> tuple[tuple
 
 
 def _miss(nats: float, target: float) -> float:
-    """Give how far a divergence is off, in proportion."""
+    """Return how far a divergence is off, in proportion."""
     return abs(nats / target - 1) if math.isfinite(nats) else math.inf

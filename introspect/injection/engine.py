@@ -40,7 +40,7 @@ KEPT_PREFIXES = 32
 
 
 def prompt_key(trial: Trial) -> PromptKey:
-    """Give what a trial's prompt is found by."""
+    """Return what a trial's prompt is found by."""
     return trial.template_hash, trial.variables
 
 
@@ -93,7 +93,7 @@ class Engine:
         return [results[index] for index in range(len(trials))]
 
     def prefix(self, key: Key) -> Prefix:
-        """Give the shared beginning of a prompt, run when it is first asked for; the last KEPT are kept."""
+        """Return the shared beginning of a prompt, run when it is first asked for; the last KEPT are kept."""
         if key in self._prefixes:
             self._prefixes[key] = self._prefixes.pop(key)  # the one used last stands last
             return self._prefixes[key]
@@ -109,7 +109,7 @@ class Engine:
         return self._injector([self.pushes(trial) for trial in trials])
 
     def pushes(self, trial: Trial) -> dict[Site, Tensor]:
-        """Give what is added at each site of a trial, `(d_model,)` in float64. Raises UnreachableError as above."""
+        """Return what is added at each site of a trial, `(d_model,)` in float64. Raises UnreachableError as above."""
         if trial.injection is None:
             return {}
         assert self.vectors is not None  # checked before
@@ -224,7 +224,7 @@ class Engine:
 
 
 def key_of(trial: Trial) -> Key:
-    """Give what the beginning of a trial is found by."""
+    """Return what the beginning of a trial is found by."""
     return prompt_key(trial), trial.n_loops, trial.sampling.exit
 
 

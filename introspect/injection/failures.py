@@ -41,7 +41,7 @@ def not_finite(trial: Trial, what: str = "the logits are") -> Failure:
 
 
 def checked(trial: Trial, result: Response | Failure) -> Response | Failure:
-    """Give the response, or a failure where it holds a number that is not finite, or what was added is too large."""
+    """Return the response, or a failure where it holds a number that is not finite, or what was added is too large."""
     if isinstance(result, Failure):
         return result
     if result.vector_norm is not None and not result.vector_norm <= LARGEST_NORM:
@@ -54,7 +54,7 @@ def checked(trial: Trial, result: Response | Failure) -> Response | Failure:
 
 
 def _numbers(record: Any, name: str = "") -> Iterator[tuple[str, float]]:  # Any: records, numbers, text
-    """Give every float that a record holds, with the name of its field."""
+    """Yield every float that a record holds, with the name of its field."""
     if isinstance(record, float):
         yield name, record
     elif isinstance(record, tuple):

@@ -79,7 +79,7 @@ class Grid:
         self._check_numbers()
 
     def injections(self) -> Iterator[tuple[int, tuple[Site, ...]]]:
-        """Give each number of loops to run with the sites of one injection; sites that are not reached drop out."""
+        """Yield each number of loops to run with the sites of one injection; sites that are not reached drop out."""
         groups = [
             (total, self._groups([site for site in self.sites if site.loop < total or site.loop == CODA]))
             for total in self.totals
@@ -96,7 +96,7 @@ class Grid:
         return tuple(dict.fromkeys(partners[concept] for partners in self.partners.values()))
 
     def loops_run(self) -> tuple[int, ...]:
-        """Give every number of loops that some trial runs."""
+        """Return every number of loops that some trial runs."""
         if self.remaining is None:
             return self.totals
         return tuple(dict.fromkeys(loops for loops, _ in self.injections()))

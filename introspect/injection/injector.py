@@ -61,7 +61,7 @@ class Injector:
     def visits(
         self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
     ) -> dict[Site, Visit]:
-        """Give the visits that add at these positions to rows in which these trials are; `measure` takes the norms.
+        """Return the visits that add at these positions to rows in which these trials are; `measure` takes the norms.
 
         `weights`, `(row, position)`, multiplies what is added at each position; 0 leaves it as it is.
         """
@@ -113,7 +113,7 @@ class Injector:
         return faint
 
     def norms(self) -> list[tuple[float | None, float | None]]:
-        """Give for each trial the mean norms of what was added and of the residual stream; None without sites."""
+        """Return for each trial the mean norms of what was added and of the residual stream; None without sites."""
         residual, added = sum(self._measured.values(), start=torch.zeros(2, len(self._sites), device=self.device))
         sums = zip(added.tolist(), residual.tolist(), self._sites, strict=True)
         return [(added / n, residual / n) if n else (None, None) for added, residual, n in sums]

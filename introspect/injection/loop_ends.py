@@ -35,7 +35,7 @@ class Ends:
             self._sums = tuple(state[:, -1:] for state in output.loop_states)
 
     def logits(self, first: int, cache: Cache, positions: Tensor, final: Tensor) -> list[Tensor]:
-        """Give the logits `(row, vocabulary)` after each loop from `first` on.
+        """Return the logits `(row, vocabulary)` after each loop from `first` on.
 
         Behind the last loop they are `final`, the model's own, unless it leaves somewhere else.
         """
@@ -43,7 +43,7 @@ class Ends:
         return [*said, final] if self.exit == LAST else said
 
     def leaving(self, first: int) -> list[Tensor]:
-        """Give the rate `(row,)` at which the gate leaves after each loop from `first` on.
+        """Return the rate `(row,)` at which the gate leaves after each loop from `first` on.
 
         Empty without a gate, and where tokens are drawn of the last loop whatever a gate says.
         """

@@ -44,7 +44,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def rows_that_fit(looped: LoopedModel, row_bytes: int, *, most: int = MOST_ROWS) -> int:
-    """Give the number of rows that fit, at most `most`; raise InputError when not even one does."""
+    """Return the number of rows that fit, at most `most`; raise InputError when not even one does."""
     free = free_bytes(looped.device)
     rows = int(free * USABLE) // row_bytes
     if rows < 1:

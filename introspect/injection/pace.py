@@ -37,7 +37,7 @@ class Pace:
 def block_size(
     looped: LoopedModel, encoded: Encoded, *, n_loops: int, max_new_tokens: int, rows: int, sharing: int = 1
 ) -> int:
-    """Give the trials of a block, at most BLOCK batches of so many rows; so many workers share the processor."""
+    """Return the trials of a block, at most BLOCK batches of so many rows; so many workers share the processor."""
     seconds = seconds_of_trial(looped, encoded, n_loops=n_loops, max_new_tokens=max_new_tokens, rows=rows)
     threads = max(1, torch.get_num_threads() // sharing) if looped.device.type == "cpu" else 1
     return min(BLOCK * rows, max(FEWEST_ROWS, int(AIM / seconds * threads)))

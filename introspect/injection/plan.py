@@ -71,11 +71,11 @@ class Plan:
         return next(self.between(place, place + 1))
 
     def __iter__(self) -> Iterator[Trial]:
-        """Give them all."""
+        """Return them all."""
         return self.between(0, len(self))
 
     def between(self, start: int, stop: int) -> Iterator[Trial]:
-        """Give the trials from one place up to another."""
+        """Yield the trials from one place up to another."""
         for section, begin in zip(self.sections, self.starts, strict=False):
             for cell, members in section.between(max(start - begin, 0), min(stop - begin, section.total)):
                 yield from _trials(self.grid, cell, members)
@@ -104,7 +104,7 @@ def trial_seed(seed: int, concept: str, repeat: int) -> int:
 
 
 def _trials(grid: Grid, cell: Cell, members: Iterator[Member]) -> Iterator[Trial]:
-    """Give the trials of a cell; what they share is made once."""
+    """Yield the trials of a cell; what they share is made once."""
     injection, sampling, question = _injection(grid, cell), _sampling(grid, cell), cell.variant.question
     loops = tuple(dict.fromkeys(site.loop for site in cell.sites))
     expects = None if question.expects is None else question.expects(loops, cell.n_loops, cell.weights)

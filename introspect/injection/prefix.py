@@ -45,11 +45,11 @@ class Prefix:
 
     @property
     def positions(self) -> Tensor:
-        """Give the positions of the rest, `(1, position)`."""
+        """Return the positions of the rest, `(1, position)`."""
         return self.split + torch.arange(self.length, device=self.logits.device)[None]
 
     def arguments(self, cache: RowCache) -> dict[str, Any]:
-        """Give the arguments of a forward over the rest, beside its tokens or states."""
+        """Return the arguments of a forward over the rest, beside its tokens or states."""
         given = {"position_ids": self.positions, "past_key_values": cache, "use_cache": True, "logits_to_keep": 1}
         return given | self.exit_arguments
 
@@ -59,7 +59,7 @@ class Prefix:
 
     @property
     def length(self) -> int:
-        """Give the number of tokens in the rest; at least one."""
+        """Return the number of tokens in the rest; at least one."""
         return len(self.encoded.token_ids) - self.split
 
     @property
@@ -69,7 +69,7 @@ class Prefix:
         return slice(start - self.split, self.length if stop is None else stop - self.split)
 
     def weights(self, injections: Sequence[Injection | None]) -> Tensor | None:
-        """Give what the strength is multiplied with, `(injection, position of the columns)`; None: 1 everywhere.
+        """Return what the strength is multiplied with, `(injection, position of the columns)`; None: 1 everywhere.
 
         It is where the model is.
         """
@@ -84,12 +84,12 @@ class Prefix:
         return weights.to(self.logits.device)
 
     def norms(self) -> dict[Site, float]:
-        """Give the mean norm of the residual stream over the spans at every site, nothing injected."""
+        """Return the mean norm of the residual stream over the spans at every site, nothing injected."""
         inside = self.inside()
         return {site: residual_norms(h[0, inside]).mean().item() for site, h in self.states.items()}
 
     def run_share(self, routed: Tensor | None) -> list[Tensor]:
-        """Give the share `(row,)` of the span's tokens that each loop has run; empty where all are, or there are none.
+        """Return share `(row,)` of the span's tokens that each loop has run; empty where all are, or there are none.
 
         `routed` is like that of the prefix, with more rows.
         """
@@ -129,7 +129,7 @@ def prefill(tap: Tap, encoded: Encoded, n_loops: int, exit_: str = LAST) -> Pref
 
 
 def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache) -> dict[str, Any]:
-    """Give the arguments of a forward over new tokens of each row, given the position of the first one of each."""
+    """Return the arguments of a forward over new tokens of each row, given the position of the first one of each."""
     tokens, first = (torch.tensor(numbers, device=tap.looped.device) for numbers in (ids, positions))
     return {
         "input_ids": tokens,
@@ -141,12 +141,12 @@ def inputs(tap: Tap, ids: list[list[int]], positions: list[int], cache: RowCache
 
 
 def residual_norms(h: Tensor) -> Tensor:
-    """Give the norm of each position of `(..., d_model)`, in float32 at least."""
+    """Return the norm of each position of `(..., d_model)`, in float32 at least."""
     return h.to(torch.promote_types(h.dtype, torch.float32)).norm(dim=-1)
 
 
 def _beginning(tap: Tap, ids: list[int], n_loops: int) -> tuple[Tensor, Tensor]:
-    """Give keys and values of the beginning, `(slots, kv_heads, columns, head_dim)` each."""
+    """Return keys and values of the beginning, `(slots, kv_heads, columns, head_dim)` each."""
     looped = tap.looped
     slots, heads, size = looped.cache_shape(n_loops)
     empty = torch.empty(slots, heads, 0, size, dtype=looped.dtype, device=looped.device)

@@ -15,7 +15,7 @@ from introspect.records.trial import Response, Site, Trial
 
 
 def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:
-    """Give the residual stream in the loops, `(n_loops, n_layers, tokens, d_model)` on the CPU.
+    """Return the residual stream in the loops, `(n_loops, n_layers, tokens, d_model)` on the CPU.
 
     Tokens are those of the prompt and then the answer's, without the last, which was drawn and never read.
     Equal to what the cached run saw up to rounding.

@@ -46,14 +46,14 @@ class Start:
         return self._behind(self.site, sites[known - 1 :])
 
     def readouts(self, logits: Tensor) -> list[Tensor]:
-        """Give the logits after every loop, `(trial, vocabulary)` each, given those that `run` gave."""
+        """Return the logits after every loop, `(trial, vocabulary)` each, given those that `run` gave."""
         clean = [each.expand(self.n, -1) for each in self.prefix.readouts[: self.first]]
         if self.site is None:
             return clean
         return [*clean, *self.ends.logits(self.first, self.cache, self.prefix.positions, logits)]
 
     def leaving(self) -> list[Tensor]:
-        """Give the rate `(trial,)` at which the exit gate leaves after every loop; empty without a gate."""
+        """Return the rate `(trial,)` at which the exit gate leaves after every loop; empty without a gate."""
         clean = [each.expand(self.n) for each in self.prefix.leaving[: self.first]]
         return clean if self.site is None else [*clean, *self.ends.leaving(self.first)]
 

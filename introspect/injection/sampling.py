@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def uniforms(seeds: Sequence[int], steps: int) -> Tensor:
-    """Give `(len(seeds), steps)` float64 numbers in [0, 1): row and column depend on that seed and step alone.
+    """Return `(len(seeds), steps)` float64 numbers in [0, 1): row and column depend on that seed and step alone.
 
     The raw words of numpy's Philox are used, whose stream is fixed for all versions of numpy.
     """
@@ -51,7 +51,7 @@ def _nucleus(probabilities: Tensor, top_p: Tensor) -> Tensor:
 
 
 def _inverse_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Give the first token whose cumulative weight lies above `uniform` times the whole; never one of weight 0."""
+    """Return the first token whose cumulative weight lies above `uniform` times the whole; never one of weight 0."""
     cumulative = probabilities.cumsum(-1)
     threshold = uniform[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, threshold, right=True)[:, 0]

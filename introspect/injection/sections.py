@@ -33,7 +33,7 @@ class Members:
         self.total = len(grid.concepts) * grid.repeats * self._items
 
     def between(self, start: int, stop: int) -> Iterator[Member]:
-        """Give those from one number up to another."""
+        """Yield those from one number up to another."""
         for place in range(start // self._items, -(-stop // self._items)):
             concept, repeat = divmod(place, self._grid.repeats)
             word, number = self._grid.concepts[concept], self._grid.numbers[repeat % len(self._grid.numbers)]
@@ -65,7 +65,7 @@ class Section:
         """The window whose prompts were put in order last, and its stretches."""
 
     def between(self, start: int, stop: int) -> Iterator[tuple[Cell, Iterator[Member]]]:
-        """Give the cells from one place up to another, each with its members there."""
+        """Yield the cells from one place up to another, each with its members there."""
         while start < stop:
             stretch = self._stretch(start)
             cell, member = divmod(start - stretch.start, stretch.total)
@@ -74,13 +74,13 @@ class Section:
             start += last - member
 
     def around(self, place: int) -> range:
-        """Give the places of the trials that have one prompt, but for what the arm `text` writes into it."""
+        """Return the places of the trials that have one prompt, but for what the arm `text` writes into it."""
         stretch = self._stretch(place)
         return range(stretch.start, stretch.start + stretch.total * len(self.cells))
 
     @property
     def prompts(self) -> int:
-        """Give how many prompts are run, one a number of loops; where many differ, judged by the first window."""
+        """Return how many prompts are run, one a number of loops; where many differ, judged by the first window."""
         loops = len(self.grid.loops_run())
         if not self.varies:
             return loops

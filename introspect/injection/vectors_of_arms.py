@@ -22,7 +22,7 @@ def added_vector(
     residual_norm: float | None = None,
     multiplier: float | None = None,
 ) -> Tensor:
-    """Give what is added at a site, `(d_model,)` in float64.
+    """Return what is added at a site, `(d_model,)` in float64.
 
     Unit "vector": strength times the vector. Unit "residual": strength times `residual_norm`, the mean norm of the
     residual stream at the site over the span's prompt tokens without an injection, along the vector. Unit "kl":
@@ -43,7 +43,7 @@ def added_vector(
 
 
 def unit_push(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
-    """Give the vector that the trial's arm injects at a site, at strength 1, `(d_model,)` in float64."""
+    """Return the vector that the trial's arm injects at a site, at strength 1, `(d_model,)` in float64."""
     injection = trial.injection
     assert injection is not None, f"trial {trial.id} injects nothing"
     word = trial.concept if trial.partner is None else trial.partner

@@ -20,16 +20,16 @@ class Work:
 
     @property
     def ratio(self) -> float:
-        """Give how many times the least was done; NaN when nothing was needed."""
+        """Return how many times the least was done; NaN when nothing was needed."""
         return self.done / self.least if self.least else float("nan")
 
 
 def least_for_prompt(prefix: Prefix, n_sites: int) -> int:
-    """Give what the prompt needs, once."""
+    """Return what the prompt needs, once."""
     return len(prefix.encoded.token_ids) * n_sites
 
 
 def least_for_trial(prefix: Prefix, n_sites: int, first: int | None, response: Response) -> int:
-    """Give what a trial needs whose first site is the `first` in running order; None: nothing is injected."""
+    """Return what a trial needs whose first site is the `first` in running order; None: nothing is injected."""
     behind = 0 if first is None else n_sites - first - 1
     return prefix.length * behind + (len(response.token_ids) - 1) * n_sites

@@ -49,7 +49,7 @@ def watched(looped: LoopedModel, sites: Sequence[Site], weigh: Weigh) -> Iterato
 
 
 def weights_of(q: Tensor, k: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Give the weights `(row, head, asking, asked)` of queries and keys `(row, head or group, position, head_dim)`.
+    """Return the weights `(row, head, asking, asked)` of queries and keys `(row, head or group, position, head_dim)`.
 
     Without a mask each token sees itself and those before it.
     """

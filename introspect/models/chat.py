@@ -16,7 +16,7 @@ BEGINNING = "{{ bos_token }}"
 
 
 def with_chat(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Give a tokenizer without chat template the plain one, behind the beginning token where it writes one itself."""
+    """Return a tokenizer without chat template the plain one, behind the beginning token where it writes one itself."""
     if tokenizer.chat_template is None:
         tokenizer.chat_template = BEGINNING * _writes_beginning(tokenizer) + PLAIN_CHAT
     return tokenizer

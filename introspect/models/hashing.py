@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 
 def hash_of(settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, weights: Mapping[str, Tensor]) -> str:
-    """Give 16 hex digits of the SHA-256 of all three."""
+    """Return 16 hex digits of the SHA-256 of all three."""
     digest = hashlib.sha256(_canonical(settings))
     digest.update(_canonical(_tokenizer_content(tokenizer)))
     for name, tensor in sorted(weights.items()):

@@ -37,7 +37,7 @@ class LoopedLayers:
 
     @property
     def name(self) -> str:
-        """Give what is put behind a model's name."""
+        """Return what is put behind a model's name."""
         return f"@{self.first}-{self.last}-{self.step}"
 
     def stages(self, layers: Sequence[_Item]) -> tuple[Sequence[_Item], Sequence[_Item], Sequence[_Item]]:

@@ -107,11 +107,11 @@ class LoopedModel(ABC):
     @staticmethod
     @abstractmethod
     def counts(config: Any) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
 
     @staticmethod
     def outside(config: Any) -> tuple[int, int]:  # noqa: ARG004 (most families have none)
-        """Give the blocks before and behind the loops, from a config alone."""
+        """Return the blocks before and behind the loops, from a config alone."""
         return 0, 0
 
     @staticmethod
@@ -121,13 +121,13 @@ class LoopedModel(ABC):
             raise InputError(f"loops run: {n_loops} is no number of loops; it must be at least 1")
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops with early exit switched off; InputError as above."""
+        """Return the forward arguments that run `n_loops` loops with early exit switched off; InputError as above."""
         self.check_loops(self.model.config, n_loops)
         return {"n_loops": n_loops}
 
     @abstractmethod
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
-        """Give the logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed.
+        """Return the logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed.
 
         Args:
             state: `(batch, position, d_model)`; without a coda each position stands for itself.
@@ -136,7 +136,7 @@ class LoopedModel(ABC):
         """
 
     def lens(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what any block put out, by the last norm and the head alone."""
+        """Return the logits `(..., vocabulary)` of what any block put out, by the last norm and the head alone."""
         logits: Tensor = self.model.head(state) if self.coda else self.readout(state)
         return logits
 
@@ -146,7 +146,7 @@ class LoopedModel(ABC):
         return type(self).resume_arguments is not LoopedModel.resume_arguments
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:  # noqa: ARG002
-        """Give the forward arguments that go on behind a site; None: the family always begins with the tokens.
+        """Return the forward arguments that go on behind a site; None: the family always begins with the tokens.
 
         `states` are those of all sites up to this one, `(batch, position, d_model)`.
         """
@@ -154,11 +154,11 @@ class LoopedModel(ABC):
 
     @abstractmethod
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, numbered as the sites run, the heads of keys and values, and their size."""
+        """Return the slots of the cache, numbered as the sites run, the heads of keys and values, and their size."""
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
 
     @property
     def both_ways(self) -> bool:
@@ -166,26 +166,26 @@ class LoopedModel(ABC):
         return False
 
     def prompt_arguments(self, prompt: Tensor) -> dict[str, Any]:  # noqa: ARG002 (most know no prompt)
-        """Give the forward arguments that say which tokens are a prompt's, `(batch, position)`, without a cache."""
+        """Return the forward arguments that say which tokens are a prompt's, `(batch, position)`, without a cache."""
         return {}
 
     def exit_arguments(self, exit_: str) -> dict[str, Any]:
-        """Give the forward arguments that read where `Sampling.exit` says; InputError where that cannot be."""
+        """Return the forward arguments that read where `Sampling.exit` says; InputError where that cannot be."""
         if exit_ == LAST:
             return {}
         raise InputError(f"exit {exit_!r}: model {self.name!r} has no exit gate; fewer loops are run with total loops")
 
     def exit_rate(self, state: Tensor) -> Tensor | None:  # noqa: ARG002 (most have no gate)
-        """Give the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`, if any."""
+        """Return the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`, if any."""
         return None
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Give the text of tokens, without special ones."""
+        """Return the text of tokens, without special ones."""
         return self.turns.decode(tokens)
 
     @cached_property
     def turns(self) -> Turns:
-        """Give what takes drawn tokens apart: the thinking, the answer, and what lies behind the model's own turn."""
+        """Return what takes drawn tokens apart: the thinking, the answer, and what lies behind the model's own turn."""
         return Turns(self.tokenizer)
 
     def sites(self, n_loops: int | None = None) -> list[Site]:
@@ -196,7 +196,7 @@ class LoopedModel(ABC):
         return [*outside[PRELUDE], *core, *outside[CODA]]
 
     def locate(self, site: Site, n_loops: int) -> tuple[nn.Module, int]:
-        """Give the block of a site and which of its calls within one forward it is; SiteError if there is none."""
+        """Return the block of a site and which of its calls within one forward it is; SiteError if there is none."""
         if site.layer in range(self._outside.get(site.loop, 0)):
             return (self.prelude if site.loop == PRELUDE else self.coda)[site.layer], 0
         if not (0 <= site.loop < n_loops and 0 <= site.layer < self.n_layers):
@@ -217,11 +217,11 @@ class LoopedModel(ABC):
 
     @property
     def layers(self) -> dict[Stage, int]:
-        """Give the number of layers in each stage."""
+        """Return the number of layers in each stage."""
         return {"prelude": len(self.prelude), "core": self.n_layers, "coda": len(self.coda)}
 
     def bytes_per_token(self, n_loops: int) -> int:
-        """Give the bytes that one token of one row takes in the cache: a key and a value in every slot."""
+        """Return the bytes that one token of one row takes in the cache: a key and a value in every slot."""
         return 2 * math.prod(self.cache_shape(n_loops)) * self.dtype.itemsize
 
     def new_cache(self) -> Cache:
@@ -235,7 +235,7 @@ class LoopedModel(ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Give the number format of the weights."""
+        """Return the number format of the weights."""
         return next(self.model.parameters()).dtype
 
     def chat(self, messages: Sequence[dict[str, str]], *, continue_: bool = False) -> str:
@@ -259,13 +259,13 @@ class LoopedModel(ABC):
 
     @property
     def pad_id(self) -> int:
-        """Give the token that fills rows up; it is always masked."""
+        """Return the token that fills rows up; it is always masked."""
         pad = self.model.config.pad_token_id
         return 0 if pad is None else int(pad)
 
     @cached_property
     def weights_hash(self) -> str:
-        """Give 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from.
+        """Return 16 hex digits of the SHA-256 of weights, tokenizer and settings, whatever files they came from.
 
         A file of quantised weights counts itself: what it is unpacked to depends on who unpacks it.
         """

@@ -15,7 +15,7 @@ PACKAGES = ("gguf", "accelerate")
 
 
 def place_of(name: str, revision: str | None) -> str:
-    """Give the folder, file or hub id that a name stands for. Raises InputError for a name that stands for none."""
+    """Return the folder, file or hub id that a name stands for. Raises InputError for a name that stands for none."""
     if name.startswith(PREFIX):
         folder = organism_folder(name.removeprefix(PREFIX))
     elif Path(name).is_dir():

@@ -14,7 +14,7 @@ def organisms() -> list[str]:
 
 
 def organism_folder(name: str) -> Path:
-    """Give the folder of `organism:NAME` (prefix left out); InputError lists the known ones."""
+    """Return the folder of `organism:NAME` (prefix left out); InputError lists the known ones."""
     if name not in organisms():
         raise unknown("organism", name, organisms() or ["none is shipped"])
     return _home() / name

@@ -110,7 +110,7 @@ class RowCache(Cache):
         self.aim(first, filled, new)
 
     def held(self, slot: int, *, before: bool) -> tuple[Part, Part]:
-        """Give the keys and values that a slot holds as Parts, of one new column, or of the columns `before` it."""
+        """Return the keys and values that a slot holds as Parts, of one new column, or of the columns `before` it."""
         until, hidden = self._until, self._hidden
         if before and self._even:
             until -= 1
@@ -146,15 +146,15 @@ class RowCache(Cache):
                 own[:, target] = own[:, source]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 (the same for all slots)
-        """Give the columns of the longest row that is aimed at, the beginning included."""
+        """Return the columns of the longest row that is aimed at, the beginning included."""
         return self.shared[0].shape[2] + self._until - self._new
 
     def get_query_offset(self, layer_idx: int = 0) -> int:
-        """Give the same, under the name by which masks ask for it."""
+        """Return the same, under the name by which masks ask for it."""
         return self.get_seq_length(layer_idx)
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
-        """Give the sizes of the mask that `attend` does not need."""
+        """Return the sizes of the mask that `attend` does not need."""
         return self.get_seq_length(layer_idx) + query_length, 0
 
 

@@ -108,7 +108,7 @@ class Tap:
         return output
 
     def _call(self, site: Site, loops: int, before: Mapping[nn.Module, int]) -> tuple[nn.Module, int]:
-        """Give a site's block and which of its calls it is in a forward that leaves out so many calls of each."""
+        """Return a site's block and which of its calls it is in a forward that leaves out so many calls of each."""
         block, call = self.looped.locate(site, loops)
         if call < before.get(block, 0):
             raise SiteError(f"site {site}: the forward begins behind it")

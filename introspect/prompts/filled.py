@@ -28,7 +28,7 @@ class Prompts(dict[_Key, Encoded]):
         return self[key]
 
     def rendered(self, key: _Key) -> Prompt:
-        """Give a prompt as messages. Raises InputError as above."""
+        """Return a prompt as messages. Raises InputError as above."""
         template_hash, variables = key
         if template_hash not in self._templates:
             raise unknown("template hash", template_hash, self._templates)

@@ -39,7 +39,7 @@ class Encoded:
 
     @property
     def spans(self) -> list[tuple[int, int | None]]:
-        """Give the first token of each span, and the first one after it."""
+        """Return the first token of each span, and the first one after it."""
         starts = [self.span_start, *(stop for _, stop in self.gaps)]
         return list(zip(starts, [*(start for start, _ in self.gaps), self.span_stop], strict=True))
 
@@ -66,7 +66,7 @@ def encode(prompt: Prompt, tokenizer: Tokenizer, *, need_span: bool = True) -> E
 
 
 def _covered(prompt: Prompt, ranges: Sequence[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
-    """Give the tokens that overlap a span of characters: the first one, and the first one after it."""
+    """Return the tokens that overlap a span of characters: the first one, and the first one after it."""
     first, last = span
     inside = [i for i, (start, stop) in enumerate(ranges) if start < last and stop > first]
     if first >= last or not inside:
@@ -121,7 +121,7 @@ def _edges(prompt: Prompt, tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _tokens(text: str, tokenizer: Tokenizer) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
-    """Give the tokens, and from which character up to which other each goes.
+    """Return the tokens, and from which character up to which other each goes.
 
     Offsets of a byte-level tokenizer may leave leading spaces out, though they are part of the token: characters
     between two tokens are counted to the second. Tokens that are bytes of one character all cover that character.
@@ -137,7 +137,7 @@ def _tokens(text: str, tokenizer: Tokenizer) -> tuple[tuple[int, ...], list[tupl
 
 
 def _unused_characters(text: str, count: int) -> list[str]:
-    """Give private-use characters that the text does not hold."""
+    """Return private-use characters that the text does not hold."""
     return [character for character in map(chr, range(0xE000, 0xF8FF)) if character not in text][:count]
 
 

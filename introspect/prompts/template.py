@@ -58,12 +58,12 @@ class Template:
 
     @property
     def hash(self) -> str:
-        """Give the first 16 hex digits of the SHA-256 of the source."""
+        """Return the first 16 hex digits of the SHA-256 of the source."""
         return hashlib.sha256(self.source.encode()).hexdigest()[:16]
 
     @property
     def comment(self) -> str:
-        """Give the comment at the head of the file on one line, empty when there is none."""
+        """Return the comment at the head of the file on one line, empty when there is none."""
         found = re.match(r"\s*\{#-?(.*?)-?#\}", self.source, re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
@@ -102,7 +102,7 @@ class Template:
 
 
 def template_named(name_or_path: str | Path) -> Template:
-    """Give a shipped template by its name, or the one in a file (a path, or a name that ends in .j2)."""
+    """Return a shipped template by its name, or the one in a file (a path, or a name that ends in .j2)."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(_SUFFIX) or "/" in name or "\\" in name:
         return Template(Path(name).stem, _read(Path(name)))

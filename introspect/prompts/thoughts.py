@@ -67,11 +67,11 @@ class Marks:
 
     @cached_property
     def apart(self) -> frozenset[int]:
-        """Give the tokens that are no part of a text."""
+        """Return the tokens that are no part of a text."""
         return self.special | self.ids.keys()
 
     def run_of(self, tokenizer: Any, whole: int | None, run: tuple[int, ...]) -> list["TextPiece"]:  # Any: as above
-        """Give the pieces of a run of tokens, of text or of one token `whole` that stands apart."""
+        """Return the pieces of a run of tokens, of text or of one token `whole` that stands apart."""
         if run not in self._read:
             if len(self._read) >= KEPT_TEXTS:
                 self._read.clear()
@@ -90,14 +90,14 @@ class Marks:
 
     @cached_property
     def _spelled(self) -> re.Pattern[str] | None:
-        """Give the pattern of the marks that are no tokens of their own; None where all are."""
+        """Return the pattern of the marks that are no tokens of their own; None where all are."""
         marks = [mark for mark in self.kinds if mark not in self.ids.values()]
         return re.compile(f"({'|'.join(map(re.escape, marks))})") if marks else None
 
     def split(
         self, written: Sequence[TextPiece], ends_at: Callable[[str], int]
     ) -> tuple[list[TextPiece], list[TextPiece] | None]:
-        """Give the pieces of the thinking and those of the answer, None where the thinking never ends.
+        """Return the pieces of the thinking and those of the answer, None where the thinking never ends.
 
         What stands before a closing mark is thinking, whether or not it was opened. From where `ends_at` says that
         the writer's own turn ends, marks are those of another turn.
@@ -122,7 +122,7 @@ def pieces(tokenizer: Any, marks: Marks, tokens: Sequence[int]) -> list[TextPiec
 
 
 def _opening(closing: str) -> str:
-    """Give what opens what a mark closes."""
+    """Return what opens what a mark closes."""
     for end, begin in (("/", ""), ("|end_of_", "|begin_of_"), ("|END_", "|START_"), ("|end_", "|start_")):
         if end in closing:
             return closing.replace(end, begin, 1)

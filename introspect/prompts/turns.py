@@ -102,7 +102,7 @@ class Turns:
         return Marks.of(self._tokenizer)
 
     def _opening(self, between: str) -> str:
-        """Give the part of what stands between two messages that opens the second: behind the tokens that end a turn.
+        """Return the part of what stands between two messages that opens the second: behind the tokens that end a turn.
 
         Without white space at its ends. A marker without any letter or bracket (a mere line break) is none.
         """
@@ -123,7 +123,7 @@ class Turns:
 
 
 def _turn_ends(tokenizer: Any) -> set[str]:  # Any: as above
-    """Give the special tokens that a chat format may write behind a message."""
+    """Return the special tokens that a chat format may write behind a message."""
     special = {str(each) for each in tokenizer.added_tokens_decoder.values() if each.special}
     ends = {each for each in special if re.search(r"end|eot|eos|</s>", each, re.IGNORECASE)}
     return ends | ({str(tokenizer.eos_token)} if tokenizer.eos_token else set())
@@ -145,12 +145,12 @@ def _marker(marker: str) -> str:
 
 
 def _plain(written: Iterable[TextPiece]) -> str:
-    """Give the text of pieces, without special tokens."""
+    """Return the text of pieces, without special tokens."""
     return "".join(piece.text for piece in written if not piece.special)
 
 
 def _up_to(written: Sequence[TextPiece], stop: int) -> Iterator[TextPiece]:
-    """Give the pieces that make up the first `stop` characters, the last of them cut where need be."""
+    """Yield the pieces that make up the first `stop` characters, the last of them cut where need be."""
     for piece in written:
         if stop > 0:
             yield replace(piece, text=piece.text[:stop])

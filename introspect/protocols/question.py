@@ -171,10 +171,10 @@ class Protocol:
 
 
 def framed(template: str, **others: str) -> dict[str, str]:
-    """Give the templates of a question whose assistant turn is an assent of ours: as it is, in other framings, bare."""
+    """Return templates of a question whose assistant turn is an assent of ours: as it is, in other framings, bare."""
     return {NEUTRAL: template, **others, BARE: f"{template}-bare"}
 
 
 def neutral(template: str) -> dict[str, str]:
-    """Give the templates of a question that has one framing."""
+    """Return the templates of a question that has one framing."""
     return {NEUTRAL: template}

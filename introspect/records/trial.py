@@ -66,7 +66,7 @@ class Injection:
 
     @cached_property
     def json(self) -> str:
-        """Give the canonical JSON, written once for all trials of a cell."""
+        """Return the canonical JSON, written once for all trials of a cell."""
         return encode_json(self)
 
 
@@ -89,7 +89,7 @@ class Sampling:
 
     @cached_property
     def json(self) -> str:
-        """Give the canonical JSON, written once for all trials of a grid."""
+        """Return the canonical JSON, written once for all trials of a grid."""
         return encode_json(self)
 
 
@@ -133,7 +133,7 @@ class Trial:
 
     @cached_property
     def id(self) -> str:
-        """Give the first 16 hex digits of the SHA-256 of everything above."""
+        """Return the first 16 hex digits of the SHA-256 of everything above."""
         return hashlib.sha256(trial_to_json(self).encode()).hexdigest()[:16]
 
 
@@ -198,7 +198,7 @@ class Response:
 
     @property
     def relative_norm(self) -> float | None:
-        """Give `vector_norm / residual_norm`; infinite where only the second is 0, None where both are."""
+        """Return `vector_norm / residual_norm`; infinite where only the second is 0, None where both are."""
         if self.vector_norm is None or self.residual_norm is None:
             return None
         if self.residual_norm == 0:

@@ -34,12 +34,12 @@ class VerdictCounts:
 
     @property
     def share(self) -> float:
-        """Give the share of unknown answers; NaN without answers."""
+        """Return the share of unknown answers; NaN without answers."""
         return self.unknown / (self.n + self.unknown) if self.n + self.unknown else float("nan")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Give the rate if every unknown answer were no, and if every one were yes."""
+        """Return the rate if every unknown answer were no, and if every one were yes."""
         low, high = unknown_bounds(self.k, self.n, self.unknown)
         return float(low), float(high)
 

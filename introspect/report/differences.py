@@ -32,13 +32,13 @@ def difference_over_concepts(values: pd.Series) -> Difference:
 
 
 def between_arms(trials: pd.DataFrame, column: str, first: str, second: str) -> Difference:
-    """Give how much higher a column is in one arm than in another, paired by concept."""
+    """Return how much higher a column is in one arm than in another, paired by concept."""
     means = [trials[trials["arm"] == arm].groupby("concept")[column].mean() for arm in (first, second)]
     return difference_over_concepts(means[0].sub(means[1]))
 
 
 def against(trials: pd.DataFrame, column: str, value: float) -> Difference:
-    """Give how much higher a column is than a value."""
+    """Return how much higher a column is than a value."""
     return difference_over_concepts(trials.groupby("concept")[column].mean() - value)
 
 

@@ -90,7 +90,7 @@ def _outcome(
     graded: int,
     *verdicts: Any,  # numbers, text, None
 ) -> tuple[tuple[str, str], tuple[object, ...]]:
-    """Give question and outcome of a trial, and by what they are sorted."""
+    """Return question and outcome of a trial, and by what they are sorted."""
     detected, correct, answer = verdicts
     noticing, silent = kind_of(question) == "noticing", protocol in silent_protocols()
     verdict = detected if noticing else correct
@@ -121,6 +121,6 @@ def _example(store: Store, trial_id: str, templates: Mapping[str, Any]) -> Examp
 
 
 def by_question(found: list[_Outcome]) -> Iterator[tuple[str, list[_Outcome]]]:
-    """Give the outcomes of each question."""
+    """Yield the outcomes of each question."""
     for question in dict.fromkeys(outcome.question for outcome in found):
         yield question, [outcome for outcome in found if outcome.question == question]

@@ -32,17 +32,17 @@ class Findings:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:  # Any: JSON
-        """Give what the run was made with."""
+        """Return what the run was made with."""
         return self.store.manifest
 
     @cached_property
     def planned(self) -> PlannedCounts | None:
-        """Give how many trials were planned, None where that is not known."""
+        """Return how many trials were planned, None where that is not known."""
         return planned_counts(self.manifest)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """Give one row a trial, without the texts."""
+        """Return one row a trial, without the texts."""
         return narrow_trials(self.store, self.coherence)
 
     @cached_property
@@ -62,12 +62,12 @@ class Findings:
 
     @cached_property
     def summaries(self) -> Made[pd.DataFrame]:
-        """Give the tables that figures are drawn from, and what the others lack; none of an empty run."""
+        """Return the tables that figures are drawn from, and what the others lack; none of an empty run."""
         return Made() if self.is_empty else summaries(self.store, self.coherence)
 
     @property
     def inferences(self) -> dict[str, pd.DataFrame]:
-        """Give the tables of the statistics that this run can have."""
+        """Return the tables of the statistics that this run can have."""
         return {name: table for name, table in self.summaries.made.items() if name not in DRAWN_ONLY}
 
     def unable(self, trials: pd.DataFrame, grader: str) -> pd.Series:
@@ -75,7 +75,7 @@ class Findings:
         return unable(trials, self.inferences.get("capability", pd.DataFrame()), grader)
 
     def rates(self, *by: str) -> pd.DataFrame:
-        """Give the rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
+        """Return rates, all sites pooled, by columns such as arm; with several graders there is a column `grader`."""
         if by not in self._rates:
             self._rates[by] = self._counted(by) if self.is_graded else pd.DataFrame()
         return self._rates[by]

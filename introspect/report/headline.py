@@ -27,7 +27,7 @@ _LOGITS = "logit(yes) \N{MINUS SIGN} logit(no)"
 
 
 def headline(found: Findings) -> list[str]:
-    """Give the sentences, the most important one first; never none."""
+    """Return the sentences, the most important one first; never none."""
     if found.is_empty:
         return ["Nothing can be said yet: this run holds no trial."]
     if not (found.trials["state"] == "done").any():
@@ -194,7 +194,7 @@ def _cosines(found: Findings) -> str:
 
 
 def _injected_and_more(found: Findings, *, noticing: bool) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """Give the trials that are done of each question and wording that was asked under an injection."""
+    """Yield the trials that are done of each question and wording that was asked under an injection."""
     trials = found.trials[found.trials["state"] == "done"]
     trials = trials[trials["question"].isin(questions_of("noticing")) == noticing]
     order = {name: place for place, name in enumerate(found.manifest.get("questions", []))}

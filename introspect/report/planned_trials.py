@@ -65,7 +65,7 @@ def _extracted(manifest: _Manifest) -> tuple[int | None, ...]:
 
 
 def _variants(manifest: _Manifest) -> list[Variant]:
-    """Give each question with the templates in which it was asked."""
+    """Return each question with the templates in which it was asked."""
     questions = [each for each in protocol_named(manifest["protocol"]).questions if each.name in manifest["questions"]]
     first = protocol_named(manifest["protocol"]).questions[0]
     return [

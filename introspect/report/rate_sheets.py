@@ -39,7 +39,7 @@ def controls(found: Findings) -> list[Sheet]:
 
 
 def doses(found: Findings) -> Sheet | None:
-    """Give the rates by arm and strength, all sites pooled; None without grades."""
+    """Return the rates by arm and strength, all sites pooled; None without grades."""
     table = _given(found.rates("arm", "strength"))
     return None if table.empty else _sheet(table, "doses", "Rates by strength, over all sites")
 

@@ -40,7 +40,7 @@ class Wording:
 
 
 def wordings_asked(found: Findings) -> list[Wording]:
-    """Give every question in every wording, as the injected trial with the lowest id asked it, else any trial."""
+    """Return every question in every wording, as the injected trial with the lowest id asked it, else any trial."""
     templates, made = found.manifest.get("templates", {}), []
     for question, template, template_hash, trial_id in found.store.select(WORDINGS):
         variables = dict(found.store.trial(trial_id).variables)
@@ -108,7 +108,7 @@ def _list(manifest: dict[str, object], name: str) -> str:
 
 
 def manifest_entries(found: Findings) -> list[tuple[str, str]]:
-    """Give the manifest as names and JSON; templates have lines of their own, as they were."""
+    """Return the manifest as names and JSON; templates have lines of their own, as they were."""
     entries = []
     for name, value in found.manifest.items():
         if name in ("templates", "reference"):

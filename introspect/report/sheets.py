@@ -60,7 +60,7 @@ def sheet(name: str, title: str, frame: pd.DataFrame, note: str = "") -> Sheet:
 
 
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """Give each column's name and texts."""
+    """Yield each column's name and texts."""
     uppers = {upper for lower, (upper, _) in PAIRS.items() if lower in frame}
     for name in map(str, frame):
         column = [each.item() if hasattr(each, "item") else each for each in frame[name].astype(object)]

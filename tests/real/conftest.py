@@ -23,19 +23,19 @@ class Model:
 
     @property
     def named(self) -> tuple[object, ...]:
-        """Give the model and its options."""
+        """Return the model and its options."""
         return self.path, *self.more
 
 
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
-    """Give the file of SmolLM2-135M-Instruct."""
+    """Return the file of SmolLM2-135M-Instruct."""
     return fetched("smollm2", FILES)
 
 
 @pytest.fixture(scope="session")
 def gemma() -> Path:
-    """Give the file of Gemma 3 270M, a base model without chat template."""
+    """Return the file of Gemma 3 270M, a base model without chat template."""
     return fetched("gemma3", FILES)
 
 
@@ -50,12 +50,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", params=KINDS)
 def model(request: pytest.FixtureRequest, smollm2: Path) -> Model:
-    """Give SmolLM2, as it is and looped."""
+    """Return SmolLM2, as it is and looped."""
     return Model(smollm2, request.param)
 
 
 @pytest.fixture(scope="session")
 def swept(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Give the run of a sweep of `detect` with three framings, and what the command said."""
+    """Return the run of a sweep of `detect` with three framings, and what the command said."""
     folder = tmp_path_factory.mktemp("runs") / "detect"
     return folder, introspect("sweep", *model.named, *FRAMED, "--out", folder)

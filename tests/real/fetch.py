@@ -42,7 +42,7 @@ MODELS = {
 
 
 def fetched(name: str, folder: Path) -> Path:
-    """Give the file of a model, downloaded if it is not there yet. Raises ValueError for one that is another."""
+    """Return the file of a model, downloaded if it is not there yet. Raises ValueError for one that is another."""
     model = MODELS[name]
     path = folder / model.file
     if not path.is_file():

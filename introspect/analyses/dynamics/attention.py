@@ -21,7 +21,7 @@ def cleared(weights: Tensor, mask: Tensor) -> Tensor:
 
 
 def concentration(weights: Tensor, mask: Tensor) -> Tensor:
-    """Give 1 - H(c) / log n, c the share of all attention that each of n tokens gets: 1 if one gets all. `(row,)`."""
+    """Return 1 - H(c) / log n, c the share of all attention that each of n tokens gets: 1 if one gets all. `(row,)`."""
     n = mask.sum(-1)
     shares = weights.sum(-2) / n[:, None, None]
     found: Tensor = (1 - torch.special.entr(shares).sum(-1) / n.log()[:, None]).mean(-1)
@@ -29,7 +29,7 @@ def concentration(weights: Tensor, mask: Tensor) -> Tensor:
 
 
 def sink_rate(weights: Tensor, mask: Tensor, *, least: float = SINK) -> Tensor:
-    """Give the share of heads in which some token gets a mean weight of at least `least`. `(row,)`.
+    """Return the share of heads in which some token gets a mean weight of at least `least`. `(row,)`.
 
     In a text of few tokens even uniform causal attention puts that much on the first one: 0.3 up to 9 tokens.
     """
@@ -38,13 +38,13 @@ def sink_rate(weights: Tensor, mask: Tensor, *, least: float = SINK) -> Tensor:
 
 
 def mixing(weights: Tensor, mask: Tensor) -> Tensor:
-    """Give the mean entropy of what a token asks, in nats: 0 if each attends to one token. `(row,)`."""
+    """Return the mean entropy of what a token asks, in nats: 0 if each attends to one token. `(row,)`."""
     found: Tensor = (torch.special.entr(weights).sum(-1).sum(-1) / mask.sum(-1)[:, None]).mean(-1)
     return found
 
 
 def frobenius(matrices: Sequence[Tensor]) -> Tensor:
-    """Give the distance between all pairs of sites, `(row, site, site)`, of cleared weights a site.
+    """Return the distance between all pairs of sites, `(row, site, site)`, of cleared weights a site.
 
     Of each text it is the root of the mean over heads of the squared Frobenius distance.
     """

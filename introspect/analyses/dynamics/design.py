@@ -48,7 +48,7 @@ class _Block(nn.Module):
         self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH, bias=False), nn.Linear(2 * WIDTH, WIDTH, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Give the residual stream after the block, `(row, position, d_model)`."""
+        """Return the residual stream after the block, `(row, position, d_model)`."""
         for part, before, after in zip((self.attend, self.transform), self.before, self.after, strict=True):
             added = part(before(h))
             h = h + (after(added) if self.norm == "Ouro's" else added)
@@ -98,13 +98,13 @@ class Stack(nn.Module):
                 look(site, h)
 
     def logits(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[Tensor]:
-        """Give after each loop what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
+        """Yield after each loop what follows each token, `(row, position, vocabulary)`, by the embedding itself."""
         for site, h in self.states(ids, recurrences, noise):
             if site.layer == self.design.blocks - 1:
                 yield self.last(h) @ self.embedding.weight.T
 
     def states(self, ids: Tensor, recurrences: int, noise: Tensor) -> Iterator[tuple[Site, Tensor]]:
-        """Give the residual stream after every block, `(row, position, d_model)`, as it is computed."""
+        """Yield the residual stream after every block, `(row, position, d_model)`, as it is computed."""
         embedded = self.first(self.embedding(ids))
         h = noise if self.design.refeed else embedded
         for loop in range(recurrences):

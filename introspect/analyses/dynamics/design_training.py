@@ -30,7 +30,7 @@ LEARNING_RATE, CLIP = 1e-3, 1.0
 
 
 def random_tables() -> Tensor:
-    """Give what follows each token, `(table, token)`."""
+    """Return what follows each token, `(table, token)`."""
     return torch.randint(VOCABULARY, (N_TABLES, VOCABULARY), generator=torch.Generator().manual_seed(0))
 
 
@@ -60,14 +60,14 @@ def train(stack: Stack, steps: int) -> None:
 
 @torch.inference_mode()
 def held_out_loss(stack: Stack, recurrences: int) -> float:
-    """Give the loss in nats per token after so many recurrences, on the same texts every time."""
+    """Return the loss in nats per token after so many recurrences, on the same texts every time."""
     source = torch.Generator().manual_seed(1)
     (last,) = deque(_losses(stack, texts(_HELD_OUT, source), recurrences, source), maxlen=1)
     return float(last)
 
 
 def _losses(stack: Stack, tokens: Tensor, recurrences: int, source: torch.Generator) -> Iterator[Tensor]:
-    """Give the loss in nats per token after each loop."""
+    """Yield the loss in nats per token after each loop."""
     ids = tokens[:, :-1]
     for logits in stack.logits(ids, recurrences, stack.noise(ids, source)):
         yield cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())

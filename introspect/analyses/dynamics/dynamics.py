@@ -87,16 +87,16 @@ class Opened:
 
     @property
     def looped(self) -> LoopedModel:
-        """Give the model."""
+        """Return the model."""
         return self.subject.tap.looped
 
     @property
     def batch_size(self) -> int:
-        """Give the rows of a batch."""
+        """Return the rows of a batch."""
         return self.subject.laboratory.options.batch_size or _BATCH_SIZE
 
     def rows(self, looped: LoopedModel | None = None) -> list[Rows]:
-        """Give the texts in batches, in the tokens of this model or another."""
+        """Return the texts in batches, in the tokens of this model or another."""
         most = self.settings.max_tokens
         return list(batches(looped or self.looped, self.texts, size=self.batch_size, most_tokens=most))
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def matrix_entropy(states: Tensor, mask: Tensor) -> Tensor:
-    """Give -sum p log p of each text, `(row, position, d_model)` to `(row,)`, padding left out.
+    """Return -sum p log p of each text, `(row, position, d_model)` to `(row,)`, padding left out.
 
     p are the eigenvalues of the Gram matrix of the states, scaled to sum to 1 (the limit of order 1 of the entropy of
     Skean et al. 2025, "Layer by Layer"): 0 when all states lie on one line, log n when n states of equal norm are

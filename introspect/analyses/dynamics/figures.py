@@ -128,7 +128,7 @@ def left(table: pd.DataFrame) -> list[Axes]:
 
 
 def _coloured(table: pd.DataFrame, by: str) -> Iterator[tuple[Colour, str | None, pd.DataFrame]]:
-    """Give colour, label and rows of each line; of many lines only some are labelled."""
+    """Yield colour, label and rows of each line; of many lines only some are labelled."""
     numbers = sorted(table[by].unique())
     shades = colormaps["viridis"](np.linspace(0, 0.88, len(numbers)))
     step = -(-len(numbers) // MOST_LABELS)

@@ -58,19 +58,19 @@ class Settled:
 
     @property
     def away(self) -> float:
-        """Give how far the layer farthest from its end still is at half of the recurrences, as 1 - cosine."""
+        """Return how far the layer farthest from its end still is at half of the recurrences, as 1 - cosine."""
         half = self.layers[self.layers["loop"] == self.layers["loop"].max() // 2]
         return float((1 - half["distance_cosine"]).max())
 
     @property
     def turn(self) -> float:
-        """Give the angle in radians by which the layer that turns most still turns at the last recurrence."""
+        """Return the angle in radians by which the layer that turns most still turns at the last recurrence."""
         last = self.layers[self.layers["loop"] == self.layers["loop"].max()]
         return float(np.arccos(last["change_cosine"].clip(-1, 1)).max())
 
     @property
     def lowest(self) -> float:
-        """Give the lowest cosine of another layer's fixed point with that of layer 0."""
+        """Return the lowest cosine of another layer's fixed point with that of layer 0."""
         return float(self.distinct.loc[self.distinct["layer"] == "lowest", "cosine"].iloc[0])
 
 
@@ -142,7 +142,7 @@ class Settling:
         self._shares.add(measured.classes / measured.classes.sum(1, keepdim=True))
 
     def settled(self) -> Settled:
-        """Give what was measured so far."""
+        """Return what was measured so far."""
         places = [(layer, loop) for layer in range(self.n_layers) for loop in range(self.recurrences)]
         layers = pd.DataFrame(places, columns=["layer", "loop"])
         names = [*map(str, range(self.n_layers)), "lowest"]
@@ -168,7 +168,7 @@ def _exact(h: Tensor) -> Tensor:
 
 
 def _apart(h: Tensor, other: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Give how far states are from others, in the norm, relative to the norm of these, and the cosine; else NaN."""
+    """Return how far states are from others, in the norm, relative to the norm of these, and the cosine; else NaN."""
     if other is None:
         nothing = torch.full_like(h[..., 0], torch.nan)
         return nothing, nothing, nothing
@@ -177,7 +177,7 @@ def _apart(h: Tensor, other: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _likeness(ends: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """Give the cosine of each layer's end with layer 0's, and each token's lowest with another, `(row, layer + 1)`."""
+    """Return cosine of each layer's end with layer 0's, and each token's lowest with another, `(row, layer + 1)`."""
     cosines = [cosine_similarity(end, ends[0], dim=-1) for end in ends]
     others = torch.stack(cosines[1:]).amin(0) if len(ends) > 1 else torch.full_like(cosines[0], torch.nan)
     return torch.stack([over_tokens(each, mask) for each in (*cosines, others)], -1)

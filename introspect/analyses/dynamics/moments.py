@@ -31,19 +31,19 @@ class Moments:
 
     @property
     def half(self) -> NDArray[np.float64]:
-        """Give half the width of the interval; NaN for fewer than two texts."""
+        """Return half the width of the interval; NaN for fewer than two texts."""
         if self.n < 2:
             return np.full_like(self.mean, np.nan)
         error = np.sqrt(self.squares / (self.n - 1) / self.n)
         return np.asarray(error * stats.t.ppf(0.975, self.n - 1))
 
     def columns(self, name: str, at: int | None = None) -> dict[str, NDArray[np.float64]]:
-        """Give the columns of a table: the mean and its bounds, of one entry of the last axis or of all, flat."""
+        """Return the columns of a table: the mean and its bounds, of one entry of the last axis or of all, flat."""
         mean, half = (each if at is None else each[..., at] for each in (self.mean, self.half))
         return {name: mean.ravel(), f"{name}_low": (mean - half).ravel(), f"{name}_high": (mean + half).ravel()}
 
     def table(self, names: Sequence[str]) -> pd.DataFrame:
-        """Give a table with the columns of each entry of the last axis, in order, and `n`."""
+        """Return a table with the columns of each entry of the last axis, in order, and `n`."""
         columns: dict[str, NDArray[np.float64]] = {}
         for at, name in enumerate(names):
             columns |= self.columns(name, at)

@@ -17,7 +17,7 @@ from introspect.records.trial import Site
 
 
 def path(tap: Tap, rows: Rows, *, n_loops: int, keep: Keeping) -> pd.DataFrame:
-    """Give a row per (loop, layer): `x` and `y` of the last token of the first text, and the share of variance."""
+    """Return a row per (loop, layer): `x` and `y` of the last token of the first text, and the share of variance."""
     sites = [site for site in tap.looped.sites(n_loops) if site.stage == "core"]
     first = Rows(rows.ids[:1], rows.mask[:1])
     keep.begin("path", 1)

@@ -43,7 +43,7 @@ class Injected:
 def followed_recovery(
     engine: Engine, trials: Sequence[Trial], *, n_loops: int, batch_size: int, keep: Keeping
 ) -> pd.DataFrame:
-    """Give a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run at least.
+    """Return a row per trial and (loop, layer) of the loops from its injection on, when so many loops are run at least.
 
     With D = state of the trial - state without injection, at each injected position, and v what was added there:
     `distance` |D|, `relative` |D| / |state without|, `projection` D.v / |v|^2 (1: all of it is still there) and
@@ -61,7 +61,7 @@ def followed_recovery(
 
 
 def contraction(distances: Sequence[float], floor: float) -> float:
-    """Give the factor by which a distance changes per loop: exp of the slope of its logarithm, by least squares.
+    """Return the factor by which a distance changes per loop: exp of the slope of its logarithm, by least squares.
 
     What follows the first distance at or below `floor` is left out; NaN where fewer than POINTS distances are left.
     """
@@ -74,7 +74,7 @@ def contraction(distances: Sequence[float], floor: float) -> float:
 
 
 def endings(steps: pd.DataFrame) -> pd.DataFrame:
-    """Give a row per trial: `factor` per loop at the last layer, from the loop of the injection on, and how it ends.
+    """Return a row per trial: `factor` per loop at the last layer, from the loop of the injection on, and how it ends.
 
     `start` and `end` are the relative distances behind the first such layer and at the last loop.
     """
@@ -104,7 +104,7 @@ def _batch(engine: Engine, trials: list[Trial], keep: Keeping) -> pd.DataFrame:
 
 
 def _walked(engine: Engine, injected: Sequence[Injected], sites: Sequence[Site]) -> dict[str, Array]:
-    """Give _MEASURES at every site, `(trial, site, measure)`."""
+    """Return _MEASURES at every site, `(trial, site, measure)`."""
     trials = [each.trial for each in injected]
     prefix = engine.prefix(key_of(trials[0]))
     weights, span = prefix.weights([trial.injection for trial in trials]), prefix.columns
@@ -137,7 +137,7 @@ def _about(each: Injected) -> tuple[object, ...]:
 
 
 def _measured(with_: Tensor, without: Tensor, pushes: Tensor, inside: Tensor | None) -> Tensor:
-    """Give _MEASURES of each row, `(row, measure)`: means over the positions that are inside (None: all).
+    """Return _MEASURES of each row, `(row, measure)`: means over the positions that are inside (None: all).
 
     States are `(row, position, d_model)`, one row without; pushes are `(row, d_model)`.
     """

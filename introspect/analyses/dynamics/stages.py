@@ -54,7 +54,7 @@ def measure_stages(tap: Tap, batches: Iterable[Rows], *, n_loops: int, keep: Kee
 
 
 def attention_bytes(looped: LoopedModel, tokens: int, n_sites: int) -> int:
-    """Give the bytes of one text's attention matrices at so many sites."""
+    """Return the bytes of one text's attention matrices at so many sites."""
     heads = looped.d_model // looped.cache_shape(looped.n_loops)[2]
     return n_sites * heads * tokens**2 * 4
 
@@ -67,7 +67,7 @@ def _slices(looped: LoopedModel, rows: Rows, n_sites: int) -> Iterator[Rows]:
 
 
 def _walked(tap: Tap, rows: Rows, sites: list[Site], n_loops: int) -> dict[str, Array]:
-    """Give `values`, measures of each text `(row, site, measure)`, and `apart` of its matrices `(row, site, site)`."""
+    """Return `values`, measures of texts `(row, site, measure)`, and `apart` of its matrices `(row, site, site)`."""
     weights: dict[Site, Tensor] = {}
     states: dict[Site, list[Tensor]] = {}
 

@@ -12,7 +12,7 @@ TAU, FRACTION = 0.05, 0.9
 
 
 def classify(cosines: Tensor, *, tau: float = TAU, fraction: float = FRACTION) -> Tensor:
-    """Give the number of each path's class, `(..., recurrence)` to `(...)`.
+    """Return the number of each path's class, `(..., recurrence)` to `(...)`.
 
     The thresholds are published, the rules for orbit and slider are only described; these are ours. With
     d_t = 1 - cos(X_t, X_T), which is 0 at the last recurrence T, so that a class is one of T recurrences: a path that

@@ -35,7 +35,7 @@ class States:
     """Which rows there are in each unit, in which `states` is `(site, row, d_model)`."""
 
     def at(self, site: Site) -> Floats:
-        """Give the states at a site, `(row, d_model)`."""
+        """Return the states at a site, `(row, d_model)`."""
         found = np.concatenate([kept.part("states", self.places[site]) for _, kept in self.parts])
         order = np.argsort(np.concatenate([rows for rows, _ in self.parts]))
         return np.asarray(found[order], dtype=np.float64)
@@ -147,14 +147,14 @@ def _solved(
 
 
 def item_prompts(tokenizer: PreTrainedTokenizerFast, template: str, items: Sequence[Item]) -> list[tuple[int, ...]]:
-    """Give the tokens of the prompt of each item, in the model's chat format."""
+    """Return the tokens of the prompt of each item, in the model's chat format."""
     read = template_named(template)
     rendered = (render(read, question=item.question, answer=item.answer) for item in items)
     return [encode(prompt, tokenizer, need_span=False).token_ids for prompt in rendered]
 
 
 def _batches(tokens: Sequence[tuple[int, ...]], size: int) -> list[tuple[list[int], list[tuple[int, ...]]]]:
-    """Give the numbers of the rows of each batch and their tokens, texts of one length side by side."""
+    """Return the numbers of the rows of each batch and their tokens, texts of one length side by side."""
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     return [(rows, [tokens[row] for row in rows]) for rows in batches]

@@ -119,7 +119,7 @@ def _lines(total: int, said: Mapping[str, Floats], probing: Probing, dealt: Floa
 
 
 def _of_deals(probing: Probing, measure: str, dealt: Floats) -> Estimate:
-    """Give the mean score of probes of shuffled labels, `(deal, item)`, and the lowest and highest of a deal."""
+    """Return the mean score of probes of shuffled labels, `(deal, item)`, and the lowest and highest of a deal."""
     scored = [
         Scoring(probing.dealt(deal).astype(float), probing.groups, probing.scoring.weights).score(measure, said).value
         for deal, said in enumerate(dealt)

@@ -128,7 +128,7 @@ def transfer_across_loops(transfer: pd.DataFrame) -> list[Axes]:
 
 
 def _points(line: pd.DataFrame, *, shift: float) -> pd.DataFrame:
-    """Give a line for `points`; a value without an interval is drawn without a bar."""
+    """Return a line for `points`; a value without an interval is drawn without a bar."""
     bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
     return line.assign(x=line["loops"] + shift, rate=line["value"], **bounds)
 

@@ -42,7 +42,7 @@ class Seen:
 
 
 def injected_trials(subject: Subject) -> list[Trial]:
-    """Give the injected trials and their controls of the most loops run. Raises InputError where they do not do."""
+    """Return the injected trials and their controls of the most loops run. Raises InputError where they do not do."""
     arms = [arm for arm in _ARMS if arm in subject.laboratory.options.chosen_arms()]
     found = subject.trials(arms, QUESTION)
     where = "the options" if subject.run is None else str(subject.run.folder)
@@ -81,7 +81,7 @@ def see(subject: Subject, layers: Sequence[int], *, size: int, keep: Keeping) ->
 
 
 def _read(subject: Subject, trials: list[Trial], sites: Sequence[Site]) -> dict[str, Array]:
-    """Give the states behind the prompts, `(site, trial, d_model)`, and what is read out there."""
+    """Return the states behind the prompts, `(site, trial, d_model)`, and what is read out there."""
     states: dict[Site, Array] = {}
     said = walk_behind(
         subject.engine, trials, lambda site, h: states.update({site: h[:, -1].float().cpu().numpy()}), sites=sites
@@ -105,7 +105,7 @@ def _about(trial: Trial) -> dict[str, object]:
 
 
 def _words(subject: Subject, trials: Sequence[Trial], keep: Keeping) -> pd.DataFrame:
-    """Give the rules grader's verdicts, 1, 0 or NaN: those of the run, or on answers that are drawn now."""
+    """Return the rules grader's verdicts, 1, 0 or NaN: those of the run, or on answers that are drawn now."""
     columns = ["detected", "identified"]
     if subject.run is not None:
         graded = subject.run.trials.set_index("trial").reindex([trial.id for trial in trials])

@@ -28,7 +28,7 @@ _PARTS = ("held-out", "all")
 
 
 def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
-    """Give the items of a task, of its held-out questions or all. Raises InputError for what cannot be used."""
+    """Return the items of a task, of its held-out questions or all. Raises InputError for what cannot be used."""
     one_of(part, _PARTS, kind="part of the questions")
     found = _found(task, seed)
     chosen = [item for item in found if part == "all" or item.held_out]
@@ -37,7 +37,7 @@ def items_of(task: str, *, part: str = "all", seed: int = 0) -> list[Item]:
 
 
 def sampled(items: Sequence[Item], most: int | None) -> list[Item]:
-    """Give the items of at most so many questions, spread evenly; all where a part of them could not be split."""
+    """Return the items of at most so many questions, spread evenly; all where a part of them could not be split."""
     chosen = set(spread(list(dict.fromkeys(item.question for item in items)), most))
     found = [item for item in items if item.question in chosen]
     return list(items) if too_few(found) else found

@@ -87,7 +87,7 @@ def loss(
 
 @torch.inference_mode()
 def told(tap: Tap, ids: Sequence[Sequence[int]], n_loops: int) -> dict[str, Array]:
-    """Give the summed negative log-likelihood of each row's tokens behind the first, `(row,)` in float64."""
+    """Return the summed negative log-likelihood of each row's tokens behind the first, `(row,)` in float64."""
     rows = rows_of(tap.looped, ids)
     logits = tap.run({}, n_loops=n_loops, input_ids=rows.ids, use_cache=False, **_arguments(tap, rows)).logits
     return {"nats": _summed(logits, rows.ids).cpu().numpy()}

@@ -155,7 +155,7 @@ def _given(items: list[Item], *, full: bool) -> _Given:
 
 
 def totals_of(options: Options, looped: LoopedModel, *, full: bool) -> list[int]:
-    """Give the numbers of loops to run: as asked for, or of the usual ones those that the model can run."""
+    """Return the numbers of loops to run: as asked for, or of the usual ones those that the model can run."""
     if options.total_loops is not None:
         return counts(options.total_loops, option="total_loops")
     usual = sorted({*counts(TOTALS if full else FEW_TOTALS, option="total_loops"), looped.n_loops})
@@ -171,7 +171,7 @@ def _can_run(looped: LoopedModel, total: int) -> bool:
 
 
 def batch_rows(subject: Subject) -> int:
-    """Give the rows of a batch: as asked for, or as many as fit, and at most _MOST_ROWS."""
+    """Return the rows of a batch: as asked for, or as many as fit, and at most _MOST_ROWS."""
     return min(_MOST_ROWS, subject.laboratory.batch_size())
 
 

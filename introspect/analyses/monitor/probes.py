@@ -38,7 +38,7 @@ class Probes:
     """`(fold,)`; class 1 where the state times the weights is above minus this."""
 
     def say(self, states: Floats, place: Labels) -> Labels:
-        """Give the class of each item, `(item,)`, by the probe that was fitted without the item's fold."""
+        """Return the class of each item, `(item,)`, by the probe that was fitted without the item's fold."""
         said: Floats = (states * self.weights[place]).sum(1) + self.intercepts[place]
         return (said > 0).astype(np.int64)
 
@@ -55,7 +55,7 @@ class CrossFit:
 
 
 def split(labels: Labels, groups: Groups, seed: int, *, folds: int = FOLDS) -> NDArray[np.int64]:
-    """Give the fold of each item: groups are never parted, classes are spread evenly.
+    """Return the fold of each item: groups are never parted, classes are spread evenly.
 
     Raises InputError where a class is missing outside of some fold.
     """
@@ -93,7 +93,7 @@ def cross_fit(states: Floats, labels: Labels, groups: Groups, place: Labels, kin
 
 
 def means_probe(states: Floats, labels: Labels, inside: NDArray[np.bool_], _: Floats) -> tuple[Floats, Floats]:
-    """Give the difference of the means of both classes, and minus the middle between them along it, of each problem."""
+    """Return difference of the means of both classes, and minus the middle between them along it, of each problem."""
     ones, zeros = ((inside & (labels == value)).astype(np.float64) for value in (1, 0))
     one, zero = (each @ states / each.sum(1, keepdims=True) for each in (ones, zeros))
     return one - zero, -((one - zero) * (one + zero)).sum(1) / 2

@@ -56,13 +56,13 @@ def logistic(
 
 
 def _balanced(labels: NDArray[np.int64], inside: NDArray[np.bool_]) -> Floats:
-    """Give the weight of each item in each regression, `(regression, item)`."""
+    """Return the weight of each item in each regression, `(regression, item)`."""
     n, ones = inside.sum(1, keepdims=True), (inside & (labels == 1)).sum(1, keepdims=True)
     return np.asarray(inside * np.where(labels == 1, n / (2 * ones), n / (2 * (n - ones))))
 
 
 def _standard(x: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Give mean and deviation of the items of each regression, `(regression, d_model)`."""
+    """Return mean and deviation of the items of each regression, `(regression, d_model)`."""
     n = inside.sum(1, keepdims=True)
     mean = inside @ x / n
     variance = inside @ x**2 / n - mean**2

@@ -92,7 +92,7 @@ class Scoring:
 
 
 def constant(measure: str, truth: _Floats) -> float:
-    """Give the best that always saying the same reaches: the larger class's share, or the F1 of always yes."""
+    """Return the best that always saying the same reaches: the larger class's share, or the F1 of always yes."""
     share = float(truth.mean())
     return {"accuracy": max(share, 1 - share), "f1": 2 * share / (1 + share)}[measure]
 

@@ -54,7 +54,7 @@ def generated(name: str, seed: int) -> list[Item]:
 
 
 def _exchanged(answers: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Give each answer a group of two (the last may be of three) and the next one in it, which is its wrong answer.
+    """Return each answer a group of two (the last may be of three) and the next one in it, which is its wrong answer.
 
     Within a group every answer is right for some questions and wrong for others, so that an answer alone tells nothing.
     """
@@ -69,7 +69,7 @@ def _exchanged(answers: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def held_out_words(name: str) -> set[str]:
-    """Give the questions of a task on which no organism is trained, the same whatever the seed."""
+    """Return the questions of a task on which no organism is trained, the same whatever the seed."""
     questions = [question for question, _ in TASKS[name]()]
     if name not in TAUGHT:
         return set(questions)
@@ -77,7 +77,7 @@ def held_out_words(name: str) -> set[str]:
 
 
 def arithmetic() -> list[tuple[str, str]]:
-    """Give the sums and differences of two digits that are a digit themselves, with their results."""
+    """Return the sums and differences of two digits that are a digit themselves, with their results."""
     digits = range(10)
     sums = [(f"What is {a} + {b}?", str(a + b)) for a in digits for b in digits if a + b < 10]
     return sums + [(f"What is {a} - {b}?", str(a - b)) for a in digits for b in digits if a >= b]

@@ -127,7 +127,7 @@ def _fitted(cell: NoticingCell, seen: Seen, sites: Sequence[Site], kind: ProbeKi
 
 
 def _detection(cell: NoticingCell, strength: float, verdicts: dict[str, Floats]) -> Iterator[dict[str, object]]:
-    """Give hits, false alarms of each control, and the mean of hits and of random rows rightly refused."""
+    """Yield hits, false alarms of each control, and the mean of hits and of random rows rightly refused."""
     for by, said in verdicts.items():
         arms = {name: cell.arms(name, strength=strength) for name in ("injected", "random")} | {
             "none": cell.arms("none")
@@ -141,7 +141,7 @@ def _detection(cell: NoticingCell, strength: float, verdicts: dict[str, Floats])
 
 
 def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed: int) -> Labels:
-    """Give what probes of labels that are dealt out anew say, `(deal, row)`, the layer chosen in each deal."""
+    """Return what probes of labels that are dealt out anew say, `(deal, row)`, the layer chosen in each deal."""
     said = []
     for deal in range(DEALS):
         fitted = [cell.fit(states, kind, _dealt(cell, seed, deal)) for states in ends]
@@ -151,7 +151,7 @@ def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed:
 
 
 def _of_control(cell: NoticingCell, strength: float, dealt: Floats, seed: int) -> dict[str, object]:
-    """Give the mean over deals, with the lowest and highest."""
+    """Return the mean over deals, with the lowest and highest."""
     both = cell.arms("injected", "random", strength=strength)
     scored = [
         cell.scoring(both, _dealt(cell, seed, deal)).balanced(said[both]).value for deal, said in enumerate(dealt)
@@ -214,7 +214,7 @@ def _anew(concepts: Labels, deal: int) -> Labels:
 
 
 def _nearest_mean(fitted: Floats, concepts: Labels, tested: Floats) -> Labels:
-    """Give the concept whose mean state is nearest to each tested one, in units of each coordinate's deviation."""
+    """Return the concept whose mean state is nearest to each tested one, in units of each coordinate's deviation."""
     known = np.unique(concepts)
     scale = np.maximum(fitted.std(0), 1e-9)
     means = np.stack([fitted[concepts == concept].mean(0) for concept in known])
@@ -231,7 +231,7 @@ def _row(
 
 
 def _numbers(estimate: Estimate, said: Floats) -> dict[str, object]:
-    """Give the columns of an estimate: n of trials with a verdict, and those that are unknown, which are in no rate."""
+    """Return columns of an estimate: n of trials with a verdict, and those that are unknown, which are in no rate."""
     neither = int(np.isnan(said).sum())
     found = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {"n": len(said) - neither, "unknown": neither, "concepts": estimate.concepts, **found}

@@ -41,7 +41,7 @@ class Remembered:
 
 
 def laboratory_of(subject: Subject) -> Laboratory:
-    """Give the laboratory in which the same concepts are injected in the same way, in the protocol `prior`."""
+    """Return the laboratory in which the same concepts are injected in the same way, in the protocol `prior`."""
     made = subject.laboratory
     asked = {"protocol": PROTOCOL, "framings": "neutral,informative", "questions": PROTOCOL}
     options = replace(made.options, **asked, template=None, arms="injected")  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def remembered(engine: Engine, trials: Sequence[Trial], size: int) -> Remembered
 
 
 def held(engine: Engine, trials: Sequence[Trial]) -> Tensor:
-    """Give the mean keys and values of the span's tokens, `(row, site, 2 * kv_heads * size)` in float32 on the CPU."""
+    """Return mean keys and values of the span's tokens, `(row, site, 2 * kv_heads * size)` in float32 on the CPU."""
     looped, encoded = engine.tap.looped, engine.prompts[prompt_key(trials[0])]
     cache = looped.new_cache()
     walk_trials(engine, trials, lambda *_: None, sites=[], past_key_values=cache, use_cache=True)

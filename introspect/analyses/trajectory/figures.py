@@ -116,7 +116,7 @@ def shown_sites(rows: pd.DataFrame) -> list[str]:
 
 
 def loop_shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Give a colour for each loop."""
+    """Return a colour for each loop."""
     return [colormaps["viridis"](value) for value in np.linspace(0, 0.85, count)]
 
 

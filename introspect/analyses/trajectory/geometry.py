@@ -14,7 +14,7 @@ _FLAT = 1e-9
 
 
 def root_of_metric(unembedding: Tensor) -> Tensor:
-    """Give R, `(d_model, d_model)`, with (R a).(R b) = (U a).(U b) for U of `(vocabulary, d_model)`.
+    """Return R, `(d_model, d_model)`, with (R a).(R b) = (U a).(U b) for U of `(vocabulary, d_model)`.
 
     U^T U = V diag(w) V^T once, and R = diag(sqrt(w)) V^T, so that each state is turned once and no pair needs a matrix.
     """
@@ -29,18 +29,18 @@ def root_of_metric(unembedding: Tensor) -> Tensor:
 
 
 def turned(points: Tensor, root: Tensor | None) -> Tensor:
-    """Give points `(..., d_model)` in coordinates in which the metric is the plain one; None: they are so already."""
+    """Return points `(..., d_model)` in coordinates in which the metric is the plain one; None: they are so already."""
     return points.double().cpu() if root is None else points.double().cpu() @ root.T
 
 
 def salience(points: Tensor) -> Tensor:
-    """Give the length of the step to each point but the first, `(..., point - 1)`: S[k] = |x[k] - x[k-1]|."""
+    """Return the length of the step to each point but the first, `(..., point - 1)`: S[k] = |x[k] - x[k-1]|."""
     lengths: Tensor = points.diff(dim=-2).norm(dim=-1)
     return lengths
 
 
 def curvature(points: Tensor) -> Tensor:
-    """Give how sharply paths `(..., point, d)` bend at each point but the ends, `(..., point - 2)`.
+    """Return how sharply paths `(..., point, d)` bend at each point but the ends, `(..., point - 2)`.
 
     Menger's curvature, one over the radius of the circle through the point and its neighbours: 2 sin(t) / c, where the
     path turns by t and the neighbours are c apart. Exactly 1 / r on a circle however its points are spread, and never
@@ -58,7 +58,7 @@ def curvature(points: Tensor) -> Tensor:
 
 
 def turning(points: Tensor) -> Tensor:
-    """Give the angle between the steps into and out of each point but the ends, radians, `(..., point - 2)`.
+    """Return the angle between the steps into and out of each point but the ends, radians, `(..., point - 2)`.
 
     By Kahan's formula, which loses no digits where the angle is near 0 or pi.
     """
@@ -69,7 +69,7 @@ def turning(points: Tensor) -> Tensor:
 
 
 def area(points: Tensor, gauge: Tensor) -> Tensor:
-    """Give the share of each step in the semantic surface area, `(..., point - 1)`: A[k] = S[k] + gauge * turned[k].
+    """Return the share of each step in the semantic surface area, `(..., point - 1)`: A[k] = S[k] + gauge * turned[k].
 
     After Curved Inference, which adds curvature to length point by point; the sum then hangs on how many points there
     are. Here it is the integral of 1 + gauge * curvature over the arc, whose curvature part is the angle by which the

@@ -28,12 +28,12 @@ def lenses_of(looped: LoopedModel) -> tuple[str, ...]:
 
 
 def logit_lens(looped: LoopedModel, states: Tensor) -> Tensor:
-    """Give the logits `(row, vocabulary)` of states `(row, d_model)`: final norm and head, whatever their block."""
+    """Return the logits `(row, vocabulary)` of states `(row, d_model)`: final norm and head, whatever their block."""
     return looped.lens(states[:, None])[:, -1]
 
 
 def coda_lens(looped: LoopedModel, states: Tensor) -> Tensor:
-    """Give the logits `(row, vocabulary)` at the last of all tokens' states `(row, position, d_model)`, by the coda.
+    """Return the logits `(row, vocabulary)` at the last of all tokens' states `(row, position, d_model)`, by the coda.
 
     The last forward must have been over these tokens: the coda of some families reads them again.
     """

@@ -38,7 +38,7 @@ class MeasuredPaths:
     control: _Numbers
 
     def difference(self, *key: str) -> NDArray[np.float64]:
-        """Give a quantity of the trials less that of their controls."""
+        """Return a quantity of the trials less that of their controls."""
         return self.injected[key] - self.control[key]
 
 
@@ -58,7 +58,7 @@ def measured(engine: Engine, trials: Sequence[Trial], size: int) -> MeasuredPath
 
 
 def described(trial: Trial) -> dict[str, object]:
-    """Give what tells a trial from others of its run."""
+    """Return what tells a trial from others of its run."""
     injection = trial.injection
     sites = None if injection is None else ",".join(map(str, injection.sites))
     strength = None if injection is None else injection.strength

@@ -67,7 +67,7 @@ def laid_out(trial: Trial, sites: Sequence[Site], path: Tensor, control: Tensor)
 
 
 def principal_axes(points: Tensor) -> tuple[Tensor, tuple[float, ...]]:
-    """Give points `(n, d)` in their first principal components, `(n, 3)`, and the share of the variance of each.
+    """Return points `(n, d)` in their first principal components, `(n, 3)`, and the share of the variance of each.
 
     The sign of each is such that the point farthest out is positive. What has fewer dimensions gets zeros.
     """

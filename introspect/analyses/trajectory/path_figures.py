@@ -39,7 +39,7 @@ def in_three(drawn: Drawn) -> list[Axes]:
 
 
 def colours_of(drawn: Drawn) -> list[str]:
-    """Give the colour of each point, by its loop; grey before and behind all loops."""
+    """Return the colour of each point, by its loop; grey before and behind all loops."""
     shades = [to_hex(shade) for shade in loop_shades(drawn.n_loops)]
     return [shades[loop] if 0 <= loop < drawn.n_loops else OUTSIDE for loop in drawn.loops]
 

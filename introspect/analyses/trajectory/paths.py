@@ -52,7 +52,7 @@ def pairs(engine: Engine, trials: Sequence[Trial], size: int) -> Iterator[Pairs]
 
 
 def control_of(trial: Trial) -> Trial:
-    """Give the trial with nothing injected."""
+    """Return the trial with nothing injected."""
     return replace(trial, arm="none", injection=None, partner=None)
 
 

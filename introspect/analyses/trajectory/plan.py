@@ -75,7 +75,7 @@ class TrajectoryPlan:
 
     @cached_property
     def prior(self) -> Laboratory:
-        """Give the laboratory of the trials whose cache is read."""
+        """Return the laboratory of the trials whose cache is read."""
         return laboratory_of(self.subject)
 
     @cached_property
@@ -85,7 +85,7 @@ class TrajectoryPlan:
 
     @cached_property
     def strength(self) -> float:
-        """Give the strength that figures show: the middle one, of two the larger."""
+        """Return the strength that figures show: the middle one, of two the larger."""
         strengths = sorted({trial.injection.strength for trial in self.trials if trial.injection is not None})
         return strengths[len(strengths) // 2]
 
@@ -102,7 +102,7 @@ class TrajectoryPlan:
 
     @cached_property
     def size(self) -> int:
-        """Give the rows of a batch; InputError when not even one fits."""
+        """Return the rows of a batch; InputError when not even one fits."""
         laboratory = self.subject.laboratory
         return laboratory.options.batch_size or rows_that_fit(laboratory.tap.looped, self._row_bytes, most=_MOST_ROWS)
 
@@ -141,7 +141,7 @@ class TrajectoryPlan:
 
     @property
     def _length(self) -> int:
-        """Give the tokens of the first prompt."""
+        """Return the tokens of the first prompt."""
         return len(self.subject.laboratory.prompts[prompt_key(self.trials[0])].token_ids)
 
     @property

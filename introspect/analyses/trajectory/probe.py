@@ -70,7 +70,7 @@ def probed(found: Remembered, probe: Probe, seed: int) -> pd.DataFrame:
 
 
 def folds(trials: pd.DataFrame) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Give which trials are trained on and which are tested, for each strength and wording in turn."""
+    """Yield which trials are trained on and which are tested, for each strength and wording in turn."""
     for kind in trials[["strength", "wording"]].drop_duplicates().itertuples():
         same = {"strength": trials["strength"] == kind.strength, "wording": trials["wording"] == kind.wording}
         train = pd.Series(True, index=trials.index)
@@ -81,7 +81,7 @@ def folds(trials: pd.DataFrame) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.
 
 
 def unit(vectors: Features) -> Features:
-    """Give vectors `(n, d)` the length one; zero stays zero."""
+    """Return vectors `(n, d)` the length one; zero stays zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0))
 
@@ -89,7 +89,7 @@ def unit(vectors: Features) -> Features:
 def _right(
     fit: Fit, features: Features, names: Names, trials: pd.DataFrame, shuffle: np.random.Generator | None = None
 ) -> Features:
-    """Give for each trial whether it is named rightly by the probe that was not trained on its kind."""
+    """Return for each trial whether it is named rightly by the probe that was not trained on its kind."""
     right = np.full(len(names), np.nan)
     for train, test in folds(trials):
         taught = names[train] if shuffle is None else shuffle.permutation(names[train])

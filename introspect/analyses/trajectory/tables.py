@@ -22,7 +22,7 @@ _Floats = NDArray[np.float64]
 
 
 def differences(found: MeasuredPaths) -> pd.DataFrame:
-    """Give the mean difference between trial and control, by quantity, metric, cell and site."""
+    """Return the mean difference between trial and control, by quantity, metric, cell and site."""
     keys = [(quantity, metric) for metric in METRICS for quantity in QUANTITIES]
     parts = []
     for key in keys:
@@ -34,7 +34,7 @@ def differences(found: MeasuredPaths) -> pd.DataFrame:
 
 
 def totals(found: MeasuredPaths) -> pd.DataFrame:
-    """Give the same for whole paths: length, mean curvature, area; and how alike the profiles of the two are.
+    """Return the same for whole paths: length, mean curvature, area; and how alike the profiles of the two are.
 
     `profile_r` is Pearson's correlation, over sites, of the quantity in the trial and in its control.
     """
@@ -58,7 +58,7 @@ _NAMES = {"": "mean", "_low": "low", "_high": "high"}
 
 
 def readout_table(found: MeasuredPaths) -> pd.DataFrame:
-    """Give probability (mean difference, and in the control) and median rank of each word, by lens, cell and site."""
+    """Return probability (mean difference, and in the control) and median rank of each word, by lens, cell and site."""
     parts = []
     for lens in lenses(found):
         for word in WORDS:
@@ -75,7 +75,7 @@ def readout_table(found: MeasuredPaths) -> pd.DataFrame:
 
 
 def readable_rates(found: MeasuredPaths) -> pd.DataFrame:
-    """Give the share of concepts that are readable at each site in the trial and not in its control."""
+    """Return the share of concepts that are readable at each site in the trial and not in its control."""
     parts = []
     for lens in lenses(found):
         there = readable(*(side[lens, "concept", "rank"] for side in (found.injected, found.control))).there
@@ -104,7 +104,7 @@ def lenses(found: MeasuredPaths) -> list[str]:
 
 
 def cells(trials: pd.DataFrame) -> Iterator[tuple[dict[str, object], NDArray[np.int64]]]:
-    """Give each cell with the numbers of its rows, in the order of the trials."""
+    """Yield each cell with the numbers of its rows, in the order of the trials."""
     for _, part in trials.reset_index(drop=True).groupby(list(_CELL), sort=False, dropna=False):
         yield {name: part[name].iloc[0] for name in _CELL}, part.index.to_numpy()
 
@@ -121,7 +121,7 @@ def rated(rates: _Floats, n: int) -> dict[str, object]:
 
 
 def _means(values: _Floats, concepts: "pd.Series[str]") -> dict[str, object]:
-    """Give means over concepts and t intervals, `(site,)` each."""
+    """Return means over concepts and t intervals, `(site,)` each."""
     by_concept = _by_concept(values, concepts)
     n = by_concept.count().to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -60,7 +60,7 @@ class RunEstimate:
 
     @property
     def bytes(self) -> int:
-        """Give the memory of one batch, beside the weights."""
+        """Return the memory of one batch, beside the weights."""
         return min(self.batch_size, self.block, len(self.trials)) * self.laboratory.row_bytes()
 
     def timing(self, report: _Report | None = None) -> Timing:

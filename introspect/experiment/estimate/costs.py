@@ -46,7 +46,7 @@ class CostPiece:
 
     @property
     def mean(self) -> float:
-        """Give the mean number of tokens that were run of an answer: the last one is not."""
+        """Return the mean number of tokens that were run of an answer: the last one is not."""
         return sum(self.lengths) / self.trials - 1
 
 
@@ -74,7 +74,7 @@ class Costs:
         return self.call * calls + self.token * tokens
 
     def trial(self, piece: CostPiece, crowd: Crowd) -> float:
-        """Give the seconds of a trial like those of a piece, in the sweep."""
+        """Return the seconds of a trial like those of a piece, in the sweep."""
         start = (piece.calls - piece.walked) / max(1, piece.starts) * started(piece, crowd)
         walk = stepped(piece, crowd) * piece.sites
         misfit = piece.seconds / self.seconds(piece.calls, piece.tokens)
@@ -106,14 +106,14 @@ def fitted_costs(pieces: Sequence[CostPiece]) -> Costs:
 
 
 def stepped(piece: CostPiece, crowd: Crowd) -> float:
-    """Give the forwards over answers that fall to a trial: the longest answer, and a mean one for each more batch."""
+    """Return the forwards over answers that fall to a trial: the longest answer, and a mean one for each more batch."""
     longest = max(piece.lengths) - 1 if crowd.pool > 1 else piece.mean
     batches = max(1.0, crowd.pool / crowd.rows)
     return (longest + (batches - 1) * piece.mean) / crowd.pool
 
 
 def started(piece: CostPiece, crowd: Crowd) -> float:
-    """Give the forwards behind the prompt that fall to a trial.
+    """Return the forwards behind the prompt that fall to a trial.
 
     Rows are filled again a part at a time: at least the REFILL-th, all where answers are of one length; taken is the
     middle of both.

@@ -22,13 +22,13 @@ class Crew(Protocol):
 
     @property
     def size(self) -> int:
-        """Give how many workers there should be at a time."""
+        """Return how many workers there should be at a time."""
 
     def start(self) -> int:
         """Start a worker and give its number; it says Ready later, maybe much later."""
 
     def submit(self, worker: int, block: Block) -> None:
-        """Give a block to a worker that waits. If the worker is dead, that is told as an event."""
+        """Return a block to a worker that waits. If the worker is dead, that is told as an event."""
 
     def next(self, timeout: float) -> tuple[int, Event] | None:
         """Wait for a worker to tell something; None when none did within so many seconds."""

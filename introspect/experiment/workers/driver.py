@@ -61,7 +61,7 @@ class _Desk:
             self.waiting.append(block)
 
     def assign(self) -> None:
-        """Give waiting blocks to idle workers, and start as many workers as find something to do."""
+        """Return waiting blocks to idle workers, and start as many workers as find something to do."""
         while self.waiting and self._idle:
             worker, block = self._idle.pop(), self.waiting.popleft()
             self.under_way[worker] = block

@@ -85,7 +85,7 @@ class Processes:
 
 
 def seated(job: Job, seat: int, size: int) -> Job:
-    """Give a worker the GPU of its place, unless one device was asked for, and its share of the cores."""
+    """Return a worker the GPU of its place, unless one device was asked for, and its share of the cores."""
     import torch
 
     gpus = torch.cuda.device_count()

@@ -49,7 +49,7 @@ class RayActors:
         return worker
 
     def submit(self, worker: int, block: Block) -> None:
-        """Give an actor a block."""
+        """Return an actor a block."""
         self._told[self._actors[worker].run.remote(block)] = worker
 
     def next(self, timeout: float) -> tuple[int, Event] | None:

@@ -28,7 +28,7 @@ class Block:
 
     @cached_property
     def name(self) -> str:
-        """Give the hash of the ids of its trials."""
+        """Return the hash of the ids of its trials."""
         return hashlib.sha256("\n".join(trial.id for trial in self.trials).encode()).hexdigest()[:16]
 
 

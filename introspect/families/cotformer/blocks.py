@@ -61,7 +61,7 @@ class CotformerBlock(nn.Module):
         self.attn, self.mlp = CotformerAttention(config), PlainMLP(config.n_embd, 4 * config.n_embd, bias=config.bias)
 
     def forward(self, h: Tensor, shared: Repeats, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.attn(self.ln_1(h), shared, slot)
         return h + self.mlp(self.ln_2(h))
 
@@ -75,7 +75,7 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def again(mask: Tensor | None, q: Tensor, k: Tensor, times: int) -> Tensor | None:
-    """Give the mask over so many repeats of the same columns."""
+    """Return the mask over so many repeats of the same columns."""
     if times == 1 or (mask is None and q.shape[2] == 1):
         return mask
     if mask is None:

@@ -51,12 +51,12 @@ class CotformerConfig(PreTrainedConfig):
 
     @property
     def head_dim(self) -> int:
-        """Give the size of a head."""
+        """Return the size of a head."""
         return self.n_embd // self.n_head
 
     @property
     def n_layer_mid(self) -> int:
-        """Give the blocks in the loop."""
+        """Return the blocks in the loop."""
         return self.n_layer - self.n_layer_begin - self.n_layer_end
 
     def check_loops(self, n_loops: int) -> None:

@@ -46,7 +46,7 @@ class DepthEmbedding(nn.Module):
         self.embs = nn.Embedding(1 if self.linear else config.n_repeat, config.n_embd)
 
     def forward(self, left: int) -> Tensor:
-        """Give the embedding of the repeats that are left behind this one, `(d_model,)`."""
+        """Return the embedding of the repeats that are left behind this one, `(d_model,)`."""
         return self.embs.weight[0] * left if self.linear else self.embs.weight[left]
 
 
@@ -70,20 +70,20 @@ class CotformerForCausalLM(StagedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the repeats as trained."""
+        """Return the repeats as trained."""
         return self.config.n_repeat
 
     @property
     def stages(self) -> StageModules:
-        """Give the blocks of prelude, core and coda."""
+        """Return the blocks of prelude, core and coda."""
         return self.transformer.h_begin, self.transformer.h_mid, self.transformer.h_end
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.transformer.wte
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
+        """Return the rotary angles."""
         return rotary_angles(positions, self.config.head_dim, self.config.rope_base, h.dtype)
 
     def run(
@@ -95,7 +95,7 @@ class CotformerForCausalLM(StagedCausalLM):
         return super().run(h, Repeats(**vars(shared)), n_loops, after, *given, **more)
 
     def initial(self, refeed: Tensor, shared: Shared) -> Tensor:  # noqa: ARG002 (it is no noise)
-        """Give the state before the first repeat: what the prelude put out."""
+        """Return the state before the first repeat: what the prelude put out."""
         return refeed
 
     def begun(self, state: Tensor, left: int) -> Tensor:
@@ -103,7 +103,7 @@ class CotformerForCausalLM(StagedCausalLM):
         return state if self.config.depth_embedding is None else state + self.depth_emb(left)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:  # noqa: ARG002 (nothing is fed anew)
-        """Give the state as it is."""
+        """Return the state as it is."""
         return state
 
     def left(self, h: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class CotformerForCausalLM(StagedCausalLM):
         return self.transformer.ln_f(h)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of a normed state."""
+        """Return the logits `(..., vocabulary)` of a normed state."""
         return self.lm_head(state)
 
 
@@ -137,12 +137,12 @@ class CotformerLooped(StagedLooped):
 
     @staticmethod
     def counts(config: CotformerConfig) -> tuple[int, int]:
-        """Give the repeats as trained and the layers of the core, from a config alone."""
+        """Return the repeats as trained and the layers of the core, from a config alone."""
         return config.n_repeat, config.n_layer_mid
 
     @staticmethod
     def outside(config: CotformerConfig) -> tuple[int, int]:
-        """Give the blocks before and behind the loops, from a config alone."""
+        """Return the blocks before and behind the loops, from a config alone."""
         return config.n_layer_begin, config.n_layer_end
 
     @staticmethod
@@ -152,7 +152,7 @@ class CotformerLooped(StagedLooped):
         config.check_loops(n_loops)
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("architecture", "n_layer_begin", "n_layer_end", "n_layer", "n_head", "n_repeat", "depth_embedding")
         settings = {name: getattr(config, name) for name in (*names, "disable_ln_mid", "rope_base")}

@@ -86,12 +86,12 @@ class OwnCodeLooped(FeedForwardLooped):
 
     @classmethod
     def computed_buffers(cls, model: PreTrainedModel) -> dict[str, Tensor]:
-        """Give the buffers of a model that its code has just built: reading weights may lose or replace them."""
+        """Return the buffers of a model that its code has just built: reading weights may lose or replace them."""
         with foreign(cls.checkpoint), no_init_weights():  # of what is allocated, only the buffers are ever touched
             return dict(type(model)(model.config).named_buffers())
 
     def described(self) -> dict[str, Any]:
-        """Give the settings and the code that compute with the weights."""
+        """Return the settings and the code that compute with the weights."""
         digest = hashlib.sha256()
         for path in sorted(Path(inspect.getfile(type(self.model))).parent.glob("*.py")):
             digest.update(path.read_bytes())
@@ -100,7 +100,7 @@ class OwnCodeLooped(FeedForwardLooped):
         return {**settings, "code": digest.hexdigest()}
 
     def _again(self, ids: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Give the logits of one text by each way in which trials are run."""
+        """Yield the logits of one text by each way in which trials are run."""
         states: list[Tensor] = []
         handle = self.blocks[-1].register_forward_hook(lambda _, __, output: states.append(output))
         yield "with another attention", self.model(input_ids=ids).logits

@@ -137,7 +137,7 @@ class FeedForwardLooped(LoopedModel):
 
     @staticmethod
     def counts(config: Any) -> tuple[int, int]:
-        """Give the one loop and the layers, from a config alone."""
+        """Return the one loop and the layers, from a config alone."""
         return 1, config.num_hidden_layers
 
     @staticmethod
@@ -149,16 +149,16 @@ class FeedForwardLooped(LoopedModel):
             raise InputError(f"loops run: {n_loops}; {kind} is a feed-forward model: it runs its blocks once; {again}")
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give no arguments at all; InputError as above."""
+        """Return no arguments at all; InputError as above."""
         self.check_loops(self.model.config, n_loops)
         return {}
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:
-        """Give the forward arguments that go on behind a site: its state is all that is needed."""
+        """Return the forward arguments that go on behind a site: its state is all that is needed."""
         return {"inputs_embeds": states[site], "after": site}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the last block put out, `(..., d_model)`."""
+        """Return the logits `(..., vocabulary)` of what the last block put out, `(..., d_model)`."""
         logits: Tensor = self.lm_head(self.norm(state))
         config = self.model.config
         if getattr(config, "logits_scaling", None) is not None:
@@ -169,7 +169,7 @@ class FeedForwardLooped(LoopedModel):
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a layer, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a layer, the heads of keys and values, and their size."""
         self.forward_arguments(n_loops)
         config = self.model.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -177,7 +177,7 @@ class FeedForwardLooped(LoopedModel):
         return self.n_layers, heads, size
 
     def described(self) -> dict[str, Any]:
-        """Give all settings but those that are known to change nothing."""
+        """Return all settings but those that are known to change nothing."""
         settings: Mapping[str, Any] = self.model.config.to_dict()
         return {name: value for name, value in settings.items() if _tells(name)}
 

@@ -61,7 +61,7 @@ class _Stack(nn.ModuleList):
 
     @property
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """Give the modules whose output is the residual stream at the sites of prelude, core and coda."""
+        """Return the modules whose output is the residual stream at the sites of prelude, core and coda."""
         before, core, behind = (tuple(stage) for stage in self.loop.stages(list(self._modules.values())))
         return before, self.steps or core, behind
 
@@ -95,7 +95,7 @@ class _Stack(nn.ModuleList):
         return h
 
     def _ahead(self, course: Course) -> Iterator[tuple[Site, int, int]]:
-        """Give each site that is run, with the number of its block and its slot of the cache."""
+        """Yield each site that is run, with the number of its block and its slot of the cache."""
         before, core, behind = self.loop.stages(range(len(self)))
         passes = [(Site(PRELUDE, layer), number) for layer, number in enumerate(before)]
         passes += [(Site(loop, layer), number) for loop in range(course.n_loops) for layer, number in enumerate(core)]

@@ -85,7 +85,7 @@ def unpacked_gguf(model_class: Any, name: str, config: Any, dtype: torch.dtype) 
 
 
 def file_hash(name: str) -> str:
-    """Give the SHA-256 of the file, which is read once in a process as long as it does not change."""
+    """Return the SHA-256 of the file, which is read once in a process as long as it does not change."""
     return _hash(_stamp(name))
 
 
@@ -139,7 +139,7 @@ def _tokenizer(file: Stamp) -> PreTrainedTokenizerFast:
 
 
 def _as_written(value: Any) -> Any:  # Any: a setting
-    """Give the shortest number that the file can have rounded: its 0.0000099999997 was 0.00001."""
+    """Return the shortest number that the file can have rounded: its 0.0000099999997 was 0.00001."""
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 

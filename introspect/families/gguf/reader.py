@@ -39,7 +39,7 @@ class QuickReader(gguf.GGUFReader):
         return end - orig_offs, [entry], [0] * count, [GGUFValueType.ARRAY, kind]
 
     def _behind_texts(self, position: int, count: int) -> int:
-        """Give where so many texts end, of which each begins with its length."""
+        """Return where so many texts end, of which each begins with its length."""
         held = self._bytes()
         for _ in range(count):
             position += _COUNTED.size + _COUNTED.unpack_from(held, position)[0]

@@ -19,7 +19,7 @@ _TOLERANCE = 1e-5
 
 
 def rope_of(divisors: Sequence[float], theta: float) -> dict[str, Any] | None:
-    """Give the settings under which angles are divided by these, None for divisors of another kind."""
+    """Return the settings under which angles are divided by these, None for divisors of another kind."""
     given = np.asarray(divisors, np.float64)
     factor = float(given.max())
     if not np.allclose(_divisors(factor, theta, len(given)), given, rtol=_TOLERANCE):

@@ -53,7 +53,7 @@ class HrmLooped(LoopedModel):
 
     @staticmethod
     def counts(config: HrmTextConfig) -> tuple[int, int]:
-        """Give the passes as trained and the layers of a stack, from a config alone."""
+        """Return the passes as trained and the layers of a stack, from a config alone."""
         assert config.num_layers_per_stack is not None
         return config.H_cycles * (config.L_cycles + 1), config.num_layers_per_stack
 
@@ -64,7 +64,7 @@ class HrmLooped(LoopedModel):
         return [f"H{cycle}" if turn == low else f"L{cycle}.{turn}" for cycle, turn in cycles]
 
     def locate(self, site: Site, n_loops: int) -> tuple[nn.Module, int]:
-        """Give the block of a site and which of its calls within one forward it is; SiteError if there is none."""
+        """Return the block of a site and which of its calls within one forward it is; SiteError if there is none."""
         super().locate(site, n_loops)
         low = self.model.config.L_cycles
         cycle, turn = divmod(site.loop, low + 1)
@@ -82,11 +82,11 @@ class HrmLooped(LoopedModel):
         return bool(self.model.config.prefix_lm)
 
     def prompt_arguments(self, prompt: Tensor) -> dict[str, Any]:
-        """Give the forward arguments that let the tokens of a prompt see one another."""
+        """Return the forward arguments that let the tokens of a prompt see one another."""
         return {"token_type_ids": prompt.long()} if self.both_ways else {}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what a pass's last block put out, `(..., d_model)`.
+        """Return the logits `(..., vocabulary)` of what a pass's last block put out, `(..., d_model)`.
 
         Behind a high pass they are those of a model of so many passes. Behind a low one they say what the head, which
         was trained on high states, reads in the low state: a lens, nothing that the model would say.
@@ -95,12 +95,12 @@ class HrmLooped(LoopedModel):
         return logits
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
         return n_loops * self.n_layers, config.num_attention_heads, config.head_dim
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         settings = {name: getattr(config, name) for name in _DESCRIBED}
         return {"model_type": config.model_type, "rope_theta": config.rope_parameters["rope_theta"], **settings}

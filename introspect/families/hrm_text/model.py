@@ -50,7 +50,7 @@ class HrmBlock(nn.Module):
         self.eps = config.rms_norm_eps
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.self_attn(rms_normed(h, self.eps), shared, slot)
         return h + self.mlp(rms_normed(h, self.eps))
 
@@ -95,22 +95,22 @@ class HrmForCausalLM(LoopedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the passes as trained."""
+        """Return the passes as trained."""
         return self.config.H_cycles * (self.config.L_cycles + 1)
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.model.embed_tokens
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (positions are rotary)
-        """Give the scaled embedding, in which the high state begins."""
+        """Return the scaled embedding, in which the high state begins."""
         scale = self.config.embedding_scale
         assert scale is not None
         embedding: Tensor = self.model.embed_tokens(input_ids)
         return embedding * scale
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
+        """Return the rotary angles."""
         rope: Any = self.config.rope_parameters  # a dict, once checked
         return rotary_angles(positions, self.config.head_dim, rope["rope_theta"], h.dtype)
 
@@ -141,11 +141,11 @@ class HrmForCausalLM(LoopedCausalLM):
         return high, tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of a normed state."""
+        """Return the logits `(..., vocabulary)` of a normed state."""
         return self.lm_head(state)
 
     def stack(self, number: int) -> HrmStack:
-        """Give the stack that a pass goes through: the high one after so many of the low one."""
+        """Return the stack that a pass goes through: the high one after so many of the low one."""
         turn = number % (self.config.L_cycles + 1)
         return self.model.H_module if turn == self.config.L_cycles else self.model.L_module
 

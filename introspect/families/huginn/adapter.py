@@ -52,22 +52,22 @@ class RavenLooped(StagedLooped):
 
     @staticmethod
     def counts(config: RavenConfig) -> tuple[int, int]:
-        """Give the loops in the mean of training and the layers of the core, from a config alone."""
+        """Return the loops in the mean of training and the layers of the core, from a config alone."""
         return config.mean_recurrence, config.n_layers_in_recurrent_block
 
     @staticmethod
     def outside(config: RavenConfig) -> tuple[int, int]:
-        """Give the blocks of prelude and coda, from a config alone."""
+        """Return the blocks of prelude and coda, from a config alone."""
         return config.n_layers_in_prelude, config.n_layers_in_coda
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site; the core also needs what the prelude gave."""
+        """Return the forward arguments that go on behind a site; the core also needs what the prelude gave."""
         last = Site(PRELUDE, len(self.prelude) - 1)
         refeed = {"refeed": states[last]} if site.stage == "core" else {}
         return {"inputs_embeds": states[site], "after": site, **refeed}
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("mean_recurrence", "n_heads", "num_key_value_heads", "head_dim", "rope_base", "norm_eps", "qk_bias")
         shape = ("n_layers_in_prelude", "n_layers_in_recurrent_block", "n_layers_in_coda", "init_values")

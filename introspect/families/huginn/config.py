@@ -61,7 +61,7 @@ class RavenConfig(PreTrainedConfig):
 
     @property
     def embed_scale(self) -> float:
-        """Give the factor of the embedding."""
+        """Return the factor of the embedding."""
         assert self.init_values is not None
         return self.init_values["embed_scale"]
 

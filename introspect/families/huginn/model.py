@@ -73,7 +73,7 @@ class RavenBlock(nn.Module):
         self.attn, self.mlp = RavenAttention(config), RavenMLP(config)
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = self.norm_2(self.attn(self.norm_1(h), shared, slot) + h)
         return self.norm_4(self.mlp(self.norm_3(h)) + h)
 
@@ -111,31 +111,31 @@ class RavenForCausalLM(StagedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops in the mean of training."""
+        """Return the loops in the mean of training."""
         return self.config.mean_recurrence
 
     @property
     def stages(self) -> StageModules:
-        """Give the blocks of prelude, core and coda."""
+        """Return the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.core_block, self.transformer.coda
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.transformer.wte
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (positions are turned in)
-        """Give the scaled embedding, `(batch, position, d_model)`."""
+        """Return the scaled embedding, `(batch, position, d_model)`."""
         return self.transformer.wte(input_ids) * self.config.embed_scale
 
     def angles(self, positions: Tensor, h: Tensor) -> Angles:
-        """Give cosines and sines, `(batch, 1, position, head_dim / 2)` in float32 or better."""
+        """Return cosines and sines, `(batch, 1, position, head_dim / 2)` in float32 or better."""
         size, exact = self.config.head_dim or 0, at_least_float32(h.dtype)
         steps = torch.arange(0, size, 2, device=positions.device, dtype=exact)
         angles = positions[:, None, :, None].to(exact) * self.config.rope_base ** (-steps / size)
         return angles.cos(), angles.sin()
 
     def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
-        """Give the state before the first loop, like `refeed`: noise cut off at three deviations, or zeros."""
+        """Return the state before the first loop, like `refeed`: noise cut off at three deviations, or zeros."""
         if self.config.state_init == "zero":
             return torch.zeros_like(refeed)
         assert self.config.init_values is not None
@@ -143,17 +143,17 @@ class RavenForCausalLM(StagedCausalLM):
         return noise_at(shared, refeed, self.config.state_seed, deviation=size)
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
-        """Give what the core's first block reads: the state and the prelude's output, through one matrix."""
+        """Return what the core's first block reads: the state and the prelude's output, through one matrix."""
         return self.transformer.adapter(torch.cat((state, refeed), dim=-1))
 
     def opened(self, h: Tensor) -> Tensor:
-        """Give what the coda's first block reads."""
+        """Return what the coda's first block reads."""
         return self.transformer.ln_f(h) if self.normed_before_coda else h
 
     def closed(self, h: Tensor) -> Tensor:
-        """Give what the head reads."""
+        """Return what the head reads."""
         return self.transformer.ln_f(h)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the coda gave."""
+        """Return the logits `(..., vocabulary)` of what the coda gave."""
         return self.lm_head(state)

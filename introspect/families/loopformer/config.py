@@ -46,5 +46,5 @@ class LoopFormerConfig(PreTrainedConfig):
 
     @property
     def head_dim(self) -> int:
-        """Give the size of a head."""
+        """Return the size of a head."""
         return self.n_embd // self.n_head

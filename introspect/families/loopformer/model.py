@@ -50,7 +50,7 @@ class LoopFormerBlock(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.n_embd, 4 * config.n_embd))
 
     def forward(self, h: Tensor, shared: Shared, slot: int, time: Tensor) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`; `time` is `(d_model,)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`; `time` is `(d_model,)`."""
         add_attention, add_mlp, read_attention, read_mlp = self.adaLN_modulation(time).chunk(4)
         h = h + add_attention * self.attn(_normed(h) * (1 + read_attention), shared, slot)
         return h + add_mlp * self.mlp(_normed(h) * (1 + read_mlp))
@@ -74,7 +74,7 @@ class TimeEmbedder(nn.Module):
         self.mlp = nn.Sequential(first, nn.SiLU(), second)
 
     def forward(self, time: float, like: Tensor) -> Tensor:
-        """Give the embedding of a time, `(d_model,)`, in the number format and on the device of a tensor."""
+        """Return the embedding of a time, `(d_model,)`, in the number format and on the device of a tensor."""
         half = self.size // 2
         steps = torch.arange(half, dtype=at_least_float32(like.dtype), device=like.device)
         angles = time * torch.exp(-math.log(_LONGEST_PERIOD) * steps / half)
@@ -123,11 +123,11 @@ class LoopFormerForCausalLM(LoopedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops of the longest way as trained."""
+        """Return the loops of the longest way as trained."""
         return self.config.max_model_loops
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.transformer.wte
 
     def check_length(self, columns: int) -> None:
@@ -137,12 +137,12 @@ class LoopFormerForCausalLM(LoopedCausalLM):
             raise InputError(f"a text of {columns} tokens: LoopFormer learned {longest} positions")
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        """Give the residual stream before the first block, `(batch, position, d_model)`."""
+        """Return the residual stream before the first block, `(batch, position, d_model)`."""
         embedding: Tensor = self.transformer.wte(input_ids) + self.transformer.wpe(positions)
         return embedding
 
     def angles(self, positions: Tensor, h: Tensor) -> None:
-        """Give no rotary angles: positions are learned."""
+        """Return no rotary angles: positions are learned."""
 
     def run(
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, **_: Any
@@ -158,7 +158,7 @@ class LoopFormerForCausalLM(LoopedCausalLM):
         return h, tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the last block put out."""
+        """Return the logits `(..., vocabulary)` of what the last block put out."""
         return self.lm_head(self.transformer.norm_f(state))
 
 
@@ -186,25 +186,25 @@ class LoopFormerLooped(LoopedModel):
 
     @staticmethod
     def counts(config: LoopFormerConfig) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
         return config.max_model_loops, config.n_layer
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+        """Return the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
         logits: Tensor = self.model.head(state)
         return logits
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site."""
+        """Return the forward arguments that go on behind a site."""
         return {"inputs_embeds": states[site], "after": site}
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
         return n_loops * self.n_layers, config.n_head, config.head_dim
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("max_model_loops", "n_layer", "n_head", "frequency_embedding_size")
         return {"model_type": config.model_type, **{name: getattr(config, name) for name in names}}

@@ -45,7 +45,7 @@ class NanbeigeConfig(PreTrainedConfig):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained."""
+        """Return the loops as trained."""
         return len(self.loop_loss_weights) + 1 if self.loop_loss_weights else self.num_loops
 
     def _check(self) -> None:

@@ -36,7 +36,7 @@ class NanbeigeBlock(nn.Module):
         self.post_attention_layernorm = RMSNorm(size, config.rms_norm_eps)
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.self_attn(self.input_layernorm(h), shared, slot)
         return h + self.mlp(self.post_attention_layernorm(h))
 
@@ -63,7 +63,7 @@ class NanbeigeForCausalLM(NormedStackCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained."""
+        """Return the loops as trained."""
         return self.config.trained_loops
 
     def run(
@@ -105,25 +105,25 @@ class NanbeigeLooped(LoopedModel):
 
     @staticmethod
     def counts(config: NanbeigeConfig) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
         return config.trained_loops, config.num_hidden_layers
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+        """Return the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site."""
+        """Return the forward arguments that go on behind a site."""
         return {"inputs_embeds": states[site], "after": site}
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
         return n_loops * self.n_layers, config.num_key_value_heads, config.head_dim
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         settings = {name: getattr(config, name) for name in _DESCRIBED}
         return {"model_type": config.model_type, "trained_loops": config.trained_loops, **settings}

@@ -49,17 +49,17 @@ class NanochatConfig(PreTrainedConfig):
 
     @property
     def head_dim(self) -> int:
-        """Give the size of a head."""
+        """Return the size of a head."""
         return self.n_embd // self.n_head
 
     @property
     def rows(self) -> int:
-        """Give the rows of the embedding, the vocabulary filled up to a multiple of 64."""
+        """Return the rows of the embedding, the vocabulary filled up to a multiple of 64."""
         return -(-self.vocab_size // 64) * 64
 
     @property
     def window(self) -> int:
-        """Give how many tokens back every block sees."""
+        """Return how many tokens back every block sees."""
         short = "S" in (self.window_pattern * self.num_hidden_layers)[: self.num_hidden_layers - 1]
         return self.sequence_len // 2 if short else self.sequence_len
 

@@ -71,7 +71,7 @@ class NanochatBlock(nn.Module):
         self.n1, self.n2, self.n3, self.n4 = (RMSNorm(config.n_embd, _EPS) for _ in range(4))
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = self.n2(h + self.attn(self.n1(h), shared, slot))
         return self.n4(h + self.mlp(self.n3(h)))
 
@@ -108,20 +108,20 @@ class NanochatForCausalLM(StagedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops in the mean of training."""
+        """Return the loops in the mean of training."""
         return int(self.config.train_recur_mean)
 
     @property
     def stages(self) -> StageModules:
-        """Give the blocks of prelude, core and coda."""
+        """Return the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.recur, self.transformer.coda
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.transformer.wte
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (positions are turned in)
-        """Give the normed embedding, `(batch, position, d_model)`."""
+        """Return the normed embedding, `(batch, position, d_model)`."""
         return self.norm_emb(self.transformer.wte(input_ids))
 
     def check_length(self, columns: int) -> None:
@@ -132,7 +132,7 @@ class NanochatForCausalLM(StagedCausalLM):
             raise InputError(f"position {last}: window_pattern {pattern} sees {window} tokens back")
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give cosines and sines, turning backwards and rounded to bfloat16 as in nanochat."""
+        """Return cosines and sines, turning backwards and rounded to bfloat16 as in nanochat."""
         angles = rotary_angles(positions, self.config.head_dim, _ROPE_BASE, at_least_float32(h.dtype))
         cos, sin = (each.bfloat16().to(h.dtype) for each in angles)
         return cos, -sin
@@ -161,7 +161,7 @@ class NanochatForCausalLM(StagedCausalLM):
         return self.norm_final(h)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the coda gave, in float32 or better and within the soft cap."""
+        """Return the logits `(..., vocabulary)` of what the coda gave, in float32 or better and within the soft cap."""
         logits, cap = self.lm_head(state)[..., : self.config.vocab_size], self.config.logit_softcap
         return cap * torch.tanh(logits.to(at_least_float32(logits.dtype)) / cap)
 
@@ -182,22 +182,22 @@ class NanochatLooped(StagedLooped):
 
     @staticmethod
     def counts(config: NanochatConfig) -> tuple[int, int]:
-        """Give the loops in the mean of training and the layers of the core, from a config alone."""
+        """Return the loops in the mean of training and the layers of the core, from a config alone."""
         return int(config.train_recur_mean), config.n_recur_block
 
     @staticmethod
     def outside(config: NanochatConfig) -> tuple[int, int]:
-        """Give the blocks of prelude and coda, from a config alone."""
+        """Return the blocks of prelude and coda, from a config alone."""
         return config.n_prelude, config.n_coda
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site; the core also needs what the prelude gave."""
+        """Return the forward arguments that go on behind a site; the core also needs what the prelude gave."""
         last = Site(PRELUDE, len(self.prelude) - 1)
         refeed = {"refeed": states[last]} if site.stage == "core" else {}
         return {"inputs_embeds": states[site], "after": site, **refeed}
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("n_head", "n_kv_head", "n_prelude", "n_recur_block", "n_coda", "train_recur_mean", "window_pattern")
         named = (*names, "sequence_len", "vocab_size", "input_injection", "logit_softcap", "state_seed")

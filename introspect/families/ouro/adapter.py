@@ -41,20 +41,20 @@ class OuroLooped(LoopedModel):
 
     @staticmethod
     def counts(config: OuroConfig) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
         return config.total_ut_steps, config.num_hidden_layers
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run `n_loops` loops with early exit switched off."""
+        """Return the forward arguments that run `n_loops` loops with early exit switched off."""
         return {**super().forward_arguments(n_loops), "exit_threshold": None}
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
+        """Return the logits `(..., vocabulary)` of what a loop's last block put out, `(..., d_model)`."""
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
     def exit_arguments(self, exit_: str) -> dict[str, Any]:
-        """Give the forward arguments for `last`, `gate`, `gate:0.9` or the number of a loop."""
+        """Return the forward arguments for `last`, `gate`, `gate:0.9` or the number of a loop."""
         kind, _, threshold = exit_.partition(":")
         if exit_ == LAST:
             return {}
@@ -64,21 +64,21 @@ class OuroLooped(LoopedModel):
         return {"exit_threshold": float(threshold) if threshold else 1.0 if published is None else published}
 
     def exit_rate(self, state: Tensor) -> Tensor:
-        """Give the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`."""
+        """Return the rate `(...)` at which the exit gate leaves after a loop that ended in `(..., d_model)`."""
         rate: Tensor = torch.sigmoid(self.model.model.early_exit_gate(self.model.model.norm(state)))[..., 0]
         return rate
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any]:
-        """Give the forward arguments that go on behind a site."""
+        """Return the forward arguments that go on behind a site."""
         return {"inputs_embeds": states[site], "after": site}
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
         return n_loops * self.n_layers, config.num_key_value_heads, config.head_dim
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("total_ut_steps", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act")
         settings = {name: getattr(config, name) for name in (*names, "num_hidden_layers", "rms_norm_eps")}

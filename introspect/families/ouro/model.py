@@ -28,7 +28,7 @@ class OuroBlock(nn.Module):
         self.post_attention_layernorm_2 = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.input_layernorm_2(self.self_attn(self.input_layernorm(h), shared, slot))
         return h + self.post_attention_layernorm_2(self.mlp(self.post_attention_layernorm(h)))
 
@@ -61,7 +61,7 @@ class OuroForCausalLM(NormedStackCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained."""
+        """Return the loops as trained."""
         return self.config.total_ut_steps
 
     def run(

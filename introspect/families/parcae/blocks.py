@@ -33,7 +33,7 @@ class DiagonalInjection(nn.Module):
         self.B = nn.Parameter(torch.eye(size))
 
     def forward(self, state: Tensor, refeed: Tensor) -> Tensor:
-        """Give `exp(-dt exp(A_log)) * state + dt * B refeed`, where dt is the softplus of its bias."""
+        """Return `exp(-dt exp(A_log)) * state + dt * B refeed`, where dt is the softplus of its bias."""
         dt = nn.functional.softplus(self.dt_bias)
         return state * torch.exp(-dt * self.A_log.exp()) + dt * nn.functional.linear(refeed, self.B)
 
@@ -87,7 +87,7 @@ class ParcaeBlock(nn.Module):
         self.mlp = ParcaeMLP(config.n_embd, d_mlp)
 
     def forward(self, h: Tensor, shared: ParcaeShared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.attn(self.norm_1(h), shared, slot, shared.values.get(self.number))
         return h + self.mlp(self.norm_2(h))
 

@@ -73,12 +73,12 @@ class ParcaeConfig(PreTrainedConfig):
 
     @property
     def head_dim(self) -> int:
-        """Give the size of a head."""
+        """Return the size of a head."""
         return self.n_embd // self.num_attention_heads
 
     @property
     def state_deviation(self) -> float:
-        """Give the size of the noise in which the state begins, that of an embedding at its initialization."""
+        """Return the size of the noise in which the state begins, that of an embedding at its initialization."""
         return math.sqrt(2 / (5 * self.n_embd))
 
     def _check(self, others: dict[str, Any]) -> None:

@@ -72,25 +72,25 @@ class ParcaeForCausalLM(StagedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops in the mean of training."""
+        """Return the loops in the mean of training."""
         return self.config.mean_recurrence
 
     @property
     def stages(self) -> StageModules:
-        """Give the blocks of prelude, core and coda."""
+        """Return the blocks of prelude, core and coda."""
         return self.transformer.prelude, self.transformer.core_block, self.transformer.coda
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.transformer.wte
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (positions are turned in)
-        """Give the embedding, `(batch, position, d_model)`."""
+        """Return the embedding, `(batch, position, d_model)`."""
         self.tokens = input_ids
         return self.transformer.wte(input_ids)
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give cosines and sines, `(batch, 1, position, head_dim / 2)` in float32 or better."""
+        """Return cosines and sines, `(batch, 1, position, head_dim / 2)` in float32 or better."""
         size, exact = self.config.head_dim, at_least_float32(h.dtype)
         steps = torch.arange(0, size, 2, device=positions.device, dtype=exact)
         angles = positions[:, None, :, None].to(exact) * ROPE_BASE ** (-steps / size)
@@ -117,7 +117,7 @@ class ParcaeForCausalLM(StagedCausalLM):
         return self.transformer.ln_prelude(h) if self.config.prelude_norm else h
 
     def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
-        """Give the state before the first loop: noise cut off at three deviations, or zeros."""
+        """Return the state before the first loop: noise cut off at three deviations, or zeros."""
         if self.config.state_init == "zero":
             return torch.zeros_like(refeed)
         return noise_at(shared, refeed, self.config.state_seed, deviation=self.config.state_deviation)
@@ -135,7 +135,7 @@ class ParcaeForCausalLM(StagedCausalLM):
         return self.transformer.ln_f(h)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the coda gave."""
+        """Return the logits `(..., vocabulary)` of what the coda gave."""
         logits, cap = self.lm_head(state), self.config.logit_softcap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -168,16 +168,16 @@ class ParcaeLooped(StagedLooped):
 
     @staticmethod
     def counts(config: ParcaeConfig) -> tuple[int, int]:
-        """Give the loops in the mean of training and the layers of the core, from a config alone."""
+        """Return the loops in the mean of training and the layers of the core, from a config alone."""
         return config.mean_recurrence, config.n_layers_in_recurrent_block
 
     @staticmethod
     def outside(config: ParcaeConfig) -> tuple[int, int]:
-        """Give the blocks of prelude and coda, from a config alone."""
+        """Return the blocks of prelude and coda, from a config alone."""
         return config.n_layers_in_prelude, config.n_layers_in_coda
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         names = ("mean_recurrence", "mean_backprop_depth", "num_attention_heads", "norm_eps", "qk_norm")
         shape = ("n_layers_in_prelude", "n_layers_in_recurrent_block", "n_layers_in_coda", "prelude_norm")

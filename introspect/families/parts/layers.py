@@ -119,12 +119,12 @@ def rms_normed(h: Tensor, eps: float) -> Tensor:
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """Give the format for what must not be rounded to half precision; float64 stays float64."""
+    """Return the format for what must not be rounded to half precision; float64 stays float64."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Give cosines and sines of the rotary angles, each `(batch, 1, position, head_dim)`, both halves alike."""
+    """Return cosines and sines of the rotary angles, each `(batch, 1, position, head_dim)`, both halves alike."""
     exact = at_least_float32(dtype)
     steps = torch.arange(0, head_dim, 2, device=positions.device, dtype=exact)
     angles = (positions[..., None].to(exact) * theta ** (-steps / head_dim)).repeat(1, 1, 2)[:, None]

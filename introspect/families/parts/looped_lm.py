@@ -48,18 +48,18 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained, from the config as it stands now."""
+        """Return the loops as trained, from the config as it stands now."""
         raise NotImplementedError
 
     def embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:  # noqa: ARG002 (some add a learned embedding)
-        """Give the residual stream before the first block, `(batch, position, d_model)`."""
+        """Return the residual stream before the first block, `(batch, position, d_model)`."""
         return self.get_input_embeddings()(input_ids)
 
     def check_length(self, columns: int) -> None:
         """Raise InputError for a text of more columns than can be run."""
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Give the rotary angles in the number format of `h`; None where positions are learned."""
+        """Return the rotary angles in the number format of `h`; None where positions are learned."""
         raise NotImplementedError
 
     def run(
@@ -72,7 +72,7 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
         raise NotImplementedError
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what `run` gives first."""
+        """Return the logits `(..., vocabulary)` of what `run` gives first."""
         raise NotImplementedError
 
     def forward(
@@ -125,6 +125,6 @@ class LoopedCausalLM(PreTrainedModel, GenerationMixin):
     def _prepare_cache_for_generation(  # type: ignore[override]  # it says bool and gives None
         self, generation_config: GenerationConfig, model_kwargs: dict[str, Any], *_: Any, **__: Any
     ) -> None:
-        """Give `generate` a cache that grows: its own has one slot a layer, but every site needs one."""
+        """Return `generate` a cache that grows: its own has one slot a layer, but every site needs one."""
         if generation_config.use_cache is not False and model_kwargs.get("past_key_values") is None:
             model_kwargs["past_key_values"] = DynamicCache()

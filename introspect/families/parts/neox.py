@@ -112,7 +112,7 @@ class NeoxBlock(nn.Module):
         self.attention, self.mlp = self.attention_class(config), NeoxMLP(config)
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         attended = self.attention(self.input_layernorm(h), shared, slot)
         if self.parallel:
             return self.mlp(self.post_attention_layernorm(h)) + attended + h

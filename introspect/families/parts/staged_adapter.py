@@ -19,12 +19,12 @@ class StagedLooped(LoopedModel):
         self.prelude, self.blocks, self.coda = (tuple(stage) for stage in model.stages)
 
     def lens(self, state: Tensor) -> Tensor:
-        """Give the logits of what any block put out, by what stands behind the coda."""
+        """Return the logits of what any block put out, by what stands behind the coda."""
         logits: Tensor = self.model.head(self.model.closed(state))
         return logits
 
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
-        """Give the logits `(batch, position, vocabulary)` of a loop's end, through coda, norm and head."""
+        """Return the logits `(batch, position, vocabulary)` of a loop's end, through coda, norm and head."""
         loop, n_loops = behind.pop("loop", 0), behind.pop("n_loops", 1)
         cached = behind.get("past_key_values") is not None
         output = self.model(inputs_embeds=state, lens=loop, n_loops=n_loops, use_cache=cached, **behind)
@@ -32,7 +32,7 @@ class StagedLooped(LoopedModel):
         return logits
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site and those for read-outs, its heads, and their size."""
+        """Return the slots of the cache, one a site and those for read-outs, its heads, and their size."""
         config = self.model.config
         slots = len(self.sites(n_loops)) + (n_loops - 1) * len(self.coda)
         return slots, config.num_key_value_heads, config.head_dim

@@ -29,39 +29,39 @@ class StagedCausalLM(LoopedCausalLM):
 
     @property
     def stages(self) -> StageModules:
-        """Give the blocks of prelude, core and coda."""
+        """Return the blocks of prelude, core and coda."""
         raise NotImplementedError
 
     def fed(self, h: Tensor) -> Tensor:
-        """Give what every loop is fed, from the prelude's output."""
+        """Return what every loop is fed, from the prelude's output."""
         return h
 
     def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
-        """Give the state before the first loop, like `refeed`."""
+        """Return the state before the first loop, like `refeed`."""
         raise NotImplementedError
 
     def begun(self, state: Tensor, left: int) -> Tensor:  # noqa: ARG002 (most loops do not know their number)
-        """Give the state with which a loop begins that has so many behind it."""
+        """Return the state with which a loop begins that has so many behind it."""
         return state
 
     def entered(self, state: Tensor, refeed: Tensor) -> Tensor:
-        """Give what the core's first block reads."""
+        """Return what the core's first block reads."""
         raise NotImplementedError
 
     def entered_first(self, state: Tensor, refeed: Tensor) -> Tensor:
-        """Give what the core's first block reads in the first loop."""
+        """Return what the core's first block reads in the first loop."""
         return self.entered(state, refeed)
 
     def left(self, h: Tensor) -> Tensor:
-        """Give the state that the core's last block hands on to the next loop."""
+        """Return the state that the core's last block hands on to the next loop."""
         return h
 
     def opened(self, h: Tensor) -> Tensor:
-        """Give what the coda's first block reads, from what the core's last block put out."""
+        """Return what the coda's first block reads, from what the core's last block put out."""
         return self.left(h)
 
     def closed(self, h: Tensor) -> Tensor:
-        """Give what the head reads, from what the coda's last block put out."""
+        """Return what the head reads, from what the coda's last block put out."""
         raise NotImplementedError
 
     def run(

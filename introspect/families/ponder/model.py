@@ -29,12 +29,12 @@ class PonderForCausalLM(NeoxCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained: one more than there are steps of pondering."""
+        """Return the loops as trained: one more than there are steps of pondering."""
         return self.config.pondering_steps + 1
 
     @property
     def scale(self) -> float:
-        """Give the factor of the embedding."""
+        """Return the factor of the embedding."""
         return self.config.hidden_size**0.5 if self.config.scale_embeds else 1.0
 
     def run(
@@ -53,11 +53,11 @@ class PonderForCausalLM(NeoxCausalLM):
         return states[-1], tuple(states)
 
     def _times(self, n_loops: int) -> int:
-        """Give the factor of the stream's beginning: the steps in use, as published, if the config wants it."""
+        """Return the factor of the stream's beginning: the steps in use, as published, if the config wants it."""
         return n_loops - 1 if self.config.mutiply_pondering_steps and n_loops > 1 else 1
 
     def _pondered(self, state: Tensor) -> Tensor:
-        """Give the embedding `(batch, position, d_model)` in the mean over what the head says comes next."""
+        """Return the embedding `(batch, position, d_model)` in the mean over what the head says comes next."""
         logits = self.embed_out(state)
         weights = logits.softmax(-1, dtype=at_least_float32(logits.dtype)).to(logits.dtype)
         return weights @ self.gpt_neox.embed_in.weight * self.scale
@@ -82,10 +82,10 @@ class PonderLooped(NeoxLooped):
 
     @staticmethod
     def counts(config: PonderConfig) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
         return config.pondering_steps + 1, config.num_hidden_layers
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         return {"model_type": "ponder_gpt_neox", **{name: getattr(config, name) for name in _DESCRIBED}}

@@ -58,7 +58,7 @@ class TokenBlock(NeoxBlock):
 
 
 def tokens(shared: Shared, n_loops: int, n_layers: int) -> Iterator[tuple[slice, Token]]:
-    """Give for each new token its place in the text, as a slice, and what its blocks share.
+    """Yield for each new token its place in the text, as a slice, and what its blocks share.
 
     A cache of rows is aimed at one column after the other.
     """

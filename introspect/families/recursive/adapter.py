@@ -44,16 +44,16 @@ class RecursiveLooped(LoopedModel):
 
     @staticmethod
     def counts(config: RecursiveConfig) -> tuple[int, int]:
-        """Give the loops as trained and the layers, from a config alone."""
+        """Return the loops as trained and the layers, from a config alone."""
         return config.num_recursion, config.base_depth
 
     @staticmethod
     def outside(config: RecursiveConfig) -> tuple[int, int]:
-        """Give the blocks before and behind the loops, from a config alone."""
+        """Return the blocks before and behind the loops, from a config alone."""
         return config.n_outside, config.n_outside
 
     def locate(self, site: Site, n_loops: int) -> tuple[nn.Module, int]:
-        """Give the block of a site and which of its calls within one forward it is; SiteError if there is none."""
+        """Return the block of a site and which of its calls within one forward it is; SiteError if there is none."""
         block, call = super().locate(site, n_loops)
         if site.stage == "core":
             tied, call = self.model.tied(site, n_loops)
@@ -67,7 +67,7 @@ class RecursiveLooped(LoopedModel):
         config.check_loops(n_loops)
 
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
-        """Give the logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed."""
+        """Return logits `(batch, position, vocabulary)` of what a loop's last block put out, as if none followed."""
         if self.coda:
             positions, cache = behind.get("position_ids"), behind.get("past_key_values")
             positions = positions_of(state, None, 0) if positions is None else positions
@@ -84,19 +84,19 @@ class RecursiveLooped(LoopedModel):
         return bool(self.model.config.routing == "none")
 
     def resume_arguments(self, site: Site, states: Mapping[Site, Tensor]) -> dict[str, Any] | None:
-        """Give the forward arguments that go on behind a site; None where tokens are routed."""
+        """Return the forward arguments that go on behind a site; None where tokens are routed."""
         if not self.resumes:
             return None
         return {"inputs_embeds": states[site], "after": site}
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site and those for read-outs, its heads, and their size."""
+        """Return the slots of the cache, one a site and those for read-outs, its heads, and their size."""
         config = self.model.config
         slots = len(self.sites(n_loops)) + (n_loops - 1) * len(self.coda)
         return slots, config.num_key_value_heads, config.head_dim + config.marks_keys
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         settings = {name: getattr(config, name) for name in _DESCRIBED}
         kept = {} if config.routing == "none" else {"kept": "first loop"}  # until November 2026 it was the loop before

@@ -39,7 +39,7 @@ class LowRank(nn.Module):
         self.scale = scale
 
     def forward(self, h: Tensor) -> Tensor:
-        """Give `scale * h A^T B^T`."""
+        """Return `scale * h A^T B^T`."""
         return nn.functional.linear(nn.functional.linear(h, self.lora_A), self.lora_B) * self.scale
 
 
@@ -105,7 +105,7 @@ class RecursiveBlock(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, h: Tensor, shared: Shared, own: Pass) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         h = h + self.self_attn(self.input_layernorm(h), shared, own)
         h = h + self.mlp(self.post_attention_layernorm(h), own)
         return h if own.leave is None else own.leave(h)
@@ -146,14 +146,14 @@ class Routing:
         self.routed.append(self._chosen >= loop)
 
     def _taken(self, loop: int, said: Tensor, last: Tensor) -> Tensor:
-        """Give the tokens that a router takes: by the threshold, or the best of those that the loop before has run."""
+        """Return tokens that a router takes: by the threshold, or the best of those that the loop before has run."""
         if self.capacity is None:
             return said >= 0
         best = said.masked_fill(~last, -torch.inf).topk(max(1, int(self.capacity[loop] * said.shape[1])), dim=1)
         return torch.zeros_like(last).scatter(1, best.indices, value=True)
 
     def leave(self, y: Tensor) -> Tensor:
-        """Give the state after the loop, from what its last block computed; tokens that were not run keep theirs."""
+        """Return the state after the loop, from what its last block computed; tokens that were not run keep theirs."""
         if self.config.routing == "expert":
             return torch.where(self.routed[-1], self._gated(self._begin, y), self._begin)
         left = torch.where(self._chosen == self._loop, self._gated(self._start, y), y)
@@ -164,7 +164,7 @@ class Routing:
         return torch.where(self.routed[-1], h, self._begin)
 
     def _asked(self, router: int, h: Tensor) -> Tensor | None:
-        """Give what a router says, in float32 or better; None: there is none for the first loop."""
+        """Return what a router says, in float32 or better; None: there is none for the first loop."""
         if router < 0:
             return None
         said: Tensor = self.routers[router](h / self.config.router_temp)

@@ -78,12 +78,12 @@ class RecursiveConfig(PreTrainedConfig):
 
     @property
     def n_outside(self) -> int:
-        """Give the layers before the tied ones, and so many stand behind them."""
+        """Return the layers before the tied ones, and so many stand behind them."""
         return int(self.sharing.startswith("middle"))
 
     @property
     def base_depth(self) -> int:
-        """Give the number of tied blocks."""
+        """Return the number of tied blocks."""
         return (self.num_hidden_layers - 2 * self.n_outside) // self.num_recursion
 
     def check_loops(self, n_loops: int) -> None:

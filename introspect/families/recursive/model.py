@@ -55,15 +55,15 @@ class RecursiveForCausalLM(RoutedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the loops as trained."""
+        """Return the loops as trained."""
         return self.config.num_recursion
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.model.embed_tokens
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
+        """Return the rotary angles."""
         assert self.config.rope_parameters is not None
         assert self.config.head_dim is not None
         return rotary_angles(positions, self.config.head_dim, self.config.rope_parameters["rope_theta"], h.dtype)
@@ -120,7 +120,7 @@ class RecursiveForCausalLM(RoutedCausalLM):
         return h, tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of what the last block put out."""
+        """Return the logits `(..., vocabulary)` of what the last block put out."""
         return self.lm_head(self.model.norm(state))
 
     def running(self, n_loops: int) -> Iterator[Site]:
@@ -132,7 +132,7 @@ class RecursiveForCausalLM(RoutedCausalLM):
             )
 
     def tied(self, site: Site, n_loops: int) -> tuple[int, int]:
-        """Give the tied block at a site of the loops, and how often it has run before.
+        """Return the tied block at a site of the loops, and how often it has run before.
 
         Where the repeats of a block follow one another, a loop is a stretch of so many blocks as there are tied ones.
         """

@@ -47,7 +47,7 @@ class RetrofitBlock(nn.Module):
         self.attn, self.mlp = RetrofitAttention(config), RavenMLP(config)
 
     def forward(self, h: Tensor, shared: Shared, slot: int) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         if self.post_norm:
             h = h + self.norm_1(self.attn(h, shared, slot))
             return h + self.norm_2(self.mlp(h))
@@ -65,11 +65,11 @@ class RetrofitForCausalLM(RavenForCausalLM):
     _no_split_modules = ["RetrofitBlock"]  # noqa: RUF012 (transformers reads a plain list)
 
     def initial(self, refeed: Tensor, shared: Shared) -> Tensor:
-        """Give the state before the first loop, like `refeed`: noise or zeros, or the prelude's output itself."""
+        """Return the state before the first loop, like `refeed`: noise or zeros, or the prelude's output itself."""
         return super().initial(refeed, shared) if self._noisy else refeed
 
     def entered_first(self, state: Tensor, refeed: Tensor) -> Tensor:
-        """Give what the core's first block reads in the first loop, past the adapter where the config says so."""
+        """Return what the core's first block reads in the first loop, past the adapter where the config says so."""
         return state if self.config.initial_state_mode == "skip-adapter" else self.entered(state, refeed)
 
     @property
@@ -77,7 +77,7 @@ class RetrofitForCausalLM(RavenForCausalLM):
         return self.config.initial_state_mode in NOISE
 
     def angles(self, positions: Tensor, h: Tensor) -> Angles:
-        """Give cosines and sines in the number format of `h`, `(batch, 1, position, head_dim)`, both halves alike."""
+        """Return cosines and sines in the number format of `h`, `(batch, 1, position, head_dim)`, both halves alike."""
         exact = at_least_float32(h.dtype)
         assert self.config.head_dim is not None
         assert self.config.rope_parameters is not None
@@ -105,7 +105,7 @@ class RetrofitLooped(RavenLooped):
     stops: ClassVar[tuple[int, ...]] = ()  # of the pretrained model's vocabulary, whose tokenizer knows them
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config, shared = self.model.config, super().described()
         del shared["rope_base"]
         said = config.initial_state_mode
@@ -115,7 +115,7 @@ class RetrofitLooped(RavenLooped):
 
 
 def _speeds(rope: dict[str, Any], head_dim: int) -> Tensor:
-    """Give the angle by which each pair turns in one position, `(head_dim / 2,)` in float64.
+    """Return the angle by which each pair turns in one position, `(head_dim / 2,)` in float64.
 
     `llama3` slows down, `factor` times, the pairs that turn less often than `low_freq_factor` times within the context
     of pretraining, leaves those that turn more often than `high_freq_factor` times, and blends in between.

@@ -110,7 +110,7 @@ class TahBlock(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, h: Tensor, shared: Shared, slot: int, own: Iteration) -> Tensor:
-        """Give the residual stream after the block, `(batch, position, d_model)`."""
+        """Return the residual stream after the block, `(batch, position, d_model)`."""
         out = h + self.self_attn(self.input_layernorm(h), shared, slot, own)
         out = out + self.mlp(self.post_attention_layernorm(out), adapted=own.adapted)
         return torch.where(own.active, out, h)
@@ -142,7 +142,7 @@ class DeciderBackbone(nn.Module):
         self.output_layer = nn.Sequential(nn.LayerNorm(dims[-1]), nn.Linear(dims[-1], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give one number, `(..., 1)`."""
+        """Return one number, `(..., 1)`."""
         x = self.input_projection(x)
         for block in self.blocks:
             x = block(x)
@@ -165,7 +165,7 @@ class Decider(nn.Module):
         self.backbone = DeciderBackbone(config.decider_dims, config.decider_expansion)
 
     def forward(self, logits: Tensor, hidden: Tensor) -> Tensor:
-        """Give `(batch, position, 1)`, from the logits and the hidden states put together, `(batch, position, ...)`."""
+        """Return `(batch, position, 1)`, from the logits and hidden states put together, `(batch, position, ...)`."""
         top = logits.topk(self.n_logits, dim=-1).values
         if self.layer_norm_hidden_states is not None:
             hidden, top = self.layer_norm_hidden_states(hidden), top.softmax(-1)

@@ -63,7 +63,7 @@ class TahConfig(PreTrainedConfig):
 
     @property
     def n_decided(self) -> int:
-        """Give how many logits the decider reads."""
+        """Return how many logits the decider reads."""
         return min(self.decider_topk, self.vocab_size)
 
     def _check(self, targets: list[str], read: list[int]) -> None:

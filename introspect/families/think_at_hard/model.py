@@ -62,15 +62,15 @@ class TahForCausalLM(RoutedCausalLM):
 
     @property
     def trained_loops(self) -> int:
-        """Give the most iterations as trained."""
+        """Return the most iterations as trained."""
         return self.config.max_iter
 
     def get_input_embeddings(self) -> nn.Module:
-        """Give the embedding of the tokens."""
+        """Return the embedding of the tokens."""
         return self.model.embed_tokens
 
     def angles(self, positions: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the rotary angles."""
+        """Return the rotary angles."""
         return rotary_angles(positions, self.config.head_dim, self.config.rope_theta, h.dtype)
 
     def run(
@@ -99,7 +99,7 @@ class TahForCausalLM(RoutedCausalLM):
         return said, tuple(states)
 
     def head(self, state: Tensor) -> Tensor:
-        """Give the logits `(..., vocabulary)` of the sum of normed states."""
+        """Return the logits `(..., vocabulary)` of the sum of normed states."""
         return self.lm_head(state)
 
     def _again(self, logits: Tensor, hidden: list[Tensor]) -> Tensor:
@@ -109,7 +109,7 @@ class TahForCausalLM(RoutedCausalLM):
         return decided
 
     def _mixed(self, logits: Tensor) -> Tensor:
-        """Give the embedding `(batch, position, d_model)` in the mean over the most probable next tokens."""
+        """Return the embedding `(batch, position, d_model)` in the mean over the most probable next tokens."""
         table, exact = self.model.embed_tokens.weight, at_least_float32(logits.dtype)
         if self.config.input_topk is None:
             return logits.softmax(-1, dtype=exact).to(table.dtype) @ table
@@ -147,20 +147,20 @@ class TahLooped(LoopedModel):
 
     @staticmethod
     def counts(config: TahConfig) -> tuple[int, int]:
-        """Give the most iterations as trained and the layers, from a config alone."""
+        """Return the most iterations as trained and the layers, from a config alone."""
         return config.max_iter, config.num_hidden_layers
 
     def readout(self, state: Tensor, **_: Any) -> Tensor:
-        """Give the logits `(..., vocabulary)` that an iteration adds which ended in `(..., d_model)`."""
+        """Return the logits `(..., vocabulary)` that an iteration adds which ended in `(..., d_model)`."""
         logits: Tensor = self.model.lm_head(self.model.model.norm(state))
         return logits
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site, the heads of keys and values, and their size."""
+        """Return the slots of the cache, one a site, the heads of keys and values, and their size."""
         config = self.model.config
         return n_loops * self.n_layers, config.num_key_value_heads, config.head_dim + 1
 
     def described(self) -> dict[str, Any]:
-        """Give the settings that determine what the weights compute, for the hash."""
+        """Return the settings that determine what the weights compute, for the hash."""
         config = self.model.config
         return {"model_type": config.model_type, **{name: getattr(config, name) for name in _DESCRIBED}}

@@ -56,12 +56,12 @@ class TrainingFreeLooped(FeedForwardLooped):
 
     @classmethod
     def counts(cls, config: Any) -> tuple[int, int]:
-        """Give one loop, the model as it was, and the layers that are looped."""
+        """Return one loop, the model as it was, and the layers that are looped."""
         return 1, len(cls.loop(config).stages(range(config.num_hidden_layers))[1])
 
     @classmethod
     def outside(cls, config: Any) -> tuple[int, int]:
-        """Give the layers before and behind those that are looped."""
+        """Return the layers before and behind those that are looped."""
         before, _, behind = cls.loop(config).stages(range(config.num_hidden_layers))
         return len(before), len(behind)
 
@@ -76,16 +76,16 @@ class TrainingFreeLooped(FeedForwardLooped):
         return *super().closed, *part_of(self.model, BLOCKS)[1].children()
 
     def forward_arguments(self, n_loops: int) -> dict[str, Any]:
-        """Give the forward arguments that run so many loops; InputError as above."""
+        """Return the forward arguments that run so many loops; InputError as above."""
         self.check_loops(self.model.config, n_loops)
         return {"n_loops": n_loops}
 
     def lens(self, state: Tensor) -> Tensor:
-        """Give the logits of what any layer put out, by the model's norm and head."""
+        """Return the logits of what any layer put out, by the model's norm and head."""
         return super().readout(state)
 
     def readout(self, state: Tensor, **behind: Any) -> Tensor:
-        """Give the logits `(batch, position, vocabulary)` of a loop's end, through the layers behind the loops."""
+        """Return the logits `(batch, position, vocabulary)` of a loop's end, through the layers behind the loops."""
         if not self.coda:
             return super().readout(state)
         loop, n_loops = behind.pop("loop", 0), behind.pop("n_loops", 1)
@@ -95,17 +95,17 @@ class TrainingFreeLooped(FeedForwardLooped):
         return logits
 
     def cache_shape(self, n_loops: int) -> tuple[int, int, int]:
-        """Give the slots of the cache, one a site and those for read-outs, its heads, and their size."""
+        """Return the slots of the cache, one a site and those for read-outs, its heads, and their size."""
         _, heads, size = super().cache_shape(n_loops)
         return len(self.sites(n_loops)) + (n_loops - 1) * len(self.coda), heads, size
 
     def described(self) -> dict[str, Any]:
-        """Give the settings, and how the loop was made."""
+        """Return the settings, and how the loop was made."""
         return {**super().described(), "looped_layers": self.loop(self.model.config).name}
 
 
 def looping(family: type[LoopedModel], layers: str | None, step: str, name: str) -> type[LoopedModel]:
-    """Give the adapter that loops these layers, the model's own without any. Raises InputError where that cannot be."""
+    """Return adapter that loops these layers, the model's own without any. Raises InputError where that cannot be."""
     if layers is None:
         return family
     if issubclass(family, OwnCodeLooped):

@@ -36,7 +36,7 @@ class Dialect:
         return f"{self.format}, {self.tokens}{'' if self.temperature else ', temperature left out'}"
 
     def arguments(self, question: JudgeQuestion, settings: JudgeSettings) -> dict[str, Any]:
-        """Give the arguments of the call. Any: JSON."""
+        """Return the arguments of the call. Any: JSON."""
         asked: dict[str, Any] = {"model": settings.model, "messages": list(question.messages)}
         asked[self.tokens] = settings.asked["max_tokens"]
         if self.temperature:
@@ -49,7 +49,7 @@ class Dialect:
         return asked
 
     def conceding(self, said: str) -> "Dialect | None":
-        """Give the lesser form that a refusal of the endpoint asks for, None where it is about something else."""
+        """Return the lesser form that a refusal of the endpoint asks for, None where it is about something else."""
         if ABOUT_FORMAT.search(said) and self.format in LESSER:
             return replace(self, format=LESSER[self.format])
         if ABOUT_TOKENS.search(said) and self.tokens == "max_tokens" and "max_completion_tokens" in said:

@@ -116,7 +116,7 @@ class Endpoint:
                     self._dialect = lesser
 
     async def _called(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Give the JSON of a reply. Raises JSONDecodeError where it is none, or has no message. Any: JSON."""
+        """Return the JSON of a reply. Raises JSONDecodeError where it is none, or has no message. Any: JSON."""
         answer = await self._client.chat.completions.with_raw_response.create(**arguments)
         text = answer.http_response.text
         try:
@@ -152,7 +152,7 @@ def _content(message: dict[str, Any]) -> str | None:  # Any: JSON
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:
-    """Give a text as it can be stored; half of a surrogate pair is written out."""
+    """Return a text as it can be stored; half of a surrogate pair is written out."""
     value = fields.get(name)
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else None
 

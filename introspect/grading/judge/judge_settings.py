@@ -44,11 +44,11 @@ class JudgeSettings:
 
     @property
     def asked(self) -> dict[str, Any]:  # Any: numbers, as JSON takes them
-        """Give the settings that determine a reply, besides model, url and messages."""
+        """Return the settings that determine a reply, besides model, url and messages."""
         return {"temperature": 0, "max_tokens": self.max_tokens}
 
     def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
-        """Give what a reply cost, in the unit of the price; None where price or counts are missing."""
+        """Return what a reply cost, in the unit of the price; None where price or counts are missing."""
         if self.price is None or prompt_tokens is None or completion_tokens is None:
             return None
         return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / 1e6

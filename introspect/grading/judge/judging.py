@@ -77,7 +77,7 @@ class Judge:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def version(self, rubric: str) -> str:
-        """Give the hash of the rubric, the model, how it is asked and how its replies are read."""
+        """Return the hash of the rubric, the model, how it is asked and how its replies are read."""
         parts = [rubric_hash(rubric), self.backend.identity, self.settings.asked, content_version(*_READING)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -97,7 +97,7 @@ class Judge:
         return _grade(trial, version, verdict, answer)
 
     async def _reply(self, asked: JudgeQuestion) -> Reply:
-        """Give the reply that is kept, or ask for one; the same question is never under way twice."""
+        """Return the reply that is kept, or ask for one; the same question is never under way twice."""
         key = asked.key(self.settings, self.backend.identity)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:

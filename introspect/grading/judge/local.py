@@ -84,7 +84,7 @@ class LocalModel:
 
 
 def _loaded(name: str) -> tuple[Any, Any, str]:
-    """Give model, tokenizer and what identifies the weights. Any: whichever classes the checkpoint needs."""
+    """Return model, tokenizer and what identifies the weights. Any: whichever classes the checkpoint needs."""
     folder = organism_folder(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else Path(name)
     source = str(folder) if folder.is_dir() else name
     try:

@@ -41,7 +41,7 @@ def is_passing(error: BaseException) -> bool:
 def explained(
     error: Exception, settings: JudgeSettings, *, key: str | None, known: list[str], first: bool
 ) -> Exception | None:
-    """Give the error that ends the asking, None where only this question stays without a reply.
+    """Return the error that ends the asking, None where only this question stays without a reply.
 
     `known` are the models that the endpoint lists; `first`: nothing has been answered yet.
     """
@@ -67,7 +67,7 @@ def explained(
 
 
 def failure(error: Exception, settings: JudgeSettings, *, key: str | None) -> tuple[str, str]:
-    """Give the state of a grade that got no reply, and why."""
+    """Return the state of a grade that got no reply, and why."""
     if isinstance(error, TimeoutError | openai.APITimeoutError):
         return "timed-out", f"no reply within {settings.timeout:g} s"
     if isinstance(error, openai.APIConnectionError):
@@ -78,7 +78,7 @@ def failure(error: Exception, settings: JudgeSettings, *, key: str | None) -> tu
 
 
 def said(error: Exception) -> str:
-    """Give what the endpoint says about a request that it refuses."""
+    """Return what the endpoint says about a request that it refuses."""
     body: Any = getattr(error, "body", None)  # Any: JSON
     if isinstance(body, dict):
         for name in ("message", "detail", "error"):

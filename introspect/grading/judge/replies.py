@@ -51,7 +51,7 @@ class ReplyCache(Protocol):
     """Keeps replies by key, each of them safe once `put` has returned."""
 
     def get(self, key: str) -> Reply | None:
-        """Give the reply kept under a key."""
+        """Return the reply kept under a key."""
 
     def put(self, key: str, question: JudgeQuestion, reply: Reply) -> None:
         """Keep a reply to a question."""

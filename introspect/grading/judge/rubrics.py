@@ -95,7 +95,7 @@ def mark(answer: str) -> str:
 
 @cache
 def rubric_hash(rubric: str) -> str:
-    """Give the hash of the templates of all that the judge is told under a rubric."""
+    """Return the hash of the templates of all that the judge is told under a rubric."""
     told = [_template(name).source for name in (rubric, "reply", "answer")]
     return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
 

@@ -49,7 +49,7 @@ class Verdict:
 
     @property
     def evidence(self) -> str:
-        """Give quotes and reason on one line."""
+        """Return quotes and reason on one line."""
         quoted = [f"{name} {self.said[name] or UNCLEAR}: “{quote}”" for name, quote in self.quotes.items()]
         return "; ".join([*quoted, self.why] if self.why else quoted)
 

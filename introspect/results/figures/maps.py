@@ -173,7 +173,7 @@ def _annotate(ax: Axes, column: int, row: int, value: float, colours: ScalarMapp
 
 
 def reach_of(values: pd.Series) -> float:
-    """Give the largest distance from 0, for colours around it. Raises AbsentError where no cell has a value."""
+    """Return the largest distance from 0, for colours around it. Raises AbsentError where no cell has a value."""
     known = values.dropna().abs()
     if known.empty:
         raise AbsentError("no cell has a value")
@@ -181,7 +181,7 @@ def reach_of(values: pd.Series) -> float:
 
 
 def signed_form(reach: float) -> str:
-    """Give how numbers so far from 0 are written into cells: a few characters, whatever their size."""
+    """Return how numbers so far from 0 are written into cells: a few characters, whatever their size."""
     if reach >= MOST_WRITTEN:
         return "{:+.0e}"
     return "{:+.1f}" if reach >= 1 else "{:+.2f}" if reach >= SMALL else "{:+.3f}"

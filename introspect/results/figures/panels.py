@@ -93,7 +93,7 @@ def page_width(width: str | None) -> Iterator[None]:
 
 
 def fitted(figure: Figure, source: str) -> Figure:
-    """Give a figure the width of the page, and let its caption name the table that it was drawn from."""
+    """Return a figure the width of the page, and let its caption name the table that it was drawn from."""
     if (room := _ROOM.get()) is not None:
         figure.set_figwidth(room)
     said = " ".join(figure.get_supxlabel().split())
@@ -153,7 +153,7 @@ def pooled(rows: pd.DataFrame) -> str:
 
 
 def figure_of(axes: list[Axes]) -> Figure:
-    """Give the figure on which the axes are."""
+    """Return the figure on which the axes are."""
     figure = axes[0].figure
     assert isinstance(figure, Figure), f"axes on a {type(figure).__name__}"
     return figure

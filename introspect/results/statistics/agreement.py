@@ -81,7 +81,7 @@ def agreement(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Agreement:
-    """Give Cohen's kappa of two graders' verdicts, or answers, on the same trials, row by row.
+    """Return Cohen's kappa of two graders' verdicts, or answers, on the same trials, row by row.
 
     The interval is that of kappa under tables drawn from Dirichlet(counts + 1 / cells), since the usual standard error
     is 0 where the graders never disagree. The counts are divided by the design effect of kappa over concepts, and the
@@ -116,7 +116,7 @@ def calibration(
 def corrected_rate(
     k: float, n: float, grader: Calibration, *, freedom: float = np.inf, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Give the true rate behind `k` of `n` graded yes, with an interval that carries the calibration's uncertainty.
+    """Return the true rate behind `k` of `n` graded yes, with an interval that carries the calibration's uncertainty.
 
     (rate + specificity - 1) / (sensitivity + specificity - 1) (Rogan and Gladen 1978) with the interval of Lang and
     Reiczigel (2014), both clipped to 0 and 1. NaN where there is no calibration, and where the grader is no better than
@@ -142,7 +142,7 @@ def corrected_rate(
 def _where_both(
     first: pd.Series, second: pd.Series, *beside: pd.Series | None
 ) -> tuple[pd.Series, pd.Series, pd.Series | None, pd.Series | None]:
-    """Give the rows for which both graders have a verdict, with what belongs to them."""
+    """Return the rows for which both graders have a verdict, with what belongs to them."""
     assert len(first) == len(second), f"{len(first)} verdicts against {len(second)}"
     both = first.notna().to_numpy() & second.notna().to_numpy()
     about, shares = (None if each is None else each[both].reset_index(drop=True) for each in beside)

@@ -97,7 +97,7 @@ def bootstrap(
 
 
 def expanded(confidence: float, concepts: int) -> float:
-    """Give the level at which percentiles of so few concepts cover like the t interval of a mean."""
+    """Return the level at which percentiles of so few concepts cover like the t interval of a mean."""
     widest = np.sqrt(concepts / (concepts - 1)) * stats.t.ppf((1 + confidence) / 2, concepts - 1)
     return float(2 * stats.norm.cdf(widest) - 1)
 

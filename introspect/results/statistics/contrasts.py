@@ -139,7 +139,7 @@ def overall_contrasts(
 def leanings(
     trials: pd.DataFrame, *, cell: Sequence[str] = CELL, detect: str = "detect", confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Give logit(yes) - logit(no) itself on the detection question under the concept's vector, as effect `leaning`.
+    """Return logit(yes) - logit(no) itself on the detection question under the concept's vector, as effect `leaning`.
 
     The first row is over all cells, the cell's columns missing, then one a cell. Columns: those of the cell, effect, n
     (concepts), mean, low, high (t interval over concepts).

@@ -34,7 +34,7 @@ def detection_table(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Give dprime, criterion and auc of each cell against each control, with intervals over concepts.
+    """Return dprime, criterion and auc of each cell against each control, with intervals over concepts.
 
     A control without a site serves every cell, one with a site that cell. Columns: those of the cell, control, measure,
     n (injected trials with a value), n_control, concepts, value, low, high, note (why one of these is missing).
@@ -56,12 +56,12 @@ def detection_table(
 
 
 def dprime(hits: Values, signals: Values, alarms: Values, noises: Values) -> Values:
-    """Give d' = z(hit rate) - z(false alarm rate) from counts, with the log-linear correction (Hautus 1995)."""
+    """Return d' = z(hit rate) - z(false alarm rate) from counts, with the log-linear correction (Hautus 1995)."""
     return np.asarray(_z(hits, signals) - _z(alarms, noises))
 
 
 def criterion(hits: Values, signals: Values, alarms: Values, noises: Values) -> Values:
-    """Give c = -(z(hit rate) + z(false alarm rate)) / 2, above 0 where no is preferred; same correction."""
+    """Return c = -(z(hit rate) + z(false alarm rate)) / 2, above 0 where no is preferred; same correction."""
     return np.asarray(-(_z(hits, signals) + _z(alarms, noises)) / 2)
 
 
@@ -90,7 +90,7 @@ def auc_statistic(signal: tuple[NDArray[np.int64], Values], noise: tuple[NDArray
 def _comparisons(
     trials: pd.DataFrame, cell: list[str], controls: Sequence[str]
 ) -> Iterator[tuple[tuple[object, ...], str, pd.DataFrame, pd.DataFrame]]:
-    """Give cell, control, injected trials and control trials; a control that was not run is left out."""
+    """Yield cell, control, injected trials and control trials; a control that was not run is left out."""
     arms = {arm: _by_cell(trials[trials["arm"] == arm], cell) for arm in ("injected", *controls)}
     for place, injected in arms["injected"].items():
         for control in (each for each in controls if arms[each]):

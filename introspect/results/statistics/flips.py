@@ -53,7 +53,7 @@ def sign_flips(values: NDArray[np.float64], *, flips: int = FLIPS, seed: int = 0
 
 
 def _signs(values: NDArray[np.float64], flips: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Give all flips of few concepts, or a sample of `flips` and the data as they are (Phipson and Smyth 2010)."""
+    """Yield all flips of few concepts, or a sample of `flips` and the data as they are (Phipson and Smyth 2010)."""
     concepts = len(values)
     if concepts <= EXACT:
         yield _as_signs(np.arange(2**concepts)[:, None] >> np.arange(concepts) & 1)
@@ -69,7 +69,7 @@ def _as_signs(bits: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _t(signs: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give t for signs (flip, concept) and values (concept, cell); squares do not change with the sign."""
+    """Return t for signs (flip, concept) and values (concept, cell); squares do not change with the sign."""
     n = np.isfinite(values).sum(axis=0)
     filled = np.nan_to_num(values)
     sums, squares = signs @ filled, (filled**2).sum(axis=0)

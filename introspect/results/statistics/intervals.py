@@ -30,13 +30,13 @@ MUCH_UNKNOWN = 0.1
 
 
 def unknown_share(n: ArrayLike, unknown: ArrayLike) -> NDArray[np.float64]:
-    """Give the share of unknown verdicts among all answers; `n` does not count them. NaN without answers."""
+    """Return the share of unknown verdicts among all answers; `n` does not count them. NaN without answers."""
     n, unknown = np.asarray(n, dtype=float), np.asarray(unknown, dtype=float)
     return np.asarray(unknown / np.where(n + unknown > 0, n + unknown, np.nan))
 
 
 def unknown_bounds(k: ArrayLike, n: ArrayLike, unknown: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the rate if every unknown verdict were no, and if every one were yes; `n` does not count the unknown.
+    """Return the rate if every unknown verdict were no, and if every one were yes; `n` does not count the unknown.
 
     The rate of all answers lies between the two whatever the unknown ones say (Manski's worst-case bounds).
     """
@@ -47,7 +47,7 @@ def unknown_bounds(k: ArrayLike, n: ArrayLike, unknown: ArrayLike) -> tuple[NDAr
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Give the mean of independent values and the bounds of its t interval; NaN where there are too few values.
+    """Return the mean of independent values and the bounds of its t interval; NaN where there are too few values.
 
     The values must be independent: with several trials a concept, give one mean a concept.
     """

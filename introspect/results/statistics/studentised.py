@@ -52,7 +52,7 @@ def studentised(values: _Array, *, draws: int = DRAWS, seed: int = 0) -> Student
 
 
 def _weights(concepts: int, draws: int, seed: int) -> Iterator[_Array]:
-    """Give how often each concept is drawn, (draw, concept)."""
+    """Yield how often each concept is drawn, (draw, concept)."""
     rng = np.random.default_rng(seed)
     for start in range(0, draws if concepts else 0, _CHUNK):
         times = rng.multinomial(concepts, np.full(concepts, 1 / concepts), size=min(_CHUNK, draws - start))
@@ -60,7 +60,7 @@ def _weights(concepts: int, draws: int, seed: int) -> Iterator[_Array]:
 
 
 def _t(weights: _Array, values: _Array, centre: _Array | float) -> _Array:
-    """Give t against `centre` for weights (draw, concept) and values (concept, cell); infinite without a spread."""
+    """Return t against `centre` for weights (draw, concept) and values (concept, cell); infinite without a spread."""
     n = weights @ np.isfinite(values)
     away = np.nan_to_num(values - centre)  # around the centre, so that squares lose no digits
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -33,7 +33,7 @@ class Judgements:
             raise
 
     def __enter__(self) -> Self:
-        """Give the replies themselves."""
+        """Return the replies themselves."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,7 +41,7 @@ class Judgements:
         self._database.close()
 
     def get(self, key: str) -> Reply | None:
-        """Give the reply kept under a key."""
+        """Return the reply kept under a key."""
         with errors_explained(self.path):
             row = self._database.execute(f"SELECT {REPLY} FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else Reply(*row)

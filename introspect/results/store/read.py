@@ -20,7 +20,7 @@ PAGE = 2000
 
 
 def trials(read: Read) -> Iterator[Trial]:
-    """Give every trial."""
+    """Yield every trial."""
     sql = f"SELECT n, cell, id, {schema.TRIAL} FROM trials WHERE n > ? ORDER BY n LIMIT {PAGE}"
     for page in _pages(read, sql):
         cells = _cells(read, page)
@@ -28,7 +28,7 @@ def trials(read: Read) -> Iterator[Trial]:
 
 
 def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial, Response]]:
-    """Give every trial with its response, or those that lack a grade by (grader, version)."""
+    """Yield every trial with its response, or those that lack a grade by (grader, version)."""
     missing = "AND NOT EXISTS (SELECT 1 FROM grades WHERE grades.n = trials.n AND grader = ? AND version = ?)"
     sql = f"""SELECT n, cell, id, {schema.TRIAL}, {schema.ANSWER} FROM trials JOIN responses USING (n)
         WHERE n > ? {missing if lacking else ""} ORDER BY n LIMIT {PAGE}"""
@@ -45,12 +45,12 @@ _Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text
 
 
 def readouts(read: Read, first: int, last: int) -> _Rows:
-    """Give the rows of the read-outs of the trials with these numbers."""
+    """Return the rows of the read-outs of the trials with these numbers."""
     return _by_trial(read(f"SELECT n, {schema.READOUT} FROM readouts {_BETWEEN}, loop", first, last))
 
 
 def measures(read: Read, first: int, last: int) -> _Rows:
-    """Give the rows of what was measured at the sites in these trials."""
+    """Return the rows of what was measured at the sites in these trials."""
     return _by_trial(read(f"SELECT n, {schema.MEASURE} FROM measures {_BETWEEN}, name, loop, layer", first, last))
 
 

@@ -104,7 +104,7 @@ class Store:
 
     @classmethod
     def manifest_in(cls, folder: Path) -> dict[str, Any]:  # Any: JSON
-        """Give the manifest of the run in a folder, before anything is made or changed; empty where there is none."""
+        """Return the manifest of the run in a folder, before anything is made or changed; empty where there is none."""
         if not (folder / RUN_FILE).is_file():
             return {}
         with cls(folder, write=False) as store:
@@ -114,7 +114,7 @@ class Store:
             return store.manifest
 
     def __enter__(self) -> Self:
-        """Give the store itself."""
+        """Return the store itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -127,7 +127,7 @@ class Store:
 
     @property
     def manifest(self) -> dict[str, Any]:  # Any: what the manifest holds is decided by the sweep
-        """Give the options the run was made with."""
+        """Return the options the run was made with."""
         ((text,),) = self._read("SELECT manifest FROM run")
         return read_manifest(text, self.path)
 
@@ -164,7 +164,7 @@ class Store:
             check_rows(self._database, self.path)
 
     def done_ids(self) -> set[str]:
-        """Give the ids of the trials with a response; a million take about 130 MB."""
+        """Return the ids of the trials with a response; a million take about 130 MB."""
         return {trial_id for (trial_id,) in self._read(schema.DONE)}
 
     def count(self, state: State = "done") -> int:
@@ -173,13 +173,13 @@ class Store:
         return int(count)
 
     def trials(self) -> Iterator[Trial]:
-        """Give every trial, in the order in which they were stored."""
+        """Yield every trial, in the order in which they were stored."""
         with sound(self.path):
             self._look_at_rows()
             yield from read.trials(self._read)
 
     def answers(self, *, lacking: tuple[str, str] | None = None) -> Iterator[tuple[Trial, Response]]:
-        """Give every trial with its response, as stored; those that lack a grade by (grader, version) where asked."""
+        """Yield every trial with its response, as stored; those that lack a grade by (grader, version) where asked."""
         with sound(self.path):
             self._look_at_rows()
             yield from read.answers(self._read, lacking)
@@ -213,7 +213,7 @@ class Store:
         raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
 
     def grades(self, prefix: str) -> list[Grade]:
-        """Give the grades of a trial, one a grader, sorted by grader."""
+        """Return the grades of a trial, one a grader, sorted by grader."""
         trial_id = self.trial(prefix).id
         rows = self._read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
         with sound(self.path):
@@ -221,7 +221,7 @@ class Store:
             return [schema.grade_from_row(trial_id, row) for row in rows]
 
     def select(self, sql: str, *values: schema.Value) -> Iterator[Any]:  # Any: a row's types depend on the SQL
-        """Give the rows of a query one by one; for the tables, whose queries are in `queries`.
+        """Yield the rows of a query one by one; for the tables, whose queries are in `queries`.
 
         Before the first one all rows are looked at, since a query sees columns and not records.
         """

@@ -14,7 +14,7 @@ from introspect.results.store import schema
 
 
 def _numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Give the numbers of those trials that are stored."""
+    """Return the numbers of those trials that are stored."""
     found = database.execute(
         "SELECT id, n FROM trials WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
     )
@@ -22,7 +22,7 @@ def _numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]
 
 
 def answered(database: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
-    """Give those of the ids that have a response."""
+    """Return those of the ids that have a response."""
     found = database.execute(
         "SELECT id FROM trials JOIN responses USING (n) WHERE id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(ids)),),

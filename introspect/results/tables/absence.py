@@ -25,7 +25,7 @@ class Made(Generic[Product]):
     """Of what could not be made, what it lacks. What belongs to other protocols or settings is not named."""
 
     def __getitem__(self, name: str) -> Product:
-        """Give one of what was made. Raises AbsentError with what it lacks."""
+        """Return one of what was made. Raises AbsentError with what it lacks."""
         if name in self.absent:
             raise AbsentError(f"{name}: {self.absent[name]}")
         return self.made[name]

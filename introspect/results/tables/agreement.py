@@ -80,7 +80,7 @@ def uncovered(trials: pd.DataFrame) -> list[str]:
 def _pairs(
     trials: pd.DataFrame, first: str, second: str
 ) -> Iterator[tuple[str, pd.DataFrame, tuple[pd.Series, pd.Series]]]:
-    """Give each measure that both graders have, the trials it makes sense for, and their verdicts."""
+    """Yield each measure that both graders have, the trials it makes sense for, and their verdicts."""
     for measure in COMPARED:
         asked = trials[_makes_sense(trials, measure)]
         pair = asked[f"{first}_{measure}"], asked[f"{second}_{measure}"]

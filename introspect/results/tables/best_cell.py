@@ -47,7 +47,7 @@ def best_cells(trials: pd.DataFrame, grader: str, *, seed: int = 0) -> pd.DataFr
 
 
 def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.DataFrame, list[str]]]:
-    """Give question, measure, values of the injected trials or of concepts, and a cell's columns."""
+    """Yield question, measure, values of the injected trials or of concepts, and a cell's columns."""
     injected = done[done["arm"] == "injected"]
     for question in injected["question"].unique():
         asked = injected[injected["question"] == question]
@@ -62,7 +62,7 @@ def _measured(done: pd.DataFrame, grader: str) -> Iterator[tuple[str, str, pd.Da
 
 
 def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
-    """Give the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
+    """Return the primary contrast of each concept in each cell as `value`; empty where the run lacks a part of it."""
     plain, there = beside(question), set(zip(done["arm"], done["question"], strict=True))
     random = {("random", question), ("random", plain)} <= there
     if plain is None or not random or lacks_plain(done, question, plain) is not None:
@@ -77,7 +77,7 @@ def _effects(done: pd.DataFrame, question: str) -> pd.DataFrame:
 
 
 def _controls(asked: pd.DataFrame, found: Selection) -> dict[str, Estimate]:
-    """Give the rate of each control in the chosen cell on held-out concepts; one without a site serves all."""
+    """Return the rate of each control in the chosen cell on held-out concepts; one without a site serves all."""
     here = asked["concept"].isin(found.held_out_concepts) & asked["value"].notna()
     for column, at in found.cell.items():
         here &= asked[column].isna() | (asked[column] == at).fillna(False).astype(bool)

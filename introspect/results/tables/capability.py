@@ -63,7 +63,7 @@ def unable(trials: pd.DataFrame, table: pd.DataFrame, grader: str) -> pd.Series:
 
 
 def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str, object]]:
-    """Give the gates that this many loops have, at most one for each kind of answer."""
+    """Yield the gates that this many loops have, at most one for each kind of answer."""
     clean = trials[trials["arm"] == "none"]
     kinds: tuple[tuple[str, Kind], ...] = ((_YES_NO, "plain"), (_OPTIONS, "choice"), (REPEAT, "repeating"))
     for answers, kind in kinds:
@@ -86,7 +86,7 @@ def _gates(n_loops: int, trials: pd.DataFrame, grader: str) -> Iterator[dict[str
 
 
 def _with_something_injected(trials: pd.DataFrame, grader: str) -> Iterator[tuple[Capability, str, str, int]]:
-    """Give the other arms and strengths in which options are named as often as they must be; others tell nothing."""
+    """Yield the other arms and strengths in which options are named as often as they must be; others tell nothing."""
     asked = trials[(trials["arm"] != "none") & trials["question"].isin(set(questions_of("choice")) - set(gates()))]
     for (question, arm, _), part in asked.groupby(["question", "arm", "strength"], dropna=False):
         if (part["state"] == "done").sum() >= LEAST_ANSWERS:

@@ -39,7 +39,7 @@ def control_table(store: Store) -> pd.DataFrame:
 
 
 def cosines(store: Store) -> pd.DataFrame:
-    """Give concept, loop, layer, pair, think, do_not, others, z and difference; only pairs of which both sides ran."""
+    """Return concept, loop, layer, pair, think, do_not, others, z and difference; of pairs whose sides both ran."""
     table = pd.DataFrame(store.select(COSINES), columns=["question", "concept", "loop", "layer", "name", "value"])
     named = {f"{_PREFIX}{each.id}": (each.pair, each.polarity) for each in instructions()}
     table = table[table["question"].isin(named)]
@@ -54,7 +54,7 @@ def cosines(store: Store) -> pd.DataFrame:
 
 
 def _tested(pair: str, part: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Give a row a site."""
+    """Yield a row a site."""
     values = part.pivot(index="concept", columns=["loop", "layer"], values="difference").sort_index(axis=1)
     every = values.to_numpy(dtype=float)
     tests, drawn, means = sign_flips(every), studentised(every), part.groupby(["loop", "layer"]).mean(numeric_only=True)

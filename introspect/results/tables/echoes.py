@@ -24,7 +24,7 @@ MANY = 0.1
 
 
 def echo_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of answers that echo their prompt, per question, wording, arm and number of loops.
+    """Return the share of answers that echo their prompt, per question, wording, arm and number of loops.
 
     With an interval over concepts (`clustered_rates`); `words` is the mean length of the longest shared run.
     Questions in which a line is to be repeated are left out. Empty where it was not counted, as in older runs.

@@ -15,7 +15,7 @@ EXPECTED = """SELECT cell, concept, avg(expected) FROM (
 
 
 def exits_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
-    """Give the expected exit loop per question, arm, loop of the injection and strength, from 0.
+    """Return the expected exit loop per question, arm, loop of the injection and strength, from 0.
 
     The mean, with a t interval, is over n concepts, the layers of a concept first. Empty where no gate was read.
     """

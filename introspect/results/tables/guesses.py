@@ -59,7 +59,7 @@ def confusion_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataFram
 
 
 def _named(trials: pd.DataFrame, graders: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Give the readable answers to each question whose right answer is the concept, with the words injected and
+    """Yield the readable answers to each question whose right answer is the concept, with the words injected and
     named."""
     asked = trials[(trials["state"] == "done") & (trials["expected"] == trials["concept"])]
     asked = asked[asked["question"].isin(questions_of("choice", "naming"))]

@@ -61,7 +61,7 @@ def infer(trials: pd.DataFrame, graders: Sequence[str]) -> Made[pd.DataFrame]:
 
 
 def _contrasts(trials: pd.DataFrame) -> pd.DataFrame:
-    """Give contrast and leaning overall (loop and layer missing) and in every cell, for each wording."""
+    """Return contrast and leaning overall (loop and layer missing) and in every cell, for each wording."""
     parts, lacking = [], None
     for question, template, asked in wordings(trials):
         plain = beside(question)
@@ -87,7 +87,7 @@ NO_CONCEPT = "no concept has all parts of it"
 
 
 def _sensitivity(answered: pd.DataFrame, grader: str) -> pd.DataFrame:
-    """Give d', criterion and AUC of every cell against every control, for each wording.
+    """Return d', criterion and AUC of every cell against every control, for each wording.
 
     There is no AUC against the arm none: read before the first draw, one prompt has one logit for all concepts there.
     """
@@ -171,7 +171,7 @@ def _by_grader(
 
 
 def _nothing(lacking: str | None) -> pd.DataFrame:
-    """Give no rows where a run has no use for the table. Raises AbsentError where it has, and lacks a part."""
+    """Return no rows where a run has no use for the table. Raises AbsentError where it has, and lacks a part."""
     if lacking is not None:
         raise AbsentError(lacking)
     return pd.DataFrame()

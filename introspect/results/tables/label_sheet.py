@@ -55,7 +55,7 @@ def write_sheet(store: Store, path: Path, *, n: int = 100, seed: int = 0) -> int
 
 
 def answered_trials(store: Store) -> pd.DataFrame:
-    """Give the narrow rows of the trials whose answers can be labelled, with their ids as `trial`, by id."""
+    """Return the narrow rows of the trials whose answers can be labelled, with their ids as `trial`, by id."""
     trials = narrow_trials(store).assign(trial=list(_ids(store)))
     return trials[(trials["state"] == "done") & ~trials["protocol"].isin(silent_protocols())].reset_index(drop=True)
 
@@ -67,7 +67,7 @@ def to_fill_in(question: str) -> tuple[str, ...]:
 
 
 def offered(question: str, options: tuple[str, ...]) -> tuple[str, ...]:
-    """Give what the label `answer` may be. Whether a line is repeated, or a word named, is a yes or a no."""
+    """Return what the label `answer` may be. Whether a line is repeated, or a word named, is a yes or a no."""
     return options if options and kind_of(question) not in WRITTEN else ("yes", "no")
 
 
@@ -82,7 +82,7 @@ def from_text(field: str) -> str:
 
 
 def _ids(store: Store) -> Iterator[str]:
-    """Give the ids of all trials in the order of `narrow_trials`."""
+    """Return the ids of all trials in the order of `narrow_trials`."""
     return (trial for (trial,) in store.select("SELECT id FROM trials ORDER BY id"))
 
 

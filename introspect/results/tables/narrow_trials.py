@@ -26,7 +26,7 @@ _LAST = ("difference", "mass", "entropy", "concept_rank")
 
 
 def narrow_trials(store: Store, coherence: Gate = "rules", of_cells: Iterable[int] | None = None) -> pd.DataFrame:
-    """Give one row a trial, by its number; what is missing or unknown is missing.
+    """Return one row a trial, by its number; what is missing or unknown is missing.
 
     With coherence `model` the verdicts on answers that are not coherent by the model are unknown. `of_cells` are the
     numbers of the cells whose trials are wanted, all when left out.

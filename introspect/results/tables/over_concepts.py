@@ -14,7 +14,7 @@ _ROUTED = """SELECT trials.cell, concept, measures.loop, avg(value)
 
 
 def over_concepts(found: pd.DataFrame, cells: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:
-    """Give the mean of `value` with a t interval over n concepts, the layers of a concept first.
+    """Return the mean of `value` with a t interval over n concepts, the layers of a concept first.
 
     A row per question, arm, loop of the injection, strength, what varies beside these, and the columns `within`.
     `found` has the columns cell, concept, value and those of `within`.
@@ -32,7 +32,7 @@ def over_concepts(found: pd.DataFrame, cells: pd.DataFrame, within: Sequence[str
 
 
 def routed_table(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of the injection span's tokens that each loop `run_loop` has run, where tokens are routed.
+    """Return the share of the injection span's tokens that each loop `run_loop` has run, where tokens are routed.
 
     What is added in a loop to a token that the loop does not run is lost: a rate at that loop is of fewer tokens than
     the span has. Empty where every loop runs all tokens.

@@ -67,7 +67,7 @@ def rates(table: pd.DataFrame, *, by: Sequence[str] = _CELL, grader: str = "rule
 
 
 def loops_table(table: pd.DataFrame, *, grader: str = "rules") -> pd.DataFrame:
-    """Give the rates per arm, loop and strength, pooled over layers; `loops` tells sites in several loops apart."""
+    """Return the rates per arm, loop and strength, pooled over layers; `loops` tells sites in several loops apart."""
     return rates(table, by=LOOP_CELL, grader=grader)
 
 

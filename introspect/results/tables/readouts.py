@@ -17,7 +17,7 @@ READ = [("n", "i8"), ("loop", "i8"), ("difference", "f8")]
 
 
 def _unit_means(store: Store, units: pd.Series) -> pd.DataFrame:
-    """Give the mean of logit(yes) - logit(no) over the trials of a unit, a concept and a read-out loop.
+    """Return the mean of logit(yes) - logit(no) over the trials of a unit, a concept and a read-out loop.
 
     `units` has the unit of each cell, counted from 0, by the number of the cell. Columns: unit, concept, readout_loop,
     difference. Numbers are added in the order of the trials' ids, so that no digit depends on when the trials ran.
@@ -41,7 +41,7 @@ def _unit_means(store: Store, units: pd.Series) -> pd.DataFrame:
 
 
 def readouts_table(store: Store) -> pd.DataFrame:
-    """Give the mean of logit(yes) - logit(no) per arm, injection loop, strength and read-out loop, with a 95% interval.
+    """Return mean of logit(yes) - logit(no) per arm, injection loop, strength and read-out loop, with a 95% interval.
 
     A read-out precedes the first draw, so repeats repeat it. They are averaged first, then the sites of a concept; n
     counts the concepts, and the t interval is over them.
@@ -50,7 +50,7 @@ def readouts_table(store: Store) -> pd.DataFrame:
 
 
 def readouts_of(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
-    """Give the same, with the cells of the store at hand."""
+    """Return the same, with the cells of the store at hand."""
     table = with_loops(cells[cells["question"].isin(questions_of("noticing", "plain"))])
     keys = [*LOOP_CELL, *varying(table, LOOP_CELL), "readout_loop"]
     by_unit = table.groupby([*keys[:-1], "sites"], dropna=False)

@@ -81,7 +81,7 @@ def _size(rate: float, control: float, wanted: Wanted, icc: float, about: str) -
 
 
 def _compared(trials: pd.DataFrame, grader: str) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Give each measure with the injected trials and those of each control, their verdicts as `value`."""
+    """Yield each measure with the injected trials and those of each control, their verdicts as `value`."""
     done = trials[(trials["state"] == "done") & ~trials["question"].isin(questions_of("plain"))]
     for question in done["question"].unique():
         for measure in ("detected", "identified") if kind_of(question) == "noticing" else ("correct",):

@@ -40,7 +40,7 @@ def third_person_table(trials: pd.DataFrame, graders: Sequence[str]) -> pd.DataF
 
 
 def _pairs(asked: pd.DataFrame, first: str, third: str) -> Iterator[tuple[str, str]]:
-    """Give every wording about the model itself with every one about another."""
+    """Yield every wording about the model itself with every one about another."""
     for own in asked.loc[asked["question"] == first, "template"].unique():
         for other in asked.loc[asked["question"] == third, "template"].unique():
             yield own, other

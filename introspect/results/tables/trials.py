@@ -35,7 +35,7 @@ TYPES = {
 
 
 def trials_table(store: Store) -> pd.DataFrame:
-    """Give one row a trial, in an order that does not depend on when it ran; columns are named as the options.
+    """Return one row a trial, in an order that does not depend on when it ran; columns are named as the options.
 
     `state` is `done`, `unreachable` (no multiplier gives the dose in nats) or `error`; then `error` is the message and
     there is no text. `sites` reads "loop:layer,...", or "prelude:0" and "coda:1" outside of the loops; `loop` and
@@ -57,7 +57,7 @@ def trial_columns(graders: Sequence[str]) -> list[str]:
 
 
 def trial_rows(store: Store, graders: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    """Give the rows of all trials as they are written into trials.csv, verdicts spelled True and False."""
+    """Yield the rows of all trials as they are written into trials.csv, verdicts spelled True and False."""
     sql, table = queries.trials_of_cells(len(graders)), cells_table(store)
     least = as_parameter(floors(store, table))
     for cells in _in_running_order(table):
@@ -81,7 +81,7 @@ def cells_table(store: Store) -> pd.DataFrame:
 
 
 def alike_table(store: Store, cells: pd.DataFrame, grader: str, coherence: Gate = "rules") -> pd.DataFrame:
-    """Give one row for all trials that are alike in cell, concept, state and verdicts, with their number as `alike`.
+    """Return one row for all trials that are alike in cell, concept, state and verdicts, with their number as `alike`.
 
     With coherence `model` the verdicts on answers that are not coherent by the model are unknown.
     """

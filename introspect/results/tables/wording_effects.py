@@ -23,7 +23,7 @@ _WHOLE = ("loop", "layer", "extract_loop", "n_loops")
 
 
 def wordings(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Give question, template and trials of each wording of a question about noticing, plain questions beside it."""
+    """Yield question, template and trials of each wording of a question about noticing, plain questions beside it."""
     for question in questions_of("noticing"):
         asked, plain = trials[trials["question"] == question], trials["question"] == beside(question)
         for template in asked["template"].unique():
