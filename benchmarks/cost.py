@@ -8,7 +8,7 @@ once a step for all rows; a row's own are those of span and answer; a prefill go
 on average leaves half of the blocks; the arm none has no prefill of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import typer
 
@@ -181,6 +181,16 @@ class Cost:
 SHAPES = (Shape("Ouro-1.4B", 24), Shape("Ouro-2.6B", 48))
 
 
+CARDS = {
+    "24 GB (RTX 4090)": Machine(flops=165e12, bandwidth=1.008e12, memory=24e9),
+    "40 GB (A100)": Machine(flops=312e12, bandwidth=1.555e12, memory=40e9),
+    "80 GB (H100)": Machine(),
+    "141 GB (H200)": Machine(bandwidth=4.8e12, memory=141e9),
+}
+"""Cards by the vendors' data sheets: dense bfloat16 products that add up in float32, and the memory's bandwidth."""
+FLEETS = (1, 8, 64)
+
+
 def main(rows: int = 256, gpus: int = 64) -> None:
     """Print the arithmetic, and what it adds up to."""
     costs = [Cost(shape, Plan(), Machine(), rows, graphs) for shape in SHAPES for graphs in (False, True)]
@@ -188,6 +198,8 @@ def main(rows: int = 256, gpus: int = 64) -> None:
     show(f"one step of {rows} rows, and one prefill", *_work(costs[::2]))
     OUT.print()
     show("the full sweep", *_sweeps(costs, gpus))
+    OUT.print()
+    show(f"the full sweep of {SHAPES[-1].name} on cards of each size", *_cards(SHAPES[-1], rows))
 
 
 def _work(costs: list[Cost]) -> tuple[list[str], list[list[object]]]:
@@ -223,6 +235,21 @@ def _sweeps(costs: list[Cost], gpus: int) -> tuple[list[str], list[list[object]]
             ]
         )
     return header, rows
+
+
+def _cards(shape: Shape, rows: int) -> tuple[list[str], list[list[object]]]:
+    """Count on each card with as many rows as it has room for, at most `rows`."""
+    header = ["card", "steps", "rows", "trials/s", "GPU hours", *(f"hours on {count}" for count in FLEETS)]
+    found: list[list[object]] = []
+    for card, machine in CARDS.items():
+        for graphs in (False, True):
+            whole = Cost(shape, Plan(), machine, rows, graphs)
+            cost = replace(whole, rows=min(rows, whole.fitting))
+            walls = [cost.wall(count) for count in FLEETS]
+            hours = [f"{(each['starting'] + max(each['running'], each['storing'])) / 3600:.2f}" for each in walls]
+            steps, speed = "replayed" if graphs else "eager", f"{cost.trials_per_second:.0f}"
+            found.append([card, steps, cost.rows, speed, f"{cost.gpu_seconds() / 3600:.2f}", *hours])
+    return header, found
 
 
 if __name__ == "__main__":
