@@ -33,7 +33,7 @@ from introspect.protocols import NEUTRAL, Variant, protocol_named
 from introspect.records.trial import Grade, Readout, Response, Site, Trial
 from introspect.results.figures.all_figures import draw_all, write_figures
 from introspect.results.store.store import Store
-from introspect.results.tables.all_tables import summaries, trials_table, write_tables
+from introspect.results.tables.all_tables import brief, summaries, trials_table, write_tables
 
 LOOPS, LAYERS, CONCEPTS, STRENGTHS = 4, 24, 50, (0.5, 1.0, 2.0, 4.0)
 BLOCK = 1024
@@ -131,6 +131,8 @@ def measure(trials: int, folder: Path) -> Iterator[Measured]:
     with Store.open(folder / "run", write=True) as store:
         yield timed("regrade, nothing missing", trials, lambda: regrade(store, [StoredGrader()], only_missing=True))
     yield timed("open", trials, lambda: Store.open(folder / "run").close())
+    with Store.open(folder / "run", hashed=False) as store:
+        yield timed("brief tables, to watch a run", trials, lambda: brief(store))
     with Store.open(folder / "run") as store:
         done: set[str] = set()
         yield timed("ids of the done", trials, lambda: done.update(store.done_ids()))
