@@ -42,6 +42,10 @@ class _Recording(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        with self:  # in inference mode a linear layer arrives whole: what it consists of is what counts
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
         if func in PLACES:
             left, right = (args[place] for place in PLACES[func])
             weight = right.untyped_storage().data_ptr() in self._weights

@@ -10,6 +10,7 @@ import typer
 from benchmarks import cost, engines, gpu, memory, scaling, store
 from benchmarks.baselines import cells, generate, run_cell
 from benchmarks.floors import step_bytes
+from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
@@ -219,3 +220,16 @@ def test_the_gpu_benchmark_names_what_it_has_no_time_for(capsys: pytest.CaptureF
     printed = capsys.readouterr().out
     assert "left out, the time is spent" in printed
     assert "trials a second left out" in printed
+
+
+def test_the_products_of_a_run_are_all_there_also_where_nothing_is_differentiated() -> None:
+    model, x = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2, bias=False)), torch.ones(3, 4)
+
+    def run() -> None:
+        with torch.inference_mode():
+            made = model(x)
+            made[None] @ made.T[None]
+
+    products = recorded(model, run)
+    assert [(*left.shape, right.shape[-1]) for left, right in products.pairs] == [(3, 4, 8), (3, 8, 2), (1, 3, 2, 3)]
+    assert products.pairs[1][1].data_ptr() == model[1].weight.data_ptr(), "weights are read where they lie"
