@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 from introspect.cli.printing import between
 
-_Graders = Annotated[
-    str | None, typer.Option(help="_Graders of the run to compare, such as rules,judge; default: all.")
-]
+_Graders = Annotated[str | None, typer.Option(help="Graders of the run to compare, such as rules,judge; default: all.")]
 _Labels = Annotated[Path | None, typer.Option(help="The sheet of `introspect label`, filled in with yes and no.")]
 
 

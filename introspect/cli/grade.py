@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from introspect.prompts.turns import Turns
     from introspect.results.store.store import Store
 
-JUDGE = "judge"
+JUDGES = ("judge", "stranger")
+"""Graders that ask another model: about the answer, or what it finds in the text alone."""
 ASKED = "json_schema, max_tokens"
 """What is asked of a judge that takes everything; any other way is told."""
 
-_Graders = Annotated[str, typer.Option(help=f"{', '.join(GRADERS)}, {JUDGE}, or several separated by commas.")]
+_Graders = Annotated[str, typer.Option(help=f"{', '.join((*GRADERS, *JUDGES))}, or several separated by commas.")]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -44,6 +45,9 @@ def grade(
 ) -> None:
     """Grade the stored responses again; responses are not touched.
 
+    A judge decides what an answer claims. A stranger sees the text of an answer about noticing and the run's words, and
+    guesses which was injected, if any.
+
     Example: introspect grade runs/demo --grader judge --judge-url http://localhost:8000/v1 --judge-model NAME
     """
     from introspect.cli.printing import print_absent, print_written
@@ -54,9 +58,9 @@ def grade(
     from introspect.results.tables.all_tables import summaries, write_tables
     from introspect.selection import names
 
-    chosen = names(grader, (*GRADERS, JUDGE), option="grader", kind="grader")
-    settings = None
-    if JUDGE in chosen:
+    chosen = names(grader, (*GRADERS, *JUDGES), option="grader", kind="grader")
+    judges = dict[str, JudgeSettings]()
+    if any(name in JUDGES for name in chosen):
         settings = JudgeSettings(
             model=judge_model or "",
             url=judge_url,
@@ -65,14 +69,15 @@ def grade(
             concurrency=judge_concurrency,
             price=read_price(judge_price),
         )
+        judges = {name: settings for name in JUDGES if name in chosen}
     elif judge_url or judge_model:
-        raise InputError(f"--judge-url and --judge-model are for --grader judge, not {grader}")
+        raise InputError(f"--judge-url and --judge-model are for --grader {' or '.join(JUDGES)}, not {grader}")
     with Store.open(run, write=True) as store:
         turns = _turns(store, chosen)
-        graded = regrade(store, [GRADERS[name] for name in chosen if name != JUDGE], turns=turns)
-        if settings is not None:
+        graded = regrade(store, [GRADERS[name] for name in chosen if name not in JUDGES], turns=turns)
+        for name, settings in judges.items():
             with Progress() as progress:
-                judged = judge_run(store, settings, progress.report, turns=turns)
+                judged = judge_run(store, settings, progress.report, turns=turns, stranger=name == "stranger")
             graded += sum(judged.states.values())
             _print_judged(judged, settings)
         made = summaries(store)

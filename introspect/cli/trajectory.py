@@ -18,7 +18,7 @@ DEFAULTS |= {"questions": "detect", "arms": "injected,none,random"}
 def trajectory(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:_NAME. [default: {DEFAULT_MODEL}]")
+        str | None, typer.Argument(help=f"Hub id, folder, GGUF file, or organism:NAME. [default: {DEFAULT_MODEL}]")
     ] = None,
     loops: Annotated[str | None, typer.Option(help="Where to inject: all, 0,2, 1-3, or 0.5. [default: all]")] = None,
     layers: Annotated[str | None, typer.Option(help="Where to inject, likewise. [default: 0.5, the middle]")] = None,

@@ -14,7 +14,7 @@ from introspect.grading.detection_time import graded, reread
 from introspect.grading.judge.judge_settings import JudgeSettings, key_from_environment
 from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
-from introspect.grading.judge.rubrics import rubrics
+from introspect.grading.judge.stranger import Stranger
 from introspect.prompts.turns import Turns
 from introspect.records.trial import Grade
 from introspect.results.store import queries
@@ -53,15 +53,19 @@ def judge_run(
     report: Callable[[int, int], None] = lambda *_: None,
     *,
     turns: Turns | None = None,
+    stranger: bool = False,
 ) -> Judged:
     """Have every response judged; a reply that is kept beside the run is not asked for again.
+
+    A `stranger` sees the text alone and guesses what was injected.
 
     Grades of another judge, or by another rubric, are replaced all at once at the end, so that the two are not mixed.
     Raises InputError for a judge that cannot be asked, ConnectionError when it stops answering, InterruptionError after
     Ctrl-C; the replies that came until then are kept, and the same call goes on.
     """
     with Judgements(store.folder, judge=settings.model, url=settings.url) as replies:
-        asked = Judge(settings, _backend(settings), replies)
+        backend = _backend(settings)
+        asked = Stranger(settings, backend, replies, _words(store)) if stranger else Judge(settings, backend, replies)
         sink = _Sink(store, report, whole=_judged_otherwise(store, asked))
         try:
             answers = store.answers()
@@ -109,7 +113,12 @@ class _Sink:
 def _judged_otherwise(store: Store, judge: Judge) -> bool:
     """Tell whether there are grades of a judge that is not this one, or has other rubrics now."""
     stored = {version for (version,) in store.select(queries.VERSIONS, judge.name)}
-    return bool(stored - {judge.version(rubric) for rubric in rubrics().values()})
+    return bool(stored - judge.versions())
+
+
+def _words(store: Store) -> list[str]:
+    """Return the concepts of a run."""
+    return [word for (word,) in store.select(queries.CONCEPTS)]
 
 
 def _backend(settings: JudgeSettings) -> Backend:

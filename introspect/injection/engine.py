@@ -93,7 +93,7 @@ class Engine:
         return [results[index] for index in range(len(trials))]
 
     def prefix(self, key: Key) -> Prefix:
-        """Return the shared beginning of a prompt, run when it is first asked for; the last KEPT are kept."""
+        """Return the shared beginning of a prompt, run when it is first asked for; the last KEPT_PREFIXES are kept."""
         if key in self._prefixes:
             self._prefixes[key] = self._prefixes.pop(key)  # the one used last stands last
             return self._prefixes[key]

@@ -105,7 +105,7 @@ class Frame:
 
 
 class Frames:
-    """The frames of one engine, by their shapes; the last KEPT are kept. One of more rows serves for fewer."""
+    """The frames of one engine, by their shapes; the last KEPT_FRAMES are kept. One of more rows serves for fewer."""
 
     def __init__(self, tap: Tap, backend: EngineName) -> None:
         self._tap, self._backend = tap, backend

@@ -121,7 +121,7 @@ def measure_fixed_points(show: Show, mask: Tensor, n_layers: int, recurrences: i
 
 
 class Settling:
-    """Gathers batch after batch. InputError for fewer than LEAST recurrences."""
+    """Gathers batch after batch. InputError for fewer than LEAST_LOOPS recurrences."""
 
     def __init__(self, n_layers: int, recurrences: int) -> None:
         if recurrences < LEAST_LOOPS:

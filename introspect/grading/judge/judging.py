@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from introspect.grading.judge.judge_settings import JudgeSettings
 from introspect.grading.judge.replies import Backend, JudgeQuestion, Reply, ReplyCache, Unanswered
-from introspect.grading.judge.rubrics import is_judged, items, question, rubric_hash
+from introspect.grading.judge.rubrics import JudgedAnswer, is_judged, items, question, rubric_hash, rubrics
 from introspect.grading.judge.verdict import Unusable, Verdict, read_verdict
 from introspect.grading.picking import is_correct
 from introspect.grading.source_hash import content_version
@@ -69,6 +69,8 @@ class Judge:
     """Grades answers by what another model says about them."""
 
     name = _NAME
+    reading: tuple[str, ...] = _READING
+    """The files that say how its replies are read; a change of them is another version."""
 
     def __init__(self, settings: JudgeSettings, backend: Backend, cache: ReplyCache) -> None:
         self.settings, self.backend, self.spent = settings, backend, Spent()
@@ -78,23 +80,43 @@ class Judge:
 
     def version(self, rubric: str) -> str:
         """Return the hash of the rubric, the model, how it is asked and how its replies are read."""
-        parts = [rubric_hash(rubric), self.backend.identity, self.settings.asked, content_version(*_READING)]
+        parts = [rubric_hash(rubric), self.backend.identity, self.settings.asked, content_version(*self.reading)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     async def grade(self, trial: Trial, response: Response) -> Grade | None:
         """Grade one response; None where the question is none that can be judged."""
-        if not is_judged(trial):
+        if not self.can_grade(trial):
             return None
         answer = answer_of(response)
-        asked = question(trial, answer or "")
+        asked = self.question(trial, answer or "")
         version = self.version(asked.rubric)
         if answer is None or not answer.strip():
-            return Grade(trial.id, _NAME, version, None, None, None, None, "there is no answer to judge")
+            return Grade(trial.id, self.name, version, None, None, None, None, "there is no answer to judge")
         try:
-            verdict = read_verdict(await self._reply(asked), items(trial), answer)
+            verdict = read_verdict(await self._reply(asked), self.items(trial), answer)
         except (Unanswered, Unusable) as nothing:
-            return Grade(trial.id, _NAME, version, None, None, None, None, str(nothing), state=nothing.state)
-        return _grade(trial, version, verdict, answer)
+            return Grade(trial.id, self.name, version, None, None, None, None, str(nothing), state=nothing.state)
+        return self.grade_of(trial, version, verdict, answer)
+
+    def versions(self) -> set[str]:
+        """Return the versions of all grades that it may give."""
+        return {self.version(rubric) for rubric in rubrics().values()}
+
+    def can_grade(self, trial: Trial) -> bool:
+        """Tell whether there is anything to judge. Raises InputError for a question that no rubric is made for."""
+        return is_judged(trial)
+
+    def items(self, trial: Trial) -> tuple[JudgedAnswer, ...]:
+        """List what is decided of an answer."""
+        return items(trial)
+
+    def question(self, trial: Trial, answer: str) -> JudgeQuestion:
+        """Write down what is asked about an answer."""
+        return question(trial, answer)
+
+    def grade_of(self, trial: Trial, version: str, verdict: Verdict, text: str, /) -> Grade:
+        """Return the grade of a verdict."""
+        return _grade(trial, version, verdict, text)
 
     async def _reply(self, asked: JudgeQuestion) -> Reply:
         """Return the reply that is kept, or ask for one; the same question is never under way twice."""

@@ -23,7 +23,7 @@ from introspect.records.trial import Trial
 _SHOWN = ("question", "sentence", "sentences")
 """The variables that a rubric may see; others, such as the position of the injection, would give the arm away."""
 
-_YES_NO = ("yes", "no")
+YES_NO = ("yes", "no")
 UNCLEAR = "unclear"
 
 
@@ -38,14 +38,17 @@ class JudgedAnswer:
     """Whether it has to quote the words on which it rests."""
 
 
+OF_ANY = JudgedAnswer("coherent", YES_NO, quoted=False), JudgedAnswer("refused", YES_NO)
+"""What is asked of any answer; `reply` says what it means."""
+
+
 def items(trial: Trial) -> tuple[JudgedAnswer, ...]:
     """List what is to be decided of an answer to this trial, in the order in which it is asked for."""
-    asked = [JudgedAnswer("coherent", _YES_NO, quoted=False), JudgedAnswer("refused", _YES_NO)]
     kind = kind_of(trial.question)
     if kind == "noticing":
-        return (*asked, JudgedAnswer("detected", _YES_NO), JudgedAnswer("identified", _YES_NO))
+        return (*OF_ANY, JudgedAnswer("detected", YES_NO), JudgedAnswer("identified", YES_NO))
     offered = () if kind in WRITTEN else trial.options
-    return (*asked, JudgedAnswer("answer", offered or _YES_NO))
+    return (*OF_ANY, JudgedAnswer("answer", offered or YES_NO))
 
 
 def rubrics() -> dict[str, str]:
@@ -61,14 +64,17 @@ def is_judged(trial: Trial) -> bool:
 
 def question(trial: Trial, answer: str) -> JudgeQuestion:
     """Write down what the judge is asked about one answer."""
-    rubric, decided = _rubric_of(trial), items(trial)
+    rubric = _rubric_of(trial)
     if rubric is None:
         raise InputError(f"question {trial.question!r} is silent: there is no answer to judge")
     told = {"concept": trial.concept, "kind": kind_of(trial.question), "options": trial.options}
-    parts = [
-        _filled(rubric, variables={name: value for name, value in trial.variables if name in _SHOWN}, **told),
-        _filled("reply", keys=_keys(decided)),
-    ]
+    shown = {name: value for name, value in trial.variables if name in _SHOWN}
+    return written(rubric, items(trial), answer, variables=shown, **told)
+
+
+def written(rubric: str, decided: tuple[JudgedAnswer, ...], answer: str, **told: object) -> JudgeQuestion:
+    """Fill a rubric with what it is told, and put it before the answer."""
+    parts = [_filled(rubric, **told), _filled("reply", keys=_keys(decided))]
     messages = (
         {"role": "system", "content": "\n\n".join(parts)},
         {"role": "user", "content": _filled("answer", answer=answer, mark=mark(answer))},

@@ -35,6 +35,7 @@ ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
 """How many trials are alike in cell, concept, state and verdicts."""
 
 PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"
+CONCEPTS = "SELECT DISTINCT concept FROM trials ORDER BY concept"
 UNITS_OF_TRIALS = "SELECT n, cell, concept FROM trials ORDER BY id"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 

@@ -41,7 +41,7 @@ def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial
 
 
 _Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text
-"""_Rows of a table, by the number of the trial."""
+"""Rows of a table, by the number of the trial."""
 
 
 def readouts(read: Read, first: int, last: int) -> _Rows:
