@@ -19,7 +19,7 @@ from introspect.records.trial import Site
 
 DEALS = 10
 """How often labels are dealt out anew for the control of a monitor."""
-PARTS = ("inner", "said")
+FITTED = ("inner", "said")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def shuffled_ends(probing: Probing, states: States, total: int, layers: Sequence
         dealt = probing.dealt(deal)
         place = split(dealt, probing.groups, probing.seed)
         fitted = [probing.control(each, dealt) for each in at]
-        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in PARTS)
+        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in FITTED)
         said.append(by_best_layer(inner, told, place))
     return {"said": np.stack(said)}
 

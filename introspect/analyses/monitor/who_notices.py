@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
-from introspect.analyses.monitor.probing import DEALS, PARTS, by_best_layer
+from introspect.analyses.monitor.probing import DEALS, FITTED, by_best_layer
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring
 from introspect.records.trial import Site
@@ -145,7 +145,7 @@ def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed:
     said = []
     for deal in range(DEALS):
         fitted = [cell.fit(states, kind, _dealt(cell, seed, deal)) for states in ends]
-        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in PARTS)
+        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in FITTED)
         said.append(by_best_layer(inner, told, cell.place))
     return np.stack(said)
 
