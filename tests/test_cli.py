@@ -98,6 +98,7 @@ def test_a_sweep_with_failed_trials_ends_with_one(tiny: Path, tmp_path: Path) ->
     assert "1 failed" in out
 
 
+@pytest.mark.slow
 def test_grading_again_gives_the_same_and_leaves_responses_alone(finished: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     before = (run / "tables" / "trials.csv").read_bytes()

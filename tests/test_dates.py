@@ -99,6 +99,7 @@ def test_what_is_no_day_is_refused(bad: str, tmp_path: Path) -> None:
         options(Path("organism:aware"), tmp_path, date=bad)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_replayed_on_another_day_as_on_its_own(
     dated: Path, tmp_path: Path, clock: type[Clock]
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_config_that_names_no_class_is_one_line(tmp_path: Path) -> None:
     assert "names no class for AutoModelForCausalLM" in refused("models", folder, "--trust-remote-code")
 
 
+@pytest.mark.slow
 def test_a_sweep_asks_for_it_and_a_run_never_says_so_for_itself(tmp_path: Path) -> None:
     folder, run = published(tmp_path), tmp_path / "run"
     few = ["--concepts", "dust,snow", "--layers", "1", "--strengths", "1", "--max-new-tokens", "2"]
