@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test slow real lint docs organisms clean
+.PHONY: demo test slow real lint docs figures organisms clean
 
 demo: $(RUNS)
 	$(BIN)/introspect sweep --loops all --strengths 0.5,1,2 --max-new-tokens 24 --out runs/demo
@@ -28,6 +28,9 @@ docs: $(READY)
 	$(PIP) -e ".[dev,docs]"
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 	@echo "docs/_build/index.html"
+
+figures: demo
+	cp runs/demo/figures/detection_map.png docs/detection_map.png
 
 lint: $(READY)
 	$(BIN)/ruff check .
