@@ -7,12 +7,14 @@ import hashlib
 import re
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
+from jinja2 import Template as Compiled
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -93,12 +95,18 @@ class Template:
         with within() if _LOOPS.search(self.source) else nullcontext():
             parts: list[str] = []
             size = 0
-            for part in ENVIRONMENT.from_string(self.source).generate(variables):
+            for part in _compiled(self.source).generate(variables):
                 parts.append(part)
                 size += len(part)
                 if size > MOST_CHARACTERS:
                     raise InputError(f"template {self.name!r}: writes more than {MOST_CHARACTERS} characters")
         return "".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> Compiled:
+    """Compile a template once: a sweep fills each of them in thousands of times."""
+    return ENVIRONMENT.from_string(source)
 
 
 def template_named(name_or_path: str | Path) -> Template:
