@@ -6,7 +6,7 @@ from families import FAMILIES
 from injected import encoded
 
 from introspect.injection.memory import bytes_per_row
-from introspect.injection.prefix import prefill, shared_tokens
+from introspect.injection.prefix import LEAST_ROWS, prefill, shared_tokens
 from introspect.models.tap import Tap
 
 NEW = 64
@@ -18,5 +18,5 @@ def test_a_row_takes_at_least_its_own_cache(name: str) -> None:
     looped = FAMILIES[name].make(dtype=torch.float32)
     prefix = prefill(Tap(looped), PROMPT, looped.n_loops)
     assert prefix.split == shared_tokens(looped, PROMPT) == (0 if looped.both_ways else 30)
-    own = sum(part.numel() * part.element_size() for part in prefix.cache(1, NEW).own)
+    own = sum(part.numel() * part.element_size() for part in prefix.cache(LEAST_ROWS, NEW).own) / LEAST_ROWS
     assert bytes_per_row(looped, PROMPT, n_loops=looped.n_loops, max_new_tokens=NEW) >= own

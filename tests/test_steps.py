@@ -1,5 +1,6 @@
 """Steps from buffers against steps through nnsight and plain hooks, and the guards of both."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,19 @@ from injected import Bench, bench, bench_on, responses
 from oracle import numbers, oracle
 from swept import options, run_without_figures, tables
 
+from benchmarks.setting import random_model, random_vectors, setting, shape
 from introspect.errors import InputError
 from introspect.experiment.preconditions import check_surroundings
+from introspect.injection import batch
 from introspect.injection.additions import Additions
 from introspect.injection.batch import Pool
 from introspect.injection.engine import Engine
 from introspect.injection.failures import Failure
+from introspect.injection.sampling import draw
 from introspect.injection.steps import Checks, GraphStep, StepError, TracedStep
 from introspect.models.looped_model import SiteError
 from introspect.models.tap import Tap
-from introspect.records.trial import Sampling, Site
+from introspect.records.trial import Sampling, Site, Trial
 
 
 def engine(on: Bench, steps: str) -> Engine:
@@ -62,6 +66,29 @@ def test_a_trial_is_the_same_alone_and_in_any_number_of_rows() -> None:
         together = engine(on, "graph").run(trials, rows=rows)
         for one, other in zip(alone, together, strict=True):
             assert isinstance(one, Failure) or one.token_ids == other.token_ids
+
+
+def test_the_logits_of_a_trial_alone_are_those_in_a_batch_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    looped = random_model(shape(128, 352, 4))
+    made = setting(looped, looped.model, random_vectors(looped))
+    trials = [each for each in made.trials(20, 6) if each.injection is not None][:20]
+    trials = [replace(each, injection=trials[0].injection) for each in trials]  # one site, so that all begin together
+
+    def drawn(run: Sequence[Trial]) -> list[torch.Tensor]:
+        """Return the logits of every step, `(row, vocabulary)`."""
+        seen: list[torch.Tensor] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                batch, "draw", lambda logits, *given: (seen.append(logits.clone()), draw(logits, *given))[1]
+            )
+            responses(Engine(made.tap, made.engine.prompts, made.vectors, steps="graph").run(run, rows=len(run)))
+        return seen
+
+    together = drawn(trials)
+    assert len(together) == 6
+    for place in (0, 7, 19):
+        for step, (one, all_rows) in enumerate(zip(drawn(trials[place : place + 1]), together, strict=True)):
+            assert torch.equal(one[0], all_rows[place]), f"row {place}, step {step}"
 
 
 def test_a_trial_that_takes_the_row_of_one_that_left_has_its_own_additions() -> None:

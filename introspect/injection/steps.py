@@ -17,7 +17,7 @@ from introspect.injection.additions import Additions
 from introspect.injection.engines import ENGINES, EngineName, check_engine
 from introspect.injection.frames import Frame, Frames
 from introspect.injection.injector import Injector
-from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.prefix import LEAST_ROWS, Prefix, inputs
 from introspect.models.looped_model import LoopedModel
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap, Visit
@@ -129,7 +129,6 @@ class GraphStep:
         injector: Injector,
         weights: Tensor | None,
         *,
-        rows: int,
         checks: Checks,
         frame: Frame | None = None,
     ) -> None:
@@ -139,7 +138,7 @@ class GraphStep:
         self.sites, looped = tap.looped.sites(prefix.n_loops), tap.looped
         used = injector.sites if prefix.encoded.span_stop is None else []
         if frame is None:
-            self.additions, model = Additions(looped, tap.bare, used, prefix.n_loops, rows), tap.bare
+            self.additions, model = Additions(looped, tap.bare, used, prefix.n_loops, cache.rows), tap.bare
         else:
             self.additions, model = frame.additions, frame.model
         self.places = [self.additions.sites.index(site) for site in used]
@@ -179,9 +178,11 @@ class GraphStep:
     def _logits(self, last: Sequence[int], written: Sequence[int]) -> Tensor:
         if self.frame is not None and len(last) * _FEW > self.frame.rows:
             return self.frame.step(last, [self.prefix.length + n for n in written])
-        arguments = aimed(self.tap, self.prefix, self.cache, last, written)
+        n, idle = len(last), max(0, min(LEAST_ROWS, self.cache.rows) - len(last))  # rows that no trial stands in
+        all_last, all_written = ([*each, *[each[0]] * idle] for each in (last, written))
+        arguments = aimed(self.tap, self.prefix, self.cache, all_last, all_written)
         self.additions.begin()
-        logits: Tensor = self.model(**arguments).logits[:, -1]
+        logits: Tensor = self.model(**arguments).logits[:n, -1]
         self.additions.end()
         return logits
 
@@ -202,7 +203,7 @@ class Steps:
         cache = prefix.cache(rows, new_tokens) if frame is None else frame.cache
         if self.name == "nnsight":
             return cache, TracedStep(self._tap, prefix, cache, injector, weights)
-        step = GraphStep(self._tap, prefix, cache, injector, weights, rows=rows, checks=self.checks, frame=frame)
+        step = GraphStep(self._tap, prefix, cache, injector, weights, checks=self.checks, frame=frame)
         return cache, step
 
 

@@ -55,6 +55,11 @@ class RowCache(Cache):
         self.own = tuple(keys.new_zeros(slots, rows, heads, columns, size) for _ in range(2))
         self.aim(0, [0], 1)
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows there is room for."""
+        return self.own[0].shape[1]
+
     def aim(self, first: int, filled: Sequence[int], new: int) -> None:
         """Say what the next forward runs: rows from `first` on, what each has filled, and the new columns of each."""
         device = self.shared[0].device
