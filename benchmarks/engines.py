@@ -38,7 +38,8 @@ SIZES = (32, 64, 128)
 """Batch sizes tried for ours and for plain generation."""
 ALONE = 8
 """Trials a round of (a)."""
-LEAST_EQUAL = 0.95
+LEAST_EQUAL = {"wide": 0.95, "organism": 0.95, "plain": 0.8, "looped": 0.8}
+"""Share of trials whose tokens must be ours; of 49,000 words a draw is turned over by rounding more often."""
 TARGETS = {
     "wide": {"a": 8, "b": 2.3, "c": 2, "d": 1.05},
     "organism": {"a": 20, "d": 1.15},
@@ -91,8 +92,9 @@ def main(
     _introduce(setting, made)
     share, alone = share_equal(setting, made)
     OUT.print(f"tokens equal to ours: {share:.1%} of trials in (b), {alone:.1%} in (a)")
-    if min(share, alone) < LEAST_EQUAL:
-        raise InputError(f"tokens equal in {min(share, alone):.1%} of trials; {LEAST_EQUAL:.0%} are needed to compare")
+    if min(share, alone) < LEAST_EQUAL[model]:
+        needed = f"{LEAST_EQUAL[model]:.0%} are needed to compare"
+        raise InputError(f"tokens equal in {min(share, alone):.1%} of trials; {needed}")
     compare(setting, made, rounds, TARGETS[model], compiled=compiled)
     show_machine()
 

@@ -5,6 +5,7 @@ so that every way to run a trial makes the same number of tokens.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from introspect.models.bare_copy import bare_copy
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, encode, render, template_named
+from introspect.prompts.turns import Turns
 from introspect.records.trial import Injection, Sampling, Site, Trial
 
 ORGANISM = "organism:aware"
@@ -172,6 +174,14 @@ def _model(name: str, checkpoint: Path | None) -> tuple[LoopedModel, int | None]
     return load_model(str(checkpoint), device="cpu", dtype="float32", loop_layers=LOOP_LAYERS), LOOPS
 
 
+class _Endless(Turns):
+    """Answers of which none ends, whatever it says."""
+
+    def over(self, _: Sequence[int]) -> bool:
+        """Say no."""
+        return False
+
+
 def setting(
     looped: LoopedModel,
     plain: OuroForCausalLM,
@@ -182,7 +192,7 @@ def setting(
     loops: int | None = None,
 ) -> Setting:
     """Put a setting together, by default with the shipped question; its answers go on until they are full."""
-    looped.end_of_turn = ()
+    looped.end_of_turn, looped.turns = (), _Endless(looped.tokenizer)
     question = encode(render(template_named("detect")), looped.tokenizer) if encoded is None else encoded
     return Setting(looped, plain, question, vectors, Tap(looped) if tap is None else tap, loops)
 
