@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,15 @@ def assert_same_rows(run: Path, other: Path) -> None:
 def descendants(named: str = "") -> list[psutil.Process]:
     """List the processes below this one with a text in their command line."""
     return [each for each in psutil.Process().children(recursive=True) if named in " ".join(each.cmdline())]
+
+
+def listening() -> set[str]:
+    """List the addresses on which this process and those below it listen."""
+    found = set()
+    for each in (psutil.Process(), *descendants()):
+        with suppress(psutil.Error):
+            found |= {conn.laddr.ip for conn in each.net_connections("inet") if conn.status == psutil.CONN_LISTEN}
+    return found
 
 
 def kill_one_at(wanted: int, named: str) -> Callable[[int, int], None]:
@@ -75,9 +84,16 @@ def test_two_ray_actors_one_killed_in_the_middle_give_the_rows_of_one(
     pytest.importorskip("ray", reason='Ray is an extra: pip install "introspect-loops[ray]"')
     from introspect.experiment.workers.ray import RayActors
 
-    started = counted(monkeypatch, RayActors)
+    started, heard, kill = counted(monkeypatch, RayActors), set[str](), kill_one_at(8, "ray::_Actor")
+
+    def report(so_far: int, total: int) -> None:
+        heard.update([] if heard else listening())
+        kill(so_far, total)
+
     asked = options(tiny, tmp_path, workers=2, ray="local", batch_size=1)
-    folder = run_without_figures(asked, kill_one_at(8, "ray::_Actor"))
+    folder = run_without_figures(asked, report)
+    assert heard
+    assert {address.removeprefix("::ffff:") for address in heard} == {"127.0.0.1"}, "nobody else may reach the cluster"
     assert_same_rows(folder, finished)
     assert started == [0, 1, 2]
     assert not descendants("ray")

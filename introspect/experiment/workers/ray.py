@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from introspect.errors import InputError
@@ -93,11 +94,21 @@ def _fetched(answer: Any) -> Event:  # Any: Ray's reference
     return event
 
 
+def _stay_here() -> None:
+    """Let Ray keep the loopback address for this machine, as it does on macOS and Windows.
+
+    Elsewhere it puts the machine's outer address in its place, and then its servers listen on all interfaces.
+    """
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"  # for the processes that Ray starts
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
 def _connect(address: str, size: int | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray would warn that this becomes the default
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}  # Any: Ray's own options
     if address == LOCAL:
+        _stay_here()
         cores = max(size or 1, os.cpu_count() or 1)
         here: dict[str, Any] = {
             "num_cpus": cores,
