@@ -23,7 +23,7 @@ def settled(half: float, turned: float, lowest: float) -> Settled:
     return Settled(
         pd.DataFrame(layers),
         pd.DataFrame({**distinct, "cosine_high": [lowest + 0.1]}),
-        pd.DataFrame({"class": ["settled", "wandering"], "k": [30, 2], "n": 32}),
+        pd.DataFrame({"class": ["settled", "wandering"], "k": [30, 2], "n": 32, "recurrences": 5}),
     )
 
 
@@ -49,7 +49,7 @@ def test_whether_the_loops_settle_is_said_by_the_verdict(measured: tuple[float, 
     assert (
         distinct == f"The lowest cosine between the first layer's last state and another's is {value} [{low}, {high}]."
     )
-    assert tokens == "Paths of 32 tokens: 30 settled, 2 wandering."
+    assert tokens == "Paths of 32 tokens, seen from where 5 recurrences end: 30 settled, 2 wandering."
     assert attention == (
         "The attention matrices of a layer change by 0.5 from the first loop to the second, 0.1 between the last two "
         "of 4 (Frobenius)."
@@ -124,27 +124,31 @@ def test_nothing_kept_is_said_so() -> None:
 def test_the_monitors_are_said_at_the_loops_as_trained_and_where_they_part_most() -> None:
     share = {"low": NAN, "high": NAN, "n": 40, "unknown": 4}
     at = {"language": 0.6, "representation": 0.9, "task": 0.7, "shuffled": 0.5, "constant": 0.55}
-    at |= {"language-words": 0.65, "task-words": NAN}
+    at |= {"language-words": 0.65, "task-words": NAN, "language-fitted": 0.75}
     curves = [
         {"loops": loops, "measure": "accuracy", "monitor": monitor, "value": value - (loops == 1) * 0.1, **share}
         for loops in (1, 4)
         for monitor, value in at.items()
     ]
+    for row in curves:
+        row["high"] = 0.58 if row["monitor"] == "shuffled" else NAN
     gap = {"measure": "accuracy", "loops": [1, 4], "value": [0.3, 0.1], "low": [0.2, 0], "high": [0.4, 0.2]}
     first, words, widest = said_of_task(
         "two-hop", pd.DataFrame(curves), pd.DataFrame({**gap, "n": 40, "questions": 20}), trained=5
     )
     assert first == (
-        "two-hop, 4 loops run: the model judges 60.0% of 40 given answers rightly, a probe of its states 90.0% (of "
-        "shuffled labels 50.0%, always the same 55.0%); it answers 70.0% of 40 questions rightly itself."
+        "two-hop, 4 loops run: the model judges 60.0% of 40 given answers rightly, with a threshold that is fitted "
+        "75.0%, a probe of its states 90.0% (of labels dealt out anew on average 50.0%, at most 58.0%; always the same "
+        "55.0%); it answers 70.0% of 40 questions rightly itself."
     )
     assert words == (
         "two-hop, by its most probable next word, which may be neither yes nor no nor an answer: 4 of 44 judgements "
         "are unknown, 65.0% of the others right; 4 of 44 answers are unknown, an unknown share of the others right."
     )
     assert widest == (
-        "two-hop: what the probe reads is furthest ahead of what the model says at loops run = 1, by 30.0 points of "
-        "accuracy [20.0, 40.0] (n = 40 answers, 95% interval over 20 questions, none for the choice)."
+        "two-hop: what the probe reads is furthest ahead of what the model says, its threshold fitted, at loops run = "
+        "1, by 30.0 points of accuracy [20.0, 40.0] (n = 40 answers, 95% interval over 20 questions or groups of them, "
+        "none for the choice)."
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWS = 4999
+_DRAWS = 4999
 _CHUNK = 1024
 """Draws made at once; bounds the memory of large maps."""
 _ALIKE = 1e-9
@@ -35,7 +35,7 @@ class Studentised:
     """Two-sided, corrected for having looked at all cells: the largest |t*| of the map."""
 
 
-def studentised(values: _Array, *, draws: int = DRAWS, seed: int = 0) -> Studentised:
+def studentised(values: _Array, *, draws: int = _DRAWS, seed: int = 0) -> Studentised:
     """Test whether the means of `values`, (concept, cell), are 0; a missing value is NaN and left out of its cell."""
     observed = np.abs(_t(np.ones((1, len(values))), values, 0.0)[0])
     tested = np.isfinite(observed)
