@@ -218,7 +218,8 @@ def test_a_model_that_cannot_be_copied_goes_through_nnsight_or_is_refused(
 def test_compiled_steps_give_the_same_tokens(name: str) -> None:
     on = bench_on(FAMILIES[name].make(dtype=torch.float64))
     trials = [trial for trial in on.mixed(seed=4, n=40) if trial.n_loops == on.looped.n_loops]
-    trials = [replace(trial, template_hash="open", variables=()) for trial in trials]
+    of_one_span = [each for each in trials if each.injection is None or len(each.injection.weights or (1.0,)) == 1]
+    trials = [replace(trial, template_hash="open", variables=()) for trial in of_one_span]
     traced, compiled = (engine(on, steps).run(trials, rows=4) for steps in ("nnsight", "graph:compile"))
     for one, other in zip(traced, compiled, strict=True):
         assert isinstance(one, Failure) or one.token_ids == other.token_ids
