@@ -61,6 +61,14 @@ def test_a_kind_and_an_answer_alone_tell_nothing_of_two_hops_whose_kind_was_not_
         assert low <= right_said <= high, grouped
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_within_a_group_of_kinds_every_answer_is_right_and_wrong_for_some(seed: int) -> None:
+    items = generated("two-hop", seed)
+    for group in {item.group for item in items}:
+        right, wrong = ({item.answer for item in items if (item.group, item.correct) == (group, at)} for at in (1, 0))
+        assert right == wrong == set(group.split("/"))
+
+
 def test_the_judgement_set_is_balanced() -> None:
     assert Counter(answer for _, answer in TASKS["judgement"]()) == {"safe": 30, "unsafe": 30}
 
