@@ -160,6 +160,14 @@ def test_contrasts_stand_at_their_site_the_overall_one_in_the_caption_and_what_i
     assert low == -high
 
 
+@pytest.mark.parametrize("passed", [(0.01, 0.2), (0.2, 0.01), (0.01, np.nan), (0.01, 0.01)])
+def test_what_fails_one_of_two_tests_is_not_bold(passed: tuple[float, float]) -> None:
+    cells = contrasts().assign(p_map=passed[0], p_student_map=passed[1])
+    (ax,) = contrast_map(cells)[:1]
+    strong = max(each for each in passed if not np.isnan(each)) < 0.05
+    assert {text.get_fontweight() for text in ax.texts} == {"bold" if strong else "normal"}
+
+
 def test_lines_of_plain_questions_are_drawn_of_the_strongest_dose_arm_by_arm() -> None:
     axes = compression_by_loop(compression())
     assert [ax.get_ylabel().split("\n")[0] for ax in axes] == ["slope of the shift", "change of entropy"]

@@ -15,7 +15,7 @@ from introspect.analyses.kept_units import Keeping, keeping
 from introspect.analyses.monitor.ask import States, item_prompts, judge_items, solve
 from introspect.analyses.monitor.cost import monitor_cost
 from introspect.analyses.monitor.curves import curves
-from introspect.analyses.monitor.injected import Seen, injected_trials, see
+from introspect.analyses.monitor.injected import Seen, _named, injected_trials, see
 from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings
@@ -247,3 +247,14 @@ def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
 )
 def test_options_that_cannot_be_used_are_refused(given: list[str], words: str) -> None:
     assert words in refused("monitor", *given)
+
+
+def test_a_concept_that_begins_as_another_does_cannot_be_told_to_be_named(subject: Subject) -> None:
+    trials = subject.trials(["injected"])[:3]
+    first, logits = subject.engine.answers.first, torch.zeros(len(trials), len(subject.tap.looped.tokenizer))
+    for row, trial in enumerate(trials):
+        logits[row, list(first(trial.concept))] = 9.0
+    assert _named(subject, logits, trials) == [1.0] * len(trials)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(subject.engine.answers), "first", lambda *_: first(trials[0].concept))
+        assert np.isnan(_named(subject, logits, trials)).all()
