@@ -15,7 +15,7 @@ from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.probes import ProbeKind, thresholds
 from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere, shuffled_ends
 from introspect.analyses.monitor.regression import Floats
-from introspect.analyses.monitor.scores import Scoring, constant
+from introspect.analyses.monitor.scores import Scoring, constant, over_deals
 from introspect.analyses.monitor.tasks import Item
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
@@ -124,7 +124,7 @@ def _of_deals(probing: Probing, measure: str, dealt: Floats) -> Estimate:
         Scoring(probing.dealt(deal).astype(float), probing.groups, probing.scoring.weights).score(measure, said).value
         for deal, said in enumerate(dealt)
     ]
-    return Estimate(float(np.mean(scored)), min(scored), max(scored), probing.scoring.weights.shape[1])
+    return over_deals(scored, probing.scoring.weights.shape[1])
 
 
 def _of_sites(

@@ -19,7 +19,6 @@ from introspect.records.trial import Site
 
 DEALS = 10
 """How often labels are dealt out anew for the control of a monitor."""
-FITTED = ("inner", "said")
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ def shuffled_ends(probing: Probing, states: States, total: int, layers: Sequence
         dealt = probing.dealt(deal)
         place = split(dealt, probing.groups, probing.seed)
         fitted = [probing.control(each, dealt) for each in at]
-        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in FITTED)
-        said.append(by_best_layer(inner, told, place))
+        said.append(of_best_layer(fitted, place))
     return {"said": np.stack(said)}
 
 
@@ -82,6 +80,11 @@ def everywhere(probing: Probing, states: States, loops: Sequence[int], layer: in
     transfer = [[each.probes.say(other, probing.place) for other in there] for each in fitted]
     arrays = {"said": said, "inner": inner, "control": controls, "transfer": transfer}
     return {name: np.array(array) for name, array in arrays.items()}
+
+
+def of_best_layer(fitted: Sequence[CrossFit], place: Labels) -> Labels:
+    """Take the best layer of each fold from probes of one site per layer, `(item,)`."""
+    return by_best_layer(np.stack([each.inner for each in fitted]), np.stack([each.said for each in fitted]), place)
 
 
 def by_best_layer(inner: Floats, said: Labels, place: Labels) -> Labels:

@@ -3,7 +3,7 @@
 All scores of one set of items share the same draws, so that the interval of a difference is that of paired values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,11 @@ class Scoring:
         level = expanded(0.95, n)
         low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
         return Estimate(value, float(low), float(high), n)
+
+
+def over_deals(scored: Sequence[float], questions: int) -> Estimate:
+    """Return the mean over deals of the labels, and in place of an interval the lowest and the highest of a deal."""
+    return Estimate(float(np.mean(scored)), min(scored), max(scored), questions)
 
 
 def constant(measure: str, truth: _Floats) -> float:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
-from introspect.analyses.monitor.probing import DEALS, FITTED, by_best_layer
+from introspect.analyses.monitor.probing import DEALS, by_best_layer, of_best_layer
 from introspect.analyses.monitor.regression import Floats
-from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring
+from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring, over_deals
 from introspect.records.trial import Site
 from introspect.results.statistics.clusters import Estimate, Weights
 
@@ -145,8 +145,7 @@ def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed:
     said = []
     for deal in range(DEALS):
         fitted = [cell.fit(states, kind, _dealt(cell, seed, deal)) for states in ends]
-        inner, told = (np.stack([getattr(each, name) for each in fitted]) for name in FITTED)
-        said.append(by_best_layer(inner, told, cell.place))
+        said.append(of_best_layer(fitted, cell.place))
     return np.stack(said)
 
 
@@ -156,7 +155,7 @@ def _of_control(cell: NoticingCell, strength: float, dealt: Floats, seed: int) -
     scored = [
         cell.scoring(both, _dealt(cell, seed, deal)).balanced(said[both]).value for deal, said in enumerate(dealt)
     ]
-    found = Estimate(float(np.mean(scored)), min(scored), max(scored), cell.weights.shape[1])
+    found = over_deals(scored, cell.weights.shape[1])
     return _row(cell, strength, "shuffled", "detection", found, dealt[0][both])
 
 
