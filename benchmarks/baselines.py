@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from benchmarks.setting import injection_of
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.sampling import draw, uniforms
+from introspect.injection.sampling import draw, random_words
 from introspect.prompts import Encoded
 from introspect.records.trial import Trial
 
@@ -49,10 +49,11 @@ def run_cell(
     """
     site, settings = injection_of(trials[0]).sites[0], trials[0].sampling
     added = torch.stack([injection_of(trial).strength * vectors.at(trial.concept, site) for trial in trials])
-    noise = uniforms([trial.seed for trial in trials], settings.max_new_tokens)
+    words = random_words([trial.seed for trial in trials], settings.max_new_tokens)
     temperature, top_p = (
         torch.full((len(trials),), value, dtype=torch.float64) for value in (settings.temperature, settings.top_p)
     )
+    by_cdf = torch.full((len(trials),), settings.draws == "inverse-cdf")
     cache, written = DynamicCache(), []
     ids = torch.tensor([encoded.token_ids] * len(trials), device=model.device)
     finished = torch.zeros(len(trials), dtype=torch.bool, device=model.device)
@@ -62,7 +63,7 @@ def run_cell(
             hook.restart(prompt=step == 0)
             more = {"past_key_values": cache, "use_cache": True, "logits_to_keep": 1, **arguments}
             logits = model(input_ids=ids, **more).logits[:, -1]
-            drawn = draw(logits, noise[:, step], temperature, top_p).to(model.device)
+            drawn = draw(logits, words[:, step], temperature, top_p, by_cdf).to(model.device)
             written.append(drawn)
             finished |= torch.isin(drawn, torch.tensor(end_of_turn, device=model.device, dtype=drawn.dtype))
             if finished.all():

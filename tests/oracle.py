@@ -4,6 +4,7 @@ On them stands an oracle of the engine: one trial at a time, the whole prompt an
 with the engine the keyed draws, and nothing of how it injects or reads out.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from introspect.injection.engine import prompt_key
-from introspect.injection.sampling import uniforms
+from introspect.injection.sampling import random_words
 from introspect.injection.vectors_of_arms import direction_in_span, permutation, random_direction
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
@@ -172,8 +173,28 @@ def _draw(logits: np.ndarray, trial: Trial, step: int) -> int:
         if left >= trial.sampling.top_p and trial.sampling.top_p < 1:
             weights[token] = 0.0
         left += weight
-    reached = weights.cumsum()
-    return int((reached > uniforms([trial.seed], step + 1)[0, step].item() * reached[-1]).argmax())
+    word = random_words([trial.seed], step + 1)[0, step].item() % 2**64
+    if trial.sampling.draws == "inverse-cdf":
+        reached = weights.cumsum()
+        return int((reached > (word >> 11) / 2**53 * reached[-1]).argmax())
+    width = math.ceil(math.sqrt(len(weights)))
+    groups = np.split(weights, range(width, len(weights), width))
+    first = _first([group.sum() for group in groups], word, 0)
+    return first * width + _first(groups[first], word, len(groups))
+
+
+def _first(rates: Sequence[float] | np.ndarray, word: int, place: int) -> int:
+    """Return who arrives first, each after an exponential time of its own rate; `place` is that of the first one."""
+    arrivals = [_exponential(word, place + n) / rate if rate else math.inf for n, rate in enumerate(rates)]
+    return arrivals.index(min(arrivals))
+
+
+def _exponential(word: int, place: int) -> float:
+    """Return the exponential number at a place of the SplitMix64 stream that begins at a word."""
+    mixed = (word + (place + 1) * 0x9E3779B97F4A7C15) % 2**64
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % 2**64
+    return -math.log(((mixed ^ mixed >> 31) // 2**12 + 0.5) / 2**52)
 
 
 def _readout(on: Bench, trial: Trial, logits: Tensor, loop: int) -> Readout:

@@ -3,9 +3,11 @@
 1: partners of `wrong` point away most, words on offer do not know them, random vectors have a direction per site.
 2: partners are drawn (`concepts.partners`) and on offer, one direction serves all loops of a layer.
 3: a dose in nats is measured on a reference text, not on the prompt of the trial.
+4: tokens are drawn by the Gumbel-max trick, not by inverting the CDF.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.prompts import Template, template_named
-from introspect.records.trial import OF_ANOTHER, Arm
+from introspect.records.trial import OF_ANOTHER, Arm, Sampling
 
-DESIGN = 3
+DESIGN = 4
 """Of a new run."""
 REFERENCE = "dose-reference"
 """Template on which a dose in nats is measured."""
@@ -35,6 +37,11 @@ def design_of(stored: Mapping[str, Any], default: int, folder: Path) -> int:  # 
 def reference_of(design: int, options: Options) -> Template | None:
     """Return the template on which the doses of a run are measured; None where they need none."""
     return template_named(REFERENCE) if design > 2 and options.unit() == "kl" else None
+
+
+def sampling_by(design: int, options: Options) -> Sampling:
+    """Return how the answers of a run are drawn."""
+    return options.sampling if design > 3 else replace(options.sampling, draws="inverse-cdf")
 
 
 def partners_by(design: int, options: Options, vectors: ConceptVectors) -> dict[Arm, dict[str, str]]:

@@ -15,7 +15,7 @@ from introspect.concepts.contrast_prompts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.experiment.design_version import DESIGN, design_of, partners_by, reference_of
+from introspect.experiment.design_version import DESIGN, design_of, partners_by, reference_of, sampling_by
 from introspect.experiment.options import Options
 from introspect.experiment.preconditions import check_surroundings
 from introspect.experiment.spelling import found_at, respelled
@@ -116,6 +116,7 @@ class Laboratory:
             partners=partners_by(self.design, self.options, vectors),
             offers_partners=self.design > 1,
             aligned=self.design > 1,
+            sampling=sampling_by(self.design, self.options),
             reference=None if self.reference is None else self.reference.hash,
             dates=self.dates,
         )
@@ -239,7 +240,6 @@ def _grid(options: Options, **of_model: Any) -> Grid:  # Any: what the options d
         numbers=options.numbers(),
         repeats=options.repeats,
         seed=options.seed,
-        sampling=options.sampling,
     )
 
 

@@ -20,7 +20,7 @@ from introspect.injection.failures import Failure, finite_readouts, finite_rows,
 from introspect.injection.injector import Injector
 from introspect.injection.prefix import Prefix
 from introspect.injection.resume import Start
-from introspect.injection.sampling import draw, uniforms
+from introspect.injection.sampling import draw, random_words
 from introspect.injection.steps import Steps
 from introspect.injection.whole_words import Behind, in_whole_words, shares_first
 from introspect.models.tap import Tap
@@ -70,9 +70,10 @@ class Pool:
         self.weights = prefix.weights([trial.injection for trial in trials])
         room = {"rows": self.capacity, "new_tokens": longest}
         self.cache, self.step = steps.begin(prefix, injector, self.weights, **room)
-        self.uniforms = uniforms([trial.seed for trial in trials], longest)
+        self.words = random_words([trial.seed for trial in trials], longest)
         self.temperature = torch.tensor([sampling.temperature for sampling in settings], dtype=torch.float64)
         self.top_p = torch.tensor([sampling.top_p for sampling in settings], dtype=torch.float64)
+        self.by_cdf = torch.tensor([sampling.draws == "inverse-cdf" for sampling in settings])
 
     def run(self) -> list[Response | Failure]:
         """Walk the whole way."""
@@ -168,7 +169,8 @@ class Pool:
         All are brought to the host at once, the only time within a step that it waits for the device.
         """
         steps = [len(self.tokens[trial]) for trial in trials]
-        drawn = draw(logits, self.uniforms[trials, steps], self.temperature[trials], self.top_p[trials])
+        settings = self.temperature[trials], self.top_p[trials], self.by_cdf[trials]
+        drawn = draw(logits, self.words[trials, steps], *settings)
         told = [drawn.double(), finite_rows(logits).to(drawn.device).double()]
         if any(self.trials[trial].injection is None for trial in trials):
             # where nothing can be drawn there is no token

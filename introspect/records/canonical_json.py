@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from introspect.records.trial import Trial
 
-LATE = {"late": True}
-"""Metadata of a field that came after trials had been stored: it is written only where it is not its default."""
+
+def late(before: object) -> dict[str, object]:
+    """Return the metadata of a field that came after trials had been stored, all of which had `before` in it.
+
+    It is written only where it is something else.
+    """
+    return {"before": before}
+
+
 OWN = ("concept", "repeat", "seed", "variables", "options", "expected", "partner")
 """Fields in which the trials of a cell differ."""
 
@@ -62,9 +69,8 @@ def encode_json(record: object) -> str:
 
 def _values(record: Any) -> dict[str, Any]:  # Any: whatever record is met inside another
     values = {field.name: getattr(record, field.name) for field in fields(record)}
-    late = [field for field in fields(record) if field.metadata == LATE]
-    unchanged = {field.name for field in late if values[field.name] == field.default}
-    return {name: value for name, value in values.items() if name not in unchanged}
+    before = {field.name: field.metadata["before"] for field in fields(record) if "before" in field.metadata}
+    return {name: value for name, value in values.items() if name not in before or value != before[name]}
 
 
 _ENCODER = json.JSONEncoder(

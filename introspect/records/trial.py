@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from introspect.records.canonical_json import LATE, encode_json, trial_to_json
+from introspect.records.canonical_json import encode_json, late, trial_to_json
 from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
@@ -39,6 +39,9 @@ GATES: tuple[Gate, ...] = ("rules", "model")
 StrengthUnit = Literal["vector", "residual", "kl"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
+Draws = Literal["gumbel", "inverse-cdf"]
+"""How a random word becomes a token: see `injection.sampling`."""
+
 FinishReason = Literal["stop", "length", "decided", "turn"]
 """`stop`: its turn ended. `length`: as long as allowed. `decided`: a grader needs no more. `turn`: it began another."""
 
@@ -58,9 +61,9 @@ class Injection:
     unit: StrengthUnit = "vector"
     weights: tuple[float, ...] = ()
     """What the strength is multiplied with in each span of the prompt; empty: 1 in every one."""
-    aligned: bool = field(default=False, metadata=LATE)
+    aligned: bool = field(default=False, metadata=late(False))
     """Whether the arm `random` has one direction for all loops of a layer, as a concept's vectors nearly have."""
-    reference: str | None = field(default=None, metadata=LATE)
+    reference: str | None = field(default=None, metadata=late(None))
     """For the unit "kl", hash of the template on which the dose is measured; None: on the trial's own prompt, as it was
     in older runs."""
 
@@ -83,9 +86,11 @@ class Sampling:
     max_new_tokens: int = 40
     decided_by: str | None = None
     """Grader and version by whose declared decision an answer ends early; None: answers are let go on to their end."""
-    exit: str = field(default=LAST, metadata=LATE)
+    exit: str = field(default=LAST, metadata=late(LAST))
     """Of which loop the tokens are drawn: the `last`; that at which the exit `gate` leaves, with the model's threshold
     or one given as in `gate:0.9`; or a loop by its number."""
+    draws: Draws = field(default="gumbel", metadata=late("inverse-cdf"))
+    """How a random word becomes a token; the trials of designs before 4 invert the CDF."""
 
     @cached_property
     def json(self) -> str:
@@ -128,7 +133,7 @@ class Trial:
     """The right answer, where there is one whatever the model noticed; else None."""
     partner: str | None = None
     """In the arms `wrong` and `opposite`, the concept whose vector is injected."""
-    date: str | None = field(default=None, metadata=LATE)
+    date: str | None = field(default=None, metadata=late(None))
     """The day that the chat format wrote into the prompt; None where it writes none."""
 
     @cached_property
@@ -264,4 +269,5 @@ def _with_records(values: dict[str, Any]) -> dict[str, Any]:
     if injection is not None:
         sites = tuple(Site(**site) for site in injection.pop("sites"))
         injection = Injection(sites=sites, weights=tuple(injection.pop("weights")), **injection)
-    return {**values, "injection": injection, "sampling": Sampling(**values.pop("sampling"))}
+    sampling = {"draws": "inverse-cdf", **values.pop("sampling")}
+    return {**values, "injection": injection, "sampling": Sampling(**sampling)}
