@@ -24,7 +24,7 @@ def site(one: Trial) -> int:
 def share(one: Trial) -> bool:
     """Detect 90% of what is injected in loop 1, 20% elsewhere, and 10% of random vectors."""
     often = 0.1 if one.arm == "random" else 0 if one.arm == "none" else 0.9 if site(one) == 1 else 0.2
-    return int(one.id, 16) % 1000 < 1000 * often
+    return int(one.id, 16) % 991 < 991 * often
 
 
 def read(folder: Path) -> pd.DataFrame:

@@ -21,9 +21,10 @@ def begun_before(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         if done >= 16:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(swept, "open_laboratory", partial(open_laboratory, design=3))
-        run_without_figures(asked, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_without_figures(asked, stop)
     return asked.folder
 
 

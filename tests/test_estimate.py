@@ -1,6 +1,5 @@
 """What a sweep would take: drawn from all of the plan without walking it, and worked out from what pieces took."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,12 @@ def test_an_estimate_counts_the_real_plan_and_stores_nothing(tiny: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hundred_million_trials_are_counted_and_drawn_from_at_once(tiny: Path, tmp_path: Path) -> None:
-    found = estimate(options(tiny, tmp_path, repeats=10**6, trial_numbers="1,2,3"))
+def test_a_sample_is_drawn_without_walking_the_plan(tiny: Path, tmp_path: Path) -> None:
+    """A walk through so many would take years."""
+    found = estimate(options(tiny, tmp_path, repeats=10**11, trial_numbers="1,2,3"))
     sample = Sample(found.laboratory, found.vectors, found.trials, 2, 8)
-    begin = time.process_time()
-    assert found.counts.total == TOTAL * 10**6
+    assert found.counts.total == TOTAL * 10**11
     drawn = [trial for section in (0, 1) for trial in sample.drawn(section, 5 / 6, 8)]
-    assert time.process_time() - begin < 2
     assert len({trial.id for trial in drawn}) == 16
 
 

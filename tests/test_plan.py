@@ -1,6 +1,5 @@
 """The plan: every trial once, controls paired and shared, counts without trials, bad grids refused."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -142,16 +141,15 @@ def test_there_is_nothing_behind_the_last_trial() -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_hundred_million_trials_are_counted_and_reached_at_once(name: str) -> None:
+def test_a_grid_is_counted_and_its_trials_are_reached_without_walking_it(name: str) -> None:
+    """A walk through so many would take years."""
     large = replace(
-        GRID, variants=(VARIANTS[name],), concepts=WORDS, arms=ARMS, repeats=10**7,
+        GRID, variants=(VARIANTS[name],), concepts=WORDS, arms=ARMS, repeats=10**11,
         partners=partnered(zip(WORDS, WORDS[::-1], strict=True)),
     )  # fmt: skip
-    begin = time.process_time()
     trials = plan(large)
-    assert len(trials) == trials.counts.total >= 10**8
+    assert len(trials) == trials.counts.total >= 10**12
     assert len({trials[place].id for place in (7, len(trials) // 2, len(trials) - 7)}) == 3
-    assert time.process_time() - begin < 2
 
 
 @settings(max_examples=60, deadline=None)
@@ -335,6 +333,7 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         ({"sampling": Sampling(temperature=-1)}, "temperature -1"),
         ({"sampling": Sampling(temperature=float("nan"))}, "temperature nan"),
         ({"sampling": Sampling(top_p=0)}, "top_p 0"),
+        ({"sampling": Sampling(draws="beam")}, "draws 'beam'"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(changes: dict[str, Any], said: str) -> None:

@@ -17,6 +17,7 @@ def test_everything_that_may_change_can_be_changed() -> None:
     values = {"concept": "snow", "arm": "random", "n_loops": 5, "repeat": 1, "seed": 3, "loop": 1, "layer": 1}
     values |= {"sites": [(1, 1), (0, 0)], "strength": 9.0, "extract_loop": 0, "unit": "residual", "weights": (0.5,)}
     values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3, "decided_by": "rules 1", "exit": "gate"}
+    values |= {"draws": "inverse-cdf"}
     alone = {name: value for name, value in values.items() if name in CHANGEABLE}
     assert set(CHANGEABLE) == {*alone, "partner"}
     ids = {changed(trial(), **{name: value}).id for name, value in alone.items()}

@@ -249,7 +249,7 @@ def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
     for total in totals:
         outline.check_loops(total)
     of_model = {"model": options.model, "dtype": dtype, "totals": totals, "layers": outline.layers}
-    unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals)}
+    unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals), "sampling": options.sampling}
     for total in _grid(options, **of_model, **unknown).loops_run():
         outline.check_loops(total)
 

@@ -6,12 +6,12 @@ Goes in: what the user asked for. Comes out: a frozen Grid without repetitions, 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from introspect.errors import InputError, unknown
 from introspect.protocols import Variant
 from introspect.records.site import CODA, Stage
-from introspect.records.trial import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Sampling, Site, StrengthUnit
+from introspect.records.trial import ARMS, LAST, NOT_INJECTED, STRENGTH_UNITS, Arm, Draws, Sampling, Site, StrengthUnit
 from introspect.selection import DIGITS, shown
 
 Mode = Literal["each", "loops", "together"]
@@ -166,6 +166,7 @@ def check_sampling(sampling: Sampling) -> None:
         raise InputError(f"temperature {sampling.temperature}: must be a finite number, 0 or more")
     if not 0 < sampling.top_p <= 1:
         raise InputError(f"top_p {sampling.top_p}: must be above 0 and at most 1")
+    _known("draws", [sampling.draws], get_args(Draws))
     kind, _, threshold = sampling.exit.partition(":")
     if not (sampling.exit in (LAST, "gate") or _is_loop(sampling.exit) or (kind == "gate" and _is_share(threshold))):
         raise InputError(f"exit {shown(sampling.exit)}: write last, gate, gate:0.9 (0 to 1) or the number of a loop")
