@@ -1,4 +1,8 @@
-"""What several test files look at: a tiny model as a folder, and one finished run of it. Copy the run to change it."""
+"""What several test files look at: a tiny model as a folder, and one finished run of it. Copy the run to change it.
+
+Figures are written small, and with fonts that PDF draws itself: most of a small sweep would else be the embedding of
+fonts. `published_figures` writes them as users get them; so does every command that is run in a process of its own.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +12,19 @@ from swept import options, save_quietly
 from tiny import tiny_model
 
 from introspect.experiment.sweep import run_sweep
+from introspect.results.store import csv_files
 from tests.families import VARIANTS
+
+PUBLISHED = {"FONTS": csv_files.FONTS, "FORMATS": csv_files.FORMATS}
+csv_files.FONTS = {"pdf.fonttype": 3}
+csv_files.FORMATS = {**csv_files.FORMATS, "png": {"dpi": 40}}
+
+
+@pytest.fixture
+def published_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write figures as users get them."""
+    for name, value in PUBLISHED.items():
+        monkeypatch.setattr(csv_files, name, value)
 
 
 @pytest.hookimpl(tryfirst=True)

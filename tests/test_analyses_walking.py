@@ -13,7 +13,6 @@ from introspect.analyses.analysis import Analysed, Analysis, analyses_of
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.experiment.sweep import run_sweep
 from introspect.injection.recording import record_residual
 from introspect.injection.uncached_forward import Rows, alike, batches, rows_of, walk, walk_trials
 from introspect.models.attention_weights import watched
@@ -105,7 +104,9 @@ def test_a_text_of_one_token_is_refused(subject: Subject) -> None:
 @pytest.mark.slow
 def test_the_trials_of_a_subject_are_those_of_the_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    run_sweep(Options(concepts="snow,bread", questions="detect", layers="0", loops="0", strengths="1,2", out=run))
+    run_without_figures(
+        Options(concepts="snow,bread", questions="detect", layers="0", loops="0", strengths="1,2", out=run)
+    )
     opened = open_subject(Options(), run)
     assert opened.run is not None
     assert {trial.id for trial in opened.trials(ARMS)} == set(opened.run.trials["trial"])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from swept import run_without_figures
 
 from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.run import Run
-from introspect.experiment.sweep import run_sweep
 from introspect.injection.engine import prompt_key
 from introspect.injection.failures import Failure
 from introspect.records.trial import Response, Sampling, Site, Trial
@@ -159,7 +159,7 @@ def test_a_run_in_nats_gives_one_multiplier_per_concept_and_outcomes_that_vary(t
         concepts="trust,doubt", loops="2", layers="1", strengths="0.05,1e9", dose="kl", arms="injected",
         max_new_tokens=2, out=tmp_path,
     )  # fmt: skip
-    run_sweep(options)
+    run_without_figures(options)
     with Run.open(tmp_path) as run:
         run.check()
         near, far = (run.trials[run.trials["strength"] == strength] for strength in (0.05, 1e9))

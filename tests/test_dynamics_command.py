@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commanded import introspect, refused
+from swept import run_without_figures
 from tiny import save_tiny, tiny_model
 
 from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.dynamics.dynamics import Settings, open_dynamics, settle
 from introspect.analyses.kept_units import keeping
 from introspect.experiment.options import Options
-from introspect.experiment.sweep import run_sweep
 
 CONCEPTS = "snow,bread,river"
 FEW = ("--recurrences", 6, "--attention-loops", 2, "--follow", 7, "--device", "cpu")
@@ -48,7 +48,7 @@ def test_a_model_is_measured_into_a_folder(model: str, texts: Path, tmp_path: Pa
 def test_with_a_run_thoughts_have_fates(texts: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     sites = {"concepts": "snow,bread,river,trust,desert", "layers": "0", "loops": "0,3", "strengths": "3"}
-    run_sweep(Options(**sites, questions="detect", max_new_tokens=24, out=run, device="cpu"))
+    run_without_figures(Options(**sites, questions="detect", max_new_tokens=24, out=run, device="cpu"))
     code, said, err = introspect("dynamics", "--run", run, *FEW, "--texts", texts)
     assert (code, err) == (0, "")
     (found,) = analyses_of(run)

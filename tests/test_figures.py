@@ -147,6 +147,7 @@ def test_unknown_answers_have_a_map_where_more_than_one_in_ten_is(tmp_path: Path
         assert "n = 10 answers per cell" in figures["unknown_map"].get_supxlabel()
 
 
+@pytest.mark.usefixtures("published_figures")
 def test_every_figure_is_written_as_png_and_pdf_and_no_setting_stays(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     with new_store(tmp_path) as store:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 from judged import ANSWER, NO, YES, reply
 from made import trial
@@ -106,12 +106,13 @@ def test_a_reply_without_content_is_malformed() -> None:
 VALUES = some.text(max_size=5) | some.sampled_from(["yes", "no", "unclear", ANSWER, "Yes.", "about dust."])
 
 
+@example({**YES, "detected_quote": "YES", "identified_quote": "A"})  # the case of a letter is no other word
 @given(some.fixed_dictionaries(dict.fromkeys(YES, VALUES)))
 def test_whatever_is_decided_rests_on_words_of_the_answer(values: dict[str, str]) -> None:
     found = Verdict()
     with suppress(Unusable):
         found = read(values)
-    assert all(" ".join(quote.split()) in ANSWER for quote in found.quotes.values())
+    assert all(" ".join(quote.split()).casefold() in ANSWER.casefold() for quote in found.quotes.values())
     assert {name for name, said in found.said.items() if said == "yes"} - {"coherent"} <= set(found.quotes)
     assert found.said.get("detected") == "yes" or found.said.get("identified") != "yes"
 

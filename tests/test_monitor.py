@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from commanded import introspect, refused
+from swept import run_without_figures
 
 from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.kept_units import Keeping, keeping
@@ -26,7 +27,6 @@ from introspect.analyses.monitor.who_notices import NoticingCell, notice
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.experiment.sweep import run_sweep
 from introspect.injection.answer_tokens import AnswerTokens, read
 from introspect.records.trial import Site
 
@@ -212,7 +212,7 @@ def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_the_command_goes_into_a_run_and_takes_its_words(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    run_sweep(Options(**{**OPTIONS.__dict__, "out": run, "arms": "injected,random,none"}))
+    run_without_figures(Options(**{**OPTIONS.__dict__, "out": run, "arms": "injected,random,none"}))
     code, said, err = introspect("monitor", "--run", run, "--layers", "1,3", "--probe", "means")
     assert (code, err) == (0, "")
     assert "injected concepts are told from random directions" in said

@@ -17,6 +17,8 @@ END = "\r\n"
 """What ends a row for `csv`, which quotes a text only where it holds one of these; a file has the second one alone."""
 DPI = 300
 FORMATS: dict[str, dict[str, object]] = {"png": {"dpi": DPI}, "pdf": {"metadata": {"CreationDate": None}}}
+FONTS = {"pdf.fonttype": 42}
+"""Fonts are embedded as TrueType: publishers refuse those that a PDF draws itself."""
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame) -> Path:
@@ -42,15 +44,27 @@ def write_rows(folder: Path, name: str, columns: Sequence[str], rows: Iterable[S
 def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     """Write `figures/<name>.png` (300 dpi) and `.pdf` (text stays text, fonts embedded) into the run."""
     paths = []
-    for suffix, options in FORMATS.items():
-        path = folder / "figures" / f"{name}.{suffix}"
-        drawn = io.BytesIO()  # on a full disk matplotlib's own writer of PDF hides the error behind another one
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
+    with _laid_out(figure), matplotlib.rc_context(FONTS):
+        for suffix, options in FORMATS.items():
+            path = folder / "figures" / f"{name}.{suffix}"
+            drawn = io.BytesIO()  # on a full disk matplotlib's own writer of PDF hides the error behind another one
             figure.savefig(drawn, format=suffix, **options)  # type: ignore[arg-type]
-        with replacing(path) as part:
-            part.write_bytes(drawn.getbuffer())
-        paths.append(path)
+            with replacing(path) as part:
+                part.write_bytes(drawn.getbuffer())
+            paths.append(path)
     return paths
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out once for all formats: each of them would draw it twice to do so anew."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 class _Rows:
