@@ -63,7 +63,7 @@ def stored(folder: Path, made: list[tuple[Trial, Response | str, list[Grade]]], 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_byte_of_a_table_depends_on_the_order_of_storing(tmp_path: Path, seed: int) -> None:
-    made = mixed(random.Random(seed), 300)
+    made = mixed(random.Random(seed), 150)
     written = []
     for name, size in (("a", 7), ("b", 100)):
         with stored(tmp_path / name, made, size) as store:
@@ -73,7 +73,7 @@ def test_no_byte_of_a_table_depends_on_the_order_of_storing(tmp_path: Path, seed
 
 
 def test_the_rates_are_those_counted_from_the_records(tmp_path: Path) -> None:
-    made = mixed(random.Random(4), 400)
+    made = mixed(random.Random(4), 250)
     with stored(tmp_path, made, 64) as store:
         table = make_tables(store)["rates"]
     for grader, measure in (("rules", "detected"), ("judge", "refused"), ("rules", "both"), ("judge", "correct")):
