@@ -148,7 +148,8 @@ class LoopFormerForCausalLM(LoopedCausalLM):
         self, h: Tensor, shared: Shared, n_loops: int, after: Site | None, **_: Any
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack in equal steps; the states are as the last block put them out, and the head reads the last."""
-        blocks, states = self.transformer.h.blocks, list[Tensor]()
+        blocks = self.transformer.h.blocks
+        states: list[Tensor] = []
         first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
         for loop in range(first_loop, n_loops):
             time = self.time_embedder(loop / n_loops, h) + self.dt_embedder(1 / n_loops, h)

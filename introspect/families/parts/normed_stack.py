@@ -36,7 +36,8 @@ class NormedStackCausalLM(LoopedCausalLM):
 
     def passes(self, h: Tensor, shared: Shared, n_loops: int, after: Site | None) -> list[Tensor]:
         """Return the normed states `(batch, position, d_model)` after each pass that ends behind `after`."""
-        layers, states = self.model.layers, list[Tensor]()
+        layers = self.model.layers
+        states: list[Tensor] = []  # as `list[Tensor]()` it could not be compiled
         first_loop, first_layer = (0, 0) if after is None else (after.loop, after.layer + 1)
         for loop in range(first_loop, n_loops):
             for layer in range(first_layer if loop == first_loop else 0, len(layers)):

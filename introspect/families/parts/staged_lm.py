@@ -118,8 +118,14 @@ def noise_at(
     batch and behind any cache.
     """
     rows = 1 << shared.columns.bit_length()
-    noise = _noise(seed, rows, like.shape[-1], cut, float(deviation), like.device, like.dtype)
+    noise = _kept_noise(seed, rows, like.shape[-1], cut, float(deviation), like.device, like.dtype)
     return noise[shared.positions].expand(like.shape)
+
+
+@torch.compiler.assume_constant_result
+def _kept_noise(*what_decides_it: Any) -> Tensor:
+    """Return the noise that is kept; to a compiler it is a constant."""
+    return _noise(*what_decides_it)
 
 
 @lru_cache(maxsize=4)

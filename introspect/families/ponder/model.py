@@ -42,7 +42,8 @@ class PonderForCausalLM(NeoxCausalLM):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the stack; the states are normed, and the head reads the last."""
         assert after is None, "what the stream began with is in no block's output, so nothing goes on behind one"
-        layers, states, begun = self.gpt_neox.layers, list[Tensor](), h * self._times(n_loops)
+        layers, begun = self.gpt_neox.layers, h * self._times(n_loops)
+        states: list[Tensor] = []
         for loop in range(n_loops):
             if states:
                 begun = begun + self._pondered(states[-1])

@@ -58,7 +58,8 @@ class PonderLm2ForCausalLM(NeoxCausalLM):
         """
         assert after is None, "a token begins when the one before has run all its loops, so nothing goes on behind one"
         shared = replace(shared, cache=DynamicCache() if shared.cache is None else shared.cache)
-        layers, states = self.gpt_neox.layers, [list[Tensor]() for _ in range(n_loops)]
+        layers = self.gpt_neox.layers
+        states: list[list[Tensor]] = [[] for _ in range(n_loops)]
         for at, token in tokens(shared, n_loops, len(layers)):
             x = h[:, at]
             for loop in range(n_loops):

@@ -86,7 +86,8 @@ class RecursiveForCausalLM(RoutedCausalLM):
         self.config.check_loops(n_loops)
         if capacity is not None:
             check_capacity(self.config, capacity, n_loops, shared)
-        model, config, states = self.model, self.config, list[Tensor]()
+        model, config = self.model, self.config
+        states: list[Tensor] = []
         routing = None if config.routing == "none" else Routing(config, model.routers, capacity)
         assert routing is None or after is None, "routed tokens cannot go on behind a site"
         before: dict[nn.Module, tuple[Tensor, Tensor]] = {}

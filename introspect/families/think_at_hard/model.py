@@ -78,7 +78,9 @@ class TahForCausalLM(RoutedCausalLM):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run at most so many iterations; the states are the sums over each token's iterations so far, normed each."""
         assert after is None, "what was decided before a site is in no block's output"
-        layers, states, seen = self.model.layers, list[Tensor](), dict[nn.Module, list[tuple[Any, Any]]]()
+        layers = self.model.layers
+        states: list[Tensor] = []
+        seen: dict[nn.Module, list[tuple[Any, Any]]] = {}
         final, said = h, torch.zeros_like(h)
         active, begun = torch.ones_like(h[..., :1], dtype=torch.bool), h
         for loop in range(n_loops):
