@@ -102,13 +102,15 @@ class Checks:
     def compare(self, logits: Tensor, traced: Tensor) -> None:
         """Raise StepError where logits `(rows, vocabulary)` are further apart than rounding explains.
 
-        That is the square root of the number format's last digit, in proportion to the largest logit. What is finite
-        in one must be so in the other.
+        That is the square root of the number format's last digit, in proportion to the largest logit; float32's at
+        the least, in which transformers turns positions into angles whatever the format. What is finite in one must be
+        so in the other.
         """
         here, there = logits.isfinite(), traced.isfinite()
         differing = torch.where(here & there, (logits - traced).abs(), torch.where(here == there, 0.0, torch.inf))
         apart, size = differing.amax().item(), traced.abs().where(there, 0.0).amax().item()
-        if apart > torch.finfo(logits.dtype).eps ** 0.5 * max(size, 1.0):
+        digit = max(torch.finfo(logits.dtype).eps, torch.finfo(torch.float32).eps)
+        if apart > digit**0.5 * max(size, 1.0):
             raise StepError(
                 f"a step from buffers and the same step through nnsight differ by {apart:.3g}, with logits up to "
                 f"{size:.3g}; --engine nnsight runs all steps through nnsight"
