@@ -14,8 +14,8 @@ from made import fill, new_store, response, trial, trial_at
 
 from introspect.records.trial import Grade
 from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
+from introspect.results.figures.layout import figure_of
 from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
-from introspect.results.figures.panels import figure_of
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.tables.absence import Made
@@ -85,13 +85,13 @@ def test_two_rows_for_one_cell_are_refused_not_overdrawn(rates: pd.DataFrame) ->
 def test_lines_show_rates_intervals_and_controls(rates: pd.DataFrame) -> None:
     loops = rates[(rates["layer"] == 1) | (rates["arm"] == "none")]
     (first, _) = rates_by_loop(loops, "detected")
-    (bars,) = first.containers
+    bars, _ = first.containers
     assert list(bars.lines[0].get_ydata()) == pytest.approx([0.1, 0.2, 0.3])
     ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])
     injected = loops[(loops["arm"] == "injected") & (loops["strength"] == 1)]
     np.testing.assert_allclose(ends, injected[["low", "high"]])
     assert [text.get_text() for text in figure_of([first]).legends[0].get_texts()] == [
-        *("no injection", "random direction", "concept vector")
+        *("no injection", "concept vector", "random direction")
     ]
 
 

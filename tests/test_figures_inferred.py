@@ -19,8 +19,9 @@ from introspect.results.figures.effects import (
     third_person_points,
     timing_by_loop,
 )
+from introspect.results.figures.layout import figure_of
 from introspect.results.figures.maps import MINUS, extract_map
-from introspect.results.figures.panels import ARM_LABELS, ARM_MARKERS, COLOURS, figure_of
+from introspect.results.figures.panels import ARM_LABELS, ARM_MARKERS, COLOURS
 
 
 def table(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -88,7 +89,7 @@ def timing() -> pd.DataFrame:
 
 
 def agreement() -> pd.DataFrame:
-    row = {"first": "judge", "second": "rules", "low": 0.2, "high": 0.8}
+    row = {"first": "judge", "second": "rules", "low": 0.2, "high": 0.8, "n": 20}
     return pd.DataFrame(
         [{**row, "measure": measure, "kappa": k} for measure, k in (("detected", 0.5), ("refused", 0.6))]
     )
@@ -96,7 +97,7 @@ def agreement() -> pd.DataFrame:
 
 def capability() -> pd.DataFrame:
     row = {"grader": "rules", "accuracy": 0.9, "low": 0.8, "high": 0.95, "mass": 0.7, "mass_low": 0.6, "mass_high": 0.8}
-    return table([{**row, "n_loops": 3, "answers": "yes or no", "judged_arm": "none"}])
+    return table([{**row, "n_loops": 3, "answers": "yes or no", "judged_arm": "none", "n": 20}])
 
 
 def third_person() -> pd.DataFrame:
@@ -226,7 +227,7 @@ def test_the_excess_stands_below_the_two_persons_over_all_cells() -> None:
     names = [tick.get_text() for tick in ax.get_yticklabels()]
     assert names == ["contrast: first person", "contrast: third person", "contrast: excess"]
     assert list(ax.containers[0].lines[0].get_xdata()) == [1.5, 1.0, 0.5]
-    assert ax.get_xlabel() == "first and third person (logits)"
+    assert ax.get_xlabel() == "effect of the injection (logits)"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -253,4 +254,4 @@ def test_arms_have_shapes_of_their_own_and_one_order() -> None:
     )
     (ax,) = rates_by_loop(rows, "detected")
     shown = [text.get_text() for text in figure_of([ax]).legends[0].get_texts()]
-    assert shown == [ARM_LABELS[arm] for arm in ("random", "in-span", "wrong", "injected")]
+    assert shown == [ARM_LABELS[arm] for arm in ("injected", "random", "in-span", "wrong")]

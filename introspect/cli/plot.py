@@ -18,7 +18,7 @@ def plot(run: RunFolder, coherence: CoherenceOption = "rules", width: Width = No
     """
     from introspect.cli.printing import print_absent, print_written
     from introspect.results.figures.all_figures import draw_all, write_figures
-    from introspect.results.figures.panels import WIDTHS
+    from introspect.results.figures.layout import WIDTHS
     from introspect.results.store.store import Store
     from introspect.results.tables.all_tables import summaries
     from introspect.selection import one_of

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from introspect.results.figures.panels import STYLE, caption, legend, panels
+from introspect.results.figures.layout import caption, legend
+from introspect.results.figures.panels import STYLE, label_outer, panels
 
 
 @matplotlib.rc_context(STYLE)
@@ -23,12 +24,11 @@ def designs(paths: pd.DataFrame) -> list[Axes]:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
         ax.set(yscale="log", ylim=(1e-4, 4), title=f"{norm}, {'' if refeed else 'no '}re-feed")
-        ax.set(xlabel="loops run", ylabel="angle from the loop before (radians)")
-    for place, ax in enumerate(axes):
-        ax.set(xlabel="loops run" if place >= len(axes) - 3 else "")
-        ax.set(ylabel="angle (radians)" if place % 3 == 0 else "")
+        ax.set(xlabel="loops run", ylabel="angle (radians)")
+    label_outer(axes)
     legend(axes)
     seeds, steps = paths["seed"].nunique(), paths["steps"].iloc[0]
     weights = f"trained for {steps} steps" if steps else "with random weights"
-    caption(axes, f"a line per stack {weights}, seeds a size: n = {seeds}; mean over tokens of the last block")
+    said = f"angle from the loop before; a line per stack {weights}, seeds a size: n = {seeds}"
+    caption(axes, f"{said}; mean over tokens of the last block")
     return axes

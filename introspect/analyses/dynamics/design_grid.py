@@ -24,7 +24,7 @@ from introspect.analyses.dynamics.fixed_points import (
     measure_fixed_points,
 )
 from introspect.errors import InputError
-from introspect.results.figures.panels import figure_of
+from introspect.results.figures.layout import figure_of, fitted
 
 _BLOCKS, SEEDS, _ROWS = (4, 8, 12), 3, 4
 RECURRENCES = 128
@@ -130,7 +130,7 @@ def _figures(paths: pd.DataFrame) -> dict[str, tuple[str, Figure]]:
     found = {}
     for trained, part in paths.groupby(paths["steps"] > 0):
         title = f"Angle from the loop before, by design, {'trained' if trained else 'random'} weights"
-        found["designs_trained" if trained else "designs"] = (title, figure_of(designs(part)))
+        found["designs_trained" if trained else "designs"] = title, fitted(figure_of(designs(part)), "design_paths.csv")
     return found
 
 

@@ -38,7 +38,7 @@ from introspect.injection.uncached_forward import Look, Rows, batches, walk
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
-from introspect.results.figures.panels import figure_of
+from introspect.results.figures.layout import figure_of, fitted
 
 _BATCH_SIZE = 32
 _TEXTS, _CONCEPTS = 16, 12
@@ -242,7 +242,7 @@ def _figures(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, Figure]]:
     }
     if "left" in tables:
         found["left"] = "What is left of an injection", figures.left(tables["left"])
-    return {name: (title, figure_of(axes)) for name, (title, axes) in found.items()}
+    return {name: (title, fitted(figure_of(axes), f"{name}.csv")) for name, (title, axes) in found.items()}
 
 
 def _made_with(opened: Opened) -> dict[str, Any]:  # Any: plain JSON

@@ -12,13 +12,16 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from introspect.results.figures.panels import ARM_LABELS, STYLE, caption, figure_of, legend, panels, span_of
+from introspect.results.figures.layout import caption, figure_of, legend
+from introspect.results.figures.panels import ARM_LABELS, MARKERS, STYLE, label_outer, panels, span_of
 
 Colour = tuple[float, ...]
 MOST_LABELS = 8
+_LINES = ("-", "--", "-.", ":")
+"""Lines of layers, which have too many points for shapes."""
 SETTLING = {
-    "change_relative": "change from the loop before",
-    "distance_relative": "distance from the last loop",
+    "change_relative": "change from the loop before\n(share of the norm)",
+    "distance_relative": "distance from the last loop\n(share of the norm)",
     "distance_cosine": "cosine with the last loop",
 }
 _STAGES = {
@@ -37,14 +40,15 @@ def settling(layers: pd.DataFrame) -> list[Axes]:
     for ax, (name, label) in zip(axes, SETTLING.items(), strict=True):
         for colour, label_, line in _coloured(layers, "layer"):
             line = line[line[name].notna() & ((line[name] > 0) | (name == "distance_cosine"))]
-            ax.plot(line["loop"] + 1, line[name], color=colour, label=label_)
+            style = _LINES[int(line["layer"].iloc[0]) % len(_LINES)] if len(line) else "-"
+            ax.plot(line["loop"] + 1, line[name], color=colour, linestyle=style, label=label_)
             _band(ax, line["loop"] + 1, line, name, colour)
-        ax.set(xlabel="loops run", title=label)
+        ax.set(xlabel="loops run", ylabel=label)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
         if name != "distance_cosine":
             _logarithmic(ax)
-    axes[0].set_ylabel("relative to the norm")
+    label_outer(axes, same_scale=False)
     legend(axes)
     caption(axes, f"mean over tokens, bands: 95% intervals over n = {span_of(layers['n'])} texts")
     return axes
@@ -74,13 +78,13 @@ def stages(sites: pd.DataFrame, baseline: pd.DataFrame | None) -> list[Axes]:
     axes = panels(len(_STAGES), width=2.0, height=1.6, columns=3, same_scale=False)
     for ax, (name, label) in zip(axes, _STAGES.items(), strict=True):
         for colour, label_, line in _coloured(sites, "loop"):
-            ax.plot(_depth(line), line[name], color=colour, marker=".", label=label_)
+            ax.plot(_depth(line), line[name], color=colour, marker=_marker(line), markersize=3, label=label_)
             _band(ax, _depth(line), line, name, colour)
         if baseline is not None:
             ax.plot(_depth(baseline), baseline[name], color="black", linestyle="--", label="feed-forward")
             _band(ax, _depth(baseline), baseline, name, "black")
-        ax.set(title=label, xlabel="depth within the loop")
-        ax.tick_params(labelbottom=True)
+        ax.set(ylabel=label, xlabel="relative depth")
+    label_outer(axes, same_scale=False)
     legend(axes)
     caption(axes, f"bands: 95% intervals over n = {span_of(sites['n'])} texts")
     return axes
@@ -98,7 +102,7 @@ def paths(path: pd.DataFrame) -> list[Axes]:
     axes[0].set(xlabel=f"first axis ({shares['x_share']:.0%} of variance)")
     axes[0].set(ylabel=f"second axis ({shares['y_share']:.0%})")
     figure_of(axes).colorbar(shown, ax=axes, label="loops run", fraction=0.05)
-    axes[0].legend(loc="best")
+    legend(axes)
     caption(axes, "last token of n = 1 text, a point per (loop, layer)")
     return axes
 
@@ -114,13 +118,15 @@ def left(table: pd.DataFrame) -> list[Axes]:
     for ax, (name, arm) in zip(axes, [(name, arm) for name in measures for arm in arms], strict=True):
         part = ends[(ends["arm"] == arm) & (ends["strength"] == ends["strength"].max())]
         for colour, label_, line in _coloured(part, "loop"):
-            ax.plot(line["at_loop"] + 1, line[name], color=colour, marker=".", label=label_ and f"injected in {label_}")
+            label = label_ and f"injected in {label_}"
+            ax.plot(line["at_loop"] + 1, line[name], color=colour, marker=_marker(line), markersize=3, label=label)
             _band(ax, line["at_loop"] + 1, line, name, colour)
         ax.axvline(ends["n_loops"].max(), color="#999999", linewidth=0.6, linestyle=":")
-        ax.set(title=ARM_LABELS[arm], xlabel="loops run" if name == "projection" else "")
+        ax.set(title=ARM_LABELS[arm], xlabel="loops run")
         if name == "relative":
             _logarithmic(ax)
-        ax.set(ylabel=measures[name] if arm == arms[0] else "")
+        ax.set(ylabel=measures[name])
+    label_outer(axes, same_scale=False)
     legend(axes)
     said = f"injected at layer {ends['layer'].min()}, strength {ends['strength'].max():g}; dotted: loops as trained"
     caption(axes, f"{said}; bands: 95% intervals over n = {span_of(ends['n'])} concepts")
@@ -135,6 +141,11 @@ def _coloured(table: pd.DataFrame, by: str) -> Iterator[tuple[Colour, str | None
     for place, (shade, number) in enumerate(zip(shades, numbers, strict=True)):
         named = place % step == 0 or number == numbers[-1]
         yield tuple(shade), f"{by} {number}" if named else None, table[table[by] == number]
+
+
+def _marker(line: pd.DataFrame) -> str:
+    """Return the shape of the loop that a line is of."""
+    return MARKERS[int(line["loop"].iloc[0]) % len(MARKERS)]
 
 
 def _logarithmic(ax: Axes) -> None:

@@ -12,8 +12,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
+from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
+from introspect.results.figures.panels import MARKERS, STYLE, label_outer, panels, points, span_of
 
 _LOOKS = {
     **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},
@@ -23,8 +24,6 @@ _LOOKS = {
 }
 """Colour, marker and line of each monitor."""
 _NAMES = {"accuracy": "accuracy", "f1": "F1"}
-_SHIFT = 0.06
-"""How far lines are drawn beside one another, in loops."""
 INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
 
 
@@ -32,12 +31,21 @@ INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over 
 def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw accuracy and F1 of all monitors against the loops run, a row of panels per task."""
     tasks = list(dict.fromkeys(curves["task"]))
-    axes = panels(2 * len(tasks), width=2.55, height=2.0, columns=2)
+    axes, totals = panels(2 * len(tasks), width=2.55, height=2.0, columns=2), curves["loops"].unique()
     for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in SCORE_MEASURES], strict=True):
         cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
         for rank, (monitor, (colour, marker, style)) in enumerate(_LOOKS.items()):
-            line = _points(cells[cells["monitor"] == monitor], shift=_SHIFT * (rank - (len(_LOOKS) - 1) / 2))
-            points(ax, line, color=colour, marker=marker, linestyle=style, label=MONITORS[monitor])
+            line, place = _points(cells[cells["monitor"] == monitor]), {"place": rank, "of": len(_LOOKS)}
+            points(
+                ax,
+                line,
+                **place,
+                slots=len(totals),
+                color=colour,
+                marker=marker,
+                linestyle=style,
+                label=MONITORS[monitor],
+            )
         always = cells[cells["monitor"] == "constant"]
         if not always.empty:
             ax.axhline(always["value"].iloc[0], color="black", linewidth=0.8, label=MONITORS["constant"])
@@ -82,8 +90,9 @@ def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
     for ax, measure in zip(axes, SCORE_MEASURES, strict=True):
         cells = gap[gap["measure"] == measure]
         for rank, (task, shade) in enumerate(zip(tasks, shades, strict=True)):
-            line = _points(cells[cells["task"] == task], shift=_SHIFT * (rank - (len(tasks) - 1) / 2))
-            points(ax, line, color=shade, marker="osD^v"[rank % 5], label=task)
+            line, beside = _points(cells[cells["task"] == task]), {"place": rank, "of": len(tasks)}
+            look = {"color": shade, "marker": MARKERS[rank % len(MARKERS)], "label": task}
+            points(ax, line, slots=cells["loops"].nunique(), **beside, **look)
         ax.axhline(0, color="black", linewidth=0.8)
         _loops_axis(ax, cells["loops"], trained)
         ax.set(title=_NAMES[measure], ylabel="representation less language")
@@ -127,10 +136,10 @@ def transfer_across_loops(transfer: pd.DataFrame) -> list[Axes]:
     return axes
 
 
-def _points(line: pd.DataFrame, *, shift: float) -> pd.DataFrame:
+def _points(line: pd.DataFrame) -> pd.DataFrame:
     """Return a line for `points`; a value without an interval is drawn without a bar."""
     bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
-    return line.assign(x=line["loops"] + shift, rate=line["value"], **bounds)
+    return line.assign(x=line["loops"], rate=line["value"], **bounds)
 
 
 def _loops_axis(ax: Axes, loops: pd.Series, trained: int) -> None:

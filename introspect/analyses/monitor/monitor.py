@@ -31,7 +31,7 @@ from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.models.looped_model import LoopedModel
 from introspect.models.organisms import PREFIX
-from introspect.results.figures.panels import figure_of
+from introspect.results.figures.layout import figure_of, fitted
 from introspect.selection import counts, one_of, select
 
 NAME = "monitor"
@@ -117,7 +117,9 @@ def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given
     tables, sentences = {"loss": ("Language-model loss by loops run", lost), **_tables(found)}, said_of_loss(lost)
     sentences += _said(tables, list(given), trained)
     of_texts = "the contrastive prompts" if asked.texts is None else asked.texts.name
-    drawn = {"loss": ("Language-model loss by loops run", figure_of(figures.loss_by_loops(lost, trained, of_texts)))}
+    drawn = {
+        "loss": ("Language-model loss by loops run", _from("loss", figures.loss_by_loops(lost, trained, of_texts)))
+    }
     drawn |= _figures(tables, trained)
     if asked.of_trials:
         noticed = _noticed(subject, options, asked.probe, keep)
@@ -127,8 +129,14 @@ def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given
         }
         sentences += said_of_injected(noticed.monitors)
         drawn |= {
-            "injected": ("Injected thoughts: who notices and who can name", figure_of(who_notices(noticed.monitors))),
-            "injected-sites": ("Where an injected thought can be read", figure_of(where_noticed(noticed.sites))),
+            "injected": (
+                "Injected thoughts: who notices and who can name",
+                _from("injected", who_notices(noticed.monitors)),
+            ),
+            "injected-sites": (
+                "Where an injected thought can be read",
+                _from("injected-sites", where_noticed(noticed.sites)),
+            ),
         }
     sentences += said_of_sample({task: each.counted for task, each in given.items()}, full=asked.full)
     made = {**subject.made_with, "tasks": list(given), "probe": asked.probe, "seed": options.seed, "texts": of_texts}
@@ -238,5 +246,9 @@ def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[
         ),
     }
     return {
-        name: (title, figure_of(draw(tables[table][1], *more))) for name, (title, draw, table, more) in drawn.items()
+        name: (title, _from(table, draw(tables[table][1], *more))) for name, (title, draw, table, more) in drawn.items()
     }
+
+
+def _from(table: str, axes: list[Axes]) -> Figure:
+    return fitted(figure_of(axes), f"{table}.csv")

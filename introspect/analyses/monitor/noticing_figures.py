@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import STYLE, caption, label_outer, legend, panels, points, span_of
+from introspect.results.figures.panels import STYLE, label_outer, panels, points, span_of
 
 _LOOKS = {
     **{"words": ("#D55E00", "o", "-"), "logits": ("#E69F00", "s", "-")},
@@ -20,7 +21,6 @@ _LOOKS = {
 """Colour, marker and line of who notices."""
 _NAMES = {"words": "words (rules)", "logits": "logits", "probe": "probe", "shuffled": "probe of shuffled labels"}
 _TITLES = {"detection": "detected", "naming": "named"}
-_SHIFT = 0.07
 
 
 @matplotlib.rc_context(STYLE)
@@ -33,9 +33,10 @@ def who_notices(monitors: pd.DataFrame) -> list[Axes]:
         cells = monitors[(monitors["measure"] == measure) & (monitors["strength"] == strength)]
         for rank, (by, (colour, marker, style)) in enumerate(_LOOKS.items()):
             line = cells[cells["by"] == by]
-            line = line.assign(x=line["loop"] + _SHIFT * (rank - 1.5), rate=line["value"])
+            line = line.assign(x=line["loop"], rate=line["value"])
             bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
-            points(ax, line.assign(**bounds), color=colour, marker=marker, linestyle=style, label=_NAMES[by])
+            beside = {"place": rank, "of": len(_LOOKS), "slots": monitors["loop"].nunique()}
+            points(ax, line.assign(**bounds), **beside, color=colour, marker=marker, linestyle=style, label=_NAMES[by])
         if measure == "detection":
             ax.axhline(0.5, color="black", linewidth=0.8, label="chance of detection")
         ax.set_xticks(sorted(monitors["loop"].unique()))

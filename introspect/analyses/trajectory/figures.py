@@ -11,7 +11,18 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from introspect.results.figures.panels import ARM_LABELS, COLOURS, STYLE, caption, label_outer, legend, panels, span_of
+from introspect.results.figures.layout import caption, legend
+from introspect.results.figures.panels import (
+    ARM_LABELS,
+    ARM_MARKERS,
+    COLOURS,
+    MARKERS,
+    STYLE,
+    arms_of,
+    label_outer,
+    panels,
+    span_of,
+)
 
 MOST_SITES, MOST_TICKS = 4, 5
 AXIS_UNITS = {
@@ -27,17 +38,22 @@ def differences_by_layer(table: pd.DataFrame, quantity: str, metric: str, streng
     """Draw one quantity's difference from the control over the layers, a line per loop; a row of panels per arm."""
     rows = table[(table["quantity"] == quantity) & (table["metric"] == metric) & (table["stage"] == "core")]
     rows = rows[rows["strength"] == strength]
-    sites, arms = shown_sites(rows), list(dict.fromkeys(rows["arm"]))
+    sites, arms = shown_sites(rows), arms_of(rows)
     axes = panels(len(arms) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
     shades = loop_shades(int(rows["loop"].max()) + 1)
     for ax, (arm, site) in zip(axes, [(arm, site) for arm in arms for site in sites], strict=True):
         part = rows[(rows["arm"] == arm) & (rows["sites"] == site)]
         ax.axhline(0, color="#999999", linewidth=0.6)
         for loop, line in part.groupby("loop"):
-            _banded(ax, line["layer"], line, shades[int(str(loop))], f"loop {loop}")
+            place = int(str(loop))
+            _banded(ax, line["layer"], line, shades[place], f"loop {loop}", marker=MARKERS[place % len(MARKERS)])
         _mark(ax, part, site)
         ax.set_xticks(sorted(part["layer"].unique()))
-        ax.set(title=f"{ARM_LABELS[arm]},\nat {site}", xlabel="layer", ylabel="trial \N{MINUS SIGN} control")
+        ax.set(
+            title=f"{ARM_LABELS[arm]},\nat {site}",
+            xlabel="layer",
+            ylabel=f"{AXIS_UNITS[quantity]},\ntrial \N{MINUS SIGN} control",
+        )
     label_outer(axes)
     legend(axes)
     text = f"difference in {AXIS_UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
@@ -53,8 +69,9 @@ def readable_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
     axes = panels(len(lenses) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
     for ax, (lens, site) in zip(axes, [(lens, site) for lens in lenses for site in sites], strict=True):
         part = rows[(rows["lens"] == lens) & (rows["sites"] == site)]
-        for arm, line in part.groupby("arm"):
-            _banded(ax, np.arange(len(line)), line, COLOURS[str(arm)], ARM_LABELS[str(arm)], centre="rate")
+        for arm in (arm for arm in ARM_LABELS if (part["arm"] == arm).any()):
+            line, look = part[part["arm"] == arm], {"colour": COLOURS[arm], "label": ARM_LABELS[arm]}
+            _banded(ax, np.arange(len(line)), line, **look, centre="rate", marker=ARM_MARKERS[arm])
         _along(ax, part, site)
         ax.set(title=f"{lens} lens, at {site}", ylim=(-0.03, 1.03), ylabel="share readable")
     label_outer(axes)
@@ -68,15 +85,15 @@ def readable_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
 def answers_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
     """Draw how the probability of yes, no and the concept differs from the control along the path, by arm."""
     rows = table[(table["strength"] == strength) & (table["lens"] == "logit")]
-    sites, arms = shown_sites(rows), list(dict.fromkeys(rows["arm"]))
+    sites, arms = shown_sites(rows), arms_of(rows)
     axes = panels(len(arms) * len(sites), width=6.0 / len(sites), height=1.5, columns=len(sites))
     shades = {"yes": "#009E73", "no": "#D55E00", "concept": "#0072B2"}
     for ax, (arm, site) in zip(axes, [(arm, site) for arm in arms for site in sites], strict=True):
         part = rows[(rows["arm"] == arm) & (rows["sites"] == site)]
         ax.axhline(0, color="#999999", linewidth=0.6)
-        for word, shade in shades.items():
+        for (word, shade), marker in zip(shades.items(), MARKERS, strict=False):
             line = part[part["word"] == word]
-            _banded(ax, np.arange(len(line)), line, shade, word if word != "concept" else "the concept")
+            _banded(ax, np.arange(len(line)), line, shade, word if word != "concept" else "the concept", marker=marker)
         _along(ax, part[part["word"] == "yes"], site)
         ax.set(title=f"{ARM_LABELS[arm]},\nat {site}", ylabel="difference in probability")
     label_outer(axes)
@@ -120,10 +137,12 @@ def loop_shades(count: int) -> list[tuple[float, float, float, float]]:
     return [colormaps["viridis"](value) for value in np.linspace(0, 0.85, count)]
 
 
-def _banded(ax: Axes, x: Any, line: pd.DataFrame, colour: Any, label: str, centre: str = "mean") -> None:
+def _banded(
+    ax: Axes, x: Any, line: pd.DataFrame, colour: Any, label: str, centre: str = "mean", marker: str = "o"
+) -> None:
     x = np.asarray(x, dtype=float)
     mean, low, high = (line[name].to_numpy(float) for name in (centre, "low", "high"))
-    ax.plot(x, mean, color=colour, marker="o", markersize=2.5, label=label)
+    ax.plot(x, mean, color=colour, marker=marker, markersize=2.5, label=label)
     ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 
 from introspect.analyses.trajectory.figures import loop_shades
 from introspect.analyses.trajectory.path_drawing import Drawn
-from introspect.results.figures.panels import STYLE, caption
+from introspect.results.figures.layout import caption, legend, room
+from introspect.results.figures.panels import STYLE
 
 OUTSIDE = "#888888"
 """Colour of the points before and behind all loops."""
@@ -19,7 +20,7 @@ OUTSIDE = "#888888"
 @matplotlib.rc_context(STYLE)
 def in_two(drawn: Drawn) -> list[Axes]:
     """Draw a trial and its control over the first two components."""
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(room() or 4.6, 3.6), layout="constrained")
     ax = figure.subplots()
     _paths(ax, drawn, 2)
     ax.set(xlabel=_component(drawn, 0), ylabel=_component(drawn, 1), title=drawn.title)
@@ -29,12 +30,12 @@ def in_two(drawn: Drawn) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def in_three(drawn: Drawn) -> list[Axes]:
     """Draw the same over three."""
-    figure = Figure(figsize=(5.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(room() or 4.6, 3.8), layout="constrained")
     ax: Any = figure.add_subplot(projection="3d")
     _paths(ax, drawn, 3)
     ax.set(xlabel=_component(drawn, 0), ylabel=_component(drawn, 1), zlabel=_component(drawn, 2), title=drawn.title)
     ax.view_init(elev=22, azim=-60)
-    ax.set_box_aspect(None, zoom=0.85)
+    ax.set_box_aspect(None, zoom=0.75)
     return _finished(ax, drawn)
 
 
@@ -67,7 +68,7 @@ def _finished(ax: Any, drawn: Drawn) -> list[Axes]:
         Line2D([], [], color="black", linestyle="--", alpha=0.55, label="control"),
         Line2D([], [], color="black", marker="*", linestyle="none", markersize=8, label="injected"),
     ]
-    ax.figure.legend(handles=handles, loc="outside right upper")
+    legend([ax], handles)
     caption(
         [ax],
         "one trial and its control (n = 1), states of the prompt's last token under the metric of the "

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from introspect.analyses.analysis import Analysis
@@ -21,7 +22,7 @@ from introspect.analyses.trajectory.sentences import trajectory_sentences
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.injection.failures import UnreachableError
-from introspect.results.figures.panels import figure_of
+from introspect.results.figures.layout import figure_of, fitted
 
 _TITLES = {
     "differences": "Salience, curvature and area at every site: trial less control, mean over concepts",
@@ -78,17 +79,18 @@ def followed_paths(plan: TrajectoryPlan) -> Analysis:
 def _figures(
     tables: Mapping[str, pd.DataFrame], drawings: Sequence[Drawn], strength: float
 ) -> dict[str, tuple[str, Figure]]:
-    made: dict[str, tuple[str, Figure]] = {}
+    made: dict[str, tuple[str, str, list[Axes]]] = {}
     for metric in METRICS:
         for quantity in QUANTITIES:
             axes = figures.differences_by_layer(tables["differences"], quantity, metric, strength)
             said = f"Difference in {figures.AXIS_UNITS[quantity]} {figures.METRIC_LABELS[metric]}, by layer and loop"
-            made[quantity if metric == "unembedding" else f"{quantity}-raw"] = said, figure_of(axes)
+            made[quantity if metric == "unembedding" else f"{quantity}-raw"] = said, "differences.csv", axes
     read = figures.readable_by_site(tables["readable"], strength)
-    made["readable"] = "Where the concept is readable", figure_of(read)
     answers = figures.answers_by_site(tables["readouts"], strength)
-    made["answers"] = "What the logit lens reads of yes, no and the concept", figure_of(answers)
-    made["memory"] = "How much of the concept the cache holds", figure_of(figures.memory_by_site(tables["memory"]))
-    made["path-2d"] = "One trial and its control, in two dimensions", figure_of(path_figures.in_two(drawings[0]))
-    made["path-3d"] = "One trial and its control, in three dimensions", figure_of(path_figures.in_three(drawings[0]))
-    return made
+    made["readable"] = "Where the concept is readable", "readable.csv", read
+    made["answers"] = "What the logit lens reads of yes, no and the concept", "readouts.csv", answers
+    made["memory"] = "How much of the concept the cache holds", "memory.csv", figures.memory_by_site(tables["memory"])
+    flat, deep = path_figures.in_two(drawings[0]), path_figures.in_three(drawings[0])
+    made["path-2d"] = "One trial and its control, in two dimensions", "paths.html", flat
+    made["path-3d"] = "One trial and its control, in three dimensions", "paths.html", deep
+    return {name: (said, fitted(figure_of(axes), source)) for name, (said, source, axes) in made.items()}

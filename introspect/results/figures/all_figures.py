@@ -30,6 +30,7 @@ from introspect.results.figures.effects import (
     timing_by_loop,
 )
 from introspect.results.figures.exit_by_loop import exit_by_loop
+from introspect.results.figures.layout import caption, figure_of, fitted, page_width
 from introspect.results.figures.maps import (
     detection_map,
     extract_map,
@@ -39,19 +40,11 @@ from introspect.results.figures.maps import (
     readout_map,
     unknown_map,
 )
-from introspect.results.figures.panels import (
-    STYLE,
-    figure_of,
-    fitted,
-    in_words,
-    injected,
-    page_width,
-    parts,
-)
+from introspect.results.figures.panels import UNITS, in_words, injected, parts, strengths_in
 from introspect.results.store.csv_files import write_figure
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import Made, make_each
-from introspect.results.tables.all_tables import summaries
+from introspect.results.tables.all_tables import STRENGTHS, summaries
 
 FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "detection_map": ("rates", detection_map),
@@ -108,17 +101,29 @@ def draw_all(tables: Mapping[str, pd.DataFrame], width: str | None = None) -> Ma
         for label, part in _parts(shown, name):
             if _there(part, name):
                 key = "_".join([name, *re.sub(r"[^\w.=-]+", "-", label).split()])
+                part.attrs = shown.attrs
                 makers[key] = partial(_titled, draw, part, label, table)
     with page_width(width):
         return make_each(makers)
 
 
 def _titled(draw: Callable[[pd.DataFrame], list[Axes]], part: pd.DataFrame, label: str, table: str) -> Figure:
-    figure = fitted(figure_of(draw(part)), f"{table}.csv")
+    unit = _unit(part)
+    with strengths_in(unit):
+        figure = figure_of(draw(part))
     if label:
-        title = f"{figure.get_suptitle()}\n{in_words(label)}".strip()
-        figure.suptitle(title, fontsize=STYLE["font.size"], x=0.02, ha="left")
-    return figure
+        figure.suptitle(f"{figure.get_suptitle()}\n{in_words(label)}".strip())
+    said = " ".join(figure.get_supxlabel().split())
+    titles = " ".join(ax.get_title() for ax in figure.axes)
+    if unit is not None and "strength" in said + titles:
+        caption(figure.axes, f"{said}; strength: {UNITS[unit]}")
+    return fitted(figure, f"{table}.csv")
+
+
+def _unit(part: pd.DataFrame) -> str | None:
+    """Return the unit of the strengths of a part: of its own column, or of the run that it was made from."""
+    units = part["strength_unit"].dropna().unique() if "strength_unit" in part else part.attrs.get(STRENGTHS, ())
+    return str(units[0]) if len(units) == 1 else None
 
 
 def _remove_others(folder: Path, figures: Mapping[str, Figure]) -> None:

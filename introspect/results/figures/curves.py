@@ -3,35 +3,36 @@
 In goes the table of rates per loop, out come the axes.
 """
 
-from collections.abc import Callable
-
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.panels import (
     ARM_LABELS,
-    ARM_MARKERS,
     COLOURS,
+    MARKERS,
     MEASURE_LABELS,
     STYLE,
-    caption,
+    arm_look,
+    arms_of,
     injected,
     label_outer,
     labels_in_order,
-    legend,
     loop_labels,
     panels,
     points,
     span_of,
+    strength_label,
 )
 from introspect.results.statistics import wilson
 
-MARKERS = "osD^vP*X"
-CONTROL_LINES = tuple(arm for arm in ARM_LABELS if arm not in ("injected", "none", "text"))
-"""Arms that are drawn as lines beside the concept's vector, in this order in every figure."""
+DOSE_CONTROLS = ("random", "in-span", "wrong")
+"""Arms that stand beside the concept's vector in the figure of doses."""
+SITELESS_LINES = {"none": ":", "text": "-."}
+"""Lines of the arms that have no site."""
 LOG_FROM = 8
 """Strengths that span at least this ratio are drawn on a logarithmic axis."""
 
@@ -48,53 +49,53 @@ def identification_by_loop(loops: pd.DataFrame) -> list[Axes]:
 
 @matplotlib.rc_context(STYLE)
 def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
-    """Draw one measure by loop with 95% intervals, the controls as lines with shaded intervals."""
+    """Draw one measure by loop, the arms side by side with 95% intervals, what has no injection as a band."""
     loops = loops[loops["measure"] == measure]
     loops = loops.assign(x=loop_labels(loops))
     xs, strengths = labels_in_order(loops["x"]), sorted(injected(loops)["strength"].unique())
-    axes = panels(len(strengths), width=2.1, height=1.9)
+    axes, arms = panels(len(strengths), width=2.1, height=1.7), arms_of(loops[loops["strength"].notna()])
     for ax, strength in zip(axes, strengths, strict=True):
-        _none_band(ax, loops)
+        bands(ax, loops)
         at = loops[loops["strength"] == strength].assign(x=lambda rows: rows["x"].map(xs.index)).sort_values("x")
-        for arm in CONTROL_LINES:
-            _control_line(ax, at[at["arm"] == arm], arm)
-        single = at["loop"].notna()  # a line that joined one loop to several at once would suggest an order
-        for rows, style in ((at[single], "-"), (at[~single], "none")):
-            look = {"color": COLOURS["injected"], "linestyle": style, "label": ARM_LABELS["injected"]}
-            points(ax, injected(rows), marker=ARM_MARKERS["injected"], **look)
+        for place, arm in enumerate(arms):
+            rows, beside = at[at["arm"] == arm], {"place": place, "of": len(arms), "slots": len(xs)}
+            single = rows["loop"].notna()  # a line that joined one loop to several at once would suggest an order
+            points(ax, rows[single], **beside, **arm_look(arm))
+            points(ax, rows[~single], **beside, **(arm_look(arm) | {"linestyle": "none"}))
         ax.set_xticks(range(len(xs)), xs)
-        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.4, len(xs) - 0.6))
+        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))
         _rate_axis(ax, measure)
     label_outer(axes)
     legend(axes)
-    caption(
-        axes,
-        f"over all layers; bars and bands: 95% intervals over concepts; n = {span_of(injected(loops)['n'])} per point",
-    )
+    said = "over all layers; bars and bands: 95% intervals over concepts"
+    caption(axes, f"{said}; n = {span_of(injected(loops)['n'])} per point of {ARM_LABELS['injected']}")
     return axes
 
 
 @matplotlib.rc_context(STYLE)
 def dose_response(loops: pd.DataFrame) -> list[Axes]:
-    """Draw detection and identification against strength, a line per loop, with 95% intervals."""
-    axes = panels(2, width=2.9, height=2.1)
+    """Draw detection and identification against strength, a line per loop and one per control, with 95% intervals."""
+    axes = panels(2, width=2.3, height=2.0)
     shown = injected(loops).assign(x=loop_labels(injected(loops)))
     names = labels_in_order(shown["x"])
-    shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+    arms = [arm for arm in arms_of(loops[loops["strength"].notna()]) if arm in DOSE_CONTROLS]
+    shades, of = colormaps["viridis"](np.linspace(0, 0.85, len(names))), len(names) + len(arms)
     for ax, measure in zip(axes, ("detected", "identified"), strict=True):
-        _none_band(ax, loops[loops["measure"] == measure])
-        _control_line(ax, _pooled_random(loops[loops["measure"] == measure]), "random")
-        place = _strength_axis(ax, shown["strength"])
+        rows = loops[loops["measure"] == measure]
+        bands(ax, rows)
+        slots = _strength_axis(ax, shown["strength"])
+        for place, arm in enumerate(arms):
+            points(ax, _over_loops(rows[rows["arm"] == arm]), place=place, of=of, slots=slots, **arm_look(arm))
         for rank, name in enumerate(names):
             line = shown[(shown["measure"] == measure) & (shown["x"] == name)].sort_values("strength")
-            line = line.assign(x=place(line["strength"], rank - (len(names) - 1) / 2))
-            points(ax, line, color=shades[rank], marker=MARKERS[rank % len(MARKERS)], label=f"loop {name}")
-        ax.set(title=MEASURE_LABELS[measure], xlabel="strength")
+            look = {"color": shades[rank], "marker": MARKERS[rank % len(MARKERS)], "label": f"loop {name}"}
+            points(ax, line.assign(x=line["strength"]), place=len(arms) + rank, of=of, slots=slots, **look)
+        ax.set(title=MEASURE_LABELS[measure], xlabel=strength_label())
         _rate_axis(ax, measure)
         ax.set_ylabel("rate")
     label_outer(axes)
     legend(axes)
-    counts = f"n = {span_of(shown['n'])} per point"
+    counts = f"n = {span_of(shown['n'])} per point of a loop"
     caption(axes, f"over all layers, controls also over loops; bars and bands: 95% intervals over concepts; {counts}")
     return axes
 
@@ -105,63 +106,58 @@ def loops_run(loops: pd.DataFrame) -> list[Axes]:
     cells = injected(loops)
     cells = cells.assign(x=loop_labels(cells))
     strengths, names = sorted(cells["strength"].unique()), labels_in_order(cells["x"])
-    axes = panels(len(strengths), width=2.1, height=1.9)
+    axes, totals = panels(len(strengths), width=2.1, height=1.7), sorted(cells["n_loops"].unique())
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
     for ax, strength in zip(axes, strengths, strict=True):
-        for shade, name in zip(shades, names, strict=True):
+        for rank, name in enumerate(names):
             line = cells[(cells["strength"] == strength) & (cells["x"] == name)].sort_values("n_loops")
-            points(ax, line.assign(x=line["n_loops"]), color=shade, marker="o", label=f"loop {name}")
-        ax.set_xticks(sorted(cells["n_loops"].unique()))
-        ax.set(
-            title=f"strength {strength:g}", xlabel="loops run", ylabel=MEASURE_LABELS["detected"], ylim=(-0.02, 1.02)
-        )
+            look = {"color": shades[rank], "marker": MARKERS[rank % len(MARKERS)], "label": f"loop {name}"}
+            points(ax, line.assign(x=line["n_loops"]), place=rank, of=len(names), slots=len(totals), **look)
+        ax.set_xticks(totals)
+        ax.set(title=f"strength {strength:g}", xlabel="loops run")
+        _rate_axis(ax, "detected")
     label_outer(axes)
     legend(axes)
     caption(axes, f"over all layers; bars: 95% intervals over concepts; n = {span_of(cells['n'])} per point")
     return axes
 
 
-def _control_line(ax: Axes, line: pd.DataFrame, arm: str) -> None:
-    line = line.dropna(subset="rate")
-    if line.empty:
-        return
-    x, look = line["x"].astype(float), {"color": COLOURS[arm]}
-    ax.plot(x, line["rate"], linestyle="--", marker=ARM_MARKERS[arm], label=ARM_LABELS[arm], **look)  # type: ignore[arg-type]
-    ax.fill_between(x, line["low"], line["high"], alpha=0.2, linewidth=0, **look)  # type: ignore[arg-type]
-
-
-def _pooled_random(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sum the random arm over loops, with the interval of the sum."""
-    random = rows[(rows["arm"] == "random") & (rows["n"] > 0)]
-    random = random.assign(error=random["n"] / np.sqrt(random["independent"]))
-    pooled = random.groupby("strength", as_index=False).agg({"k": "sum", "n": "sum", "error": "sum", "concepts": "max"})
+def _over_loops(rows: pd.DataFrame) -> pd.DataFrame:
+    """Sum an arm over loops, with the interval of the sum."""
+    rows = rows[rows["n"] > 0]
+    rows = rows.assign(error=rows["n"] / np.sqrt(rows["independent"]))
+    pooled = rows.groupby("strength", as_index=False).agg({"k": "sum", "n": "sum", "error": "sum", "concepts": "max"})
     # errors of loops are added, not their squares: the loops share their concepts, in whatever way
     independent, rate = (pooled["n"] / pooled["error"]) ** 2, pooled["k"] / pooled["n"]
     low, high = wilson(rate * independent, independent, freedom=np.maximum(pooled["concepts"] - 1, 1))
     return pooled.assign(x=pooled["strength"], rate=rate, low=low, high=high)
 
 
-def _none_band(ax: Axes, rows: pd.DataFrame) -> None:
-    for _, row in rows[rows["arm"] == "none"].dropna(subset="rate").iterrows():
-        ax.axhspan(row["low"], row["high"], color=COLOURS["none"], alpha=0.2, linewidth=0)
-        ax.axhline(row["rate"], color=COLOURS["none"], linestyle=":", label=ARM_LABELS["none"])
+def bands(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the arms that have no site as lines with bands: no injection, and the concept in the text."""
+    for _, row in rows[rows["strength"].isna()].dropna(subset="rate").iterrows():
+        style = SITELESS_LINES[row["arm"]]
+        ax.axhspan(row["low"], row["high"], color=COLOURS[row["arm"]], alpha=0.15, linewidth=0)
+        for edge in (row["low"], row["high"]):  # a band that lies within another is still seen
+            ax.axhline(edge, color=COLOURS[row["arm"]], linestyle=style, linewidth=0.5)
+        ax.axhline(row["rate"], color=COLOURS[row["arm"]], linestyle=style, label=ARM_LABELS[row["arm"]])
 
 
 def _rate_axis(ax: Axes, measure: str) -> None:
     ax.set(ylim=(-0.02, 1.02), yticks=np.linspace(0, 1, 6), ylabel=MEASURE_LABELS.get(measure, measure))
 
 
-def _strength_axis(ax: Axes, strengths: pd.Series) -> Callable[[pd.Series, float], pd.Series]:
-    """Set the ticks to the strengths; give where to draw a strength so that lines do not hide each other's bars."""
+def _strength_axis(ax: Axes, strengths: pd.Series) -> int:
+    """Set the ticks to the strengths; return how many marks the narrowest gap between them leaves room for."""
     ticks = sorted(strengths.unique())
+    places = ticks
     if ticks[0] > 0 and ticks[-1] >= LOG_FROM * ticks[0]:
         ax.set_xscale("log", base=2)
-        place = lambda values, shift: values * 1.025**shift  # noqa: E731
-    else:
-        step = 0.012 * (ticks[-1] - ticks[0]) or 0.1
-        place = lambda values, shift: values + step * shift  # noqa: E731
+        places = np.log2(ticks).tolist()
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     if len(ticks) == 1:
         ax.set_xlim(ticks[0] - 1, ticks[0] + 1)
-    return place
+        return 1
+    ax.margins(x=0.12)
+    return int(np.ceil(1.3 * (places[-1] - places[0]) / np.diff(places).min()))

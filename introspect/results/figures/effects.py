@@ -3,6 +3,9 @@
 In goes the table of the same name, out come axes.
 """
 
+from itertools import product
+from typing import Any
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.results.figures.curves import bands
+from introspect.results.figures.layout import caption, legend, wrapped
 from introspect.results.figures.maps import (
     MINUS,
     MOST_WRITTEN,
@@ -23,24 +28,30 @@ from introspect.results.figures.maps import (
 )
 from introspect.results.figures.panels import (
     ARM_LABELS,
-    ARM_MARKERS,
     COLOURS,
+    MARKERS,
     STYLE,
-    caption,
+    arm_look,
+    arms_of,
     injected,
     label_outer,
     labels_in_order,
     layer_labels,
-    legend,
     loop_labels,
     panels,
     points,
     span_of,
+    spread_of,
 )
 from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
+from introspect.results.tables.absence import AbsentError
 
+LAYERS_BESIDE = 3
+"""Layers that are drawn side by side; of more, these are spread from the first to the last."""
+NAME_WIDTH = 1.35
+"""Inches of the names beside values in rows."""
 SIGNIFICANT = 0.05
-MARKED = f"bold: p < {SIGNIFICANT:g} in both tests, corrected for the whole map"
+MARKED = f"bold: p < {SIGNIFICANT:g} in both tests, corrected over all panels"
 _TESTS = ["p_map", "p_student_map"]
 """Sign flips err where concepts are skewed, the bootstrap where they are few: what is marked passes both."""
 PLAIN_SHIFTS = {
@@ -61,7 +72,8 @@ def contrast_map(contrasts: pd.DataFrame) -> list[Axes]:
     written = (
         "over all cells {:+.2f} [{:+.2f}, {:+.2f}]" if reach_of(cells["mean"]) < MOST_WRITTEN else "over all {:+.2g}"
     )
-    said = [written.format(row["mean"], row["low"], row["high"]) for _, row in overall.iterrows()]
+    known = overall.dropna(subset=["mean", "low", "high"])
+    said = [written.format(row["mean"], row["low"], row["high"]) for _, row in known.iterrows()]
     shift = f"shift of logit(yes) {MINUS} logit(no) on noticing beyond the line of plain questions, concept less random"
     caption(axes, "; ".join([shift, *said, f"n = {span_of(cells['n'])} concepts", MARKED]))
     return axes
@@ -74,21 +86,19 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
     shown = cells[cells["strength"] == cells["strength"].max()].assign(rate=lambda rows: rows["mean"])
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
     measures, xs = [name for name in PLAIN_SHIFTS if (shown["measure"] == name).any()], labels_in_order(shown["x"])
-    arms = [arm for arm in ARM_LABELS if (shown["arm"] == arm).any()]
-    axes = panels(len(measures), width=2.1, height=2.0, same_scale=False)
+    arms, layers = arms_of(shown), _layers_shown(shown)
+    axes = panels(len(measures), width=2.3, height=1.7, same_scale=False)
     for ax, measure in zip(axes, measures, strict=True):
-        for place, arm in enumerate(arms):
-            line = shown[(shown["measure"] == measure) & (shown["arm"] == arm)]
-            shift = 0.7 * (
-                (place + line["y"].map(labels_in_order(shown["y"]).index) / shown["y"].nunique()) / len(arms) - 0.5
-            )
-            look = {"color": COLOURS[arm], "marker": ARM_MARKERS[arm], "linestyle": "none"}
-            points(ax, line.assign(x=line["x"].map(xs.index) + shift), label=ARM_LABELS[arm], **look)
-        ax.axhline(0, color="#555555", linewidth=0.6)
-        ax.set_xticks(range(len(xs)), xs)
-        ax.set(xlabel="loop of the injection", ylabel=PLAIN_SHIFTS[measure])
+        for place, (arm, layer) in enumerate(product(arms, layers)):
+            line = shown[(shown["measure"] == measure) & (shown["arm"] == arm) & (shown["y"] == layer)]
+            beside = {"place": place, "of": len(arms) * len(layers), "slots": len(xs)}
+            points(ax, line.assign(x=line["x"].map(xs.index)), **beside, **_look(arm, layer, layers))
+        ax.axhline(0, color="#555555", linewidth=0.6, zorder=0)
+        _loop_ticks(ax, xs)
+        ax.set(ylabel=PLAIN_SHIFTS[measure])
+    label_outer(axes, same_scale=False)
     legend(axes)
-    said = "plain questions, nothing to notice; one point per layer, the first leftmost; t intervals over concepts"
+    said = f"plain questions, nothing to notice; {_layers_said(layers, shown)}t intervals over concepts"
     caption(
         axes, f"{said}; strength {shown['strength'].iloc[0]:g}; n = {span_of(shown['n'])} concepts; compression.csv"
     )
@@ -102,7 +112,7 @@ def third_person_points(table: pd.DataFrame) -> list[Axes]:
     logits = whole["measure"].isin(("contrast", "injected")) & whole["rate"].notna()
     shown, label = (whole[logits], "logits") if logits.any() else (whole[~logits], "share")
     said = shown["measure"] + (" / " + shown["third"] if shown["third"].nunique() > 1 else "")
-    axes = _lines(shown.assign(name=said + ": " + shown["effect"]), f"first and third person ({label})", None)
+    axes = _lines(shown.assign(name=said + ": " + shown["effect"]), f"effect of the injection ({label})", None)
     axes[0].axvline(0, color="#555555", linewidth=0.6)
     counts = span_of(shown["n"])
     caption(axes, f"over all cells; t intervals over concepts; n = {counts} concepts; third_person.csv")
@@ -125,31 +135,23 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
     naming = naming.assign(x=loop_labels(naming), y=layer_labels(naming))
     written, naming = naming[naming["strength"].isna()], naming[naming["strength"].notna()]
     strengths, xs = sorted(naming["strength"].unique()), labels_in_order(naming["x"])
-    axes = panels(len(strengths), width=2.1, height=1.9)
+    axes = panels(len(strengths), width=2.1, height=1.7)
+    arms, layers = arms_of(naming), _layers_shown(naming)
     for ax, strength in zip(axes, strengths, strict=True):
         at = naming[naming["strength"] == strength]
-        arms = [arm for arm in ARM_LABELS if (at["arm"] == arm).any()]
-        for arm in arms:
-            part = at[at["arm"] == arm]
-            layers = labels_in_order(part["y"])
-            for place, layer in enumerate(layers):
-                shift = 0.12 * (place - (len(layers) - 1) / 2)
-                line = part[part["y"] == layer].assign(x=lambda rows, shift=shift: rows["x"].map(xs.index) + shift)
-                look = {"color": COLOURS[arm], "alpha": 1 - 0.6 * place / len(layers), "linestyle": "none"}
-                points(ax, line, marker=ARM_MARKERS[arm], label=ARM_LABELS[arm] if place == 0 else None, **look)
-        for _, row in written.iterrows():  # the concept in the text, at no site
-            ax.axhline(row["rate"], color=COLOURS[row["arm"]], label=ARM_LABELS[row["arm"]])
+        bands(ax, written)
         ax.axhline(at["chance"].iloc[0], color="#555555", linestyle=":", label="chance")
         ax.axhline(at["habit"].mean(), color="#999999", linestyle="--", label="habit without injection")
-        ax.set_xticks(range(len(xs)), xs)
-        ax.set(
-            title=f"strength {strength:g}", xlabel="loop of the injection", ylabel="right concept", ylim=(-0.02, 1.02)
-        )
+        for place, (arm, layer) in enumerate(product(arms, layers)):
+            line = at[(at["arm"] == arm) & (at["y"] == layer)]
+            beside = {"place": place, "of": len(arms) * len(layers), "slots": len(xs)}
+            points(ax, line.assign(x=line["x"].map(xs.index)), **beside, **_look(arm, layer, layers))
+        _loop_ticks(ax, xs)
+        ax.set(title=f"strength {strength:g}", ylabel="rate of the right concept", ylim=(-0.02, 1.02))
     label_outer(axes)
     legend(axes)
-    caption(
-        axes, f"one point a layer, the first darkest; bars: 95% intervals over concepts; n = {span_of(naming['n'])}"
-    )
+    said = f"{_layers_said(layers, naming)}bars: 95% intervals over concepts"
+    caption(axes, f"{said}; n = {span_of(naming['n'])} per point")
     return axes
 
 
@@ -160,21 +162,22 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
     shown = shown[shown["strength"] == shown["strength"].max()]
     shown = shown.assign(x=loop_labels(shown), y=layer_labels(shown))
     measures, xs = list(dict.fromkeys(shown["measure"])), labels_in_order(shown["x"])
-    axes = panels(len(measures), width=2.6, height=2.0, same_scale=False)
+    axes, layers = panels(len(measures), width=2.3, height=1.7, same_scale=False), _layers_shown(shown)
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(layers)))
     for ax, measure in zip(axes, measures, strict=True):
-        rows = shown[shown["measure"] == measure]
-        layers = labels_in_order(rows["y"])
-        for layer, shade in zip(layers, colormaps["viridis"](np.linspace(0, 0.85, len(layers))), strict=True):
-            line = rows[rows["y"] == layer].assign(
-                x=lambda part: part["x"].map(xs.index), rate=lambda part: part["mean"]
-            )
-            points(ax, line, color=shade, marker="o", linestyle="none", label=f"layer {layer}")
-        ax.set_xticks(range(len(xs)), xs)
-        ax.set(xlabel="loop of the injection", ylabel=TIMES[measure], ylim=(-0.1, None))
+        for place, layer in enumerate(layers):
+            line = shown[(shown["measure"] == measure) & (shown["y"] == layer)]
+            line = line.assign(x=line["x"].map(xs.index), rate=line["mean"])
+            look = {"color": shades[place], "marker": MARKERS[place % len(MARKERS)], "linestyle": "none"}
+            points(ax, line, place=place, of=len(layers), slots=len(xs), label=f"layer {layer}", **look)
+        _loop_ticks(ax, xs)
+        ax.set(ylabel=TIMES[measure])
+    label_outer(axes, same_scale=False)
     legend(axes)
     counts = f"n = {span_of(shown['n'])} concepts" if "n" in shown else ""
+    some = f"layers {', '.join(layers)} of {shown['y'].nunique()}" if shown["y"].nunique() > len(layers) else ""
     said = f"of trials that got there, strength {shown['strength'].iloc[0]:g}; t intervals over concepts"
-    caption(axes, "; ".join(filter(None, (said, counts))))
+    caption(axes, "; ".join(filter(None, (said, some, counts))))
     return axes
 
 
@@ -182,22 +185,25 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
 def agreement_points(agreement: pd.DataFrame) -> list[Axes]:
     """Draw Cohen's kappa of every two graders with its interval, a line per measure."""
     names = agreement["first"] + " / " + agreement["second"] + ": " + agreement["measure"]
-    return _lines(agreement.assign(name=names, rate=agreement["kappa"]), "Cohen's kappa", (-0.05, 1.05))
+    axes = _lines(
+        agreement.assign(name=names, rate=agreement["kappa"]), "Cohen's kappa (1: always agree)", (-0.05, 1.05)
+    )
+    caption(axes, f"bars: 95% intervals; n = {span_of(agreement['n'])} answers")
+    return axes
 
 
 @matplotlib.rc_context(STYLE)
 def capability_points(capability: pd.DataFrame) -> list[Axes]:
     """Draw accuracy and mass for each kind of answer, with nothing injected unless it is said, beside their floors."""
-    kind = capability["answers"].where(
-        capability["judged_arm"] == "none", capability["answers"] + " (" + capability["judged_arm"] + ")"
-    )
+    other = capability["answers"] + " (" + capability["judged_arm"].replace(ARM_LABELS) + ")"
+    kind = capability["answers"].where(capability["judged_arm"] == "none", other)
     where = kind + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
     mass = pd.DataFrame({"rate": capability["mass"], "low": capability["mass_low"], "high": capability["mass_high"]})
     axes = _lines(
         pd.concat(
             [capability.assign(name="right: " + where, rate=capability["accuracy"]), mass.assign(name="mass: " + where)]
         ),
-        "can the model answer?",
+        "share right, or probability mass",
         (-0.02, 1.02),
     )
     for floor, style, label in (
@@ -206,6 +212,7 @@ def capability_points(capability: pd.DataFrame) -> list[Axes]:
     ):
         axes[0].axvline(floor, color="#555555", linestyle=style, label=label)
     legend(axes)
+    caption(axes, f"can the model answer? bars: 95% intervals; n = {span_of(capability['n'])} answers")
     return axes
 
 
@@ -232,11 +239,39 @@ def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
 def _lines(rows: pd.DataFrame, label: str, limits: tuple[float, float] | None) -> list[Axes]:
     """Draw values with intervals, one below the other."""
     rows = rows.dropna(subset="rate").reset_index(drop=True)
-    axes = panels(1, width=5.0, height=0.3 + 0.22 * max(1, len(rows)))
+    if rows.empty:
+        raise AbsentError("no row has a value")
+    names = [wrapped(name, NAME_WIDTH, STYLE["ytick.labelsize"]) for name in rows["name"]]
+    height = 0.35 + sum(0.1 + 0.12 * (name.count("\n") + 1) for name in names)
+    axes = panels(1, width=5.0, height=height)
     bars = np.clip([rows["rate"] - rows["low"], rows["high"] - rows["rate"]], 0, None)
     axes[0].errorbar(rows["rate"], rows.index, xerr=bars, fmt="o", color=COLOURS["injected"], capsize=2, elinewidth=0.8)
-    axes[0].set_yticks(rows.index, rows["name"])
+    axes[0].set_yticks(rows.index, names)
     axes[0].set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
     if limits is not None:
         axes[0].set_xlim(limits)
     return axes
+
+
+def _look(arm: str, layer: str, layers: list[str]) -> dict[str, Any]:  # Any: what matplotlib takes
+    """Return how the points of an arm and a layer are drawn: unjoined, the first layer darkest; it is in the legend."""
+    place = layers.index(layer)
+    paler = {"linestyle": "none", "alpha": 1 - 0.6 * place / len(layers)}
+    return arm_look(arm) | paler | ({"label": None} if place else {})
+
+
+def _layers_shown(rows: pd.DataFrame) -> list[str]:
+    return spread_of(labels_in_order(rows["y"]), LAYERS_BESIDE)
+
+
+def _layers_said(layers: list[str], rows: pd.DataFrame) -> str:
+    """Say which points are of which layer, where there are several."""
+    if len(layers) == 1:
+        return ""
+    few = f" of {rows['y'].nunique()}" if rows["y"].nunique() > len(layers) else ""
+    return f"within an arm a point per layer, from left to right {', '.join(layers)}{few}; "
+
+
+def _loop_ticks(ax: Axes, xs: list[str]) -> None:
+    ax.set_xticks(range(len(xs)), xs)
+    ax.set(xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))

@@ -4,13 +4,14 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
+from introspect.results.figures.curves import bands
+from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.panels import (
-    ARM_LABELS,
-    COLOURS,
     STYLE,
-    caption,
+    arm_look,
+    arms_of,
+    label_outer,
     labels_in_order,
-    legend,
     loop_labels,
     panels,
     points,
@@ -25,19 +26,18 @@ def exit_by_loop(exits: pd.DataFrame) -> list[Axes]:
     exits = exits.assign(x=loop_labels(exits), rate=exits["mean"])
     active = exits[exits["strength"].notna()]
     strengths, xs = sorted(active["strength"].unique()), labels_in_order(active["x"])
-    axes = panels(len(strengths), width=2.1, height=1.9, same_scale=True)
+    axes, arms = panels(len(strengths), width=2.1, height=1.7), arms_of(active)
     for ax, strength in zip(axes, strengths, strict=True):
-        for _, row in exits[exits["arm"] == "none"].iterrows():
-            ax.axhline(row["mean"], color=COLOURS["none"], linestyle=":", label=ARM_LABELS["none"])
-            ax.axhspan(row["low"], row["high"], color=COLOURS["none"], alpha=0.2, linewidth=0)
-        at = active[active["strength"] == strength]
-        arms = list(dict.fromkeys(at["arm"]))
+        bands(ax, exits)
         for place, arm in enumerate(arms):
-            shift = 0.12 * (place - (len(arms) - 1) / 2)
-            line = at[at["arm"] == arm].assign(x=lambda rows, shift=shift: rows["x"].map(xs.index) + shift)
-            points(ax, line, color=COLOURS[arm], marker="o", label=ARM_LABELS[arm], linestyle="none")
+            line = active[(active["strength"] == strength) & (active["arm"] == arm)]
+            look = arm_look(arm) | {"linestyle": "none"}
+            points(ax, line.assign(x=line["x"].map(xs.index)), place=place, of=len(arms), slots=len(xs), **look)
         ax.set_xticks(range(len(xs)), xs)
-        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", ylabel="expected exit loop")
+        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))
+        ax.set_ylabel("expected exit loop")
+    label_outer(axes)
     legend(axes)
-    caption(axes, f"question {exits['question'].iloc[0]}; t intervals over {span_of(active['n'])} concepts")
+    said = f"question {exits['question'].iloc[0]}; bars and bands: t intervals over concepts"
+    caption(axes, f"{said}; n = {span_of(active['n'])} concepts")
     return axes

@@ -3,6 +3,8 @@
 In goes a tidy table, out come the axes, one per strength (and arm); one annotated cell per row.
 """
 
+import math
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,12 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.results.figures.layout import PAGE_HEIGHT, caption, figure_of, wrapped
 from introspect.results.figures.panels import (
     ARM_LABELS,
     MEASURE_LABELS,
     STYLE,
-    caption,
-    figure_of,
+    arms_of,
+    columns_of,
     injected,
     label_outer,
     labels_in_order,
@@ -32,6 +35,8 @@ from introspect.results.tables.absence import AbsentError
 
 CELL_WIDTH, CELL_HEIGHT, LOW_CELL_HEIGHT, MANY_ROWS = 0.36, 0.3, 0.155, 8
 """Inches of a cell, lower where there are many rows."""
+HELD = 0.85
+"""Share of a page's height that panels may take, beside titles and captions."""
 MINUS = "\N{MINUS SIGN}"
 MOST_WRITTEN, SMALL = 1000, 0.1
 """Distances from 0 from which cells hold powers of ten, and below which they hold a third digit."""
@@ -97,7 +102,7 @@ def rates_over(cells: pd.DataFrame, across: str, up: str, measure: str) -> list[
     """Draw rates over the columns `x` and `y`, one panel per strength."""
     xs, ys = labels_in_order(cells["x"]), labels_in_order(cells["y"])
     strengths = sorted(cells["strength"].unique())
-    axes = map_panels(len(strengths), len(xs), len(ys))
+    axes = map_panels(len(strengths), len(xs), len(ys), narrow=True)
     colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
     for ax, strength in zip(axes, strengths, strict=True):
         draw_grid(ax, pivot(cells[cells["strength"] == strength], "rate", xs, ys), colours, "{:.2f}")
@@ -114,9 +119,15 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     """
     cells = readouts.assign(x=loop_labels(readouts).fillna("none"), y=readouts["readout_loop"].astype("str"))
     controls, cells = cells[cells["arm"] == "none"], cells[cells["arm"] != "none"]
+    cells = cells[cells["strength"].notna()]  # a concept in the text has no site
     controls = controls.drop_duplicates("y")  # a loop that is run does not know how many follow
     xs, ys = ["none"] * (not controls.empty) + labels_in_order(cells["x"]), labels_in_order(cells["y"])
-    groups = list(cells.groupby(["strength", "arm"]))
+    order, by_cell = arms_of(cells), dict(list(cells.groupby(["strength", "arm"])))
+    places = [(strength, arm) for strength in sorted(cells["strength"].unique()) for arm in order]
+    groups = [(place, by_cell[place]) for place in places if place in by_cell]
+    strongest = not _held(len(groups), len(xs), len(ys), columns=len(order))
+    if strongest:
+        groups = [(place, part) for place, part in groups if place[0] == places[-1][0]]
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
     reach = reach_of(readouts["mean"])
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
@@ -124,17 +135,34 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
         draw_grid(ax, pivot(pd.concat([controls, part]), "mean", xs, ys), colours, signed_form(reach))
         if not controls.empty:
             ax.axvline(1, color="black", linewidth=1)
-        ax.set(title=f"{ARM_LABELS[str(arm)]}, strength {strength:g}", xlabel="loop of the injection")
-        ax.set_ylabel("read out after loop")
+        ax.set(title=f"{ARM_LABELS[arm]},\nstrength {strength:g}", xlabel="loop of the injection")
+        ax.set_ylabel("read out\nafter loop")
     finish(axes, colours, f"logit(yes) {MINUS} logit(no)")
-    caption(axes, f"mean over concepts; n = {span_of(readouts['n'])} concepts per cell")
+    said = "; the strongest dose, all others are in the table" if strongest else ""
+    caption(axes, f"mean over concepts; n = {span_of(readouts['n'])} concepts per cell{said}")
     return axes
 
 
-def map_panels(count: int, n_columns: int, n_rows: int, *, columns: int | None = None) -> list[Axes]:
-    """Make axes for maps of so many cells."""
-    height = n_rows * (LOW_CELL_HEIGHT if n_rows > MANY_ROWS else CELL_HEIGHT)
-    return panels(count, width=max(1.5, n_columns * CELL_WIDTH + 0.45), height=height + 0.45, columns=columns)
+def map_panels(
+    count: int, n_columns: int, n_rows: int, *, columns: int | None = None, narrow: bool = False
+) -> list[Axes]:
+    """Make axes for maps of so many cells, which are lower where the page would not hold all panels.
+
+    Where what is written in a cell is short, the maps may be `narrow` where the page is.
+    """
+    width = _map_width(n_columns)
+    rows = math.ceil(count / columns_of(count, width, columns, narrow=narrow))
+    low = n_rows > MANY_ROWS or rows * _map_height(n_rows, CELL_HEIGHT) > HELD * PAGE_HEIGHT
+    height = _map_height(n_rows, LOW_CELL_HEIGHT if low else CELL_HEIGHT)
+    return panels(count, width=width, height=height, columns=columns, narrow=narrow)
+
+
+def _map_width(n_columns: int) -> float:
+    return max(1.75, n_columns * CELL_WIDTH + 0.45)
+
+
+def _map_height(n_rows: int, cell: float) -> float:
+    return max(n_rows * cell + 0.35, 1.05)
 
 
 def pivot(cells: pd.DataFrame, value: str, xs: list[str], ys: list[str]) -> pd.DataFrame:
@@ -190,13 +218,21 @@ def signed_form(reach: float) -> str:
 def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
     """Label the outer panels and put the bar of colours beside them."""
     label_outer(axes)
-    bar = figure_of(axes).colorbar(colours, ax=axes, label=label, fraction=0.05, aspect=18, shrink=0.9)
+    figure, rows = figure_of(axes), axes[0].get_subplotspec().get_gridspec().nrows  # type: ignore[union-attr]
+    lines = wrapped(label, max(0.85, 0.8 * (figure.get_figheight() - 0.5 * rows)), STYLE["axes.labelsize"])
+    bar = figure.colorbar(colours, ax=axes, label=lines, fraction=0.05, aspect=18, shrink=0.9)
     bar.outline.set_visible(False)
+
+
+def _held(count: int, n_columns: int, n_rows: int, *, columns: int | None = None) -> bool:
+    """Tell whether one page holds so many maps of so many cells, if they are low."""
+    across = columns_of(count, _map_width(n_columns), columns, narrow=False)
+    return math.ceil(count / across) * _map_height(n_rows, LOW_CELL_HEIGHT) <= HELD * PAGE_HEIGHT
 
 
 def _rate_caption(rates: pd.DataFrame, cells: pd.DataFrame) -> str:
     said = [f"n = {span_of(cells['n'])} per cell"]
-    for arm in ("none", "random", "in-span", "wrong"):
+    for arm in ("none", *(arm for arm in ARM_LABELS if arm not in ("injected", "none"))):
         control = rates[rates["arm"] == arm]
         if not control.empty:
             said.append(f"{ARM_LABELS[arm]}{pooled(control)}: {control['k'].sum()} of {control['n'].sum()}")

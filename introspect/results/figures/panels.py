@@ -2,7 +2,6 @@
 
 import math
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
+from introspect.results.figures.layout import PAGE_WIDTH, figure_of, room
 from introspect.results.tables.absence import AbsentError
 from introspect.results.tables.rates import FACTORS, splitting
 
@@ -48,13 +48,21 @@ MEASURE_LABELS = {
     "correct": "rate of the right answer",
 }
 
+MARKERS = "osD^vP*X"
+"""Shapes of loops and layers, which have shades beside them."""
+UNITS = {
+    "vector": "\N{MULTIPLICATION SIGN} concept vector",
+    "residual": "\N{MULTIPLICATION SIGN} residual norm",
+    "kl": "nats of KL",
+}
+"""How the units of a strength are written."""
+_UNIT: ContextVar[str | None] = ContextVar("unit", default=None)
 LEAST_WIDTH = 3.2
-PAGE_WIDTH = 7.0
-"""Inches that a figure may take, of one column and over two."""
-WIDTHS = {"one": 3.4, "two": PAGE_WIDTH}
-"""Inches of one column and of two, for figures that are to have just that width."""
-_ROOM: ContextVar[float | None] = ContextVar("room", default=None)
-CHARACTERS_PER_INCH = 20
+"""Inches that a figure has at least."""
+SQUEEZED = 0.7
+"""Share of its width that a panel keeps at least where panels stand side by side on a page of a given width."""
+APART = 3.2
+"""Points from one mark to the next where several stand at one place, so that none hides another."""
 _OUTSIDE = {"prelude": -1, "coda": 1}
 """Stages outside of the loops, and on which side of them they are drawn."""
 _PLACES = ("loop", "layer", "strength", "sites", "loops", "arm", "measure", "effect", "readout_loop", "pair")
@@ -64,44 +72,30 @@ ALWAYS_SHARED = {"extract_loop", "strength_unit", "vectors_hash"}
 
 
 def panels(
-    count: int, *, width: float, height: float, columns: int | None = None, same_scale: bool = True
+    count: int,
+    *,
+    width: float,
+    height: float,
+    columns: int | None = None,
+    same_scale: bool = True,
+    narrow: bool = True,
 ) -> list[Axes]:
     """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow.
+
+    Where the page has a given width, panels that may be `narrow` keep at least the share SQUEEZED of theirs.
 
     Raises AbsentError for no axes at all: then no row has a place in the figure.
     """
     if not count:
         raise AbsentError("no row has a place in it")
-    columns = max(1, min(columns or count, int((_ROOM.get() or PAGE_WIDTH) // width)))
+    columns = columns_of(count, width, columns, narrow=narrow)
     rows = math.ceil(count / columns)
-    size = max(LEAST_WIDTH, columns * width + 0.9), rows * height + 0.9
+    size = room() or max(LEAST_WIDTH, columns * width + 0.5), rows * height + 0.4
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=same_scale, squeeze=False)
     for spare in grid.flat[count:]:
         spare.remove()
     return list(grid.flat[:count])
-
-
-@contextmanager
-def page_width(width: str | None) -> Iterator[None]:
-    """Draw for a width, one of WIDTHS; None lets each figure be as wide as its panels are."""
-    token = _ROOM.set(None if width is None else WIDTHS[width])
-    try:
-        yield
-    finally:
-        _ROOM.reset(token)
-
-
-def fitted(figure: Figure, source: str) -> Figure:
-    """Return a figure the width of the page, and let its caption name the table that it was drawn from."""
-    if (room := _ROOM.get()) is not None:
-        figure.set_figwidth(room)
-    said = " ".join(figure.get_supxlabel().split())
-    if source not in said:
-        caption(figure.axes, f"{said}; {source}" if said else source)
-    elif room is not None:
-        caption(figure.axes, said)
-    return figure
 
 
 FACTOR_WORDS = {
@@ -122,20 +116,13 @@ def in_words(label: str) -> str:
     return ", ".join(FACTOR_WORDS.get(name, name + " {}").format(value) for name, _, value in pairs)
 
 
-def label_outer(axes: list[Axes]) -> None:
-    """Keep the labels of the first panel of each row and the last of each column."""
+def label_outer(axes: list[Axes], *, same_scale: bool = True) -> None:
+    """Keep the labels of the first panel of each row, unless each has its scale, and the last of each column."""
     columns = axes[0].get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
     for place, ax in enumerate(axes):
-        left, bottom = place % columns == 0, place + columns >= len(axes)
+        left, bottom = not same_scale or place % columns == 0, place + columns >= len(axes)
         ax.tick_params(labelleft=left, labelbottom=bottom)
         ax.set(xlabel=ax.get_xlabel() if bottom else "", ylabel=ax.get_ylabel() if left else "")
-
-
-def caption(axes: list[Axes], text: str) -> None:
-    """Write a text below all panels, in lines that fit the figure."""
-    figure = figure_of(axes)
-    lines = textwrap.fill(text, int(figure.get_figwidth() * CHARACTERS_PER_INCH))
-    figure.supxlabel(lines, fontsize=6.5, color="#333333")
 
 
 def span_of(counts: pd.Series) -> str:
@@ -152,11 +139,45 @@ def pooled(rows: pd.DataFrame) -> str:
     return f" over {', '.join(found[:-1])}{' and ' if found[1:] else ''}{found[-1]}" if found else ""
 
 
-def figure_of(axes: list[Axes]) -> Figure:
-    """Return the figure on which the axes are."""
-    figure = axes[0].figure
-    assert isinstance(figure, Figure), f"axes on a {type(figure).__name__}"
-    return figure
+def columns_of(count: int, width: float, columns: int | None = None, *, narrow: bool = True) -> int:
+    """Return how many panels of a width, of so many, stand side by side on the page."""
+    least = SQUEEZED * width if narrow and room() is not None else width
+    return max(1, min(columns or count, int(((room() or PAGE_WIDTH) - 0.3) // least)))
+
+
+@contextmanager
+def strengths_in(unit: str | None) -> Iterator[None]:
+    """Draw strengths of a unit, one of UNITS; None where it is not known."""
+    token = _UNIT.set(unit)
+    try:
+        yield
+    finally:
+        _UNIT.reset(token)
+
+
+def strength_label() -> str:
+    """Name the axis of the strengths, with their unit where it is known."""
+    unit = _UNIT.get()
+    return f"strength ({UNITS[unit]})" if unit else "strength"
+
+
+def arms_of(rows: pd.DataFrame) -> list[str]:
+    """List the arms of a table that have a rate, in the order that all figures have."""
+    there = set(rows["arm"]) if "rate" not in rows else set(rows.loc[rows["rate"].notna(), "arm"])
+    return [arm for arm in ARM_LABELS if arm in there]
+
+
+def arm_look(arm: str) -> dict[str, Any]:
+    """Return how an arm is drawn, by colour, shape and line."""
+    style = "-" if arm == "injected" else "--"
+    return {"color": COLOURS[arm], "marker": ARM_MARKERS[arm], "linestyle": style, "label": ARM_LABELS[arm]}
+
+
+def spread_of(labels: Sequence[str], most: int = 4) -> list[str]:
+    """Choose at most so many labels, evenly from the first to the last."""
+    if len(labels) <= most:
+        return list(labels)
+    return [labels[round(place)] for place in np.linspace(0, len(labels) - 1, most)]
 
 
 def injected(table: pd.DataFrame) -> pd.DataFrame:
@@ -201,22 +222,32 @@ def parts(table: pd.DataFrame, together: Sequence[str] = ()) -> Iterator[tuple[s
         yield label, pd.concat([part, without[match]], ignore_index=True)
 
 
-def points(ax: Axes, line: pd.DataFrame, **look: object) -> None:
-    """Draw points with intervals over `x`, joined; what has no rate is left out."""
+def points(ax: Axes, line: pd.DataFrame, *, place: int = 0, of: int = 1, slots: int = 1, **look: object) -> None:
+    """Draw points with intervals over `x`, joined; what has no rate is left out.
+
+    Of so many lines (`of`) each is shifted by its `place`, in points of the page whatever the axis is, so that none
+    hides another; with `slots`, the ticks of the axis, the lines of one tick stay clear of those of the next.
+    """
     line = line.dropna(subset="rate")
     if line.empty:
         return
     # an interval may miss its rate by rounding, and a length below zero is refused
     bars = np.clip([line["rate"] - line["low"], line["high"] - line["rate"]], 0, None)
-    ax.errorbar(line["x"].astype(float), line["rate"], yerr=bars, capsize=2, elinewidth=0.8, clip_on=False, **look)  # type: ignore[arg-type]
+    across = ScaledTranslation(_apart(ax, of, slots) * (place - (of - 1) / 2) / 72, 0, figure_of([ax]).dpi_scale_trans)
+    fixed = {"capsize": 1.5, "elinewidth": 0.7, "clip_on": False, "transform": ax.transData + across}
+    x = line["x"].astype(float)
+    ax.errorbar(x, line["rate"], yerr=bars, **(fixed | look))  # type: ignore[arg-type]
+    for bound in (line["rate"] - bars[0], line["rate"] + bars[1]):  # what is shifted does not move the limits by itself
+        ax.update_datalim(np.column_stack([x, bound]))
+    ax.autoscale_view()
 
 
-def legend(axes: list[Axes]) -> None:
-    """Put one legend beside all panels."""
-    entries: dict[str, Artist] = {}
-    for ax in axes:
-        entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    figure_of(axes).legend(list(entries.values()), list(entries), loc="outside right upper")
+def _apart(ax: Axes, of: int, slots: int) -> float:
+    """Return the points from one of so many lines to the next, with so many ticks on a panel."""
+    place = ax.get_subplotspec()
+    columns = place.get_gridspec().ncols if place is not None else 1
+    panel = 72 * (figure_of([ax]).get_figwidth() / columns - 0.5)
+    return min(APART, 0.8 * panel / max(1, slots) / max(1, of))
 
 
 def _labels(table: pd.DataFrame, column: str, place: int) -> pd.Series:

@@ -47,6 +47,10 @@ __all__ = [
 ]
 
 
+STRENGTHS = "strength_units"
+"""Entry in the `attrs` of every table of a run: the units of strengths, which a column names only where they vary."""
+
+
 def make_tables(store: Store, coherence: Gate = "rules") -> dict[str, pd.DataFrame]:
     """Make the tables of a run by name. With several graders the rates get a column `grader`."""
     made = summaries(store, coherence).made
@@ -77,7 +81,10 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
         "echo": echoes,
     }
     measured = {name: table for name, table in found.items() if not table.empty}
-    return Made({**counted.made, **measured}, {**counted.absent, **inferred.absent})
+    made = {**counted.made, **measured}
+    for table in made.values():
+        table.attrs[STRENGTHS] = tuple(cells["strength_unit"].dropna().unique())
+    return Made(made, {**counted.absent, **inferred.absent})
 
 
 def brief(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:

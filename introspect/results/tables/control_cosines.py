@@ -5,6 +5,7 @@ concepts of the cosine under the one that says to think minus that under the one
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import pandas as pd
 
@@ -27,15 +28,15 @@ def control_table(store: Store) -> pd.DataFrame:
 
     `think` and `do_not` are the mean cosines under either instruction, `others` that with the vectors of other words
     under both; `z` is the mean of (think - others) in standard deviations of the other words. `mean`, `low`, `high` (t
-    interval over concepts), `p` and `p_map` (sign flips by concept, `p_map` corrected for the whole map), `p_student`
-    and `p_student_map` (studentised bootstrap) are of think - do_not. Empty where nothing was measured.
+    interval over concepts), `p` and `p_map` (sign flips by concept, `p_map` corrected over all pairs and sites),
+    `p_student` and `p_student_map` (studentised bootstrap) are of think - do_not. Empty where nothing was measured.
     """
     found = cosines(store)
     if found.empty:
         return found
     pairs = [(ALL, found.groupby(["concept", "loop", "layer"]).mean(numeric_only=True).reset_index())]
     pairs += [(str(pair), part) for pair, part in found.groupby("pair")]
-    return pd.DataFrame([row for pair, part in pairs for row in _tested(pair, part)])
+    return pd.DataFrame(_tested(dict(pairs)))
 
 
 def cosines(store: Store) -> pd.DataFrame:
@@ -53,15 +54,19 @@ def cosines(store: Store) -> pd.DataFrame:
     return pd.DataFrame({**made, "difference": think - do_not}).dropna().reset_index()
 
 
-def _tested(pair: str, part: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield a row a site."""
-    values = part.pivot(index="concept", columns=["loop", "layer"], values="difference").sort_index(axis=1)
+def _tested(pairs: dict[str, pd.DataFrame]) -> Iterator[dict[str, object]]:
+    """Yield a row a pair and site; all are tested together, as they stand side by side in one figure."""
+    sites = ["loop", "layer"]
+    by_concept = {pair: part.pivot(index="concept", columns=sites, values="difference") for pair, part in pairs.items()}
+    values = pd.concat({pair: wide.sort_index(axis=1) for pair, wide in by_concept.items()}, axis=1).sort_index()
+    means = {pair: part.groupby(sites).mean(numeric_only=True) for pair, part in pairs.items()}
     every = values.to_numpy(dtype=float)
-    tests, drawn, means = sign_flips(every), studentised(every), part.groupby(["loop", "layer"]).mean(numeric_only=True)
-    for place, site in enumerate(values.columns):
-        known = values[site].dropna().to_numpy(dtype=float)
+    tests, drawn = sign_flips(every), studentised(every)
+    for place, column in enumerate(values.columns):
+        pair, loop, layer = cast("tuple[str, int, int]", column)  # pandas types the columns as texts
+        known = values[pair, loop, layer].dropna().to_numpy(dtype=float)
         mean, low, high = mean_interval(known)
-        beside = {name: means.loc[site, name] for name in ("think", "do_not", "others", "z")}
+        beside = {name: means[pair].loc[(loop, layer), name] for name in ("think", "do_not", "others", "z")}
         found = {"mean": mean, "low": low, "high": high, "p": tests.p[place], "p_map": tests.p_map[place]}
         found |= {"p_student": drawn.p[place], "p_student_map": drawn.p_map[place]}
-        yield {"pair": pair, "loop": site[0], "layer": site[1], "n": len(known), **beside, **found}
+        yield {"pair": pair, "loop": loop, "layer": layer, "n": len(known), **beside, **found}
