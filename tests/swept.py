@@ -1,6 +1,9 @@
 """Makers for tests of whole sweeps: small options, and a sweep without its figures, which take longest."""
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ SMALL: dict[str, Any] = {
 """2 concepts at 3 sites of the tiny model and 2 strengths, in blocks of 8. The question of noticing: 12 trials in each
 of the arms injected, random and wrong, 2 of the arm none. Two plain questions: each 12 injected, 12 random, 2 none."""
 TOTAL = 38 + 2 * 26
+OLD_NAMES = {"strength_unit": "dose", "n_loops": "total_loops", "extract_loops": "extract"}
+"""Entries of a manifest, by what runs called them before; `vector` was the dose `raw`."""
 
 
 def options(model: Path | str, out: Path, **changes: Any) -> Options:
@@ -37,6 +42,17 @@ def run_without_figures(asked: Options, report: Callable[[int, int], None] = lam
         run_trials(laboratory, laboratory.vectors(asked.folder), store, report)
         write_tables(store)
     return asked.folder
+
+
+def under_old_names(folder: Path) -> Path:
+    """Write the manifest of a run as it was written when options had their old names."""
+    with closing(sqlite3.connect(folder / "run.sqlite")) as database, database:
+        ((text,),) = database.execute("SELECT manifest FROM run")
+        entries = {OLD_NAMES.get(name, name): value for name, value in json.loads(text).items()}
+        assert set(OLD_NAMES.values()) < entries.keys(), entries
+        entries["dose"] = {"vector": "raw"}.get(entries["dose"], entries["dose"])
+        database.execute("UPDATE run SET manifest = ?", [json.dumps(entries)])
+    return folder
 
 
 def tables(folder: Path) -> dict[str, str]:

@@ -156,7 +156,7 @@ def test_a_dose_out_of_reach_says_so_with_the_name_of_its_state(exact: Bench) ->
 
 def test_a_run_in_nats_gives_one_multiplier_per_concept_and_outcomes_that_vary(tmp_path: Path) -> None:
     options = Options(
-        concepts="trust,doubt", loops="2", layers="1", strengths="0.05,1e9", dose="kl", arms="injected",
+        concepts="trust,doubt", loops="2", layers="1", strengths="0.05,1e9", strength_unit="kl", arms="injected",
         max_new_tokens=2, out=tmp_path,
     )  # fmt: skip
     run_without_figures(options)
@@ -176,7 +176,9 @@ def test_a_run_in_nats_gives_one_multiplier_per_concept_and_outcomes_that_vary(t
 
 
 def test_a_run_of_an_earlier_design_measures_the_dose_on_its_own_prompts() -> None:
-    options = Options(concepts="trust,doubt", loops="2", layers="1", strengths="0.05", dose="kl", arms="injected")
+    options = Options(
+        concepts="trust,doubt", loops="2", layers="1", strengths="0.05", strength_unit="kl", arms="injected"
+    )
     old, new = (open_laboratory(options, for_run=False, design=design) for design in (2, 3))
     assert "reference" not in old.manifest()
     assert [template for template, _ in new.manifest()["reference"].values()] == ["dose-reference"]

@@ -36,7 +36,7 @@ def test_a_sweep_reaches_every_site_of_every_stage(name: str, tmp_path: Path) ->
     stages = ",".join(stage for stage, count in looped.layers.items() if count)
     n_loops = 2 if FAMILIES[name].looped else looped.n_loops
     how = [word for option, value in FAMILIES[name].looped.items() for word in (f"--{option.replace('_', '-')}", value)]
-    assert sweep(tmp_path, "--stages", stages, "--total-loops", str(n_loops), *how) == (0, "")
+    assert sweep(tmp_path, "--stages", stages, "--n-loops", str(n_loops), *how) == (0, "")
     trials = pd.read_csv(tmp_path / "run" / "tables" / "trials.csv")
     injected = trials[trials["arm"] == "injected"]
     assert (trials["state"] == "done").all(), trials["error"].dropna().unique()
@@ -61,7 +61,7 @@ def test_loops_of_a_model_without_them_are_refused(tmp_path: Path) -> None:
     looped = FAMILIES["llama"].make(dtype=torch.float32)
     looped.model.save_pretrained(tmp_path / "model")
     looped.tokenizer.save_pretrained(tmp_path / "model")
-    code, said = sweep(tmp_path, "--total-loops", "2")
+    code, said = sweep(tmp_path, "--n-loops", "2")
     assert (code, said.count("\n")) == (2, 1)
     assert "is a feed-forward model: it runs its blocks once" in said
 
@@ -69,9 +69,9 @@ def test_loops_of_a_model_without_them_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("hrm", ["--total-loops", "5"], "it must be a multiple of 4"),
-        ("mor-token", ["--total-loops", "9"], "loops beyond the 3 learned have no routers"),
-        ("relaxed", ["--total-loops", "4"], "loops beyond the 3 learned have no LoRA weights"),
+        ("hrm", ["--n-loops", "5"], "it must be a multiple of 4"),
+        ("mor-token", ["--n-loops", "9"], "loops beyond the 3 learned have no routers"),
+        ("relaxed", ["--n-loops", "4"], "loops beyond the 3 learned have no LoRA weights"),
     ],
 )
 def test_loops_that_cannot_be_run_are_refused_before_anything_is_loaded(

@@ -19,11 +19,11 @@ from introspect.selection import MOST, check_selection, counts, numbers, select
 HUGE, DIGITS = "1-1000000000", "9" * 5000
 SWEEP, DYNAMICS = ("sweep",), ("dynamics",)
 REFUSED: list[tuple[tuple[object, ...], str]] = [
-    *(((*SWEEP, f"--{name}", HUGE), f"{name.replace('-', '_')}: ") for name in ("total-loops", "trial-numbers")),
+    *(((*SWEEP, f"--{name}", HUGE), f"{name.replace('-', '_')}: ") for name in ("n-loops", "trial-numbers")),
     (("dynamics", "--grid", "--blocks", HUGE), "blocks: "),
     (("dynamics", "--grid", "--blocks", "1000"), "blocks 1000: must be 1 to 256"),
-    (("monitor", "--total-loops", HUGE), "total_loops: "),
-    *(((*SWEEP, f"--{name}", DIGITS), "out of range") for name in ("loops", "layers", "extract", "total-loops")),
+    (("monitor", "--n-loops", HUGE), "n_loops: "),
+    *(((*SWEEP, f"--{name}", DIGITS), "out of range") for name in ("loops", "layers", "extract-loops", "n-loops")),
     ((*SWEEP, "--loop-layers", f"1-{DIGITS}"), "out of range"),
     ((*SWEEP, "--strengths", DIGITS), "strengths: "),
     ((*SWEEP, "--exit", DIGITS), "exit "),

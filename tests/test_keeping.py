@@ -16,7 +16,7 @@ from introspect.errors import InputError, InterruptionError
 from introspect.experiment.options import Options
 
 OPTIONS = Options(model="organism:aware", questions="detect", concepts="snow,bread,river,sheep,wolf", strengths="2")
-FEW = Options(**{**vars(OPTIONS), "total_loops": "1,2", "layers": "3", "loops": "1", "max_new_tokens": 4})
+FEW = Options(**{**vars(OPTIONS), "n_loops": "1,2", "layers": "3", "loops": "1", "max_new_tokens": 4})
 SETTINGS = Settings(recurrences=5, attention_loops=2, follow=5, max_tokens=12)
 
 

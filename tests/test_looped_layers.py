@@ -39,7 +39,7 @@ def test_layers_are_read_as_elsewhere_and_cut_into_stages() -> None:
         (["--loop-layers", "middle"], "loop_layers: cannot read 'middle'"),
         (["--loop-layers", "1-2", "--loop-step", "half"], "unknown loop step 'half'; known: damped, plain"),
         (["--loop-layers", "1-2", "--stages", "coda", "--layers", "1"], "layers: '1' is out of range"),
-        (["--total-loops", "2"], "it runs its blocks once; --loop-layers runs some of them again"),
+        (["--n-loops", "2"], "it runs its blocks once; --loop-layers runs some of them again"),
     ],
 )
 def test_what_cannot_be_looped_is_one_line_before_weights_are_read(
@@ -72,7 +72,7 @@ def test_a_run_finds_its_model_again(folder: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(
         "introspect.experiment.sweep.write_figures", lambda *_: []
     )  # which take longest, and show no loops
-    looped = ["--loop-layers", "1-2", "--loop-step", "plain", "--total-loops", "1-2", "--layers", "1"]
+    looped = ["--loop-layers", "1-2", "--loop-step", "plain", "--n-loops", "1-2", "--layers", "1"]
     words = ["sweep", folder, *looped, *FEW, "--remaining-loops", "1", "--out", tmp_path / "run"]
     code, _, err = introspect(*words)
     assert (code, err) == (0, "")

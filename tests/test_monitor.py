@@ -129,7 +129,7 @@ def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_pat
     path = tmp_path / "sums.csv"
     rows = [f"What is {n} + 1?,{n + 1 + off},{'no' if off else 'yes'}" for n in range(12) for off in (0, 1)]
     path.write_text("\n".join(["question,answer,correct", *rows]), encoding="utf-8")
-    options = Options(total_loops="1-2", layers="1", concepts=WORDS)
+    options = Options(n_loops="1-2", layers="1", concepts=WORDS)
     estimated = monitor_cost(options, MonitorSettings(tasks=str(path), part="all"))
     before = subject.tap.work
     curves(subject.tap, items_of(str(path)), [1, 2], [1], kind="means", seed=0, size=1, keep=keep)
@@ -198,7 +198,7 @@ def test_too_few_concepts_and_missing_controls_are_refused() -> None:
 
 def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None:
     out = tmp_path / "found"
-    asked = ["--task", "arithmetic", "--questions", "all", "--total-loops", "1,2", "--layers", "3", "--probe", "means"]
+    asked = ["--task", "arithmetic", "--questions", "all", "--n-loops", "1,2", "--layers", "3", "--probe", "means"]
     code, said, err = introspect("monitor", "organism:aware", *asked, "--out", out)
     assert (code, err) == (0, "")
     assert "2 loops run: the model judges" in said
@@ -238,7 +238,7 @@ def test_the_dry_run_stores_nothing(tmp_path: Path) -> None:
         (["--probe", "forest"], "unknown probe 'forest'; known: logistic, means"),
         (["--questions", "some"], "unknown part of the questions 'some'; known: held-out, all"),
         (["--layers", "9"], "layers: '9' is out of range"),
-        (["--total-loops", "0"], "total_loops: '0' must be at least 1"),
+        (["--n-loops", "0"], "n_loops: '0' must be at least 1"),
         (["--seed", "-1"], "seed -1: a split needs 0 or more"),
         (["--task", ","], "task: the list is empty"),
         (["--run", "no/such/run"], "no/such/run"),

@@ -9,8 +9,9 @@ import pytest
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.protocols import PROTOCOLS
+from introspect.records.old_names import OLD_NAMES
 from introspect.records.site import Stage
-from introspect.records.trial import CODA, PRELUDE, Site
+from introspect.records.trial import CODA, PRELUDE, STRENGTH_UNITS, Site
 
 ELSEWHERE = {
     **{
@@ -26,9 +27,10 @@ ELSEWHERE = {
     "coherence": "model",
 }
 OTHERWISE: dict[str, Any] = {
-    **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "total_loops": "2"},
-    **{"inject": "together", "extract": "all", "concepts": "organisms:trained", "contrast": "pairs", "strengths": "1"},
-    **{"dose": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
+    **{"model": "somewhere/else", "revision": "main", "loops": "0", "layers": "1", "n_loops": "2"},
+    **{"inject": "together", "extract_loops": "all", "strengths": "1"},
+    **{"concepts": "organisms:trained", "contrast": "pairs"},
+    **{"strength_unit": "residual", "arms": "none", "repeats": 2, "seed": 1, "temperature": 0.0, "top_p": 0.5},
     **{"max_new_tokens": 3, "decided_by": "logits", "dtype": "float16", "protocol": "prior", "framings": "sceptical"},
     "date": "2026-11-28",
     **{
@@ -63,7 +65,7 @@ OTHERWISE: dict[str, Any] = {
         ({"exit": "gates"}, "exit 'gates': write last, gate, gate:0.9"),
         ({"exit": "gate:2"}, "exit 'gate:2': write last, gate, gate:0.9"),
         ({"inject": "some"}, "unknown inject mode 'some'; known: each, loops, together"),
-        ({"dose": "kg"}, "unknown dose 'kg'; known: raw, residual, kl"),
+        ({"strength_unit": "kg"}, "unknown strength unit 'kg'; known: vector, residual, kl"),
         ({"contrast": "mean"}, "unknown contrast 'mean'; known: baseline, pairs"),
         ({"concepts": "dsut"}, "unknown concept 'dsut'.*did you mean"),
         ({"concepts": "nosuch:all"}, "unknown concept set 'nosuch'; known"),
@@ -76,9 +78,9 @@ OTHERWISE: dict[str, Any] = {
         ({"workers": 0}, "workers 0: must be at least 1"),
         ({"ray": ""}, "ray '': must be local or the address of a cluster"),
         ({"ray": "auto", "device": "cuda:1"}, "device 'cuda:1' with ray: Ray gives each worker its GPU"),
-        ({"total_loops": "0"}, "total_loops: '0' must be at least 1"),
-        ({"total_loops": "8-1"}, "total_loops: '8-1' must be at least 1, the smaller number first"),
-        ({"total_loops": "all"}, "total_loops: cannot read 'all'; write 4, 1,2 or 1-8"),
+        ({"n_loops": "0"}, "n_loops: '0' must be at least 1"),
+        ({"n_loops": "8-1"}, "n_loops: '8-1' must be at least 1, the smaller number first"),
+        ({"n_loops": "all"}, "n_loops: cannot read 'all'; write 4, 1,2 or 1-8"),
         ({"remaining_loops": -1}, "remaining_loops -1: must be 0 or more"),
         ({"trial_numbers": "0"}, "trial_numbers: '0' must be at least 1"),
         ({"repeats": 0}, "repeats 0: must be at least 1"),
@@ -138,10 +140,10 @@ CORE: dict[Stage, int] = {"prelude": 0, "core": 4, "coda": 0}
 
 
 def test_sites_are_every_chosen_loop_with_every_chosen_layer() -> None:
-    asked = Options(loops="0,2", layers="1.0", extract="1-2")
+    asked = Options(loops="0,2", layers="1.0", extract_loops="1-2")
     assert asked.sites(3, CORE) == (Site(0, 3), Site(2, 3))
-    assert asked.extract_loops(3) == (1, 2)
-    assert Options().extract_loops(3) == (None,)
+    assert asked.chosen_extract_loops(3) == (1, 2)
+    assert Options().chosen_extract_loops(3) == (None,)
     with pytest.raises(InputError, match="loops: '2' is out of range; the model has 0 to 1"):
         asked.sites(2, CORE)
 
@@ -203,15 +205,26 @@ def test_the_order_in_which_concepts_and_arms_are_named_does_not_matter() -> Non
 
 
 def test_loops_to_run_and_trial_numbers_are_lists_and_ranges() -> None:
-    assert Options(total_loops="1-8").totals(4) == tuple(range(1, 9))
-    assert Options(total_loops="2,1,2").totals(4) == (2, 1)
+    assert Options(n_loops="1-8").totals(4) == tuple(range(1, 9))
+    assert Options(n_loops="2,1,2").totals(4) == (2, 1)
     assert Options().totals(4) == (4,)
     assert Options(trial_numbers="7,1-3").numbers() == (7, 1, 2, 3)
 
 
-@pytest.mark.parametrize(("dose", "unit"), [("raw", "vector"), ("residual", "residual"), ("kl", "kl")])
-def test_a_dose_is_a_unit_of_the_strength(dose: str, unit: str) -> None:
-    assert Options(dose=dose).unit() == unit
+@pytest.mark.parametrize("unit", STRENGTH_UNITS)
+def test_the_unit_of_the_strength_is_that_of_the_records(unit: str) -> None:
+    assert Options(strength_unit=unit).unit() == unit
+
+
+def test_the_old_name_of_a_unit_is_read_and_never_written() -> None:
+    assert Options(strength_unit="raw").unit() == "vector"
+    assert Options(strength_unit="raw").identity() == Options().identity()
+
+
+@pytest.mark.parametrize("old", OLD_NAMES)
+def test_an_option_under_its_old_name_is_told_the_new_one(old: str) -> None:
+    with pytest.raises(InputError, match=f"^{old}: is called {OLD_NAMES[old]}; write that"):
+        Options(**{old: "1"})  # type: ignore[arg-type]
 
 
 def test_ray_is_named_with_how_to_install_it_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,7 +315,7 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         ({"numbers": ()}, "numbers: the list is empty"),
         ({"arms": ("injected", "false")}, "unknown arm 'false'; known: injected, none, random, in-span"),
         ({"mode": "all"}, "unknown injection mode 'all'; known: each, loops, together"),
-        ({"unit": "norm"}, "unknown dose 'norm'; known: vector, residual, kl"),
+        ({"unit": "norm"}, "unknown strength unit 'norm'; known: vector, residual, kl"),
         ({"sites": (Site(3, 0),)}, r"site 3:0 .* loops are 0 to 2, layers are 0 to 1"),
         ({"sites": (Site(0, 2),)}, "site 0:2"),
         ({"sites": (Site(-2, 0),)}, "site -2:0"),

@@ -62,13 +62,13 @@ def test_strengths_that_are_no_finite_numbers_are_refused(text: str) -> None:
     ("text", "read"), [("4", [4]), ("1-8", [1, 2, 3, 4, 5, 6, 7, 8]), (" 2, 1-3 ,2", [2, 1, 3]), ("3-3", [3])]
 )
 def test_counts_are_numbers_from_1_on_and_ranges_with_both_ends(text: str, read: list[int]) -> None:
-    assert counts(text, option="total_loops") == read
+    assert counts(text, option="n_loops") == read
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "3-1", "0-2", "1.5", "all", "1,,2", "1-2-3", "²"])
 def test_what_cannot_be_counts_is_refused_with_the_option_and_what_would_be_right(text: str) -> None:
-    with pytest.raises(InputError, match=r"^total_loops: .*(write 4, 1,2 or 1-8|must be at least 1)"):
-        counts(text, option="total_loops")
+    with pytest.raises(InputError, match=r"^n_loops: .*(write 4, 1,2 or 1-8|must be at least 1)"):
+        counts(text, option="n_loops")
 
 
 def test_names_keep_their_order_and_lose_repetitions() -> None:

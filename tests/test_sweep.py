@@ -114,11 +114,11 @@ def test_a_finished_sweep_runs_nothing_again(tiny: Path, finished: Path, tmp_pat
         ({"temperature": 0.5}, "temperature 1.0, not 0.5"),
         ({"layers": "1"}, 'layers "0", not "1"'),
         ({"arms": "none"}, "arms"),
-        ({"total_loops": "2"}, 'total_loops null, not "2"'),
+        ({"n_loops": "2"}, 'n_loops null, not "2"'),
         ({"questions": "detect"}, r'questions \["detect", "unrelated"\], not \["detect"\]'),
         ({"framings": "all"}, 'framings "neutral", not "all"'),
         ({"inject": "loops"}, 'inject "each", not "loops"'),
-        ({"dose": "residual"}, 'dose "raw", not "residual"'),
+        ({"strength_unit": "residual"}, 'strength_unit "vector", not "residual"'),
     ],
 )
 def test_another_sweep_is_refused_by_name_and_the_run_untouched(

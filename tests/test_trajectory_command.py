@@ -71,9 +71,7 @@ def test_a_run_lends_its_concepts_sites_and_strengths(tmp_path: Path) -> None:
     asked = {"concepts": "snow,bread", "questions": "detect", "layers": "1", "loops": "1", "strengths": "3"}
     run = run_without_figures(Options(**asked, max_new_tokens=1, out=tmp_path / "run"))
     assert "strengths: is that of the run" in refused("trajectory", "--run", run, "--strengths", "2")
-    assert "total_loops 3: trials are injected with 4 loops" in refused(
-        "trajectory", "--run", run, "--total-loops", "3"
-    )
+    assert "n_loops 3: trials are injected with 4 loops" in refused("trajectory", "--run", run, "--n-loops", "3")
     tables = trajectory(Options(), run=run).tables
     assert set(tables["totals"][1]["strength"]) == {3}
     assert set(tables["memory"][1]["sites"]) == {"1:1"}
@@ -117,7 +115,7 @@ def test_the_work_that_is_said_is_what_is_run(model: str) -> None:
         (["--layers", "9"], "layers: '9' is out of range"),
         (["--strengths", "much"], "strengths: 'much' is not a number"),
         (["--run", "nowhere"], "nowhere"),
-        (["--total-loops", "0"], "total_loops"),
+        (["--n-loops", "0"], "n_loops"),
     ],
 )
 def test_bad_input_is_one_line(options: list[str], words: str) -> None:

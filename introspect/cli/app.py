@@ -29,6 +29,7 @@ from introspect.cli.sweep import sweep
 from introspect.cli.table import table
 from introspect.cli.trajectory import trajectory
 from introspect.errors import InputError, InterruptionError
+from introspect.records.old_names import new_option
 from introspect.results.store.connection import StoreError
 from introspect.selection import shown
 
@@ -77,6 +78,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"token_normalize_func": new_option},  # for all commands, and no help shows the old names
     help="When a thought is put into a looped language model, does the model notice, and in which loop?",
 )
 READERS = (table, plot, show, report, label, agree, best, compare)

@@ -16,7 +16,7 @@ Full = Annotated[
 _Grid = Annotated[bool, typer.Option("--grid", help="Only the design study: re-feed, norm and size of small stacks.")]
 
 
-_SAID = ("model", "concepts", "loops", "layers", "strengths", "total_loops", "seed", "dtype", *OF_RUN)
+_SAID = ("model", "concepts", "loops", "layers", "strengths", "n_loops", "seed", "dtype", *OF_RUN)
 """What a run says for itself."""
 
 
@@ -39,7 +39,7 @@ def dynamics(
     loops: Place = "all",
     layers: Place = "all",
     strengths: Annotated[str, typer.Option(help="In units of the vector, such as 1,2.")] = "2",
-    total_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
+    n_loops: Annotated[str | None, typer.Option(help="Loops run; as trained when left out.")] = None,
     seed: Annotated[int, typer.Option(help="Key of the random directions.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
@@ -57,7 +57,7 @@ def dynamics(
         _grid(blocks, recurrences, train_steps, out, dry_run=dry_run)
         return
     refuse_of_run(ctx, _SAID, run)
-    where = {"loops": loops, "layers": layers, "strengths": strengths, "total_loops": total_loops}
+    where = {"loops": loops, "layers": layers, "strengths": strengths, "n_loops": n_loops}
     how = {"questions": "detect", "concepts": concepts, "seed": seed, "batch_size": batch_size}
     here = {"device": device, "dtype": dtype}
     options = Options(model=model, **where, **how, **here, **source)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ def monitor(
         str | None, typer.Option(help="held-out: those no organism was taught (its default); all (of other models).")
     ] = None,
     probe: Annotated[str, typer.Option(help="logistic, or means (difference of means).")] = "logistic",
-    total_loops: Annotated[str | None, typer.Option(help="Loops run, each for itself; 1,2,4,8 when left out.")] = None,
+    n_loops: Annotated[str | None, typer.Option(help="Loops run, each for itself; 1,2,4,8 when left out.")] = None,
     layers: Annotated[str, typer.Option(help="Where probes read (and vectors go): all, 0,2, 1-3, or 0.5.")] = "all",
     injected: Annotated[bool, typer.Option("--injected", help="Look at injected trials, planned as below.")] = False,
     run: Annotated[Path | None, typer.Option(help="Folder of a sweep: its model and injected trials.")] = None,
@@ -52,12 +52,12 @@ def monitor(
 ) -> None:
     """Compare what the model says of answers, or of injected thoughts, with what a probe reads from its states.
 
-    Example: introspect monitor organism:solver --task two-hop --total-loops 1-8
+    Example: introspect monitor organism:solver --task two-hop --n-loops 1-8
     """
     refuse_of_run(ctx, _SAID, run)
     planned = {"questions": "detect", "arms": "injected,none,random", "trial_numbers": f"1-{max(1, repeats)}"}
     shared = {"model": model, "layers": layers, "loops": loops, "strengths": strengths, "concepts": concepts}
-    where = {"device": device, "dtype": dtype, "total_loops": total_loops}
+    where = {"device": device, "dtype": dtype, "n_loops": n_loops}
     given: dict[str, Any] = {**planned, **shared, **where, **source}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
     asked = {"tasks": task, "part": questions, "injected": injected, "run": run, "texts": texts, "full": full}

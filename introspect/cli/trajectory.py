@@ -24,7 +24,7 @@ def trajectory(
     layers: Annotated[str | None, typer.Option(help="Where to inject, likewise. [default: 0.5, the middle]")] = None,
     concepts: Annotated[str | None, typer.Option(help="SET, SET:SPLIT or words, such as published, dust,snow.")] = None,
     strengths: Annotated[str | None, typer.Option(help="Multipliers of the vector. [default: 1,2]")] = None,
-    total_loops: Annotated[int | None, typer.Option(help="Loops run; as trained when left out.")] = None,
+    n_loops: Annotated[int | None, typer.Option(help="Loops run; as trained when left out.")] = None,
     probe: Annotated[str, typer.Option(help="What names the concept in the cache: means, or logistic.")] = "means",
     run: Annotated[
         Path | None, typer.Option(help="Take all of that from the run of a sweep, and write into it.")
@@ -49,14 +49,14 @@ def trajectory(
     refuse_of_run(ctx, [*asked, *OF_RUN], run)
     said = {name: value for name, value in asked.items() if value is not None}
     here: dict[str, Any] = {**source, "device": device, "batch_size": batch_size}
-    if run is None and total_loops is not None:
-        said["total_loops"] = str(total_loops)
+    if run is None and n_loops is not None:
+        said["n_loops"] = str(n_loops)
     options = Options(**({**DEFAULTS, **said} if run is None else {}), **here)
-    _follow(options, run, probe, total_loops, out, dry_run)
+    _follow(options, run, probe, n_loops, out, dry_run)
 
 
 def _follow(
-    options: Options, run: Path | None, probe: str, total_loops: int | None, out: Path | None, dry_run: bool
+    options: Options, run: Path | None, probe: str, n_loops: int | None, out: Path | None, dry_run: bool
 ) -> None:
     from introspect.analyses.subject import folder_of
     from introspect.analyses.trajectory.plan import planning
@@ -64,7 +64,7 @@ def _follow(
     from introspect.cli.printing import OUT, print_written
 
     folder = folder_of(_NAME, options, run, out)
-    plan = planning(options, run=run, probe=probe, total_loops=total_loops)
+    plan = planning(options, run=run, probe=probe, n_loops=n_loops)
     if dry_run:
         cost = plan.cost()
         OUT.print(f"{cost.trials} trials, and their controls, in {cost.forwards} forwards of up to {plan.size} rows")

@@ -235,7 +235,7 @@ def _grid(options: Options, **of_model: Any) -> Grid:  # Any: what the options d
         mode=options.mode(),
         split_dose=options.split_dose,
         arms=options.chosen_arms(),
-        extract_loops=options.extract_loops(n_loops),
+        extract_loops=options.chosen_extract_loops(n_loops),
         unit=options.unit(),
         numbers=options.numbers(),
         repeats=options.repeats,

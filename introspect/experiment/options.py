@@ -7,7 +7,7 @@ stands beside the type of an option is its help on the command line.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from introspect.concepts.contrast_prompts import METHODS, Contrast, baseline_contrast, pair_contrast
 from introspect.concepts.pairs import load_pairs
@@ -21,22 +21,21 @@ from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.organisms import PREFIX
 from introspect.prompts import Template, template_named
 from introspect.protocols import NEUTRAL, Protocol, Variant, protocol_named
+from introspect.records.old_names import OLD_NAMES, OLD_UNITS
 from introspect.records.site import LOOP_OF, STAGES, Stage
-from introspect.records.trial import ARMS, GATES, LAST, Arm, Gate, Sampling, Site, StrengthUnit
+from introspect.records.trial import ARMS, GATES, LAST, STRENGTH_UNITS, Arm, Gate, Sampling, Site, StrengthUnit
 from introspect.selection import counts, names, numbers, one_of, select
 
 DEFAULT_MODEL = f"{PREFIX}aware"
 SHIPPED_BASELINE = "published"
 """Set whose baseline words are used by a set that has none."""
-DOSES: dict[str, StrengthUnit] = {"raw": "vector", "residual": "residual", "kl": "kl"}
 TRUST = "Run the code that a checkpoint of a type unknown here brings along, with all your rights: read it first."
 
+_UNITS = "vector (as extracted), residual (the residual norm at the site), or kl (nats, on a text of its own)."
 _TOKENIZER = "Hub id, folder or GGUF file that holds the tokenizer, where it is not the model's own."
 SOURCE = ("revision", "tokenizer", "trust_remote_code", "loop_layers", "loop_step")
 """The options that find a model, beside its name: every command that loads one has them."""
-LOOP_LAYERS = (
-    "Layers of a model without loops to run in loops, such as 10-19; see --total-loops, which is 1 if left out."
-)
+LOOP_LAYERS = "Layers of a model without loops to run in loops, such as 10-19; see --n-loops, which is 1 if left out."
 LOOP_STEP = "damped: in each of K loops a layer adds 1/K of its update. plain: all of it."
 
 
@@ -55,20 +54,18 @@ class Options:
     stages: Annotated[str, "Where to inject: core (the loops), prelude, coda, or several."] = "core"
     inject: Annotated[str, "each: one site a trial. loops: a layer's chosen loops. together: all sites."] = "each"
     split_dose: Annotated[bool, "Divide the strength by the number of sites, so that the total is equal."] = False
-    total_loops: Annotated[str | None, "Loops run, such as 4 or 1-8; as trained when left out."] = None
+    n_loops: Annotated[str | None, "Loops run, such as 4 or 1-8; as trained when left out."] = None
     loop_layers: Annotated[str | None, LOOP_LAYERS] = None
     loop_step: Annotated[str, LOOP_STEP] = LOOP_STEPS[0]
     remaining_loops: Annotated[int | None, "Loops run after the injected one, for equal remaining compute."] = None
-    extract: Annotated[str, "Loops whose vectors are injected: same, all, or 0,2."] = "same"
+    extract_loops: Annotated[str, "Loops whose vectors are injected: same, all, or 0,2."] = "same"
     concepts: Annotated[
         str | None, 'SET, SET:SPLIT or words: published, organisms:held-out, dust,snow, "Paris, Texas".'
     ] = None
     contrast: Annotated[str, "How vectors are made: baseline, or pairs."] = "baseline"
     pairs: Annotated[str, "Prompt pairs for --contrast pairs: pairs, or a CSV file."] = "pairs"
-    strengths: Annotated[str, "In units of the dose, such as 0.5,1,2."] = "1,2,4"
-    dose: Annotated[str, "Unit: raw (the vector), residual (its norm there), or kl (nats, on a text of its own)."] = (
-        "raw"
-    )
+    strengths: Annotated[str, "In the strength unit, such as 0.5,1,2."] = "1,2,4"
+    strength_unit: Annotated[str, _UNITS] = STRENGTH_UNITS[0]
     arms: Annotated[str | None, f"Of {', '.join(ARMS)}; the protocol's when left out."] = None
     repeats: Annotated[int, "Trials that differ in nothing but their draws."] = 1
     seed: Annotated[int, "Key of all draws."] = 0
@@ -90,6 +87,12 @@ class Options:
     workers: Annotated[int | None, "Processes on this machine, one a GPU; with --ray, actors of the cluster."] = None
     ray: Annotated[str | None, "Run on a Ray cluster: its address, auto, or local for one on this machine."] = None
     out: Annotated[Path | None, "Folder of the run; runs/MODEL-PROTOCOL when left out."] = None
+
+    def __new__(cls, **given: object) -> Self:
+        """Raise InputError for an option under the name that it had before."""
+        for old in (name for name in given if name in OLD_NAMES):
+            raise InputError(f"{old}: is called {OLD_NAMES[old]}; write that")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         """Raise InputError for all that can be seen to be wrong without a model."""
@@ -148,7 +151,7 @@ class Options:
 
     def totals(self, trained: int) -> tuple[int, ...]:
         """Read the numbers of loops to run, of a model that was trained with so many."""
-        return (trained,) if self.total_loops is None else tuple(counts(self.total_loops, option="total_loops"))
+        return (trained,) if self.n_loops is None else tuple(counts(self.n_loops, option="n_loops"))
 
     def mode(self) -> Mode:
         """Read which sites one injection has."""
@@ -160,7 +163,7 @@ class Options:
 
     def unit(self) -> StrengthUnit:
         """Read what the strengths are measured in."""
-        return DOSES[one_of(self.dose, tuple(DOSES), kind="dose")]
+        return one_of(OLD_UNITS.get(self.strength_unit, self.strength_unit), STRENGTH_UNITS, kind="strength unit")
 
     def chosen_stages(self) -> tuple[Stage, ...]:
         """Read the stages, in running order."""
@@ -182,9 +185,11 @@ class Options:
             sites += [Site(loop, layer) for loop in loops for layer in chosen]
         return tuple(sites)
 
-    def extract_loops(self, n_loops: int) -> tuple[int | None, ...]:
+    def chosen_extract_loops(self, n_loops: int) -> tuple[int | None, ...]:
         """Read the loops whose vectors are injected; None is the loop of each site."""
-        return (None,) if self.extract == "same" else tuple(select(self.extract, n_loops, option="extract"))
+        if self.extract_loops == "same":
+            return (None,)
+        return tuple(select(self.extract_loops, n_loops, option="extract_loops"))
 
     def variants(self) -> list[tuple[Variant, Template]]:
         """Read the questions, each in every chosen framing that it has, with their templates."""
@@ -227,6 +232,7 @@ class Options:
         given = {name: value for name, value in asdict(self).items() if name not in elsewhere}
         read = {
             "strengths": list(self.strength_values()),
+            "strength_unit": self.unit(),
             "arms": list(self.chosen_arms()),
             "decided_by": self.sampling.decided_by,
             "questions": list(dict.fromkeys(variant.question.name for variant, _ in self.variants())),

@@ -99,9 +99,9 @@ def _types() -> dict[str, tuple[type, ...]]:
 
 def _check_where(options: "Options") -> None:
     """Hold that the places can be read; whether the model has them is seen later."""
-    for option in ("loops", "layers", "extract", "loop_layers"):
+    for option in ("loops", "layers", "extract_loops", "loop_layers"):
         text = getattr(options, option)
-        if text is not None and (option, text) != ("extract", "same"):
+        if text is not None and (option, text) != ("extract_loops", "same"):
             check_selection(text, option=option)
     one_of(options.loop_step, LOOP_STEPS, kind="loop step")
 

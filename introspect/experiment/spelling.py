@@ -79,11 +79,11 @@ def _place(text: str) -> object:
 
 
 MEANINGS: dict[str, Callable[[str], object]] = {
-    **dict.fromkeys(("loops", "layers", "extract"), _places),
+    **dict.fromkeys(("loops", "layers", "extract_loops"), _places),
     **dict.fromkeys(("stages", "framings", "arms", "questions"), _set),
     "concepts": _concepts,
     "strengths": lambda text: set(numbers(text, option="strengths")),
-    "total_loops": lambda text: set(counts(text, option="total_loops")),
+    "n_loops": lambda text: set(counts(text, option="n_loops")),
     "model": _place,
 }
 """What the text of an option means, so that two texts can be held against each other."""

@@ -118,7 +118,7 @@ class Grid:
                 raise InputError(f"{name}: the list is empty; give at least one")
         _known("arm", self.arms, ARMS)
         _known("injection mode", [self.mode], MODES)
-        _known("dose", [self.unit], STRENGTH_UNITS)
+        _known("strength unit", [self.unit], STRENGTH_UNITS)
 
     def _check_sites(self) -> None:
         most = max(self.totals)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from introspect.errors import InputError
-from introspect.experiment.options import DOSES
 from introspect.injection.grid import Grid
 from introspect.injection.plan import plan
 from introspect.protocols import Question, Variant, protocol_named
@@ -54,14 +53,14 @@ def _grid(manifest: _Manifest) -> Grid:
         arms=tuple(manifest["arms"]),
         partners={arm: {word: word for word in words} for arm in OF_ANOTHER},
         extract_loops=_extracted(manifest),
-        unit=DOSES[manifest["dose"]],
+        unit=manifest["strength_unit"],
         repeats=manifest["repeats"],
     )
 
 
 def _extracted(manifest: _Manifest) -> tuple[int | None, ...]:
-    given = manifest["extract"]
-    return (None,) if given == "same" else tuple(select(given, max(manifest["totals"]), option="extract"))
+    given = manifest["extract_loops"]
+    return (None,) if given == "same" else tuple(select(given, max(manifest["totals"]), option="extract_loops"))
 
 
 def _variants(manifest: _Manifest) -> list[Variant]:

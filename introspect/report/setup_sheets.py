@@ -19,7 +19,7 @@ from introspect.results.figures.panels import ARM_LABELS
 WORDINGS = """SELECT question, template, template_hash, coalesce(min(CASE WHEN arm = 'injected' THEN id END), min(id))
     FROM trials JOIN cells USING (cell) GROUP BY 1, 2, 3 ORDER BY min(trials.n)"""
 _UNITS = {
-    "raw": "multiples of the concept vector",
+    "vector": "multiples of the concept vector",
     "residual": "multiples of the residual norm at the site",
     "kl": "nats of KL divergence of the next-token distribution",
 }
@@ -62,8 +62,8 @@ def settings(found: Findings) -> list[tuple[str, str]]:
         ("arms", ", ".join(ARM_LABELS.get(arm, arm) for arm in has.get("arms", [])) or MISSING),
         ("sites", f"{_list(has, 'sites')} (loop:layer), {SITES.get(str(has.get('inject')), MISSING)}"),
         ("loops run", _list(has, "totals")),
-        ("strengths", f"{_list(has, 'strengths')} ({_UNITS.get(str(has.get('dose')), 'unit missing')})"),
-        ("vectors of loop", str(has.get("extract", MISSING))),
+        ("strengths", f"{_list(has, 'strengths')} ({_UNITS.get(str(has.get('strength_unit')), 'unit missing')})"),
+        ("vectors of loop", str(has.get("extract_loops", MISSING))),
         ("concepts", f"{len(words)}: {', '.join(words)}" if words else MISSING),
         ("repeats, seed", f"{has.get('repeats', MISSING)}, {has.get('seed', MISSING)}"),
         ("temperature, top p", f"{has.get('temperature', MISSING)}, {has.get('top_p', MISSING)}"),

@@ -7,7 +7,7 @@ import pytest
 from commands import FRAMED, introspect
 from fetch import fetched
 
-LOOPED = ("--loop-layers", "10-19", "--total-loops", "2")
+LOOPED = ("--loop-layers", "10-19", "--n-loops", "2")
 HERE = Path(__file__).parent
 FILES = HERE.parents[1] / "build" / "real"
 """Where `make real` keeps what it has fetched; no part of the repository."""

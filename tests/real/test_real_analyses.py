@@ -18,7 +18,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("analysis", COMMANDS)
 def test_an_analysis_is_written(analysis: str, model: Model, tmp_path: Path) -> None:
-    one = () if model.more else ("--total-loops", "1")
+    one = () if model.more else ("--n-loops", "1")
     given = (*model.named, *one, *SMALL, *COMMANDS[analysis], "--out", tmp_path / "analysis")
     if analysis == "dynamics" and not model.more:  # what becomes of the loops of a model that has none
         assert introspect(analysis, *given, code=2) == ""

@@ -2,7 +2,7 @@
 
 Goes in: the options of a sweep, tasks, or a run. Comes out: an Analysis.
 
-Run: introspect monitor organism:solver --task two-hop --total-loops 1-8
+Run: introspect monitor organism:solver --task two-hop --n-loops 1-8
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ _MOST_ROWS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorSettings:
-    """What is asked beside the options of a sweep, of which `total_loops` and `layers` are those of the tasks, too."""
+    """What is asked beside the options of a sweep, of which `n_loops` and `layers` are those of the tasks, too."""
 
     tasks: str | None = None
     """Names separated by commas: arithmetic, two-hop, judgement, a CSV file, hf:NAME."""
@@ -164,9 +164,9 @@ def _given(items: list[Item], *, full: bool) -> _Given:
 
 def totals_of(options: Options, looped: LoopedModel, *, full: bool) -> list[int]:
     """Return the numbers of loops to run: as asked for, or of the usual ones those that the model can run."""
-    if options.total_loops is not None:
-        return counts(options.total_loops, option="total_loops")
-    usual = sorted({*counts(TOTALS if full else FEW_TOTALS, option="total_loops"), looped.n_loops})
+    if options.n_loops is not None:
+        return counts(options.n_loops, option="n_loops")
+    usual = sorted({*counts(TOTALS if full else FEW_TOTALS, option="n_loops"), looped.n_loops})
     return [total for total in usual if _can_run(looped, total)]
 
 

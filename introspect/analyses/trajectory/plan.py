@@ -57,7 +57,7 @@ class TrajectoryPlan:
 
     subject: Subject
     probe: Probe
-    total_loops: int | None
+    n_loops: int | None
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -66,11 +66,11 @@ class TrajectoryPlan:
         found = self.subject.trials(_ARMS, variant.question.name)
         found = [trial for trial in found if trial.template_hash == variant.template_hash]
         loops = sorted({trial.n_loops for trial in found})
-        chosen = loops[0] if len(loops) == 1 and self.total_loops is None else self.total_loops
+        chosen = loops[0] if len(loops) == 1 and self.n_loops is None else self.n_loops
         found = [trial for trial in found if trial.n_loops == chosen]
         if not any(trial.arm == "injected" for trial in found):
             ran = ", ".join(map(str, loops)) or "no"
-            raise InputError(f"total_loops {chosen}: trials are injected with {ran} loops; choose one of these numbers")
+            raise InputError(f"n_loops {chosen}: trials are injected with {ran} loops; choose one of these numbers")
         return found
 
     @cached_property
@@ -154,15 +154,15 @@ class TrajectoryPlan:
 
 
 def planning(
-    options: Options, *, run: str | Path | None = None, probe: str = "means", total_loops: int | None = None
+    options: Options, *, run: str | Path | None = None, probe: str = "means", n_loops: int | None = None
 ) -> TrajectoryPlan:
     """Load the model and plan. Raises InputError for bad input, before that where it can be seen."""
     chosen = one_of(probe, tuple(PROBES), kind="probe")
     if run is None:
         _check_concepts(options.words())
         if len(options.totals(1)) > 1:
-            raise InputError(f"total_loops {options.total_loops!r}: a trajectory has one number of loops")
-    plan = TrajectoryPlan(open_subject(options, run), chosen, total_loops)
+            raise InputError(f"n_loops {options.n_loops!r}: a trajectory has one number of loops")
+    plan = TrajectoryPlan(open_subject(options, run), chosen, n_loops)
     _check_concepts(plan.subject.laboratory.options.words())
     return plan
 

@@ -43,14 +43,14 @@ MAKERS = {
 
 
 def trajectory(
-    options: Options, *, run: str | Path | None = None, probe: str = "means", total_loops: int | None = None
+    options: Options, *, run: str | Path | None = None, probe: str = "means", n_loops: int | None = None
 ) -> Analysis:
     """Follow the paths of injected trials and of their controls, and probe the cache.
 
-    With `run` the options are those of the run but for the device and the batch size, and `total_loops` chooses among
+    With `run` the options are those of the run but for the device and the batch size, and `n_loops` chooses among
     its numbers of loops. `probe` is `means` or `logistic`. Raises InputError for bad input.
     """
-    return followed_paths(planning(options, run=run, probe=probe, total_loops=total_loops))
+    return followed_paths(planning(options, run=run, probe=probe, n_loops=n_loops))
 
 
 def followed_paths(plan: TrajectoryPlan) -> Analysis:

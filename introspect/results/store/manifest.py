@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from introspect.errors import InputError
+from introspect.records.old_names import new_entries
 
 _TEXTS = (
-    *("model", "weights_hash", "dtype", "protocol", "extract", "inject", "dose", "contrast", "pairs", "exit"),
-    "tokenizer",
+    *("model", "weights_hash", "dtype", "protocol", "extract_loops", "inject", "strength_unit", "contrast", "pairs"),
+    *("exit", "tokenizer"),
 )
 LISTS: dict[str, type | tuple[type, ...]] = {"strengths": (int, float), "totals": int}
 LISTS |= dict.fromkeys(("arms", "questions", "sites"), str)
@@ -35,13 +36,17 @@ class _Manifest(dict[str, Any]):  # Any: JSON
 
 
 def read_manifest(text: object, path: Path) -> _Manifest:
-    """Read the manifest of a store. Raises InputError unless it is a JSON object whose entries have the right types."""
+    """Read the manifest of a store, under the names of today.
+
+    Raises InputError unless it is a JSON object whose entries have the right types.
+    """
     try:
         entries = json.loads(str(text))
     except (ValueError, RecursionError) as error:
         raise _wrong(path, f"is not JSON ({error})") from None
     if not isinstance(entries, dict):
         raise _wrong(path, f"is {_excerpt(json.dumps(entries), 0)}, not a JSON object")
+    entries = new_entries(entries)
     for name, value in entries.items():
         if not _fits(name, value):
             raise _wrong(path, f"has {name} {_excerpt(json.dumps(value), 0)}, which is of the wrong type")
