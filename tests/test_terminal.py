@@ -57,7 +57,7 @@ def test_ctrl_c_at_any_moment_once_or_twice_shows_no_traceback(seed: int, tiny: 
         time.sleep(drawn.choice((0.05, 0.2, 1.0, 4.0)) * drawn.random())
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    if "KeyboardInterrupt" in err and "in main" not in err:
+    if "KeyboardInterrupt" in err and ("in main" not in err or "<frozen site>" in err):
         return  # it came before our first line, and Python itself said so
     assert process.returncode in INTERRUPTED, err
     assert "Traceback" not in out + err

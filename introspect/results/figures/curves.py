@@ -83,7 +83,7 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
     for ax, measure in zip(axes, ("detected", "identified"), strict=True):
         rows = loops[loops["measure"] == measure]
         bands(ax, rows)
-        slots = _strength_axis(ax, shown["strength"])
+        slots = _strength_axis(ax, pd.concat([shown["strength"], rows.loc[rows["arm"].isin(arms), "strength"]]))
         for place, arm in enumerate(arms):
             points(ax, _over_loops(rows[rows["arm"] == arm]), place=place, of=of, slots=slots, **arm_look(arm))
         for rank, name in enumerate(names):

@@ -237,7 +237,8 @@ def points(ax: Axes, line: pd.DataFrame, *, place: int = 0, of: int = 1, slots: 
     fixed = {"capsize": 1.5, "elinewidth": 0.7, "clip_on": False, "transform": ax.transData + across}
     x = line["x"].astype(float)
     ax.errorbar(x, line["rate"], yerr=bars, **(fixed | look))  # type: ignore[arg-type]
-    for bound in (line["rate"] - bars[0], line["rate"] + bars[1]):  # what is shifted does not move the limits by itself
+    reach = np.nan_to_num(bars)  # a point without an interval is still within the limits
+    for bound in (line["rate"] - reach[0], line["rate"] + reach[1]):  # what is shifted moves no limits by itself
         ax.update_datalim(np.column_stack([x, bound]))
     ax.autoscale_view()
 
