@@ -4,13 +4,15 @@
     python -m benchmarks.same_text --model plain|looped --checkpoint path/to/model.gguf --trials 48 --new-tokens 20
 
 Trials are run side by side by one thread, and then alone, in small batches, in another order and by two threads. Prints
-how many answers came out otherwise, for the Gumbel-max trick and for an inverse CDF.
+how many answers came out otherwise, for the Gumbel-max trick and for an inverse CDF, and what drawing takes in each.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import get_args
 
 import torch
@@ -18,12 +20,16 @@ import typer
 
 from benchmarks.engines import Tokens, ours
 from benchmarks.setting import named_setting
-from benchmarks.timing import OUT, show, show_machine
+from benchmarks.timing import OUT, Variant, in_turn, ratio, show, show_machine
 from introspect.injection.engine import Engine
+from introspect.injection.sampling import draw, random_words
 from introspect.records.trial import Draws, Trial
 
 TOGETHER = 32
 """Rows that the others are held against."""
+COMPANY = ("alone", "batches of 8", "another order", "two threads")
+ROWS = 256
+"""Rows of which the drawing is timed."""
 
 
 def main(model: str = "organism", checkpoint: Path | None = None, trials: int = 48, new_tokens: int = 20) -> None:
@@ -37,9 +43,22 @@ def main(model: str = "organism", checkpoint: Path | None = None, trials: int = 
         drawn = [replace(trial, sampling=replace(trial.sampling, draws=kind)) for trial in asked]
         rows.append((kind, *(f"{changed} of {trials}" for changed in _changed(made.engine, drawn).values())))
     show("answers that came out otherwise", ("draws", *COMPANY), rows)
+    show(f"drawing {ROWS} tokens, medians", ("vocabulary", "gumbel", "inverse-cdf", "gumbel over it (range)"), _times())
 
 
-COMPANY = ("alone", "batches of 8", "another order", "two threads")
+def _times() -> list[tuple[str, ...]]:
+    """Time both ways in turn over vocabularies of an organism, of SmolLM2 and of larger models."""
+    found, seeds, one = [], random_words(range(ROWS), 1)[:, 0], torch.ones(ROWS, dtype=torch.float64)
+    for vocabulary in (2099, 49_152, 151_936):
+        logits = 3 * torch.randn(ROWS, vocabulary, generator=torch.Generator().manual_seed(0))
+        by_cdf = {name: torch.full((ROWS,), name == "inverse-cdf") for name in get_args(Draws)}
+        variants = [Variant(name, partial(draw, logits, seeds, one, one, chosen), 1) for name, chosen in by_cdf.items()]
+        for variant in variants:
+            variant.run()  # to warm up
+        gumbel, inverse = in_turn(variants, 7).values()
+        medians = [f"{1000 * median(times):.2f} ms" for times in (gumbel, inverse)]
+        found.append((str(vocabulary), *medians, str(ratio(gumbel, inverse))))
+    return found
 
 
 def _changed(engine: Engine, trials: Sequence[Trial]) -> dict[str, int]:

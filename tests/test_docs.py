@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
+from swept import run_without_figures
 
 from introspect.cli.app import app
 from introspect.experiment.options import Options
-from introspect.experiment.sweep import run_sweep
 from introspect.families.feedforward.model import FEED_FORWARD
 from introspect.families.registry import FAMILIES
 from introspect.protocols import PROTOCOLS
@@ -116,7 +116,7 @@ def test_every_extra_is_named_in_the_readme() -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a small run where the pages expect one."""
     home = tmp_path_factory.mktemp("home")
-    run_sweep(replace(FEW, out=home / "runs" / "demo"))
+    run_without_figures(replace(FEW, out=home / "runs" / "demo"))
     return home
 
 

@@ -36,15 +36,12 @@ def test_a_trial_is_followed_up_with_both_figures(executed: NotebookNode) -> Non
     assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs(executed))
 
 
+@pytest.mark.slow  # test_public_face walks the same chain
 @pytest.mark.parametrize(
     ("name", "parameters", "shown"),
     [
         ("chain", "RUN = 'run'", {"text/html": 2, "image/png": 1}),
-        pytest.param(
-            *("compare", "RUNS = {'organism:aware': 'aware', 'organism:blind': 'blind'}"),
-            {"text/html": 2, "image/png": 1},
-            marks=pytest.mark.slow,
-        ),
+        ("compare", "RUNS = {'organism:aware': 'aware', 'organism:blind': 'blind'}", {"text/html": 2, "image/png": 1}),
     ],
 )
 def test_the_chain_is_walked_and_two_runs_are_compared(
