@@ -78,6 +78,14 @@ def test_the_interval_covers_the_difference_of_means(effect: float, paired: bool
     assert 0.91 <= covered / DRAWS <= 0.985
 
 
+def test_the_interval_of_means_of_other_concepts_is_that_of_welch() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(size=5), rng.normal(1, 3, size=9)
+    expected = stats.ttest_ind(second, first, equal_var=False).confidence_interval()
+    _, low, high = change_of_means(first, second, paired=False).difference
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
 def run_of(
     folder: Path,
     *,

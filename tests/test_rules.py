@@ -145,6 +145,13 @@ def test_forms_of_a_concept_name_it_on_both_sides_of_a_border(concept: str, form
     assert not list(mentions(concept, f"a thought of {form.split(chr(39))[0]}ward"))
 
 
+@pytest.mark.parametrize("denial", ["not", "no", "nothing like", "without"])
+def test_a_mention_is_denied_by_the_very_first_word_of_a_text_too(denial: str) -> None:
+    for text in (f"{denial} bread", f"It is {denial} bread"):
+        assert not list(mentions("bread", text)), text
+    assert list(mentions("bread", "bread"))
+
+
 def test_what_is_said_last_decides() -> None:
     for text, concept in rows(detected=True) + rows(detected=False) + rows(detected=None):
         assert verdicts_on(text + "\nNo, I do not notice an injected thought.", concept).detected is False, text

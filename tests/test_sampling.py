@@ -1,10 +1,12 @@
 """Draws: their distribution, that they belong to the trial alone, and that rounding does not change them."""
 
+import math
+
 import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
-from introspect.injection.sampling import draw, random_words, uniforms
+from introspect.injection.sampling import _exponentials, draw, random_words, uniforms
 
 LOGITS = torch.tensor([2.0, 0.5, -1.0, 0.5, 1.0, -2.0], dtype=torch.float32)
 KINDS = pytest.mark.parametrize("by_cdf", [False, True], ids=["gumbel", "inverse-cdf"])
@@ -33,6 +35,13 @@ def test_a_number_depends_on_its_seed_and_step_alone() -> None:
     together = uniforms([3, 2**63 - 1, 9], 8)
     assert torch.equal(together[1:2, :5], uniforms([2**63 - 1], 5))
     assert len(together.unique()) == together.numel()
+
+
+def test_noise_is_that_of_the_published_numbers_of_splitmix64() -> None:
+    """The numbers for the seed 1234567 are those that other implementations are checked against."""
+    published = 6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821
+    expected = [-math.log(((word >> 12) + 0.5) * 2.0**-52) for word in published]
+    assert _exponentials(torch.tensor([1234567]), 5)[0].tolist() == pytest.approx(expected, rel=1e-14, abs=0)
 
 
 @KINDS

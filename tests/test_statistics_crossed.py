@@ -46,6 +46,7 @@ def test_the_variance_is_that_of_the_mean_squares() -> None:
     assert found.mean == pytest.approx(values.mean())
     assert found.freedom == pytest.approx(freedom)
     assert found.sd_wordings == pytest.approx(np.sqrt((squares[0] - squares[2]) / 30))
+    assert found.sd_concepts == pytest.approx(np.sqrt((squares[1] - squares[2]) / 4))
     assert (found.wordings, found.concepts) == (4, 30)
 
 
