@@ -122,7 +122,7 @@ def noise_at(
     return noise[shared.positions].expand(like.shape)
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _kept_noise(*what_decides_it: Any) -> Tensor:
     """Return the noise that is kept; to a compiler it is a constant."""
     return _noise(*what_decides_it)

@@ -17,7 +17,7 @@ END = "\r\n"
 """What ends a row for `csv`, which quotes a text only where it holds one of these; a file has the second one alone."""
 DPI = 300
 FORMATS: dict[str, dict[str, object]] = {"png": {"dpi": DPI}, "pdf": {"metadata": {"CreationDate": None}}}
-FONTS = {"pdf.fonttype": 42}
+FONTS: dict[Any, Any] = {"pdf.fonttype": 42}  # Any: types of matplotlib know its names one by one
 """Fonts are embedded as TrueType: publishers refuse those that a PDF draws itself."""
 
 
