@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import fill, new_store, response, trial, trial_at
+from matplotlib.figure import Figure
 
 from introspect.records.trial import Grade
 from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
@@ -18,6 +19,7 @@ from introspect.results.figures.layout import figure_of
 from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
+from introspect.results.store.csv_files import write_figure
 from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import make_tables
 
@@ -145,6 +147,15 @@ def test_unknown_answers_have_a_map_where_more_than_one_in_ten_is(tmp_path: Path
     if drawn:
         assert labels(figures["unknown_map"].axes[0]) == {(0, 0): f"{unknown / 10:.2f}", (1, 0): "0.00"}
         assert "n = 10 answers per cell" in figures["unknown_map"].get_supxlabel()
+
+
+def test_a_figure_that_was_written_is_laid_out_as_before(tmp_path: Path) -> None:
+    figure = Figure(layout="constrained")
+    engine, _ = figure.get_layout_engine(), figure.subplots(2, 2)
+    write_figure(tmp_path, "one", figure)
+    assert figure.get_layout_engine() is engine
+    figure.set_size_inches(3, 2)
+    figure.draw_without_rendering()
 
 
 @pytest.mark.usefixtures("published_figures")

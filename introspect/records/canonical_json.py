@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 def late(before: object) -> dict[str, object]:
     """Return the metadata of a field that came after trials had been stored, all of which had `before` in it.
 
-    It is written only where it is something else.
+    It is written only where it is something else, and read as that where it is not written (`unwritten`).
     """
     return {"before": before}
+
+
+def unwritten(record: Any) -> dict[str, Any]:  # Any: a record or its type, and the values of its fields
+    """Return the late fields of a record with what they hold where nothing is written."""
+    return {field.name: field.metadata["before"] for field in fields(record) if "before" in field.metadata}
 
 
 OWN = ("concept", "repeat", "seed", "variables", "options", "expected", "partner")
@@ -69,7 +74,7 @@ def encode_json(record: object) -> str:
 
 def _values(record: Any) -> dict[str, Any]:  # Any: whatever record is met inside another
     values = {field.name: getattr(record, field.name) for field in fields(record)}
-    before = {field.name: field.metadata["before"] for field in fields(record) if "before" in field.metadata}
+    before = unwritten(record)
     return {name: value for name, value in values.items() if name not in before or value != before[name]}
 
 

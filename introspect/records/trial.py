@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from introspect.records.canonical_json import encode_json, late, trial_to_json
+from introspect.records.canonical_json import encode_json, late, trial_to_json, unwritten
 from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
@@ -269,5 +269,5 @@ def _with_records(values: dict[str, Any]) -> dict[str, Any]:
     if injection is not None:
         sites = tuple(Site(**site) for site in injection.pop("sites"))
         injection = Injection(sites=sites, weights=tuple(injection.pop("weights")), **injection)
-    sampling = {"draws": "inverse-cdf", **values.pop("sampling")}
-    return {**values, "injection": injection, "sampling": Sampling(**sampling)}
+    sampling = Sampling(**(unwritten(Sampling) | values.pop("sampling")))
+    return {**values, "injection": injection, "sampling": sampling}
