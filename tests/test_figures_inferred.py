@@ -9,19 +9,12 @@ from matplotlib.figure import Figure
 from introspect.records.trial import ARMS
 from introspect.results.figures.all_figures import FIGURES, draw_all
 from introspect.results.figures.curves import loops_run, rates_by_loop
-from introspect.results.figures.effects import (
-    agreement_points,
-    capability_points,
-    compression_by_loop,
-    contrast_map,
-    control_map,
-    naming_by_loop,
-    third_person_points,
-    timing_by_loop,
-)
+from introspect.results.figures.effect_maps import contrast_map, control_map
+from introspect.results.figures.effects import compression_by_loop, naming_by_loop, timing_by_loop
 from introspect.results.figures.layout import figure_of
 from introspect.results.figures.maps import MINUS, extract_map
-from introspect.results.figures.panels import ARM_LABELS, ARM_MARKERS, COLOURS
+from introspect.results.figures.style import ARM_LABELS, ARM_MARKERS, COLOURS
+from introspect.results.figures.value_rows import agreement_points, capability_points, third_person_points
 
 
 def table(rows: list[dict[str, object]]) -> pd.DataFrame:

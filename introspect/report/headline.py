@@ -14,7 +14,7 @@ from introspect.report.bounds import VerdictCounts, against_chance, between_two
 from introspect.report.differences import Difference, against, against_balanced, between_arms, difference_over_concepts
 from introspect.report.findings import Findings
 from introspect.report.numbers import counted, interval, listed, number, p_said, percent
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
 from introspect.results.tables.compression import EXTRAPOLATED
 from introspect.results.tables.control_cosines import cosines

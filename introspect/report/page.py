@@ -17,7 +17,7 @@ from introspect.report.headline import headline
 from introspect.report.images import pictures
 from introspect.report.numbers import escaped, visible
 from introspect.report.statistic_sheets import OVERALL, inferred
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 from introspect.results.tables.absence import said_absent
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from introspect.report.findings import Findings
 from introspect.report.sheets import NOWHERE, Sheet, sheet
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.tables.rates import RATE
 

@@ -14,7 +14,7 @@ from introspect.report.findings import Findings
 from introspect.report.marking import Shown, marked_prompt
 from introspect.report.numbers import MISSING, counted
 from introspect.report.sheets import Sheet, sheet
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 
 WORDINGS = """SELECT question, template, template_hash, coalesce(min(CASE WHEN arm = 'injected' THEN id END), min(id))
     FROM trials JOIN cells USING (cell) GROUP BY 1, 2, 3 ORDER BY min(trials.n)"""

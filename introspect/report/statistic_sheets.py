@@ -5,7 +5,7 @@ import pandas as pd
 from introspect.prompts.echo import LONG, SHORT
 from introspect.report.findings import Findings
 from introspect.report.sheets import Sheet, sheet
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
 
 _TITLES = {

@@ -7,7 +7,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import STYLE, label_outer, panels
+from introspect.results.figures.panels import label_outer, panels
+from introspect.results.figures.style import STYLE
 
 
 @matplotlib.rc_context(STYLE)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from introspect.results.figures.layout import caption, figure_of, legend
-from introspect.results.figures.panels import ARM_LABELS, MARKERS, STYLE, label_outer, panels, span_of
+from introspect.results.figures.panels import label_outer, panels
+from introspect.results.figures.style import ARM_LABELS, MARKERS, STYLE, span_of
 
 Colour = tuple[float, ...]
 MOST_LABELS = 8

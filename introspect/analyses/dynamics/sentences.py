@@ -6,7 +6,7 @@ import pandas as pd
 
 from introspect.analyses.dynamics.fates import FATES, RETURNED
 from introspect.analyses.dynamics.fixed_points import Settled
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 
 
 def dynamics_sentences(settled: Settled, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from matplotlib.colors import Normalize
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import MARKERS, STYLE, label_outer, panels, points, span_of
+from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.style import MARKERS, STYLE, span_of
 
 _LOOKS = {
     **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},

@@ -12,7 +12,8 @@ from matplotlib.colors import Normalize
 
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import STYLE, label_outer, panels, points, span_of
+from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.style import STYLE, span_of
 
 _LOOKS = {
     **{"words": ("#D55E00", "o", "-"), "logits": ("#E69F00", "s", "-")},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from introspect.results.figures.panels import span_of
+from introspect.results.figures.style import span_of
 
 
 def said_of_task(task: str, curves: pd.DataFrame, gap: pd.DataFrame, trained: int) -> Iterator[str]:

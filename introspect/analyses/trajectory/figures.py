@@ -12,17 +12,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import (
-    ARM_LABELS,
-    ARM_MARKERS,
-    COLOURS,
-    MARKERS,
-    STYLE,
-    arms_of,
-    label_outer,
-    panels,
-    span_of,
-)
+from introspect.results.figures.panels import label_outer, panels
+from introspect.results.figures.style import ARM_LABELS, ARM_MARKERS, COLOURS, MARKERS, STYLE, arms_of, span_of
 
 MOST_SITES, MOST_TICKS = 4, 5
 AXIS_UNITS = {

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from introspect.analyses.trajectory.figures import loop_shades
 from introspect.analyses.trajectory.path_drawing import Drawn
 from introspect.results.figures.layout import caption, legend, room
-from introspect.results.figures.panels import STYLE
+from introspect.results.figures.style import STYLE
 
 OUTSIDE = "#888888"
 """Colour of the points before and behind all loops."""

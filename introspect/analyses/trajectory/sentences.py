@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from introspect.analyses.trajectory.lenses import WITHIN
-from introspect.results.figures.panels import ARM_LABELS
+from introspect.results.figures.style import ARM_LABELS
 
 _Row = Any
 """A row of a table."""

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from introspect.results.figures.cell_labels import injected, parts
 from introspect.results.figures.curves import (
     detection_by_loop,
     dose_response,
@@ -19,16 +20,8 @@ from introspect.results.figures.curves import (
     loops_run,
     rates_by_loop,
 )
-from introspect.results.figures.effects import (
-    agreement_points,
-    capability_points,
-    compression_by_loop,
-    contrast_map,
-    control_map,
-    naming_by_loop,
-    third_person_points,
-    timing_by_loop,
-)
+from introspect.results.figures.effect_maps import contrast_map, control_map
+from introspect.results.figures.effects import compression_by_loop, naming_by_loop, timing_by_loop
 from introspect.results.figures.exit_by_loop import exit_by_loop
 from introspect.results.figures.layout import caption, figure_of, fitted, page_width
 from introspect.results.figures.maps import (
@@ -40,7 +33,8 @@ from introspect.results.figures.maps import (
     readout_map,
     unknown_map,
 )
-from introspect.results.figures.panels import UNITS, in_words, injected, parts, strengths_in
+from introspect.results.figures.style import UNITS, in_words, strengths_in
+from introspect.results.figures.value_rows import agreement_points, capability_points, third_person_points
 from introspect.results.store.csv_files import write_figure
 from introspect.results.store.store import Store
 from introspect.results.tables.absence import Made, make_each

@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from introspect.results.figures.cell_labels import injected, labels_in_order, loop_labels
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import (
+from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.style import (
     ARM_LABELS,
     COLOURS,
     MARKERS,
@@ -18,12 +20,6 @@ from introspect.results.figures.panels import (
     STYLE,
     arm_look,
     arms_of,
-    injected,
-    label_outer,
-    labels_in_order,
-    loop_labels,
-    panels,
-    points,
     span_of,
     strength_label,
 )

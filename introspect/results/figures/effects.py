@@ -1,6 +1,6 @@
-"""Figures of what a run allows to infer: contrasts, naming, timing, control, agreement, capability.
+"""What an injection does by its loop: to plain questions, to the choice of a concept, and when noticing shows.
 
-In goes the table of the same name, out come axes.
+Takes the table of the same name. Returns axes.
 """
 
 from itertools import product
@@ -11,72 +11,21 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
+from introspect.results.figures.cell_labels import injected, labels_in_order, layer_labels, loop_labels, spread_of
 from introspect.results.figures.curves import bands
-from introspect.results.figures.layout import caption, legend, wrapped
-from introspect.results.figures.maps import (
-    MINUS,
-    MOST_WRITTEN,
-    draw_grid,
-    finish,
-    map_panels,
-    pivot,
-    reach_of,
-    signed_form,
-)
-from introspect.results.figures.panels import (
-    ARM_LABELS,
-    COLOURS,
-    MARKERS,
-    STYLE,
-    arm_look,
-    arms_of,
-    injected,
-    label_outer,
-    labels_in_order,
-    layer_labels,
-    loop_labels,
-    panels,
-    points,
-    span_of,
-    spread_of,
-)
-from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
-from introspect.results.tables.absence import AbsentError
+from introspect.results.figures.layout import caption, legend
+from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.style import MARKERS, STYLE, arm_look, arms_of, span_of
 
 LAYERS_BESIDE = 3
 """Layers that are drawn side by side; of more, these are spread from the first to the last."""
-NAME_WIDTH = 1.35
-"""Inches of the names beside values in rows."""
-SIGNIFICANT = 0.05
-MARKED = f"bold: p < {SIGNIFICANT:g} in both tests, corrected over all panels"
-_TESTS = ["p_map", "p_student_map"]
-"""Sign flips err where concepts are skewed, the bootstrap where they are few: what is marked passes both."""
 PLAIN_SHIFTS = {
     "slope": "slope of the shift\n(0: none, \N{MINUS SIGN}1: to zero)",
     "intercept": "pull towards yes\n(logits)",
     "entropy": "change of entropy\n(nats)",
 }
 TIMES = {"first_yes": "loop after which yes\nfirst outweighs no", "tokens": "tokens until\nthe claim"}
-
-
-@matplotlib.rc_context(STYLE)
-def contrast_map(contrasts: pd.DataFrame) -> list[Axes]:
-    """Draw the primary contrast over loop and layer, one panel per strength; the caption has the overall one."""
-    contrasts = contrasts[contrasts["effect"] == "contrast"]
-    overall, cells = contrasts[contrasts["strength"].isna()], contrasts[contrasts["strength"].notna()]
-    groups = {f"strength {strength:g}": part for strength, part in cells.groupby("strength")}
-    axes = _difference_maps(groups, "contrast (logits)")
-    written = (
-        "over all cells {:+.2f} [{:+.2f}, {:+.2f}]" if reach_of(cells["mean"]) < MOST_WRITTEN else "over all {:+.2g}"
-    )
-    known = overall.dropna(subset=["mean", "low", "high"])
-    said = [written.format(row["mean"], row["low"], row["high"]) for _, row in known.iterrows()]
-    shift = f"shift of logit(yes) {MINUS} logit(no) on noticing beyond the line of plain questions, concept less random"
-    caption(axes, "; ".join([shift, *said, f"n = {span_of(cells['n'])} concepts", MARKED]))
-    return axes
 
 
 @matplotlib.rc_context(STYLE)
@@ -102,30 +51,6 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
     caption(
         axes, f"{said}; strength {shown['strength'].iloc[0]:g}; n = {span_of(shown['n'])} concepts; compression.csv"
     )
-    return axes
-
-
-@matplotlib.rc_context(STYLE)
-def third_person_points(table: pd.DataFrame) -> list[Axes]:
-    """Draw first person, third person and the excess over all cells, in logits, or in shares where there are none."""
-    whole = table[table["strength"].isna()].assign(rate=lambda rows: rows["mean"])
-    logits = whole["measure"].isin(("contrast", "injected")) & whole["rate"].notna()
-    shown, label = (whole[logits], "logits") if logits.any() else (whole[~logits], "share")
-    said = shown["measure"] + (" / " + shown["third"] if shown["third"].nunique() > 1 else "")
-    axes = _lines(shown.assign(name=said + ": " + shown["effect"]), f"effect of the injection ({label})", None)
-    axes[0].axvline(0, color="#555555", linewidth=0.6)
-    counts = span_of(shown["n"])
-    caption(axes, f"over all cells; t intervals over concepts; n = {counts} concepts; third_person.csv")
-    return axes
-
-
-@matplotlib.rc_context(STYLE)
-def control_map(control: pd.DataFrame) -> list[Axes]:
-    """Draw, over loop and layer, how much higher the cosine is when told to think of the word than when told not to."""
-    axes = _difference_maps(
-        {str(pair): part for pair, part in control.groupby("pair", sort=False)}, "cosine difference"
-    )
-    caption(axes, f"think minus do not, mean over concepts; n = {span_of(control['n'])} concepts; {MARKED}")
     return axes
 
 
@@ -178,78 +103,6 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
     some = f"layers {', '.join(layers)} of {shown['y'].nunique()}" if shown["y"].nunique() > len(layers) else ""
     said = f"of trials that got there, strength {shown['strength'].iloc[0]:g}; t intervals over concepts"
     caption(axes, "; ".join(filter(None, (said, some, counts))))
-    return axes
-
-
-@matplotlib.rc_context(STYLE)
-def agreement_points(agreement: pd.DataFrame) -> list[Axes]:
-    """Draw Cohen's kappa of every two graders with its interval, a line per measure."""
-    names = agreement["first"] + " / " + agreement["second"] + ": " + agreement["measure"]
-    axes = _lines(
-        agreement.assign(name=names, rate=agreement["kappa"]), "Cohen's kappa (1: always agree)", (-0.05, 1.05)
-    )
-    caption(axes, f"bars: 95% intervals; n = {span_of(agreement['n'])} answers")
-    return axes
-
-
-@matplotlib.rc_context(STYLE)
-def capability_points(capability: pd.DataFrame) -> list[Axes]:
-    """Draw accuracy and mass for each kind of answer, with nothing injected unless it is said, beside their floors."""
-    other = capability["answers"] + " (" + capability["judged_arm"].replace(ARM_LABELS) + ")"
-    kind = capability["answers"].where(capability["judged_arm"] == "none", other)
-    where = kind + ", " + capability["grader"] + ", " + capability["n_loops"].astype("str") + " loops"
-    mass = pd.DataFrame({"rate": capability["mass"], "low": capability["mass_low"], "high": capability["mass_high"]})
-    axes = _lines(
-        pd.concat(
-            [capability.assign(name="right: " + where, rate=capability["accuracy"]), mass.assign(name="mass: " + where)]
-        ),
-        "share right, or probability mass",
-        (-0.02, 1.02),
-    )
-    for floor, style, label in (
-        (ACCURACY_FLOOR, ":", "floor of right answers"),
-        (MASS_FLOOR, "--", "floor of the mass"),
-    ):
-        axes[0].axvline(floor, color="#555555", linestyle=style, label=label)
-    legend(axes)
-    caption(axes, f"can the model answer? bars: 95% intervals; n = {span_of(capability['n'])} answers")
-    return axes
-
-
-def _difference_maps(groups: dict[str, pd.DataFrame], label: str) -> list[Axes]:
-    """Draw means over loop and layer, a panel a group, in colours around 0; what is significant is in bold."""
-    groups = {title: part.assign(x=loop_labels(part), y=layer_labels(part)) for title, part in groups.items()}
-    every = pd.concat(groups.values())
-    xs, ys = labels_in_order(every["x"]), labels_in_order(every["y"])
-    reach = reach_of(every["mean"])
-    colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
-    axes = map_panels(len(groups), len(xs), len(ys))
-    for ax, (title, part) in zip(axes, groups.items(), strict=True):
-        draw_grid(ax, pivot(part, "mean", xs, ys), colours, signed_form(reach))
-        passed = part[_TESTS].max(axis=1) < SIGNIFICANT
-        strong = pivot(part.assign(strong=passed.astype(float)), "strong", xs, ys)
-        for text in ax.texts:
-            column, row = (int(number) for number in text.get_position())
-            text.set_fontweight("bold" if strong.to_numpy()[row, column] == 1 else "normal")
-        ax.set(title=title, xlabel="loop", ylabel="layer")
-    finish(axes, colours, label)
-    return axes
-
-
-def _lines(rows: pd.DataFrame, label: str, limits: tuple[float, float] | None) -> list[Axes]:
-    """Draw values with intervals, one below the other."""
-    rows = rows.dropna(subset="rate").reset_index(drop=True)
-    if rows.empty:
-        raise AbsentError("no row has a value")
-    names = [wrapped(name, NAME_WIDTH, STYLE["ytick.labelsize"]) for name in rows["name"]]
-    height = 0.35 + sum(0.1 + 0.12 * (name.count("\n") + 1) for name in names)
-    axes = panels(1, width=5.0, height=height)
-    bars = np.clip([rows["rate"] - rows["low"], rows["high"] - rows["rate"]], 0, None)
-    axes[0].errorbar(rows["rate"], rows.index, xerr=bars, fmt="o", color=COLOURS["injected"], capsize=2, elinewidth=0.8)
-    axes[0].set_yticks(rows.index, names)
-    axes[0].set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
-    if limits is not None:
-        axes[0].set_xlim(limits)
     return axes
 
 

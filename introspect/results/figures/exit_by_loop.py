@@ -4,19 +4,11 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
+from introspect.results.figures.cell_labels import labels_in_order, loop_labels
 from introspect.results.figures.curves import bands
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import (
-    STYLE,
-    arm_look,
-    arms_of,
-    label_outer,
-    labels_in_order,
-    loop_labels,
-    panels,
-    points,
-    span_of,
-)
+from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.style import STYLE, arm_look, arms_of, span_of
 
 
 @matplotlib.rc_context(STYLE)

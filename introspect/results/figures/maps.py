@@ -13,22 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.results.figures.cell_labels import injected, labels_in_order, layer_labels, loop_labels
 from introspect.results.figures.layout import PAGE_HEIGHT, caption, figure_of, wrapped
-from introspect.results.figures.panels import (
-    ARM_LABELS,
-    MEASURE_LABELS,
-    STYLE,
-    arms_of,
-    columns_of,
-    injected,
-    label_outer,
-    labels_in_order,
-    layer_labels,
-    loop_labels,
-    panels,
-    pooled,
-    span_of,
-)
+from introspect.results.figures.panels import columns_of, label_outer, panels
+from introspect.results.figures.style import ARM_LABELS, MEASURE_LABELS, STYLE, arms_of, pooled, span_of
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
 from introspect.results.tables.absence import AbsentError
