@@ -109,7 +109,7 @@ def test_every_extra_is_named_in_the_readme() -> None:
     named = re.search(r"optional-dependencies\]\n(.*?)\n\[", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
     assert named is not None
     for extra in re.findall(r"^(\w+) = \[", named[1], re.MULTILINE):
-        assert f"`{extra}`" in README or extra in ("dev", "real"), extra
+        assert f"`{extra}`" in README or extra in ("dev", "mutants", "real"), extra
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Small changes of the code, drawn at random, and which test notices each."""
