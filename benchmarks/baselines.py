@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from benchmarks.setting import injection_of
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.sampling import draw, random_words
+from introspect.injection.answers.sampling import draw, random_words
 from introspect.prompts import Encoded
 from introspect.records.trial import Trial
 

@@ -18,8 +18,8 @@ from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.families.loading import load_model
-from introspect.injection.engine import Engine, PromptKey
-from introspect.injection.failures import Failure
+from introspect.injection.engine.engine import Engine, PromptKey
+from introspect.injection.engine.failures import Failure
 from introspect.models.tap import Tap
 from introspect.records.trial import Response
 

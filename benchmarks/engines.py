@@ -27,10 +27,10 @@ from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, seconds, show, show_machine
 from introspect.errors import InputError, unknown
-from introspect.injection.block_stream import run_all
-from introspect.injection.engine import Engine
-from introspect.injection.engines import EngineName
-from introspect.injection.injector import Injector
+from introspect.injection.engine.block_stream import run_all
+from introspect.injection.engine.engine import Engine
+from introspect.injection.step.engines import EngineName
+from introspect.injection.step.injector import Injector
 from introspect.models.tap import Visit
 from introspect.records.trial import Response, Site, Trial
 

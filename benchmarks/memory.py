@@ -16,7 +16,7 @@ import torch
 import typer
 
 from benchmarks.setting import Setting, plain_copy, random_model, random_vectors, setting, shape
-from introspect.injection.memory import bytes_per_row
+from introspect.injection.prefix.memory import bytes_per_row
 
 
 def in_process_of_its_own(rows: int, n_layers: int, n_loops: int, new_tokens: int) -> dict[str, int]:

@@ -21,8 +21,8 @@ import typer
 from benchmarks.engines import Tokens, ours
 from benchmarks.setting import named_setting
 from benchmarks.timing import OUT, Variant, in_turn, ratio, show, show_machine
-from introspect.injection.engine import Engine
-from introspect.injection.sampling import draw, random_words
+from introspect.injection.answers.sampling import draw, random_words
+from introspect.injection.engine.engine import Engine
 from introspect.records.trial import Draws, Trial
 
 TOGETHER = 32

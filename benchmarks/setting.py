@@ -24,8 +24,8 @@ from introspect.families.loading import load_model, peek
 from introspect.families.ouro.adapter import OuroLooped
 from introspect.families.ouro.config import OuroConfig
 from introspect.families.ouro.model import OuroForCausalLM
-from introspect.injection.engine import Engine, PromptKey
-from introspect.injection.plan import trial_seed
+from introspect.injection.engine.engine import Engine, PromptKey
+from introspect.injection.plan.plan import trial_seed
 from introspect.models.bare_copy import bare_copy
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap

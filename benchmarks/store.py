@@ -26,8 +26,8 @@ from rich.progress import track
 from benchmarks.timing import OUT, show, show_machine
 from introspect.experiment.regrade import regrade
 from introspect.grading import grader_named
-from introspect.injection.grid import Grid
-from introspect.injection.plan import plan
+from introspect.injection.plan.grid import Grid
+from introspect.injection.plan.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import NEUTRAL, Variant, protocol_named
 from introspect.records.trial import Grade, Readout, Response, Site, Trial

@@ -7,7 +7,7 @@ from made import trial
 
 from introspect.experiment.workers.events import Died, Done, Event, Ready
 from introspect.experiment.workers.trial_blocks import Block
-from introspect.injection.work import Work
+from introspect.injection.prefix.work import Work
 
 Answer = Callable[[int, Block], list[Event]]
 """What a worker tells about a block that it is given."""

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.engine import Engine, PromptKey
-from introspect.injection.failures import Failure
-from introspect.injection.plan import trial_seed
+from introspect.injection.engine.engine import Engine, PromptKey
+from introspect.injection.engine.failures import Failure
+from introspect.injection.plan.plan import trial_seed
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded

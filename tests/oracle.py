@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from introspect.injection.engine import prompt_key
-from introspect.injection.sampling import random_words
-from introspect.injection.vectors_of_arms import direction_in_span, permutation, random_direction
+from introspect.injection.answers.sampling import random_words
+from introspect.injection.engine.engine import prompt_key
+from introspect.injection.engine.vectors_of_arms import direction_in_span, permutation, random_direction
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 from introspect.records.trial import Readout, Site, Trial

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import strategies as some
 
 from introspect.grading.picking import is_correct
-from introspect.injection.grid import MODES, Grid
-from introspect.injection.plan import plan
+from introspect.injection.plan.grid import MODES, Grid
+from introspect.injection.plan.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import PROTOCOLS, Variant, kind_of, silent_protocols
 from introspect.records.trial import ARMS, OF_ANOTHER, FinishReason, Grade, Measure, Readout, Response, Site, Trial

@@ -13,8 +13,8 @@ from introspect.analyses.analysis import Analysed, Analysis, analyses_of
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.injection.recording import record_residual
-from introspect.injection.uncached_forward import Rows, alike, batches, rows_of, walk, walk_trials
+from introspect.injection.engine.recording import record_residual
+from introspect.injection.engine.uncached_forward import Rows, alike, batches, rows_of, walk, walk_trials
 from introspect.models.attention_weights import watched
 from introspect.models.tap import Tap
 from introspect.records.trial import ARMS, Response, Site

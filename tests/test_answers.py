@@ -9,8 +9,8 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
-from introspect.injection.answer_tokens import AnswerTokens, read
-from introspect.injection.engine import prompt_key
+from introspect.injection.answers.answer_tokens import AnswerTokens, read
+from introspect.injection.engine.engine import prompt_key
 from tests.injected import bench, responses
 from tests.made import trial
 from tests.tiny import tiny_tokenizer

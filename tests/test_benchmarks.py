@@ -14,7 +14,7 @@ from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
-from introspect.injection.plan import plan
+from introspect.injection.plan.plan import plan
 from introspect.records.trial import Response, Trial
 from introspect.results.store.store import Store
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from introspect.injection.clean_pass import clean_logprobs, least_for_answers, logprob_of
-from introspect.injection.engine import key_of
+from introspect.injection.engine.engine import key_of
+from introspect.injection.prefix.clean_pass import clean_logprobs, least_for_answers, logprob_of
 from introspect.records.trial import Sampling
 from tests.injected import Bench, bench, responses
 

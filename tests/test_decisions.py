@@ -6,7 +6,7 @@ import pytest
 
 from introspect.errors import InputError
 from introspect.grading import GRADERS, deciders, decision_of
-from introspect.injection.engine import Engine
+from introspect.injection.engine.engine import Engine
 from introspect.records.trial import Response, Sampling, Trial
 from tests.injected import Bench, bench, responses
 from tests.made import trial

@@ -10,8 +10,8 @@ import torch
 from introspect.concepts.partners import BOUND, drawn_partners, opposites, unqualified
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.injection.failures import UnreachableError
-from introspect.injection.vectors_of_arms import added_vector, direction_in_span, permutation, random_direction
+from introspect.injection.engine.failures import UnreachableError
+from introspect.injection.engine.vectors_of_arms import added_vector, direction_in_span, permutation, random_direction
 from introspect.records.trial import Injection, Site, Trial
 from tests.made import trial
 

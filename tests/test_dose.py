@@ -13,8 +13,8 @@ from swept import run_without_figures
 from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.run import Run
-from introspect.injection.engine import prompt_key
-from introspect.injection.failures import Failure
+from introspect.injection.engine.engine import prompt_key
+from introspect.injection.engine.failures import Failure
 from introspect.records.trial import Response, Sampling, Site, Trial
 from tests.injected import SPANS, Bench, bench
 from tests.oracle import hooked, weights_of

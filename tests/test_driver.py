@@ -15,8 +15,8 @@ from introspect.errors import InputError
 from introspect.experiment.workers.driver import BLOCK_TRIES, hand_out
 from introspect.experiment.workers.events import Died, Event, Refused
 from introspect.experiment.workers.trial_blocks import Block, cut_into_blocks
-from introspect.injection.failures import Failure
-from introspect.injection.pace import LONGEST, Pace
+from introspect.injection.engine.failures import Failure
+from introspect.injection.engine.pace import LONGEST, Pace
 
 
 def never() -> bool:

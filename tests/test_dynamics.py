@@ -17,7 +17,7 @@ from introspect.analyses.dynamics.path import principal
 from introspect.analyses.dynamics.recovery import contraction
 from introspect.analyses.dynamics.tokens import CLASSES, classify
 from introspect.errors import InputError
-from introspect.injection.uncached_forward import Look
+from introspect.injection.engine.uncached_forward import Look
 from introspect.records.trial import Site
 from introspect.results.statistics import mean_interval
 

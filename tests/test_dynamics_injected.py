@@ -12,7 +12,7 @@ from introspect.analyses.dynamics.recovery import endings, followed_recovery
 from introspect.analyses.kept_units import keeping
 from introspect.analyses.subject import Subject, open_subject
 from introspect.experiment.options import Options
-from introspect.injection.recording import record_residual
+from introspect.injection.engine.recording import record_residual
 from introspect.records.trial import Response, Trial
 
 OPTIONS = Options(concepts="snow,bread,river", questions="detect", layers="1", loops="1", strengths="2")

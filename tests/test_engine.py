@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.injection.engine import Engine
-from introspect.injection.failures import Failure
-from introspect.injection.prefix import prefill
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.failures import Failure
+from introspect.injection.prefix.prefix import prefill
 from introspect.models.looped_model import SiteError
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded

@@ -8,9 +8,9 @@ from itertools import product
 import pytest
 import torch
 
-from introspect.injection.engine import prompt_key
-from introspect.injection.plan import trial_seed
-from introspect.injection.prefix import prefill
+from introspect.injection.engine.engine import prompt_key
+from introspect.injection.plan.plan import trial_seed
+from introspect.injection.prefix.prefix import prefill
 from introspect.models.tap import Tap
 from introspect.records.trial import Readout, Response, Sampling, Site, Trial
 from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses

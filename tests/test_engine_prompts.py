@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.injection import engine as engines
-from introspect.injection.block_stream import run_all
-from introspect.injection.engine import Engine, prompt_key
+from introspect.injection.engine import engine as engines
+from introspect.injection.engine.block_stream import run_all
+from introspect.injection.engine.engine import Engine, prompt_key
 from introspect.models.tap import Tap
 from introspect.prompts import Prompts, template_named
 from introspect.records.trial import Sampling, Trial

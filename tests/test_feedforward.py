@@ -15,7 +15,7 @@ from introspect.errors import InputError
 from introspect.families.feedforward.model import FEED_FORWARD, FeedForwardLooped
 from introspect.families.loading import load_model, peek
 from introspect.families.registry import FAMILIES
-from introspect.injection.prefix import inputs
+from introspect.injection.prefix.prefix import inputs
 from introspect.models.row_cache import RowCache, attend
 from introspect.models.tap import Tap
 from introspect.records.trial import Site

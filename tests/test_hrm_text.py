@@ -16,7 +16,7 @@ from introspect.errors import InputError
 from introspect.families.hrm_text.adapter import HrmLooped
 from introspect.families.loading import load_model, peek
 from introspect.families.registry import FAMILIES
-from introspect.injection.prefix import inputs
+from introspect.injection.prefix.prefix import inputs
 from introspect.models.looped_model import SiteError
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap

@@ -19,7 +19,11 @@ LAYERS = (
     ("models",),
     ("families", "protocols"),
     ("concepts",),
-    ("injection",),
+    ("injection.plan",),
+    ("injection.prefix",),
+    ("injection.step",),
+    ("injection.answers",),
+    ("injection.engine",),
     ("grading",),
     ("results.store",),
     ("results.statistics",),
@@ -41,7 +45,7 @@ LIGHT = (
     "protocols",
     "concepts.sets",
     "concepts.pairs",
-    "injection.plan",
+    "injection.plan.plan",
     "grading",
     "results.store.store",
     "results.tables.all_tables",
@@ -59,7 +63,7 @@ HEAVY = ("torch", "nnsight", "transformers")
 
 
 def room(module: str) -> str:
-    """Return the room of a module that is named from the package's root; a floor of `results` is a room of its own."""
+    """Return the room of a module that is named from the package's root; a floor of `injection` or `results` is a room of its own."""
     rooms = sorted(RANK, key=len, reverse=True)
     return next((each for each in rooms if f"{module}.".startswith(f"{each}.")), module)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from introspect.injection.grid import Grid
-from introspect.injection.plan import plan
+from introspect.injection.plan.grid import Grid
+from introspect.injection.plan.plan import plan
 from introspect.protocols import PROTOCOLS, Variant
 from introspect.records.trial import Site, Trial
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.block_stream import run_all
-from introspect.injection.engine import Engine, prompt_key
-from introspect.injection.failures import Failure
-from introspect.injection.measuring import measured_cosines
-from introspect.injection.recording import record_residual
+from introspect.injection.engine.block_stream import run_all
+from introspect.injection.engine.engine import Engine, prompt_key
+from introspect.injection.engine.failures import Failure
+from introspect.injection.engine.recording import record_residual
+from introspect.injection.prefix.measuring import measured_cosines
 from introspect.prompts import Prompts, template_named
 from introspect.records.trial import Measure, Response, Sampling, Site, Trial
 from tests.injected import Bench, bench, responses

@@ -5,8 +5,8 @@ import torch
 from families import FAMILIES
 from injected import encoded
 
-from introspect.injection.memory import bytes_per_row
-from introspect.injection.prefix import LEAST_ROWS, prefill, shared_tokens
+from introspect.injection.prefix.memory import bytes_per_row
+from introspect.injection.prefix.prefix import LEAST_ROWS, prefill, shared_tokens
 from introspect.models.tap import Tap
 
 NEW = 64

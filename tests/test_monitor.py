@@ -27,7 +27,7 @@ from introspect.analyses.monitor.who_notices import NoticingCell, notice
 from introspect.analyses.subject import Subject, open_subject
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.injection.answer_tokens import AnswerTokens, read
+from introspect.injection.answers.answer_tokens import AnswerTokens, read
 from introspect.records.trial import Site
 
 WORDS = "snow,bread,river,sheep,lion,wolf"

@@ -18,8 +18,8 @@ from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.options import Options
 from introspect.families.loading import load_model
 from introspect.grading import GRADERS
-from introspect.injection.engine import Engine, PromptKey
-from introspect.injection.plan import plan, trial_seed
+from introspect.injection.engine.engine import Engine, PromptKey
+from introspect.injection.plan.plan import plan, trial_seed
 from introspect.models.organisms import PREFIX, organism_folder, organisms
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, encode, render, template_named

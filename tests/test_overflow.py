@@ -10,7 +10,7 @@ from injected import Bench, bench, responses
 from made import response, trial
 from swept import options, run_without_figures
 
-from introspect.injection.failures import Failure, checked
+from introspect.injection.engine.failures import Failure, checked
 from introspect.records.trial import Measure, Readout, Sampling, StrengthUnit
 from introspect.results.store.store import Store
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from introspect.injection.block_stream import BLOCK
-from introspect.injection.pace import AIM, FEWEST_ROWS, LONGEST, Pace, block_size, seconds_of_trial
+from introspect.injection.engine.block_stream import BLOCK
+from introspect.injection.engine.pace import AIM, FEWEST_ROWS, LONGEST, Pace, block_size, seconds_of_trial
 from tests.injected import bench
 
 ON = bench()
@@ -22,7 +22,7 @@ def test_a_small_model_has_blocks_of_several_batches() -> None:
 
 
 def test_a_block_of_a_slower_model_has_fewer_trials_and_never_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.injection.pace.SPEED", {"cpu": 2e6})
+    monkeypatch.setattr("introspect.injection.engine.pace.SPEED", {"cpu": 2e6})
     sizes = [size(**change) for change in ({}, {"n_loops": 6}, {"n_loops": 6, "max_new_tokens": 50}, {"n_loops": 90})]
     assert sizes == sorted(set(sizes), reverse=True)
     assert sizes[0] < BLOCK * 16
@@ -30,13 +30,13 @@ def test_a_block_of_a_slower_model_has_fewer_trials_and_never_none(monkeypatch: 
 
 
 def test_workers_that_share_the_processor_have_smaller_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.injection.pace.SPEED", {"cpu": 2e5})
+    monkeypatch.setattr("introspect.injection.engine.pace.SPEED", {"cpu": 2e5})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
     assert size(sharing=8) < size(sharing=2) < size(sharing=1)
 
 
 def test_a_block_takes_the_seconds_that_were_aimed_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("introspect.injection.pace.SPEED", {"cpu": 2e6})
+    monkeypatch.setattr("introspect.injection.engine.pace.SPEED", {"cpu": 2e6})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     each = seconds_of_trial(ON.looped, ON.prompts["open", ()], **HOW)
     assert AIM / 2 < size() * each <= AIM < LONGEST

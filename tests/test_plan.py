@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from introspect.errors import InputError
-from introspect.injection.cells import Cell
-from introspect.injection.grid import MODES, Grid
-from introspect.injection.plan import Tally, plan
+from introspect.injection.plan.cells import Cell
+from introspect.injection.plan.grid import MODES, Grid
+from introspect.injection.plan.plan import Tally, plan
 from introspect.protocols import PROTOCOLS, Asked, Occasion, Variant
 from introspect.records.trial import ARMS, NOT_INJECTED, PRELUDE, Arm, Injection, Sampling, Site, Trial
 
@@ -125,7 +125,7 @@ def prompted(asked: Asked) -> tuple[tuple[str, str], ...]:
 @settings(max_examples=100, deadline=None)
 @given(GRIDS | WITH_REMAINING, some.sampled_from([3, 7, 4096]), some.data())
 def test_the_trial_at_any_place_is_that_of_a_plain_walk(grid: Grid, window: int, data: some.DataObject) -> None:
-    with patch("introspect.injection.sections.WINDOW", window):
+    with patch("introspect.injection.plan.sections.WINDOW", window):
         trials, walk = plan(grid), list(walked(grid, window))
         assert [said(trial) for trial in trials] == walk
         places = data.draw(some.lists(some.integers(0, max(0, len(walk) - 1)), max_size=9)) if walk else []
@@ -296,7 +296,7 @@ def test_as_many_trials_are_made_as_are_asked_for(monkeypatch: pytest.MonkeyPatc
         made.append(Trial(**fields))
         return made[-1]
 
-    monkeypatch.setattr("introspect.injection.plan.Trial", noted)
+    monkeypatch.setattr("introspect.injection.plan.plan.Trial", noted)
     million = replace(GRID, repeats=10_000)
     assert len(plan(million)) > 10**6
     assert len(list(islice(plan(million), 3))) == len(made) == 3

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from introspect.injection.recording import record_residual
+from introspect.injection.engine.recording import record_residual
 from introspect.records.trial import Response, Site, Trial
 from tests.injected import LENGTH, SPANS, bench, responses
 

@@ -16,7 +16,7 @@ from introspect.families.loading import load_model
 from introspect.families.recursive.adapter import RecursiveLooped
 from introspect.families.recursive.config import RecursiveConfig
 from introspect.families.registry import FAMILIES
-from introspect.injection.prefix import inputs
+from introspect.injection.prefix.prefix import inputs
 from introspect.models.looped_model import SiteError
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
-from introspect.injection.sampling import _exponentials, draw, random_words, uniforms
+from introspect.injection.answers.sampling import _exponentials, draw, random_words, uniforms
 
 LOGITS = torch.tensor([2.0, 0.5, -1.0, 0.5, 1.0, -2.0], dtype=torch.float32)
 KINDS = pytest.mark.parametrize("by_cdf", [False, True], ids=["gumbel", "inverse-cdf"])

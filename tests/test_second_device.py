@@ -26,10 +26,10 @@ from introspect.analyses.trajectory.cache_memory import remembered
 from introspect.analyses.trajectory.measure import measured
 from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure as extract
-from introspect.injection.batch import Pool
-from introspect.injection.failures import Failure
-from introspect.injection.recording import record_residual
-from introspect.injection.uncached_forward import Rows, batches, walk
+from introspect.injection.engine.batch import Pool
+from introspect.injection.engine.failures import Failure
+from introspect.injection.engine.recording import record_residual
+from introspect.injection.engine.uncached_forward import Rows, batches, walk
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Response, Sampling, Trial
 

@@ -11,7 +11,7 @@ from introspect.analyses.monitor.sentences import said_of_sample, said_of_task
 from introspect.analyses.trajectory.sentences import _remembered, trajectory_sentences
 from introspect.cli import summary
 from introspect.experiment.sweep import Swept
-from introspect.injection.work import Work
+from introspect.injection.prefix.work import Work
 
 NAN = float("nan")
 

@@ -14,13 +14,13 @@ from swept import options, run_without_figures, tables
 from benchmarks.setting import random_model, random_vectors, setting, shape
 from introspect.errors import InputError
 from introspect.experiment.preconditions import check_surroundings
-from introspect.injection import batch
-from introspect.injection.additions import Additions
-from introspect.injection.batch import Pool
-from introspect.injection.engine import Engine
-from introspect.injection.failures import Failure
-from introspect.injection.sampling import draw
-from introspect.injection.steps import Checks, GraphStep, StepError, TracedStep
+from introspect.injection.engine import batch
+from introspect.injection.answers.sampling import draw
+from introspect.injection.engine.batch import Pool
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.failures import Failure
+from introspect.injection.step.additions import Additions
+from introspect.injection.step.steps import Checks, GraphStep, StepError, TracedStep
 from introspect.models.looped_model import SiteError
 from introspect.models.tap import Tap
 from introspect.records.trial import Sampling, Site, Trial

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.injection.block_stream import run_all
-from introspect.injection.engine import Engine
-from introspect.injection.failures import Failure
-from introspect.injection.memory import bytes_per_row, rows_that_fit
+from introspect.injection.engine.block_stream import run_all
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.failures import Failure
+from introspect.injection.prefix.memory import bytes_per_row, rows_that_fit
 from introspect.records.trial import Response, Trial
 from tests.injected import bench, responses
 

@@ -21,7 +21,7 @@ from tiny import tiny_model
 from introspect.errors import InputError, InterruptionError
 from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.sweep import run_sweep, run_trials
-from introspect.injection.plan import plan
+from introspect.injection.plan.plan import plan
 from introspect.results.store.store import Store, StoreError
 
 DRIVER = """

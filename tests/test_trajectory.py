@@ -16,7 +16,7 @@ from introspect.analyses.trajectory.measure import MeasuredPaths, measured
 from introspect.analyses.trajectory.paths import control_of, walked_states
 from introspect.analyses.trajectory.probe import PROBES, Probe, folds, probed
 from introspect.analyses.trajectory.tables import differences, readable_rates, readings, totals
-from introspect.injection.answer_tokens import AnswerTokens
+from introspect.injection.answers.answer_tokens import AnswerTokens
 from introspect.records.trial import Site, Trial
 
 CONCEPTS = ("dust", "salt", "bread")

@@ -7,7 +7,7 @@ from made import injection, trial, trial_at
 
 from introspect.errors import InputError
 from introspect.experiment.variation import CHANGEABLE, changed
-from introspect.injection.plan import trial_seed
+from introspect.injection.plan.plan import trial_seed
 from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, Injection, Site
 
 WHICH: dict[str, Any] = {"protocol": "which-loop", "question": "which-loop", "options": ("early", "late")}

@@ -16,8 +16,8 @@ from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.run import Run
 from introspect.experiment.spelling import model_of
-from introspect.injection.engine import Engine
-from introspect.injection.plan import plan
+from introspect.injection.engine.engine import Engine
+from introspect.injection.plan.plan import plan
 from introspect.models.tap import Tap
 from introspect.records.trial import Arm, Trial
 from introspect.results.store.folder import refuse_file

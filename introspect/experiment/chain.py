@@ -19,7 +19,7 @@ from introspect.results.store.store import Store
 
 if TYPE_CHECKING:
     from introspect.experiment.laboratory import Laboratory
-    from introspect.injection.block_stream import Result
+    from introspect.injection.engine.block_stream import Result
 
 
 def grade(laboratory: "Laboratory", results: Iterable["Result"], graders: Sequence[str] = ("rules",)) -> list[Grade]:

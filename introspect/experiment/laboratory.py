@@ -22,13 +22,13 @@ from introspect.experiment.spelling import found_at, respelled
 from introspect.families.loading import Outline, load_model, peek
 from introspect.families.placement import device_named, dtype_named
 from introspect.grading import deciders
-from introspect.injection.answer_tokens import AnswerTokens
-from introspect.injection.block_stream import BLOCK, Result
-from introspect.injection.engine import Engine
-from introspect.injection.grid import Grid
-from introspect.injection.memory import MOST_ROWS, bytes_per_row, rows_that_fit
-from introspect.injection.pace import Pace, block_size
-from introspect.injection.plan import Plan, plan
+from introspect.injection.answers.answer_tokens import AnswerTokens
+from introspect.injection.engine.block_stream import BLOCK, Result
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.pace import Pace, block_size
+from introspect.injection.plan.grid import Grid
+from introspect.injection.plan.plan import Plan, plan
+from introspect.injection.prefix.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded, Prompts, Template, encode
 from introspect.prompts.dates import fix_day, today

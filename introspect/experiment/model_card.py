@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from introspect.injection.memory import bytes_per_row
-from introspect.injection.prefix import residual_norms
-from introspect.injection.steps import engine_of
+from introspect.injection.prefix.memory import bytes_per_row
+from introspect.injection.prefix.prefix import residual_norms
+from introspect.injection.step.steps import engine_of
 from introspect.models.about import About
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap

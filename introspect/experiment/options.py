@@ -15,8 +15,8 @@ from introspect.concepts.sets import ConceptSet, load_concepts, read_choice
 from introspect.errors import InputError
 from introspect.experiment.preconditions import check_options
 from introspect.grading import GRADERS, Grader, decision_of, grader_named
-from introspect.injection.engines import ENGINES, EngineName
-from introspect.injection.grid import MODES, Mode
+from introspect.injection.plan.grid import MODES, Mode
+from introspect.injection.step.engines import ENGINES, EngineName
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.organisms import PREFIX
 from introspect.prompts import Template, template_named

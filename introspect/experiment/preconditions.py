@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from introspect.concepts.pairs import SHIPPED_PAIRS
 from introspect.errors import InputError, unknown
-from introspect.injection.engines import check_engine
-from introspect.injection.grid import check_counts, check_sampling
+from introspect.injection.plan.grid import check_counts, check_sampling
+from introspect.injection.step.engines import check_engine
 from introspect.models.looped_layers import LOOP_STEPS
 from introspect.models.named import place_of, tokenizer_place
 from introspect.prompts import START, render

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from introspect.concepts.vectors import ConceptVectors
-    from introspect.injection.engine import Engine
+    from introspect.injection.engine.engine import Engine
 
 Record = Literal["residual"]
 RECORDS: tuple[Record, ...] = ("residual",)
@@ -157,7 +157,7 @@ class Run:
     def engine(self) -> "Engine":
         """Load the model, with the run's own vectors. Raises InputError if the model is not the same any more."""
         from introspect.families.loading import load_model
-        from introspect.injection.engine import Engine
+        from introspect.injection.engine.engine import Engine
         from introspect.models.tap import Tap
 
         manifest = self.manifest
@@ -237,7 +237,7 @@ class RunTrial:
         `seed`, `n_loops`, `temperature`, ... `record="residual"` adds the residual stream at every (loop, layer).
         Raises InputError for a change that there is not, and RuntimeError when the changed trial gives no response.
         """
-        from introspect.injection.recording import record_residual
+        from introspect.injection.engine.recording import record_residual
 
         if record is not None:
             one_of(record, RECORDS, kind="record")

@@ -23,9 +23,9 @@ from introspect.experiment.regrade import regrade
 from introspect.experiment.workers import crew
 from introspect.experiment.workers.driver import hand_out
 from introspect.experiment.workers.trial_blocks import Block, Outcome, cut_into_blocks, run_block
-from introspect.injection.failures import Failure
-from introspect.injection.plan import plan
-from introspect.injection.work import Work
+from introspect.injection.engine.failures import Failure
+from introspect.injection.plan.plan import plan
+from introspect.injection.prefix.work import Work
 from introspect.records.trial import Response
 from introspect.results.figures.all_figures import draw_all, write_figures
 from introspect.results.store.store import Store

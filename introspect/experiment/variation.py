@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from introspect.errors import InputError
-from introspect.injection.grid import check_counts, check_sampling
+from introspect.injection.plan.grid import check_counts, check_sampling
 from introspect.protocols import PROTOCOLS
 from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, STRENGTH_UNITS, Injection, Sampling, Site, Trial
 from introspect.selection import one_of

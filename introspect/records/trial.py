@@ -40,7 +40,7 @@ StrengthUnit = Literal["vector", "residual", "kl"]
 STRENGTH_UNITS: tuple[StrengthUnit, ...] = ("vector", "residual", "kl")
 
 Draws = Literal["gumbel", "inverse-cdf"]
-"""How a random word becomes a token: see `injection.sampling`."""
+"""How a random word becomes a token: see `injection.answers.sampling`."""
 
 FinishReason = Literal["stop", "length", "decided", "turn"]
 """`stop`: its turn ended. `length`: as long as allowed. `decided`: a grader needs no more. `turn`: it began another."""

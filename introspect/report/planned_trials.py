@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from introspect.errors import InputError
-from introspect.injection.grid import Grid
-from introspect.injection.plan import plan
+from introspect.injection.plan.grid import Grid
+from introspect.injection.plan.plan import plan
 from introspect.protocols import Question, Variant, protocol_named
 from introspect.records.trial import OF_ANOTHER, Site
 from introspect.selection import select

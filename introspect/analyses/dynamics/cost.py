@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from introspect.analyses.dynamics.dynamics import Opened
 from introspect.analyses.dynamics.stages import MOST_BYTES, attention_bytes
-from introspect.injection.engine import PromptKey, prompt_key
-from introspect.injection.uncached_forward import alike
+from introspect.injection.engine.engine import PromptKey, prompt_key
+from introspect.injection.engine.uncached_forward import alike
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 from introspect.records.trial import Trial

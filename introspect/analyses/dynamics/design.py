@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from introspect.injection.uncached_forward import Look
+from introspect.injection.engine.uncached_forward import Look
 from introspect.records.trial import Site
 
 Norm = Literal["pre-norm", "Huginn's", "Ouro's"]

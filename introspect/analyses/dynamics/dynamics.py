@@ -34,7 +34,7 @@ from introspect.analyses.texts import read_texts, texts_of
 from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.families.loading import load_model, peek
-from introspect.injection.uncached_forward import Look, Rows, batches, walk
+from introspect.injection.engine.uncached_forward import Look, Rows, batches, walk
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.records.trial import Site

@@ -18,7 +18,7 @@ from torch.nn.functional import cosine_similarity
 from introspect.analyses.dynamics.moments import Moments, over_tokens
 from introspect.analyses.dynamics.tokens import CLASSES, classify
 from introspect.errors import InputError
-from introspect.injection.uncached_forward import Look
+from introspect.injection.engine.uncached_forward import Look
 from introspect.records.trial import Site
 
 Show = Callable[[Look, Sequence[Site]], object]

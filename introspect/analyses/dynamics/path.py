@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.injection.uncached_forward import Rows, walk
+from introspect.injection.engine.uncached_forward import Rows, walk
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.injection.engine import Engine, key_of
-from introspect.injection.failures import UnreachableError
-from introspect.injection.uncached_forward import alike, walk_behind
+from introspect.injection.engine.engine import Engine, key_of
+from introspect.injection.engine.failures import UnreachableError
+from introspect.injection.engine.uncached_forward import alike, walk_behind
 from introspect.records.trial import Site, Trial
 
 ROUNDING = 32

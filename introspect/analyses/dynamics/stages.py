@@ -16,7 +16,7 @@ from introspect.analyses.dynamics.attention import cleared, concentration, frobe
 from introspect.analyses.dynamics.entropy import matrix_entropy
 from introspect.analyses.dynamics.moments import Moments, over_tokens
 from introspect.analyses.kept_units import Array, Keeping
-from introspect.injection.uncached_forward import Rows, walk
+from introspect.injection.engine.uncached_forward import Rows, walk
 from introspect.models.attention_weights import watched
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from introspect.analyses.kept_units import Array, Keeping, Kept
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.tasks import Item
-from introspect.injection.answer_tokens import AnswerTokens, Tokens
-from introspect.injection.uncached_forward import rows_of, walk
+from introspect.injection.answers.answer_tokens import AnswerTokens, Tokens
+from introspect.injection.engine.uncached_forward import rows_of, walk
 from introspect.models.tap import Tap
 from introspect.prompts import encode, render, template_named
 from introspect.records.trial import Site

@@ -13,7 +13,7 @@ from introspect.analyses.monitor.monitor import MonitorSettings, batch_rows, rea
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject
 from introspect.experiment.options import Options
-from introspect.injection.engine import prompt_key
+from introspect.injection.engine.engine import prompt_key
 from introspect.records.trial import Trial
 from introspect.selection import select
 

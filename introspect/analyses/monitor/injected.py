@@ -18,9 +18,9 @@ from introspect.analyses.monitor.ask import States
 from introspect.analyses.subject import Subject
 from introspect.errors import InputError
 from introspect.grading import GRADERS
-from introspect.injection.engine import Engine
-from introspect.injection.failures import UnreachableError
-from introspect.injection.uncached_forward import alike, walk_behind
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.failures import UnreachableError
+from introspect.injection.engine.uncached_forward import alike, walk_behind
 from introspect.records.trial import Arm, Response, Site, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 

@@ -20,7 +20,7 @@ from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.subject import Subject
 from introspect.analyses.texts import read_texts, texts_of
 from introspect.errors import InputError
-from introspect.injection.uncached_forward import Rows, rows_of
+from introspect.injection.engine.uncached_forward import Rows, rows_of
 from introspect.models.tap import Tap
 from introspect.results.statistics.clusters import Estimate, expanded
 

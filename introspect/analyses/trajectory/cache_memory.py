@@ -18,9 +18,9 @@ from introspect.analyses.trajectory.measure import described
 from introspect.analyses.trajectory.paths import control_of
 from introspect.concepts.vectors import ConceptVectors
 from introspect.experiment.laboratory import Laboratory, prompts_of
-from introspect.injection.engine import Engine, prompt_key
-from introspect.injection.plan import plan
-from introspect.injection.uncached_forward import alike, walk_trials
+from introspect.injection.engine.engine import Engine, prompt_key
+from introspect.injection.engine.uncached_forward import alike, walk_trials
+from introspect.injection.plan.plan import plan
 from introspect.records.trial import Site, Trial
 
 PROTOCOL = "prior"

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from introspect.injection.answer_tokens import AnswerTokens, Tokens
+from introspect.injection.answers.answer_tokens import AnswerTokens, Tokens
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site
 

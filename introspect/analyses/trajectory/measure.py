@@ -15,7 +15,7 @@ from torch import Tensor
 from introspect.analyses.trajectory import geometry
 from introspect.analyses.trajectory.lenses import WORDS, coda_lens, has_lens, lenses_of, logit_lens, spoken
 from introspect.analyses.trajectory.paths import Pairs, Walked, pairs
-from introspect.injection.engine import Engine
+from introspect.injection.engine.engine import Engine
 from introspect.records.trial import Site, Trial
 
 QUANTITIES = ("salience", "curvature", "area")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from introspect.analyses.trajectory.geometry import root_of_metric, salience, turned
 from introspect.analyses.trajectory.paths import control_of, walked_states
-from introspect.injection.engine import Engine
+from introspect.injection.engine.engine import Engine
 from introspect.records.trial import Site, Trial
 
 _START = "embedding"

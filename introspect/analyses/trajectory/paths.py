@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from introspect.injection.engine import Engine, key_of
-from introspect.injection.uncached_forward import alike, walk_trials
+from introspect.injection.engine.engine import Engine, key_of
+from introspect.injection.engine.uncached_forward import alike, walk_trials
 from introspect.models.looped_model import LoopedModel
 from introspect.records.trial import Site, Trial
 

@@ -14,8 +14,8 @@ from introspect.analyses.trajectory.probe import PROBES, Probe
 from introspect.errors import InputError
 from introspect.experiment.laboratory import Laboratory
 from introspect.experiment.options import Options
-from introspect.injection.engine import Key, key_of, prompt_key
-from introspect.injection.memory import rows_that_fit
+from introspect.injection.engine.engine import Key, key_of, prompt_key
+from introspect.injection.prefix.memory import rows_that_fit
 from introspect.records.trial import Arm, Trial
 from introspect.selection import one_of
 

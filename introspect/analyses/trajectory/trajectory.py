@@ -21,7 +21,7 @@ from introspect.analyses.trajectory.probe import probed
 from introspect.analyses.trajectory.sentences import trajectory_sentences
 from introspect.errors import InputError
 from introspect.experiment.options import Options
-from introspect.injection.failures import UnreachableError
+from introspect.injection.engine.failures import UnreachableError
 from introspect.results.figures.layout import figure_of, fitted
 
 _TITLES = {

@@ -14,7 +14,7 @@ from introspect.experiment.estimate.sample import Sample
 from introspect.experiment.laboratory import Laboratory, open_laboratory
 from introspect.experiment.options import Options
 from introspect.experiment.workers import crew
-from introspect.injection.plan import Counts, Plan, plan
+from introspect.injection.plan.plan import Counts, Plan, plan
 
 BUDGET = 30.0
 """Seconds of a sample, after which no piece is begun; a piece may take as long as an answer of the model does."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from introspect.injection.batch import REFILL
+from introspect.injection.engine.batch import REFILL
 
 
 @dataclass(frozen=True)

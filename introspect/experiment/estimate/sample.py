@@ -12,9 +12,9 @@ from introspect.concepts.vectors import ConceptVectors
 from introspect.experiment.estimate.costs import CostPiece, Crowd
 from introspect.experiment.laboratory import Laboratory
 from introspect.grading.detection_time import graded
-from introspect.injection.engine import KEPT_PREFIXES, Key, key_of
-from introspect.injection.failures import Failure
-from introspect.injection.plan import Plan
+from introspect.injection.engine.engine import KEPT_PREFIXES, Key, key_of
+from introspect.injection.engine.failures import Failure
+from introspect.injection.plan.plan import Plan
 from introspect.records.trial import Response, Trial
 
 _WARM = 8

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from introspect.experiment.workers.crew import Crew
 from introspect.experiment.workers.events import Died, Done, Event, Ready, Refused
 from introspect.experiment.workers.trial_blocks import Block, Outcome
-from introspect.injection.failures import Failure
+from introspect.injection.engine.failures import Failure
 
 BLOCK_TRIES = 3
 """Workers that may die with the same block; and for each worker, how much may fail in a row before it is given up."""

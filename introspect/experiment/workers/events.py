@@ -8,8 +8,8 @@ from introspect.errors import InputError
 from introspect.experiment.options import Options
 
 if TYPE_CHECKING:
-    from introspect.injection.block_stream import Result
-    from introspect.injection.work import Work
+    from introspect.injection.engine.block_stream import Result
+    from introspect.injection.prefix.work import Work
     from introspect.records.trial import Grade
 
 

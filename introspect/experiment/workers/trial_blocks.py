@@ -12,10 +12,10 @@ from itertools import islice
 
 from introspect.grading import Grader
 from introspect.grading.detection_time import graded
-from introspect.injection.block_stream import Result, run_all
-from introspect.injection.engine import Engine
-from introspect.injection.pace import Pace
-from introspect.injection.work import Work
+from introspect.injection.engine.block_stream import Result, run_all
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.pace import Pace
+from introspect.injection.prefix.work import Work
 from introspect.records.trial import Grade, Response, Trial
 
 

@@ -16,7 +16,7 @@ from introspect.errors import InputError
 from introspect.experiment.laboratory import open_laboratory
 from introspect.experiment.workers.events import Died, Done, Event, Job, Ready, Refused
 from introspect.experiment.workers.trial_blocks import Block, run_block
-from introspect.injection.engine import Engine
+from introspect.injection.engine.engine import Engine
 
 
 class Worker:

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from introspect.injection.prefix import residual_norms
+from introspect.injection.prefix.prefix import residual_norms
 from introspect.models.tap import Visit
 from introspect.records.trial import Site
 

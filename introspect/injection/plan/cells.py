@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-from introspect.injection.grid import Grid
+from introspect.injection.plan.grid import Grid
 from introspect.protocols import Variant
 from introspect.records.trial import NOT_INJECTED, Arm, Site
 

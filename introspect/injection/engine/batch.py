@@ -14,15 +14,15 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from introspect.injection.answer_tokens import AnswerTokens, read
-from introspect.injection.clean_pass import logprob_of, mean_of
-from introspect.injection.failures import Failure, finite_readouts, finite_rows, not_finite, too_faint
-from introspect.injection.injector import Injector
-from introspect.injection.prefix import Prefix
-from introspect.injection.resume import Start
-from introspect.injection.sampling import draw, random_words
-from introspect.injection.steps import Steps
-from introspect.injection.whole_words import Behind, in_whole_words, shares_first
+from introspect.injection.answers.answer_tokens import AnswerTokens, read
+from introspect.injection.answers.sampling import draw, random_words
+from introspect.injection.answers.whole_words import Behind, in_whole_words, shares_first
+from introspect.injection.engine.failures import Failure, finite_readouts, finite_rows, not_finite, too_faint
+from introspect.injection.prefix.clean_pass import logprob_of, mean_of
+from introspect.injection.prefix.prefix import Prefix
+from introspect.injection.step.injector import Injector
+from introspect.injection.step.resume import Start
+from introspect.injection.step.steps import Steps
 from introspect.models.tap import Tap
 from introspect.prompts.echo import shared_run
 from introspect.records.trial import WHOLE_WORDS, FinishReason, Measure, Readout, Response, Site, Trial

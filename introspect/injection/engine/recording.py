@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from introspect.injection.engine import Engine, key_of, prompt_key
+from introspect.injection.engine.engine import Engine, key_of, prompt_key
 from introspect.models.tap import Visit
 from introspect.records.trial import Response, Site, Trial
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.prefix import Prefix
+from introspect.injection.prefix.prefix import Prefix
 from introspect.records.trial import Measure
 
 

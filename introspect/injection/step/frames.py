@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.injection.additions import Additions
-from introspect.injection.engines import EngineName
-from introspect.injection.prefix import Prefix
+from introspect.injection.prefix.prefix import Prefix
+from introspect.injection.step.additions import Additions
+from introspect.injection.step.engines import EngineName
 from introspect.models.bare_copy import bare_copy
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap

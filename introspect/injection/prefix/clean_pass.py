@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.prefix.prefix import Prefix, inputs
 from introspect.models.tap import Tap
 
 Answer = tuple[int, ...]

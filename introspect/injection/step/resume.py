@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from introspect.injection.injector import Injector
-from introspect.injection.loop_ends import Ends
-from introspect.injection.prefix import Prefix
+from introspect.injection.prefix.loop_ends import Ends
+from introspect.injection.prefix.prefix import Prefix
+from introspect.injection.step.injector import Injector
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 from introspect.records.trial import LAST, Site

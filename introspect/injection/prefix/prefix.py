@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from introspect.injection.loop_ends import Ends
+from introspect.injection.prefix.loop_ends import Ends
 from introspect.models.looped_model import LoopedModel
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap

@@ -6,7 +6,7 @@ run that is continued has the blocks of an undisturbed one, and with them every 
 
 import torch
 
-from introspect.injection.block_stream import BLOCK
+from introspect.injection.engine.block_stream import BLOCK
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.injection.engine import Engine, key_of, prompt_key
-from introspect.injection.resume import Start
+from introspect.injection.engine.engine import Engine, key_of, prompt_key
+from introspect.injection.step.resume import Start
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap, Visit
 from introspect.records.trial import Site, Trial

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from introspect.concepts.vectors import ConceptVectors
-from introspect.injection.failures import UnreachableError
-from introspect.injection.sampling import uniforms
+from introspect.injection.answers.sampling import uniforms
+from introspect.injection.engine.failures import UnreachableError
 from introspect.records.trial import Injection, Site, Trial
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from introspect.injection.cells import Cell
-from introspect.injection.grid import Grid
-from introspect.injection.sections import Member, Section
+from introspect.injection.plan.cells import Cell
+from introspect.injection.plan.grid import Grid
+from introspect.injection.plan.sections import Member, Section
 from introspect.protocols import Variant
 from introspect.records.trial import OF_ANOTHER, Arm, Injection, Sampling, Trial
 

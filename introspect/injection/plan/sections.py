@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from introspect.injection.cells import Cell, Cells
-from introspect.injection.grid import Grid
+from introspect.injection.plan.cells import Cell, Cells
+from introspect.injection.plan.grid import Grid
 from introspect.protocols import Asked, Occasion, Variant
 
 WINDOW = 4096

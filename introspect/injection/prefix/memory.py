@@ -4,7 +4,7 @@ import psutil
 import torch
 
 from introspect.errors import InputError
-from introspect.injection.prefix import shared_tokens
+from introspect.injection.prefix.prefix import shared_tokens
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 

@@ -6,8 +6,8 @@ from itertools import islice
 import torch
 
 from introspect.errors import InputError
-from introspect.injection.engine import Engine
-from introspect.injection.failures import Failure
+from introspect.injection.engine.engine import Engine
+from introspect.injection.engine.failures import Failure
 from introspect.records.trial import Response, Trial
 
 Result = tuple[Trial, Response | Failure]

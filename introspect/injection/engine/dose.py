@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from introspect.injection.failures import UnreachableError
-from introspect.injection.injector import Injector
-from introspect.injection.prefix import Prefix
-from introspect.injection.resume import Start
+from introspect.injection.engine.failures import UnreachableError
+from introspect.injection.prefix.prefix import Prefix
+from introspect.injection.step.injector import Injector
+from introspect.injection.step.resume import Start
 from introspect.models.tap import Tap
 from introspect.records.trial import DRAWN, Sampling, Site, Trial
 

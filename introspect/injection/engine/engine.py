@@ -12,18 +12,18 @@ from torch import Tensor
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
-from introspect.injection.answer_tokens import AnswerTokens
-from introspect.injection.batch import IsOver, Pool
-from introspect.injection.clean_pass import clean_logprobs, least_for_answers
-from introspect.injection.dose import Doses, on_reference
-from introspect.injection.engines import EngineName
-from introspect.injection.failures import Failure, UnreachableError, checked
-from introspect.injection.injector import Injector
-from introspect.injection.measuring import measured_cosines
-from introspect.injection.prefix import Prefix, prefill
-from introspect.injection.steps import Steps
-from introspect.injection.vectors_of_arms import added_vector, unit_push
-from introspect.injection.work import Work, least_for_prompt, least_for_trial
+from introspect.injection.answers.answer_tokens import AnswerTokens
+from introspect.injection.engine.batch import IsOver, Pool
+from introspect.injection.engine.dose import Doses, on_reference
+from introspect.injection.engine.failures import Failure, UnreachableError, checked
+from introspect.injection.engine.vectors_of_arms import added_vector, unit_push
+from introspect.injection.prefix.clean_pass import clean_logprobs, least_for_answers
+from introspect.injection.prefix.measuring import measured_cosines
+from introspect.injection.prefix.prefix import Prefix, prefill
+from introspect.injection.prefix.work import Work, least_for_prompt, least_for_trial
+from introspect.injection.step.engines import EngineName
+from introspect.injection.step.injector import Injector
+from introspect.injection.step.steps import Steps
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.protocols import silent_protocols

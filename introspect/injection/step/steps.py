@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from introspect.errors import InputError
-from introspect.injection.additions import Additions
-from introspect.injection.engines import ENGINES, EngineName, check_engine
-from introspect.injection.frames import Frame, Frames
-from introspect.injection.injector import Injector
-from introspect.injection.prefix import LEAST_ROWS, Prefix, inputs
+from introspect.injection.prefix.prefix import LEAST_ROWS, Prefix, inputs
+from introspect.injection.step.additions import Additions
+from introspect.injection.step.engines import ENGINES, EngineName, check_engine
+from introspect.injection.step.frames import Frame, Frames
+from introspect.injection.step.injector import Injector
 from introspect.models.looped_model import LoopedModel
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap, Visit

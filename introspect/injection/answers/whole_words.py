@@ -13,10 +13,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from introspect.injection.answer_tokens import AnswerTokens, Tokens, in_float64
-from introspect.injection.injector import Injector
-from introspect.injection.loop_ends import Ends
-from introspect.injection.prefix import Prefix, inputs
+from introspect.injection.answers.answer_tokens import AnswerTokens, Tokens, in_float64
+from introspect.injection.prefix.loop_ends import Ends
+from introspect.injection.prefix.prefix import Prefix, inputs
+from introspect.injection.step.injector import Injector
 from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap, Visit
 from introspect.records.trial import Site, Trial

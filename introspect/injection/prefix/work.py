@@ -7,7 +7,7 @@ but one, and that the answers are the ones that came out.
 
 from dataclasses import dataclass
 
-from introspect.injection.prefix import Prefix
+from introspect.injection.prefix.prefix import Prefix
 from introspect.records.trial import Response
 
 

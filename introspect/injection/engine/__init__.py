@@ -1,0 +1,1 @@
+"""Trials in, responses out: batches, doses, vectors of the arms, guards."""

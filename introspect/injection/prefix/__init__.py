@@ -1,0 +1,1 @@
+"""The beginning of a prompt that trials share: how it is read, kept in memory, and counted as work."""
