@@ -7,7 +7,8 @@
 The run of the tests says which of them reach a line. A mutant is imported in its module's place by a fork of a process
 that has the heavy libraries, and meets the tests that reach its line, those first that reach the fewest lines in all.
 A line of `--out` is an outcome. Mutants with a line are not run again, so that a run that was stopped goes on; those
-that survived are run again when more `--tests` are asked for.
+that survived are run again when more `--tests` are asked for. A mutant is `unsound` where what killed it fails without
+it, too.
 """
 
 import contextlib
@@ -34,14 +35,14 @@ HEAVY = (
     "anyio.pytest_plugin hypothesis torch transformers nnsight seaborn scipy.stats sklearn.linear_model statsmodels.api"
 )
 """Imported once, before anything is forked; nnsight last of those that it disturbs."""
-ARGUMENTS = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-ENOUGH, LIMIT = 40.0, 240
+ARGUMENTS = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+ENOUGH, LIMIT = 20.0, 240
 """Seconds of processor time after which no further test is begun, and of the clock after which a test hangs."""
 
 Outcome = dict[str, object]
 
 
-@dataclass
+@dataclass(eq=False)
 class Nearest:
     """A plugin of pytest that runs some tests in an order of its own, and keeps what fails first."""
 
@@ -86,11 +87,24 @@ def outcome(case: tuple[Mutant, list[str]]) -> tuple[Mutant, Outcome]:
     signal.alarm(LIMIT)
     instead_of(mutant)
     nearest = Nearest(tests)
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        status = pytest.main([*ARGUMENTS, *dict.fromkeys(map(file_of, tests))], plugins=[nearest])
-    if status == pytest.ExitCode.USAGE_ERROR:
+    if run(nearest, "-x") == pytest.ExitCode.USAGE_ERROR:
         return mutant, {"outcome": "killed", "by": "tests/conftest.py", "why": "cannot be imported"}
+    assert nearest.failed or nearest.met or not tests, f"none of the tests of {mutant} was run"
     return mutant, nearest.failed or {"outcome": "survived", "tests": len(tests), "met": nearest.met}
+
+
+def fails(test: str) -> bool:
+    """Return whether a test fails on the code as it is, so that it says nothing of a mutant."""
+    nearest = Nearest([test])
+    run(nearest)
+    return bool(nearest.failed)
+
+
+def run(nearest: Nearest, *more: str) -> int:
+    """Run the tests that a plugin chooses, without a word, and return pytest's status."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # tests start their own
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        return pytest.main([*ARGUMENTS, *more, *dict.fromkeys(map(file_of, nearest.tests))], plugins=[nearest])
 
 
 def hangs(*_: object) -> None:
@@ -117,18 +131,30 @@ def main(n: int = 400, seed: int = 0, tests: int = 80, out: Path = Path("mutants
     cases = [(mutant, reach.tests(mutant.module, mutant.line)[:tests]) for mutant in open_]
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for mutant, found in pool.imap_unordered(outcome, cases):
-            with out.open("a") as lines:
-                lines.write(json.dumps({"mutant": asdict(mutant), "diff": mutant.diff, **found}) + "\n")
+            keep(out, mutant, found)
+        killers = sorted({str(found["by"]) for found in outcomes(out).values() if "::" in str(found.get("by"))})
+        unsound = {test for test, bad in zip(killers, pool.imap(fails, killers), strict=True) if bad}
+    for mutant, found in outcomes(out).items():
+        if found.get("by") in unsound:
+            keep(out, mutant, found | {"outcome": "unsound"})
     counts = Counter((mutant.module.split("/")[1], found["outcome"]) for mutant, found in outcomes(out).items())
-    rows = [(package, counts[package, "killed"], counts[package, "survived"]) for package in PACKAGES]
-    show(f"{counts.total()} mutants", ("package", "killed", "survived"), rows)
+    names = ("killed", "survived", "unsound")
+    show(
+        f"{counts.total()} mutants", ("package", *names), [(p, *(counts[p, each] for each in names)) for p in PACKAGES]
+    )
     OUT.print(str(out))
+
+
+def keep(out: Path, mutant: Mutant, found: Outcome) -> None:
+    """Add a line to the outcomes."""
+    with out.open("a") as lines:
+        lines.write(json.dumps({"mutant": asdict(mutant), "diff": mutant.diff, **found}) + "\n")
 
 
 def outcomes(out: Path) -> dict[Mutant, Outcome]:
     """Return what became of each mutant that has a line; its last one counts."""
     lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-    return {Mutant(**line["mutant"]): line for line in lines}
+    return {Mutant(**line.pop("mutant")): line for line in lines}
 
 
 if __name__ == "__main__":

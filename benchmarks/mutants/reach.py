@@ -30,6 +30,7 @@ class Reach:
                 for line, contexts in data.contexts_by_lineno(module).items()
             }
             for module in data.measured_files()
+            if module.endswith(".py")  # and not a template of jinja2
         }
         wide = Counter(test for module in lines.values() for tests in module.values() for test in tests)
         return cls(lines, wide)
