@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 PIP := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt
 
+# where bytecode is kept from being written, each process that a test starts would compile the package anew
+test slow real: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test slow real lint docs figures organisms clean
 
 demo: $(RUNS)

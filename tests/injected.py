@@ -86,6 +86,19 @@ class Bench:
         return self.trial(*((site.loop, site.layer) for site in sites), n_loops=n_loops, **changes)
 
 
+def varied(trials: list[Trial]) -> list[Trial]:
+    """Leave the trials that show something which those before do not: an arm, a prompt, a stage, loops run, a dose."""
+    seen, kept = set(), []
+    for trial in trials:
+        injection = trial.injection
+        shown = {trial.arm, trial.prompt, trial.n_loops, trial.sampling.temperature}
+        if injection is not None:
+            shown |= {injection.strength, len(injection.sites), *(site.stage for site in injection.sites)}
+        kept += [trial] if shown - seen else []
+        seen |= shown
+    return kept
+
+
 def traced(on: Bench) -> Bench:
     """Return the same with an engine that checks no step, since nnsight runs them all: nothing is run twice."""
     return replace(on, engine=Engine(on.engine.tap, on.prompts, on.vectors, steps="nnsight"))

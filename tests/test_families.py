@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES
-from injected import ARMS, Bench, bench_on, responses
+from injected import ARMS, Bench, bench_on, responses, varied
 from oracle import clean_logprob, hooked, numbers, oracle
 from torch import Tensor
 
@@ -107,7 +107,7 @@ def test_an_addition_anywhere_changes_all_that_follows_at_its_position_and_nothi
 @every_family
 def test_trials_in_mixed_batches_equal_plain_hooks_one_at_a_time_without_a_cache(name: str) -> None:
     on = bench_on(made(name), loops=FAMILIES[name].loops)
-    trials = on.mixed(seed=5, n=18)
+    trials = varied(on.mixed(seed=5, n=18))
     assert len({trial.arm for trial in trials}) == len(ARMS) + 1
     assert {site.stage for trial in trials if trial.injection for site in trial.injection.sites} == {
         stage for stage, n in on.looped.layers.items() if n
@@ -122,7 +122,7 @@ def test_trials_in_mixed_batches_equal_plain_hooks_one_at_a_time_without_a_cache
 @every_family
 def test_a_trial_is_the_same_alone_also_in_half_precision(name: str) -> None:
     on: Bench = bench_on(made(name, torch.bfloat16), loops=FAMILIES[name].loops)
-    trials = on.mixed(seed=3, n=8)
+    trials = on.mixed(seed=3, n=5)
     together = responses(on.engine.run(trials))
     for trial, answer in zip(trials, together, strict=True):
         alone = responses(on.engine.run([trial]))[0]

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from introspect.families.loading import load_model, peek
 from introspect.models.organisms import organism_folder
 from introspect.prompts import Template
 from introspect.prompts.dates import write_chat
+from introspect.prompts.time_limit import within
 
 Damage = Callable[[Path], object]
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n"
@@ -124,6 +126,14 @@ def test_what_passes_is_bounded(fields: dict[str, Any]) -> None:
 LOOPING = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}x"
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End what does not end after half a second, a tenth of the time that it has elsewhere."""
+    for user in ("dates", "template"):
+        monkeypatch.setattr(f"introspect.prompts.{user}.within", partial(within, 0.5))
+
+
+@pytest.mark.usefixtures("soon")
 def test_a_chat_template_that_does_not_end_is_refused(folder: Path) -> None:
     tokenizer = peek(str(folder)).tokenizer
     tokenizer.chat_template = LOOPING
@@ -131,6 +141,7 @@ def test_a_chat_template_that_does_not_end_is_refused(folder: Path) -> None:
         write_chat(tokenizer, [{"role": "user", "content": "?"}])
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -63,7 +63,7 @@ HEAVY = ("torch", "nnsight", "transformers")
 
 
 def room(module: str) -> str:
-    """Return the room of a module that is named from the package's root; a floor of `injection` or `results` is a room of its own."""
+    """Return the room of a module that is named from the root; a floor of `injection` or `results` is a room itself."""
     rooms = sorted(RANK, key=len, reverse=True)
     return next((each for each in rooms if f"{module}.".startswith(f"{each}.")), module)
 

@@ -72,6 +72,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("width", ["one", "two"])
 def test_a_run_with_all_its_arms_can_be_read_in_print(width: str) -> None:
     tables = run_tables(4, 3, (1.0, 2.0), CONTROLS, (4,))

@@ -18,6 +18,7 @@ def covered(wordings: int, concepts: int, of_wording: float, of_concept: float, 
     return float(np.mean([each.low <= 0 <= each.high for each in found]))
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("of_wording", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize(("wordings", "concepts"), [(3, 12), (5, 24)])
 @pytest.mark.parametrize("of_concept", [0.0, 1.0])

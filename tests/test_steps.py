@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILIES
-from injected import Bench, bench, bench_on, responses
+from injected import Bench, bench, bench_on, responses, varied
 from oracle import numbers, oracle
 from swept import options, run_without_figures, tables
 
 from benchmarks.setting import random_model, random_vectors, setting, shape
 from introspect.errors import InputError
 from introspect.experiment.preconditions import check_surroundings
-from introspect.injection.engine import batch
 from introspect.injection.answers.sampling import draw
+from introspect.injection.engine import batch
 from introspect.injection.engine.batch import Pool
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import Failure
@@ -33,7 +33,7 @@ def engine(on: Bench, steps: str) -> Engine:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_gives_the_same_tokens_through_nnsight_and_from_buffers(name: str) -> None:
     on = bench_on(FAMILIES[name].make(dtype=torch.float64), loops=FAMILIES[name].loops)
-    trials = on.mixed(seed=3, n=16)
+    trials = varied(on.mixed(seed=3, n=16))
     traced, graph = (engine(on, steps).run(trials, rows=5) for steps in ("nnsight", "graph"))
     kinds = [isinstance(result, Failure) for result in traced]
     assert kinds == [isinstance(result, Failure) for result in graph]
