@@ -5,17 +5,21 @@
     OMP_NUM_THREADS=1 python -m benchmarks.mutants [--n 400] [--seed 0] [--tests 80] [--out mutants.jsonl]
 
 The run of the tests says which of them reach a line. A mutant is imported in its module's place by a fork of a process
-that has the heavy libraries, and meets the tests that reach its line, those first that reach the fewest lines in all.
+that has the heavy libraries, and meets the tests that reach its line: first those of files that are named like its
+module, and of them those that reach the fewest lines in all.
 A line of `--out` is an outcome. Mutants with a line are not run again, so that a run that was stopped goes on; those
 that survived are run again when more `--tests` are asked for. A mutant is `unsound` where what killed it fails without
 it, too.
 """
 
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -31,10 +35,11 @@ from benchmarks.mutants.mutations import PACKAGES, Mutant, drawn
 from benchmarks.mutants.reach import Reach
 from benchmarks.timing import OUT, show
 
-HEAVY = (
-    "anyio.pytest_plugin hypothesis torch transformers nnsight seaborn scipy.stats sklearn.linear_model statsmodels.api"
-)
-"""Imported once, before anything is forked; nnsight last of those that it disturbs."""
+HEAVY = """import anyio.pytest_plugin, hypothesis, pytest, sys
+sys.path.insert(0, "tests")
+import conftest
+print(*sys.modules, sep="\\n")"""
+"""What tests import; what is not of the package is imported once; anyio before nnsight."""
 ARGUMENTS = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 ENOUGH, LIMIT = 20.0, 240
 """Seconds of processor time after which no further test is begun, and of the clock after which a test hangs."""
@@ -98,7 +103,7 @@ def outcome(case: tuple[Mutant, list[str]]) -> tuple[Mutant, Outcome]:
             return mutant, nearest.failed
         met += nearest.met
     assert met or not tests, f"none of the tests of {mutant} was run"
-    return mutant, {"outcome": "survived", "tests": len(tests), "met": met}
+    return mutant, {"outcome": "survived", "reach": len(tests), "met": met}
 
 
 def fails(test: str) -> bool:
@@ -133,13 +138,16 @@ def instead_of(mutant: Mutant) -> None:
 def main(n: int = 400, seed: int = 0, tests: int = 80, out: Path = Path("mutants.jsonl")) -> None:
     """Run the mutants that have no line yet, and print how many of each package were killed."""
     reach, done = Reach.read(Path(".coverage")), outcomes(out)
-    open_ = [m for m in drawn(n, seed) if done.get(m, {"tests": 0}).get("tests", tests) < tests]
-    for name in HEAVY.split():
-        import_module(name)
+    open_ = [m for m in drawn(n, seed) if m not in done or int(str(done[m].get("asked", tests))) < tests]
+    for name in subprocess.check_output([sys.executable, "-c", HEAVY], text=True).split():
+        if not name.startswith(("introspect", "tests", "__main")) and not Path("tests", f"{name}.py").exists():
+            with contextlib.suppress(ImportError):  # of names that are not modules' own
+                import_module(name)
+    gc.freeze()  # else each fork copies what the collector looks at, which takes as long as its tests
     cases = [(mutant, reach.tests(mutant.module, mutant.line)[:tests]) for mutant in open_]
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for mutant, found in pool.imap_unordered(outcome, cases):
-            keep(out, mutant, found)
+            keep(out, mutant, found | ({"asked": tests} if found["outcome"] == "survived" else {}))
         killers = sorted({str(found["by"]) for found in outcomes(out).values() if "::" in str(found.get("by"))})
         unsound = {test for test, bad in zip(killers, pool.imap(fails, killers), strict=True) if bad}
     for mutant, found in outcomes(out).items():

@@ -36,7 +36,7 @@ class Reach:
         return cls(lines, wide)
 
     def tests(self, module: str, line: int) -> list[str]:
-        """Return the tests that reach a line, those that reach least first.
+        """Return the tests that reach a line: first those of files named like its module, and those that reach least.
 
         What an import alone runs counts as reached by all that reach the module, or else those that import it.
         """
@@ -45,10 +45,16 @@ class Reach:
         reached = reached or {
             test for other in importers(module, tuple(self.lines)) for test in self._at(other, self.lines[other])
         }
-        return sorted(reached, key=lambda test: (self.wide[test], test))
+        named = words(module)
+        return sorted(reached, key=lambda test: (-len(named & words(test.partition("::")[0])), self.wide[test], test))
 
     def _at(self, module: str, lines: Iterable[int]) -> set[str]:
         return {test for line in lines for test in self.lines.get(module, {}).get(line, ())}
+
+
+def words(path: str) -> set[str]:
+    """Return the words of a file's name."""
+    return set(Path(path).stem.split("_"))
 
 
 def first_line(module: str, line: int) -> int:
