@@ -117,6 +117,11 @@ def test_the_habit_is_the_share_of_the_same_words_in_the_controls_of_the_same_tr
     assert found.p_habit == pytest.approx(1)  # two concepts, of which one was named less often
 
 
+def test_who_is_never_right_is_no_better_than_chance() -> None:
+    injected, named = pd.Series(["a", "b", "c"]), pd.Series(["b", "c", "a"])
+    assert naming(injected, named, named, injected, options=4).p_chance == 1
+
+
 def test_without_trials_or_without_controls_nothing_is_claimed() -> None:
     nothing = pd.Series([], dtype="str")
     found = naming(nothing, nothing, nothing, nothing, options=4)
