@@ -209,6 +209,17 @@ def test_a_run_that_failed_altogether_has_tables(store: Store) -> None:
     assert (row["k"], row["n"], row["unknown"], row["errors"]) == (0, 0, 0, 3)
 
 
+def test_a_rate_that_is_missing_says_why_and_one_that_is_there_says_nothing(store: Store) -> None:
+    answered, unknown, failed = (repeats(3, concept=concept) for concept in ("answered", "unknown", "failed"))
+    fill(store, answered)
+    store.add([(one, response(one)) for one in unknown], [grade(one, detected=None) for one in unknown])
+    store.add_errors((one, "out of memory") for one in failed)
+    table = trials_table(store)
+    said = {part: cell(rates(table[table["concept"] == part]))["note"] for part in ("answered", "unknown", "failed")}
+    assert pd.isna(said.pop("answered"))
+    assert said == {"unknown": "no rate: every answer is unknown", "failed": "no rate: every trial failed"}
+
+
 def test_an_empty_run_says_what_to_do(store: Store) -> None:
     with pytest.raises(InputError, match="no trials yet; run the sweep"):
         write_tables(store)

@@ -38,6 +38,8 @@ class Reach:
     def tests(self, module: str, line: int) -> list[str]:
         """Return the tests that reach a line: first those of files named like its module, and those that reach least.
 
+        Those that look at the run which is made once for all tests come last, since each mutant has to make it anew.
+
         What an import alone runs counts as reached by all that reach the module, or else those that import it.
         """
         reached = self._at(module, range(first_line(module, line), line + 1))
@@ -46,10 +48,22 @@ class Reach:
             test for other in importers(module, tuple(self.lines)) for test in self._at(other, self.lines[other])
         }
         named = words(module)
-        return sorted(reached, key=lambda test: (-len(named & words(test.partition("::")[0])), self.wide[test], test))
+
+        def order(test: str) -> tuple[bool, int, int, str]:
+            file, _, name = test.partition("::")
+            return name.partition("[")[0] in sharing(file), -len(named & words(file)), self.wide[test], test
+
+        return sorted(reached, key=order)
 
     def _at(self, module: str, lines: Iterable[int]) -> set[str]:
         return {test for line in lines for test in self.lines.get(module, {}).get(line, ())}
+
+
+@cache
+def sharing(file: str) -> set[str]:
+    """Return the tests of a file that ask for the run which all share."""
+    functions = (node for node in ast.walk(parsed(file)) if isinstance(node, ast.FunctionDef))
+    return {each.name for each in functions if "finished" in {argument.arg for argument in each.args.args}}
 
 
 def words(path: str) -> set[str]:
