@@ -91,7 +91,7 @@ def varied(trials: list[Trial]) -> list[Trial]:
     seen, kept = set(), []
     for trial in trials:
         injection = trial.injection
-        shown = {trial.arm, trial.prompt, trial.n_loops, trial.sampling.temperature}
+        shown = {trial.arm, trial.template, trial.n_loops, trial.sampling.temperature}
         if injection is not None:
             shown |= {injection.strength, len(injection.sites), *(site.stage for site in injection.sites)}
         kept += [trial] if shown - seen else []

@@ -23,11 +23,11 @@ from introspect.report.findings import Findings
 from introspect.report.headline import headline
 from introspect.report.images import OTHERS, SECTIONS, pictures
 from introspect.report.marking import MarkedPiece, cut
-from introspect.report.numbers import interval, number, p_value, percent
+from introspect.report.numbers import MISSING, interval, listed, number, p_value, percent
 from introspect.report.page import page
 from introspect.report.planned_trials import planned_counts
 from introspect.report.rate_sheets import controls
-from introspect.report.setup_sheets import standing
+from introspect.report.setup_sheets import settings, standing
 from introspect.report.sheets import sheet
 from introspect.report.writing import write_report
 from introspect.results.store.store import Store
@@ -285,6 +285,27 @@ def test_missing_numbers_are_said_to_be_missing() -> None:
     )
     assert made.header == ("loop", "k/n", "rate", "95% interval")
     assert made.rows == (("—", "1/2", "50.0%", "10.0% to 90.0%"),)
+
+
+def test_lists_and_verdicts_are_written_in_words() -> None:
+    assert [listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "none",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    shown = sheet("name", "title", pd.DataFrame({"odd": pd.Series([True, False, None], dtype="object")}))
+    assert [row[0] for row in shown.rows] == ["yes", "no", MISSING]
+
+
+def test_the_settings_of_the_run_are_said_and_what_the_manifest_lacks_is_missing(tmp_path: Path) -> None:
+    manifest = {**MANIFEST, "strengths": [0.5, 2.0], "strength_unit": "residual", "questions": ["detect"], "sites": []}
+    with new_store(tmp_path, manifest) as store:
+        said = dict(settings(Findings(store)))
+    assert said["questions"] == "detect"
+    assert said["strengths"].startswith("0.5, 2 (")
+    assert said["sites"].startswith("none (loop:layer)")
+    assert said["loops run"] == MISSING
 
 
 def test_a_page_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from introspect.results.statistics import clustered_rate, clustered_rates, wilson
-from introspect.results.statistics.clustered_rates import within_concepts
+from introspect.results.statistics.clustered_rates import _PRIOR, within_concepts
 
 RUNS = 1000
 
@@ -62,6 +63,14 @@ def test_concepts_that_each_always_say_the_same_count_as_one_trial_each() -> Non
     k = np.repeat([6.0, 0.0], 20)
     assert within_concepts(k, np.full(40, 6.0)) == pytest.approx(1)
     assert clustered_rates(k, np.full(40, 6.0)).independent == pytest.approx(40)
+
+
+def test_the_correlation_within_concepts_is_that_of_an_analysis_of_variance_averaged_with_one() -> None:
+    k, n = np.array([5.0, 1, 3, 0, 4, 2]), 6
+    groups = [np.repeat([1.0, 0.0], [yes, n - yes]) for yes in k.astype(int)]
+    f = float(stats.f_oneway(*groups).statistic)
+    expected = (5 * (f - 1) / (f + n - 1) + _PRIOR) / (5 + _PRIOR)  # five concepts hold a yes, and all six a no
+    assert within_concepts(k, np.full(6, float(n))) == pytest.approx(expected)
 
 
 def test_missing_verdicts_are_in_no_count() -> None:

@@ -141,6 +141,15 @@ def test_mutual_information_is_that_of_scikit_learn_and_leaves_out_what_was_not_
     assert n == known.sum()
 
 
+def test_names_that_have_nothing_to_do_with_the_concepts_carry_the_bits_that_chance_gives_and_a_large_p() -> None:
+    rng, n = np.random.default_rng(0), 600
+    injected, named = names(rng.integers(0, 6, n)), names(rng.integers(0, 4, n))
+    bits, null, p, _ = mutual_information(injected, named, permutations=199)
+    assert null == pytest.approx((6 - 1) * (4 - 1) / (2 * n * np.log(2)), rel=0.1)  # Miller (1955)
+    assert p == pytest.approx(stats.chi2.sf(2 * n * np.log(2) * bits, 15), abs=0.1)
+    assert 0.1 < p < 0.9
+
+
 @pytest.mark.slow
 def test_the_null_of_mutual_information_is_that_of_shuffled_names() -> None:
     rng = np.random.default_rng(0)

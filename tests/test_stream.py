@@ -9,7 +9,7 @@ from introspect.errors import InputError
 from introspect.injection.engine.block_stream import run_all
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import Failure
-from introspect.injection.prefix.memory import bytes_per_row, rows_that_fit
+from introspect.injection.prefix.memory import USABLE, bytes_per_row, free_bytes, rows_that_fit
 from introspect.records.trial import Response, Trial
 from tests.injected import bench, responses
 
@@ -83,5 +83,7 @@ def test_the_batch_size_is_what_fits_up_to_a_cap() -> None:
     assert rows_that_fit(ON.looped, 1, most=7) == 7
     with pytest.raises(InputError, match="not enough memory for one row"):
         rows_that_fit(ON.looped, 10**18)
+    free = int(free_bytes(ON.looped.device) * USABLE)
+    assert rows_that_fit(ON.looped, free * 3 // 4) == 1
     with pytest.raises(InputError, match="batch size 0"):
         list(run_all(ON.engine, TRIALS, 0))
