@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from introspect.results.statistics.agreement import Calibration, agreement, calibration, corrected_rate
+from introspect.results.statistics.agreement import Calibration, _kappa_size, agreement, calibration, corrected_rate
 from introspect.results.statistics.intervals import wilson
 
 PERFECT = Calibration(hits=10**7, yes=10**7, rejections=10**7, no=10**7, unknown=0)
@@ -122,3 +122,24 @@ def test_the_corrected_interval_covers_the_true_rate_and_the_raw_one_does_not(tr
         raw.append(wilson(k, 300)[0] <= truth <= wilson(k, 300)[1])
     assert 0.93 <= np.mean(covered) <= 0.97
     assert np.mean(raw) < 0.6
+
+
+def test_kappa_rests_on_as_many_trials_as_the_jackknife_over_concepts_says() -> None:
+    rng, concepts = np.random.default_rng(0), np.repeat(np.arange(60), 10)
+    one = rng.random(600) < 0.4
+    other = np.where(rng.random(600) < rng.beta(2, 1, 60)[concepts], one, rng.random(600) < 0.5)
+
+    def variance(groups: np.ndarray) -> float:
+        known = np.unique(groups)
+        left = np.array([kappa(one[groups != each], other[groups != each]) for each in known])
+        return float((len(known) - 1) * ((left - left.mean()) ** 2).mean())
+
+    effect = variance(concepts) / variance(np.arange(600))
+    assert effect > 1.5
+    size = _kappa_size(verdicts(one), verdicts(other), pd.Series(concepts), None)
+    assert size == pytest.approx(600 / effect, rel=0.05)
+
+
+def kappa(one: np.ndarray, other: np.ndarray) -> float:
+    agreed, chance = (one == other).mean(), one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
+    return float((agreed - chance) / (1 - chance))
