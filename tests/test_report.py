@@ -248,6 +248,24 @@ def test_a_choice_is_held_against_chance(tmp_path: Path) -> None:
     assert "With nothing injected: no answer that can be read" in said
 
 
+@pytest.mark.parametrize(("injected", "none", "differs"), [(5, 2, "0.500"), (2, 5, "\N{MINUS SIGN}0.500")])
+def test_where_no_option_is_right_the_share_of_the_first_is_held_against_the_controls(
+    tmp_path: Path, injected: int, none: int, differs: str
+) -> None:
+    arms: list[tuple[Arm, int]] = [("injected", injected), ("none", none)]
+    with new_store(tmp_path / "run", MANIFEST) as store:
+        for arm, firsts in arms:
+            for place, word in enumerate(WORDS):
+                one = asked(word, arm, "choose", options=("tea", "coffee"), expected=None)
+                answer = "tea" if place < firsts else "coffee"
+                store.add([(one, response(one))], [replace(grade(one, None), answer=answer, correct=None)])
+        (said,) = headline(Findings(store))
+    shares = {2: "2 of 6 (33.3%", 5: "5 of 6 (83.3%"}
+    assert f"“tea” was answered in {shares[injected]}" in said
+    assert said.index(shares[injected]) < said.index("under the concept's vector and in") < said.index(shares[none])
+    assert f"the share differs by {differs} (" in said
+
+
 def test_who_always_says_late_is_at_chance_where_most_injections_are_late(tmp_path: Path) -> None:
     with new_store(tmp_path / "run", MANIFEST) as store:
         for word in WORDS:
