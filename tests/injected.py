@@ -87,13 +87,15 @@ class Bench:
 
 
 def varied(trials: list[Trial]) -> list[Trial]:
-    """Leave the trials that show something which those before do not: an arm, a prompt, a stage, loops run, a dose."""
-    seen, kept = set(), []
+    """Leave the trials that show something which those before do not: an arm, a wording, loops run, a dose, a stage."""
+    seen: set[tuple[str, object]] = set()
+    kept: list[Trial] = []
     for trial in trials:
-        injection = trial.injection
-        shown = {trial.arm, trial.template, trial.n_loops, trial.sampling.temperature}
-        if injection is not None:
-            shown |= {injection.strength, len(injection.sites), *(site.stage for site in injection.sites)}
+        shown: set[tuple[str, object]] = {("arm", trial.arm), ("wording", trial.template), ("loops", trial.n_loops)}
+        shown |= {("temperature", trial.sampling.temperature)}
+        if (injection := trial.injection) is not None:
+            shown |= {("dose", injection.strength), ("sites", len(injection.sites))}
+            shown |= {("stage", site.stage) for site in injection.sites}
         kept += [trial] if shown - seen else []
         seen |= shown
     return kept

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
@@ -16,6 +16,7 @@ def trials(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame({"concept": [f"c{place}" for place in range(len(next(iter(columns.values()))))], **columns})
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_it_is_the_mean_with_the_t_interval_over_concepts(values: list[float]) -> None:
     found = difference_over_concepts(pd.Series([*values, None], dtype=float))
@@ -26,6 +27,7 @@ def test_it_is_the_mean_with_the_t_interval_over_concepts(values: list[float]) -
         assert (found.low, found.high) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(VALUES, some.floats(-1, 1))
 def test_arms_are_paired_by_concept_the_first_less_the_second(values: list[float], apart: float) -> None:
     first, second = trials(x=values), trials(x=[value - apart for value in values])
@@ -35,6 +37,7 @@ def test_arms_are_paired_by_concept_the_first_less_the_second(values: list[float
     assert between_arms(both, "x", "none", "injected").mean == pytest.approx(-apart, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(VALUES, some.floats(-3, 3))
 def test_against_a_value_a_concept_counts_once_however_many_trials_it_has(values: list[float], value: float) -> None:
     rows = trials(x=values)

@@ -16,6 +16,7 @@ from introspect.analyses.analysis import Analysis
 from introspect.cli import app
 from introspect.errors import InputError
 from introspect.prompts import Template, render, template_named
+from introspect.protocols import questions_of
 from introspect.records.trial import Arm, Response, Trial
 from introspect.report import writing
 from introspect.report.examples import EACH, outcomes
@@ -264,6 +265,20 @@ def test_where_no_option_is_right_the_share_of_the_first_is_held_against_the_con
     assert f"“tea” was answered in {shares[injected]}" in said
     assert said.index(shares[injected]) < said.index("under the concept's vector and in") < said.index(shares[none])
     assert f"the share differs by {differs} (" in said
+
+
+def test_the_preferred_grader_speaks_in_the_headline(tmp_path: Path) -> None:
+    said = []
+    for name, other in (("one", False), ("two", True)):  # the verdicts of another grader change nothing
+        with new_store(tmp_path / name, MANIFEST) as store:
+            for question, options in (("detect", ()), ("choose", ("dust", "x")), (questions_of("naming")[0], ())):
+                one = asked("dust", question=question, options=options, expected="dust" if options else None)
+                given = replace(grade(one, True), answer="dust", correct=True)
+                beside = replace(given, grader="aaa", detected=other, correct=other)
+                store.add([(one, response(one))], [given, beside])
+            said.append(headline(Findings(store)))
+    assert said[0] == said[1]
+    assert sum("1 of 1 (100.0%" in sentence for sentence in said[0]) == 3
 
 
 def test_who_always_says_late_is_at_chance_where_most_injections_are_late(tmp_path: Path) -> None:

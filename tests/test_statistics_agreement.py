@@ -131,15 +131,10 @@ def test_kappa_rests_on_as_many_trials_as_the_jackknife_over_concepts_says() -> 
 
     def variance(groups: np.ndarray) -> float:
         known = np.unique(groups)
-        left = np.array([kappa(one[groups != each], other[groups != each]) for each in known])
+        left = np.array([cohen_kappa_score(one[groups != each], other[groups != each]) for each in known])
         return float((len(known) - 1) * ((left - left.mean()) ** 2).mean())
 
     effect = variance(concepts) / variance(np.arange(600))
     assert effect > 1.5
     size = _kappa_size(verdicts(one), verdicts(other), pd.Series(concepts), None)
     assert size == pytest.approx(600 / effect, rel=0.05)
-
-
-def kappa(one: np.ndarray, other: np.ndarray) -> float:
-    agreed, chance = (one == other).mean(), one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
-    return float((agreed - chance) / (1 - chance))

@@ -9,7 +9,7 @@ from introspect.errors import InputError
 from introspect.injection.engine.block_stream import run_all
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import Failure
-from introspect.injection.prefix.memory import USABLE, bytes_per_row, free_bytes, rows_that_fit
+from introspect.injection.prefix.memory import bytes_per_row, rows_that_fit
 from introspect.records.trial import Response, Trial
 from tests.injected import bench, responses
 
@@ -78,12 +78,14 @@ def test_a_row_takes_at_least_its_cache_and_more_with_more_loops_and_tokens() ->
     assert sizes[2] > (6 + 100) * ON.looped.bytes_per_token(3)
 
 
-def test_the_batch_size_is_what_fits_up_to_a_cap() -> None:
+def test_the_batch_size_is_what_fits_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows_that_fit(ON.looped, 1) == 256
     assert rows_that_fit(ON.looped, 1, most=7) == 7
     with pytest.raises(InputError, match="not enough memory for one row"):
         rows_that_fit(ON.looped, 10**18)
-    free = int(free_bytes(ON.looped.device) * USABLE)
-    assert rows_that_fit(ON.looped, free * 3 // 4) == 1
+    monkeypatch.setattr("introspect.injection.prefix.memory.free_bytes", lambda _: 1000)
+    assert [rows_that_fit(ON.looped, size) for size in (200, 799, 800)] == [4, 1, 1]  # a fifth stays free
+    with pytest.raises(InputError, match="not enough memory for one row"):
+        rows_that_fit(ON.looped, 801)
     with pytest.raises(InputError, match="batch size 0"):
         list(run_all(ON.engine, TRIALS, 0))

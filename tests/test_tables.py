@@ -201,6 +201,13 @@ def test_readouts_average_concepts_not_repeats(store: Store) -> None:
     assert (table["low"] < 0).all()
 
 
+def test_read_outs_without_an_injection_are_there_with_an_empty_place(store: Store) -> None:
+    fill(store, [trial(arm="none"), trial(), trial(injection=injection((0, 0), (1, 1)))])
+    table = readouts_table(store)
+    assert list(table.loc[table["arm"] == "none", "loop"].isna()) == [True] * 4
+    assert table.loc[table["arm"] == "injected", "loop"].isna().sum() == 4  # of two loops at once
+
+
 def test_a_run_that_failed_altogether_has_tables(store: Store) -> None:
     store.add_errors((one, "out of memory") for one in repeats(3))
     trials, *_ = write_tables(store)

@@ -1,6 +1,6 @@
 """Which test fails for each of many small changes of the code; `mutations.py` draws them.
 
-    pip install -e ".[mutants]"
+    pip install -c constraints.txt -e ".[mutants]"
     OMP_NUM_THREADS=1 python -m pytest -n auto --cov=introspect --cov-context=test --cov-report=
     OMP_NUM_THREADS=1 python -m benchmarks.mutants [--n 400] [--seed 0] [--tests 80] [--out mutants.jsonl]
 
@@ -27,6 +27,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from time import process_time
 from types import CodeType
+from typing import Any
 
 import pytest
 import typer
@@ -40,14 +41,13 @@ sys.path.insert(0, "tests")
 import conftest
 print(*sys.modules, sep="\\n")"""
 """What tests import; what is not of the package is imported once; anyio before nnsight."""
-ARGUMENTS = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+ARGUMENTS = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 ENOUGH, LIMIT = 20.0, 240
 """Seconds of processor time after which no further test is begun, and of the clock after which a test hangs."""
-
 FIRST = 12
 """Tests that are met before the files of all others are imported."""
 
-Outcome = dict[str, object]
+Outcome = dict[str, Any]  # Any: what JSON holds
 
 
 @dataclass(eq=False)
@@ -138,7 +138,7 @@ def instead_of(mutant: Mutant) -> None:
 def main(n: int = 400, seed: int = 0, tests: int = 80, out: Path = Path("mutants.jsonl")) -> None:
     """Run the mutants that have no line yet, and print how many of each package were killed."""
     reach, done = Reach.read(Path(".coverage")), outcomes(out)
-    open_ = [m for m in drawn(n, seed) if m not in done or int(str(done[m].get("asked", tests))) < tests]
+    open_ = [m for m in drawn(n, seed) if m not in done or done[m].get("asked", tests) < tests]
     for name in subprocess.check_output([sys.executable, "-c", HEAVY], text=True).split():
         if not name.startswith(("introspect", "tests", "__main")) and not Path("tests", f"{name}.py").exists():
             with contextlib.suppress(ImportError):  # of names that are not modules' own
@@ -148,7 +148,7 @@ def main(n: int = 400, seed: int = 0, tests: int = 80, out: Path = Path("mutants
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         for mutant, found in pool.imap_unordered(outcome, cases):
             keep(out, mutant, found | ({"asked": tests} if found["outcome"] == "survived" else {}))
-        killers = sorted({str(found["by"]) for found in outcomes(out).values() if "::" in str(found.get("by"))})
+        killers = sorted({found["by"] for found in outcomes(out).values() if "::" in found.get("by", "")})
         unsound = {test for test, bad in zip(killers, pool.imap(fails, killers), strict=True) if bad}
     for mutant, found in outcomes(out).items():
         if found.get("by") in unsound:

@@ -47,12 +47,8 @@ UNITS = {
 _UNIT: ContextVar[str | None] = ContextVar("unit", default=None)
 FACTOR_WORDS = {
     **{"grader": "graded by {}", "template": "wording {}", "question": "question {}", "n_loops": "{} loops run"},
-    **{
-        "extract_loop": "vectors of loop {}",
-        "sites": "sites {}",
-        "strength_unit": "strength in {}",
-        "loops": "loops {}",
-    },
+    **{"extract_loop": "vectors of loop {}", "sites": "sites {}", "loops": "loops {}"},
+    "strength_unit": "strength in {}",
 }
 """How the factors by which figures are split are written into titles."""
 
