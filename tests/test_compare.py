@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,18 @@ def run_of(
     detected: Callable[[int], bool | None] = lambda _: True,
     words: Sequence[str] = WORDS,
     grader: str = "rules",
+    extract_loops: Sequence[int | None] = (None,),
     **changes: Any,
 ) -> Path:
-    """Make a run of two cells whose contrast is `effect` and a part of each concept's own."""
+    """Make a run of two loops, each with vectors of `extract_loops`: contrasts of `effect` and a concept's own part."""
     stored = []
     for place, word in enumerate(words):
         own = 0.1 * (place % 5 - 2)
         plain = [*plain_pair(2 * place), *plain_pair(2 * place + 1)]
         for fields, base in [({"question": "detect"}, -1.0), *plain]:
-            for loop in (None, 0, 1):
+            for loop, extract in [(None, None), *product((0, 1), extract_loops)]:
                 for arm in ("injected", "random") if loop is not None else ("none",):
-                    at = None if loop is None else injection((loop, 0))
+                    at = None if loop is None else injection((loop, 0), extract_loop=extract)
                     one = trial(arm=arm, injection=at, concept=word, **{**fields, **changes})
                     noticed = own + effect if (arm, one.question) == ("injected", "detect") else 0.0
                     said = (detected(place) if arm == "injected" else False) if one.expected is None else None
@@ -159,6 +161,18 @@ def test_each_value_is_that_of_contrasts_csv_in_every_cell(before: Path, after: 
             assert list(mine.iloc[0][[side, f"{side}_low", f"{side}_high"]]) == pytest.approx(
                 [row["mean"], row["low"], row["high"]]
             )
+
+
+def test_cells_that_lack_a_part_of_their_place_are_compared_as_well(tmp_path: Path) -> None:
+    """Vectors of each site's own loop have no loop of extraction, those of loop 1 have."""
+    folders = []
+    for name in ("one", "two"):
+        folders.append(run_of(tmp_path / name, effect=1.0, extract_loops=(None, 1)))
+    table = ix.compare(*folders).table
+    cells = table[(table["measure"] == "detected") & (table["arm"] == "injected") & table["loop"].notna()]
+    places = cells[["loop", "extract_loop"]].astype("Int64").astype(object).where(lambda each: each.notna(), None)
+    assert {*map(tuple, places.to_numpy())} == {(loop, extract) for loop in (0, 1) for extract in (None, 1)}
+    assert set(cells["a_concepts"]) == {len(WORDS)}
 
 
 def test_runs_of_other_concepts_are_unpaired_and_it_is_said(before: Path, tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from introspect.results.statistics.agreement import Calibration, _kappa_size, agreement, calibration, corrected_rate
+from introspect.results.statistics.agreement import (
+    Calibration,
+    _drawn_kappas,
+    _kappa_size,
+    agreement,
+    calibration,
+    corrected_rate,
+)
 from introspect.results.statistics.intervals import wilson
 
 PERFECT = Calibration(hits=10**7, yes=10**7, rejections=10**7, no=10**7, unknown=0)
@@ -138,3 +145,13 @@ def test_kappa_rests_on_as_many_trials_as_the_jackknife_over_concepts_says() -> 
     assert effect > 1.5
     size = _kappa_size(verdicts(one), verdicts(other), pd.Series(concepts), None)
     assert size == pytest.approx(600 / effect, rel=0.05)
+
+
+def test_with_few_categories_each_pair_of_them_is_drawn_also_one_that_never_occurred() -> None:
+    counts = np.diag([2.0, 2, 2, 2])
+    counts[0, 1], counts[2, 0] = 1, 3
+    whole = np.random.default_rng(0).dirichlet((counts + 1 / counts.size).ravel(), 40_000).reshape(-1, *counts.shape)
+    by_chance = (whole.sum(1) * whole.sum(2)).sum(1)
+    expected = (np.trace(whole, axis1=1, axis2=2) - by_chance) / (1 - by_chance)
+    found = np.concatenate([_drawn_kappas(counts, np.random.default_rng(seed)) for seed in range(1, 11)])
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.005)  # six standard errors of 40,000 draws

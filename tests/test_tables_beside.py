@@ -62,6 +62,14 @@ def test_a_run_without_such_arms_or_twins_or_wordings_lacks_these_tables(tmp_pat
     )
 
 
+def test_a_question_that_was_never_injected_hides_none_that_comes_after_it(tmp_path: Path) -> None:
+    clean = [each for each in planted() if (each[0].question, each[0].arm) == ("detect", "none")]
+    after = [
+        moved(e, 0, question="third-person", template="b") if e[0].question == "detect" else e for e in with_in_span()
+    ]
+    assert set(inferred(tmp_path, [*clean, *after])["against"]["template"]) == {"b"}
+
+
 def test_the_excess_is_what_the_first_person_is_moved_by_beyond_the_third(tmp_path: Path) -> None:
     def twin(each: Stored) -> Stored:
         changes = {"question": "third-person", "template": "other", "template_hash": "t1"}
