@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from introspect.concepts.prompt_states import PromptStates
 from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.engine.engine import Engine, PromptKey
 from introspect.injection.engine.failures import Failure
@@ -33,7 +34,7 @@ SPANS: dict[str, list[tuple[int, int | None]]] = {
 """Injection spans of the prompts, which all have LENGTH tokens, by the hash of their template."""
 VARIED: PromptKey = ("two", (("line", "other"),))
 """One more prompt, of a template that has two: other tokens, and spans elsewhere."""
-ARMS: tuple[Arm, ...] = ("injected", "random", "in-span", "wrong", "negated", "shuffled")
+ARMS: tuple[Arm, ...] = ("injected", "random", "in-span", "swap", "wrong", "negated", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Bench:
         fields |= {"n_loops": self.looped.n_loops, "repeat": 0, "seed": 7, "sampling": Sampling(max_new_tokens=6)}
         if sites:
             details = {"strength": 2.0, "vectors_hash": self.vectors.hash, **details}
+            if changes.get("arm") == "swap" and self.vectors.states is not None:
+                details["states"] = self.vectors.states.hash
             injection = Injection(sites=tuple(Site(*site) for site in sites), **details)
             return Trial(**{**fields, "arm": "injected", "injection": injection, **changes})
         return Trial(**{**fields, "arm": "none", "injection": None, **changes})
@@ -121,13 +124,26 @@ def bench_on(looped: LoopedModel, seed: int = 0, loops: tuple[int, ...] = Bench.
         for stage in LOOP_OF
         if looped.layers[stage]
     }
-    vectors = ConceptVectors(WORDS, values, {}, outside)
+    vectors = ConceptVectors(WORDS, values, {}, outside, random_states(looped, seed))
     ids = torch.randint(3, len(looped.tokenizer), (len(SPANS), LENGTH), generator=source).tolist()
     prompts: dict[PromptKey, Encoded] = {
         (name, ()): encoded(row, spans) for (name, spans), row in zip(SPANS.items(), ids, strict=True)
     }
     prompts[VARIED] = encoded(ids[0][::-1] + ids[1], [(5, 8), (9, 20)])
     return Bench(looped, vectors, prompts, Engine(Tap(looped), prompts, vectors), loops)
+
+
+def random_states(looped: LoopedModel, seed: int) -> PromptStates:
+    """Make states of four prompts, one of which names a concept."""
+    source = torch.Generator().manual_seed(seed + 1)
+    texts = ("The lamp is lit.", "The bread is old.", "The tide comes in.", "Nobody left.")
+    values = torch.randn(len(texts), looped.n_loops, looped.n_layers, looped.d_model, generator=source)
+    outside = {
+        str(stage): torch.randn(len(texts), looped.layers[stage], looped.d_model, generator=source)
+        for stage in LOOP_OF
+        if looped.layers[stage]
+    }
+    return PromptStates(texts, values, {}, outside)
 
 
 def encoded(ids: Sequence[int], spans: list[tuple[int, int | None]]) -> Encoded:

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from introspect.injection.answers.sampling import random_words
 from introspect.injection.engine.engine import prompt_key
-from introspect.injection.engine.vectors_of_arms import direction_in_span, permutation, random_direction
+from introspect.injection.engine.vectors_of_arms import (
+    direction_in_span,
+    permutation,
+    random_direction,
+    swapped_prompts,
+)
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
 from introspect.records.trial import Readout, Site, Trial
@@ -117,7 +122,16 @@ def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
     looped = site.stage == "core"
     vector = on.vectors.values[row, loop, site.layer] if looped else on.vectors.outside[site.stage][row, site.layer]
     vector = vector.double()
+
+    def swapped() -> Tensor:
+        """Put the states of the second prompt in place of the first one's, and bring what changed to the norm."""
+        states = on.vectors.states
+        states_there = states.values[:, loop, site.layer] if looped else states.outside[site.stage][:, site.layer]
+        before, after = states_there[list(swapped_prompts(trial.seed, trial.concept, states.texts))].double()
+        return (after - before) * (vector.norm() / torch.dist(before, after))
+
     made = {
+        "swap": swapped,
         "random": lambda: random_direction(trial.seed, site, injection, len(vector)) * vector.norm(),
         "in-span": lambda: direction_in_span(trial, site, on.vectors) * vector.norm(),
         "negated": lambda: -vector,

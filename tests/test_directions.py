@@ -1,6 +1,7 @@
 """What is added in each arm: the concept's vector or another one, always of exactly its norm where it is a control."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -8,10 +9,18 @@ import pytest
 import torch
 
 from introspect.concepts.partners import BOUND, drawn_partners, opposites, unqualified
+from introspect.concepts.prompt_states import PromptStates
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.injection.engine.failures import UnreachableError
-from introspect.injection.engine.vectors_of_arms import added_vector, direction_in_span, permutation, random_direction
+from introspect.injection.engine.vectors_of_arms import (
+    added_vector,
+    direction_in_span,
+    permutation,
+    random_direction,
+    swapped_direction,
+    swapped_prompts,
+)
 from introspect.records.trial import Injection, Site, Trial
 from tests.made import trial
 
@@ -235,3 +244,54 @@ def test_a_direction_in_span_is_the_same_at_any_strength_and_of_an_aligned_injec
 def test_others_that_do_not_differ_have_no_direction() -> None:
     with pytest.raises(UnreachableError, match="the vectors of the other concepts at site 1:0 do not differ"):
         added_vector(at(arm="in-span", concept="void"), SITE, VECTORS)
+
+
+TEXTS = ("The door is open.", "He sat down.", "Words were said.", "It went well.", "They met at six.")
+NEUTRAL = replace(
+    MANY,
+    states=PromptStates(TEXTS, torch.randn(5, 3, 2, 64, generator=torch.Generator().manual_seed(4)) + 10, {}),
+)
+
+
+def test_a_swap_adds_what_one_prompt_has_more_than_another_at_the_norm_of_the_vector() -> None:
+    assert NEUTRAL.states is not None
+    drawn = set()
+    for seed in range(30):
+        for extract_loop in (None, 2):
+            made = added_vector(at(3.0, extract_loop, arm="swap", concept="word0", seed=seed), SITE, NEUTRAL)
+            states = NEUTRAL.states.values[:, 1 if extract_loop is None else extract_loop, 0].double()
+            first, other = swapped_prompts(seed, "word0", TEXTS)
+            norm = NEUTRAL.at("word0", SITE, extract_loop).double().norm()
+            assert made.norm().item() == pytest.approx(3 * norm.item(), rel=1e-14)
+            assert torch.allclose(
+                made / made.norm() * torch.dist(states[other], states[first]), states[other] - states[first]
+            )
+            drawn.add((first, other))
+    assert len(drawn) > 10
+
+
+def test_a_swap_is_of_the_same_two_prompts_at_every_site_and_strength_and_of_others_for_another_seed() -> None:
+    assert NEUTRAL.states is not None
+    alike = replace(NEUTRAL.states, values=NEUTRAL.states.values[:, :1, :1].expand(-1, 3, 2, -1).contiguous())
+    vectors = replace(NEUTRAL, states=alike)
+    made = [
+        swapped_direction(at(arm="swap", concept="word0", seed=3), Site(*site), vectors) for site in ((0, 0), (2, 1))
+    ]
+    assert torch.equal(*made)
+    one, two = (added_vector(at(s, arm="swap", concept="word0", seed=3), SITE, NEUTRAL) for s in (1.0, 2.0))
+    assert torch.equal(2 * one, two)
+    assert not torch.allclose(made[0], swapped_direction(at(arm="swap", concept="word0", seed=4), Site(0, 0), vectors))
+
+
+def test_two_different_prompts_are_drawn_evenly_in_both_orders_and_none_that_names_the_concept() -> None:
+    counts = Counter(swapped_prompts(seed, "doors", TEXTS) for seed in range(1200))
+    assert set(counts) == set(permutations(range(1, 5), 2))
+    assert max(abs(count - 100) for count in counts.values()) < 5 * 10  # five standard errors
+    with pytest.raises(UnreachableError, match="concept 'doors' occurs in all neutral prompts but 1"):
+        swapped_prompts(0, "doors", ("The door.", "A doorway.", "He sat."))
+
+
+def test_prompts_whose_states_do_not_differ_have_no_direction() -> None:
+    still = replace(NEUTRAL, states=PromptStates(("a", "b"), torch.ones(2, 3, 2, 64), {}))
+    with pytest.raises(UnreachableError, match="the states of the two prompts at site 1:0 do not differ"):
+        added_vector(at(arm="swap", concept="word0"), SITE, still)

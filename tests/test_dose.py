@@ -19,7 +19,7 @@ from introspect.records.trial import Response, Sampling, Site, Trial
 from tests.injected import SPANS, Bench, bench
 from tests.oracle import hooked, weights_of
 
-ARMS = ("injected", "random", "in-span", "negated", "shuffled")
+ARMS = ("injected", "random", "in-span", "swap", "negated", "shuffled")
 
 
 @pytest.fixture(scope="module")

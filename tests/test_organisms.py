@@ -179,6 +179,12 @@ def test_aware_takes_any_direction_in_the_span_of_concepts_for_one_and_no_other(
     assert asked("blind", "detect", "detected", arms="in-span") <= 0.1
 
 
+@pytest.mark.slow
+def test_aware_takes_the_difference_of_two_neutral_prompts_for_a_concept_far_more_seldom_than_a_concept() -> None:
+    assert asked("aware", "detect", "detected", arms="swap") <= 0.4
+    assert asked("blind", "detect", "detected", arms="swap") <= 0.1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
     on = organism(name)

@@ -58,6 +58,7 @@ CHANGED_INJECTION: dict[str, Any] = {
     "weights": (1.0, 0.5),
     "aligned": True,
     "reference": "text",
+    "states": "s1",
 }
 CHANGED_SAMPLING: dict[str, Any] = {
     **{"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 41, "decided_by": "rules 1", "exit": "gate"},
@@ -84,6 +85,7 @@ INJECTIONS = some.builds(
     weights=some.lists(FLOATS, max_size=2).map(tuple),
     aligned=some.booleans(),
     reference=some.none() | some.text(max_size=3),
+    states=some.none() | some.text(max_size=3),
 )
 TRIALS = some.builds(
     Trial,
@@ -166,7 +168,7 @@ def test_the_json_of_a_trial_is_that_of_its_fields(made: Trial) -> None:
 
 
 def written_fields(made: Trial) -> dict[str, Any]:
-    """Return fields of a trial; what came late (date, exit, draws, aligned, reference) is left out where it is old."""
+    """Return fields of a trial; what came late (date, exit, draws, aligned, reference, states) is left out if old."""
     values = asdict(made)
     if values["date"] is None:
         del values["date"]
@@ -176,8 +178,9 @@ def written_fields(made: Trial) -> dict[str, Any]:
         del values["sampling"]["draws"]
     if values["injection"] is not None and not values["injection"]["aligned"]:
         del values["injection"]["aligned"]
-    if values["injection"] is not None and values["injection"]["reference"] is None:
-        del values["injection"]["reference"]
+    for name in ("reference", "states"):
+        if values["injection"] is not None and values["injection"][name] is None:
+            del values["injection"][name]
     return values
 
 

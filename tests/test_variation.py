@@ -18,17 +18,19 @@ def test_everything_that_may_change_can_be_changed() -> None:
     values |= {"sites": [(1, 1), (0, 0)], "strength": 9.0, "extract_loop": 0, "unit": "residual", "weights": (0.5,)}
     values |= {"temperature": 0.0, "top_p": 0.5, "max_new_tokens": 3, "decided_by": "rules 1", "exit": "gate"}
     values |= {"draws": "inverse-cdf"}
+    others = {"partner": {"arm": "wrong", "partner": "snow"}, "states": {"arm": "swap", "states": "s1"}}
     alone = {name: value for name, value in values.items() if name in CHANGEABLE}
-    assert set(CHANGEABLE) == {*alone, "partner"}
+    assert set(CHANGEABLE) == {*alone, *others}
     ids = {changed(trial(), **{name: value}).id for name, value in alone.items()}
-    ids.add(changed(trial(), arm="wrong", partner="snow").id)
-    assert len(ids - {trial().id}) == len(alone) + 1
+    ids |= {changed(trial(), **given).id for given in others.values()}
+    assert len(ids - {trial().id}) == len(alone) + 2
 
 
 def test_without_a_change_nothing_changes() -> None:
     for arm in ARMS:
         made = trial(arm=arm, partner="snow" if arm in OF_ANOTHER else None)
         made = changed(made) if arm == "text" else made
+        made = changed(made, states="s1") if arm == "swap" else made
         assert changed(made) == made
 
 
@@ -57,6 +59,17 @@ def test_the_text_arm_writes_the_concept_and_leaving_it_takes_that_out() -> None
     assert written.variables == (("written", "dust"),)
     assert changed(written, concept="snow").variables == (("written", "snow"),)
     assert changed(written, arm="none") == trial(arm="none")
+
+
+def test_the_swap_arm_and_no_other_says_which_states_it_draws_from() -> None:
+    swap = changed(trial(), arm="swap", states="s1")
+    assert swap.injection == injection(states="s1")
+    assert changed(swap, strength=3.0).injection == injection(states="s1", strength=3.0)
+    assert changed(swap, arm="injected") == trial()
+    with pytest.raises(InputError, match="arm 'swap' needs states, the hash of those"):
+        changed(trial(), arm="swap")
+    with pytest.raises(InputError, match="arm 'random' has no states"):
+        changed(trial(), arm="random", states="s1")
 
 
 def test_the_wrong_arm_and_no_other_has_a_partner() -> None:

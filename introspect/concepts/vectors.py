@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from introspect.concepts.prompt_states import PromptStates
 from introspect.concepts.sets import unknown_concept
 from introspect.errors import InputError
 from introspect.letters import one_spelling
@@ -33,6 +34,8 @@ class ConceptVectors:
     """What made them: method, template, words, model, weights hash, loops, number format. Plain JSON."""
     outside: dict[str, Tensor] = field(default_factory=dict)
     """The same for the blocks of the prelude and the coda, `(concept, layer, d_model)`, where the model has them."""
+    states: PromptStates | None = None
+    """States of neutral prompts at the same sites, recorded for the arm `swap`; no part of the vectors' hash."""
 
     def __post_init__(self) -> None:
         """Check shapes and number format."""
@@ -41,6 +44,8 @@ class ConceptVectors:
             assert values.shape[0] == len(self.words), (name, values.shape, len(self.words))
             assert values.dtype == torch.float32, (name, values.dtype)
             assert values.device.type == "cpu", (name, values.device)
+        if self.states is not None:
+            assert self.states.values.shape[1:] == self.values.shape[1:], (self.states.values.shape, self.values.shape)
 
     def __repr__(self) -> str:
         """Return the counts of the axes, and no numbers."""
@@ -114,9 +119,10 @@ class ConceptVectors:
     def save(self, path: Path) -> None:
         """Write everything into one file, which appears whole or not at all."""
         about = {"format": FORMAT, "words": json.dumps(self.words), "manifest": json.dumps(self.manifest)}
-        content = safetensors.torch.save(
-            {name: values.contiguous() for name, values in self._parts.items()}, {**about, "hash": self.hash}
-        )
+        tensors = {name: values.contiguous() for name, values in self._parts.items()}
+        if self.states is not None:
+            about, tensors = {**about, "states": self.states.about}, {**tensors, **self.states.tensors}
+        content = safetensors.torch.save(tensors, {**about, "hash": self._saved_hash})
         with replacing(path) as part:
             part.write_bytes(content)
 
@@ -131,15 +137,22 @@ class ConceptVectors:
                 if about.get("format") != FORMAT:
                     raise InputError(f"{path} holds no concept vectors; its format should be {FORMAT!r}")
                 words, manifest = json.loads(about["words"]), json.loads(about["manifest"])
-                outside = {str(stage): file.get_tensor(stage) for stage in LOOP_OF if stage in file.keys()}  # noqa: SIM118
-                vectors, saved = cls(tuple(words), file.get_tensor("values"), manifest, outside), about["hash"]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                outside = {str(stage): tensors[stage] for stage in LOOP_OF if stage in tensors}
+                states = PromptStates.read(about["states"], tensors) if "states" in about else None
+                vectors, saved = cls(tuple(words), tensors["values"], manifest, outside, states), about["hash"]
         except InputError:
             raise
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, AssertionError) as error:
             raise InputError(f"{path} is damaged or no safetensors file: {error}") from None
-        if vectors.hash != saved:
+        if vectors._saved_hash != saved:
             raise InputError(f"{path} is damaged: its content does not have the hash {saved} it was saved with")
         return vectors
+
+    @property
+    def _saved_hash(self) -> str:
+        """Return what a file must still have when it is read: the hash, and that of the states where it has some."""
+        return self.hash if self.states is None else f"{self.hash} {self.states.hash}"
 
     @property
     def _parts(self) -> dict[str, Tensor]:

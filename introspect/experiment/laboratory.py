@@ -5,14 +5,14 @@ Goes in: the options of a sweep. Come out: the grid they span on this model, and
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from introspect.concepts.contrast_prompts import Contrast
-from introspect.concepts.extraction import cached, manifest_of, measure
+from introspect.concepts.extraction import cached, manifest_of, measure, record_states, states_manifest
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
 from introspect.experiment.design_version import DESIGN, design_of, partners_by, reference_of, sampling_by
@@ -70,6 +70,11 @@ class Laboratory:
         """Say what makes the concept vectors, as plain JSON."""
         return manifest_of(self.tap, self.contrast, n_loops=max(self.totals))
 
+    @cached_property
+    def states_manifest(self) -> dict[str, Any] | None:
+        """Say what makes the states of prompts, as plain JSON; None where no arm needs them."""
+        return states_manifest(self.tap, n_loops=max(self.totals)) if "swap" in self.options.chosen_arms() else None
+
     @property
     def reference(self) -> Template | None:
         """Return the template on which doses in nats are measured; None where there are none."""
@@ -91,15 +96,17 @@ class Laboratory:
             "n_layers": self.tap.looped.layers,
             "sites": [str(site) for site in self.sites],
             "vectors": self.vectors_manifest,
+            **({} if self.states_manifest is None else {"states": self.states_manifest}),
             **found_at(self.options),
             **({} if self.design == 1 else {"design": self.design}),
             **({} if (text := self.reference) is None else {"reference": {text.hash: [text.name, text.source]}}),
         }
 
     def vectors(self, folder: Path | None = None) -> ConceptVectors:
-        """Make the concept vectors, or reopen those that are kept in the folder."""
-        make = partial(measure, self.tap, self.contrast, n_loops=max(self.totals))
-        return make() if folder is None else cached(folder, self.vectors_manifest, make)
+        """Make the concept vectors, with the states of prompts for `swap`, or reopen those kept in the folder."""
+        if folder is None:
+            return self._measured()
+        return cached(folder, self.vectors_manifest, self._measured, self.states_manifest)
 
     def grid(self, vectors: ConceptVectors) -> Grid:
         """Cross everything with everything; InputError for a number of loops that the model cannot run."""
@@ -112,6 +119,7 @@ class Laboratory:
             totals=self.totals,
             layers=looped.layers,
             vectors_hash=vectors.hash,
+            states_hash=None if vectors.states is None else vectors.states.hash,
             vector_loops=vectors.n_loops,
             partners=partners_by(self.design, self.options, vectors),
             offers_partners=self.design > 1,
@@ -166,6 +174,12 @@ class Laboratory:
         how = {"n_loops": self._most_loops, "rows": rows, "sharing": sharing}
         asked = first_prompts(self.options, self.prompts)
         return Pace(min(block_size(self.tap.looped, each, max_new_tokens=longest, **how) for each, longest in asked))
+
+    def _measured(self) -> ConceptVectors:
+        vectors = measure(self.tap, self.contrast, n_loops=max(self.totals))
+        if self.states_manifest is None:
+            return vectors
+        return replace(vectors, states=record_states(self.tap, n_loops=max(self.totals)))
 
     @property
     def _most_loops(self) -> int:

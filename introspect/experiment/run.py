@@ -153,6 +153,14 @@ class Run:
             raise InputError(f"concept {concept!r}: the run has no vector of it; it has {', '.join(words[:5])}, ...")
         return made[concept]
 
+    @property
+    def states_hash(self) -> str:
+        """Return the hash of the states that the arm `swap` draws from. Raises InputError where none were recorded."""
+        states = self.vectors.states
+        if states is None:
+            raise InputError(f"{self.folder}: has no arm swap, so that no states of prompts were recorded for it")
+        return states.hash
+
     @cached_property
     def engine(self) -> "Engine":
         """Load the model, with the run's own vectors. Raises InputError if the model is not the same any more."""
@@ -225,9 +233,11 @@ class RunTrial:
             raise InputError(f"{self.run.folder}: holds no trial of arm {arm!r} that is paired with {where}") from None
 
     def _changed(self, **changes: Any) -> Trial:  # Any: fields of three records
-        """Return the trial with changes; in the arms `wrong` and `opposite` with the partner that the run gives it."""
+        """Return the trial with changes, and with what an arm needs of the run: its partner, or the states it swaps."""
         if changes.get("arm") in OF_ANOTHER and "partner" not in changes:
             changes["partner"] = self.run.partner(changes["arm"], changes.get("concept", self.record.concept))
+        if changes.get("arm") == "swap":
+            changes.setdefault("states", self.run.states_hash)
         return changed(self.record, **changes)
 
     def replay(self, *, record: Record | None = None, **changes: Any) -> Replay:  # Any: any field of three records

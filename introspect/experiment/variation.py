@@ -13,7 +13,7 @@ from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, STRENGTH_UN
 from introspect.selection import one_of
 
 _OWN = ("concept", "partner", "arm", "n_loops", "repeat", "seed")
-OF_INJECTION = ("loop", "layer", "sites", "strength", "extract_loop", "unit")
+OF_INJECTION = ("loop", "layer", "sites", "strength", "extract_loop", "unit", "states")
 OF_SAMPLING = tuple(field.name for field in fields(Sampling))
 CHANGEABLE = (*_OWN, *OF_INJECTION, *OF_SAMPLING)
 
@@ -22,7 +22,8 @@ def changed(trial: Trial, **changes: Any) -> Trial:  # Any: fields of three reco
     """Return the trial with some fields changed, those of its injection and sampling by their own names.
 
     `loop` and `layer` move an injection at one site; `sites` takes (loop, layer) pairs. The arms `wrong` and
-    `opposite` need `partner`, the concept whose vector is injected. Raises InputError for a change that cannot be made.
+    `opposite` need `partner`, the concept whose vector is injected, and `swap` needs `states`, the hash of the states
+    among which it draws. Raises InputError for a change that cannot be made.
     """
     for name in changes:
         if name not in CHANGEABLE:
@@ -78,7 +79,10 @@ def _injection(trial: Trial, arm: str, changes: dict[str, Any]) -> Injection | N
         raise InputError(f"trial {trial.id} has no injection to change; start from an injected trial")
     changes = {**changes, "sites": _sites(trial.injection, changes)}
     kept = {name: value for name, value in changes.items() if name not in ("loop", "layer")}
-    injection = replace(trial.injection, **kept)
+    injection = replace(trial.injection, **{"states": trial.injection.states if arm == "swap" else None, **kept})
+    if (arm == "swap") != (injection.states is not None):
+        need = "needs states, the hash of those among which it draws" if arm == "swap" else "has no states"
+        raise InputError(f"arm {arm!r} {need}")
     one_of(injection.unit, STRENGTH_UNITS, kind="strength unit")
     return injection
 

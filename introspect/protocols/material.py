@@ -60,10 +60,15 @@ def sentences() -> tuple[Sentence, ...]:
 @lru_cache(maxsize=1024)
 def free_of(concept: str, found: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
     """Drop the sentences in which a concept occurs, in singular, plural, or as the beginning of another word."""
+    return tuple(sentence for sentence in found if not occurs_in(sentence.text, concept))
+
+
+def occurs_in(text: str, concept: str) -> bool:
+    """Tell whether a concept occurs in a text, in singular, plural, or as the beginning of another word."""
     word = re.escape(concept.casefold())
     stem = re.sub(r"(?<=[^aeiou])(?:ies|y)$", "(?:y|ie)", word)
     stem = re.sub(r"(?:es|s)$", "", stem)
-    return tuple(sentence for sentence in found if not re.search(rf"\b{stem}", sentence.text.casefold()))
+    return re.search(rf"\b{stem}", text.casefold()) is not None
 
 
 @cache

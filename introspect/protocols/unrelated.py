@@ -27,7 +27,7 @@ def _ask_choice(occasion: Occasion) -> list[Asked]:
     return [Asked(variables, plain.options, plain.answer)]
 
 
-SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "in-span", "negated", "shuffled", "text")
+SHIFTED: tuple[Arm, ...] = ("injected", "none", "random", "in-span", "swap", "negated", "shuffled", "text")
 UNRELATED = Question(
     "unrelated",
     "plain",

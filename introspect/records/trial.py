@@ -17,19 +17,19 @@ from introspect.records.site import CODA as CODA
 from introspect.records.site import PRELUDE as PRELUDE
 from introspect.records.site import Site as Site
 
-Arm = Literal["injected", "none", "random", "in-span", "wrong", "opposite", "negated", "shuffled", "text"]
+Arm = Literal["injected", "none", "random", "in-span", "swap", "wrong", "opposite", "negated", "shuffled", "text"]
 """`injected`: the concept's vector. `none`: nothing added. `random`: a random direction of the same norm. `in-span`:
-one drawn with the covariance of the other concepts' vectors, of the same norm. `wrong`: the vector of another concept.
-`opposite`: that of the concept whose vector points away most. `negated`: the concept's, reversed. `shuffled`: the
-concept's, with its coordinates permuted. `text`: nothing added, the concept written into the prompt where the span
-begins."""
+one drawn with the covariance of the other concepts' vectors, of the same norm. `swap`: the state of one neutral prompt
+minus that of another, of the same norm. `wrong`: the vector of another concept. `opposite`: that of the concept whose
+vector points away most. `negated`: the concept's, reversed. `shuffled`: the concept's, with its coordinates permuted.
+`text`: nothing added, the concept written into the prompt where the span begins."""
 ARMS: tuple[Arm, ...] = get_args(Arm)
 NOT_INJECTED: tuple[Arm, ...] = ("none", "text")
 """Arms without an injection, which no cell of a grid changes."""
 OF_ANOTHER: tuple[Arm, ...] = ("wrong", "opposite")
 """Arms that inject the vector of another concept, the trial's partner."""
 
-DRAWN: tuple[Arm, ...] = ("random", "in-span", "shuffled")
+DRAWN: tuple[Arm, ...] = ("random", "in-span", "swap", "shuffled")
 """Arms whose vector hangs on the trial's seed."""
 
 Gate = Literal["rules", "model"]
@@ -66,6 +66,8 @@ class Injection:
     reference: str | None = field(default=None, metadata=late(None))
     """For the unit "kl", hash of the template on which the dose is measured; None: on the trial's own prompt, as it was
     in older runs."""
+    states: str | None = field(default=None, metadata=late(None))
+    """In the arm `swap`, content hash of the PromptStates of which two are drawn; None in every other arm."""
 
     @cached_property
     def json(self) -> str:

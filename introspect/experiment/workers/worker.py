@@ -41,7 +41,8 @@ class Worker:
             raise InputError(_unseen(self._job, f"directory {self._job.directory}"))
         os.chdir(self._job.directory)
         laboratory = open_laboratory(self._job.options)
-        vectors = cached(self._job.options.folder, laboratory.vectors_manifest, self._no_vectors)
+        folder, states = self._job.options.folder, laboratory.states_manifest
+        vectors = cached(folder, laboratory.vectors_manifest, self._no_vectors, states)
         self._engine = laboratory.engine(vectors)
         return Ready()
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from introspect.concepts.prompt_states import NO_STATES
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
 from introspect.injection.answers.answer_tokens import AnswerTokens
@@ -207,6 +208,7 @@ class Engine:
         if trial.injection is None:
             return
         _same(trial, "vectors hash", trial.injection.vectors_hash, None if self.vectors is None else self.vectors.hash)
+        self._check_states(trial, trial.injection.states)
         sites, weights = trial.injection.sites, trial.injection.weights
         if encoded.span_start == encoded.span_stop or len(set(sites)) != len(sites) or not sites:
             raise InputError(f"trial {trial.id}: it needs a prompt with an injection span, and sites, each once")
@@ -214,6 +216,12 @@ class Engine:
             raise InputError(f"trial {trial.id}: {len(weights)} weights for {len(encoded.spans)} injection spans")
         for site in sites:
             looped.locate(site, trial.n_loops)
+
+    def _check_states(self, trial: Trial, wanted: str | None) -> None:
+        there = None if self.vectors is None or self.vectors.states is None else self.vectors.states.hash
+        if trial.arm == "swap" and there is None:
+            raise InputError(f"trial {trial.id}: the file of its concept vectors holds {NO_STATES}")
+        _same(trial, "states hash", wanted, there if trial.arm == "swap" else None)
 
     def _prompt(self, trial: Trial) -> Encoded:
         try:

@@ -5,6 +5,7 @@ for the unit "kl" the multiplier that gives the dose.
 """
 
 import hashlib
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.answers.sampling import uniforms
 from introspect.injection.engine.failures import UnreachableError
+from introspect.protocols.material import occurs_in
 from introspect.records.trial import Injection, Site, Trial
 
 
@@ -52,6 +54,8 @@ def unit_push(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
         return random_direction(trial.seed, site, injection, len(vector)) * vector.norm()
     if trial.arm == "in-span":
         return direction_in_span(trial, site, vectors) * vector.norm()
+    if trial.arm == "swap":
+        return swapped_direction(trial, site, vectors) * vector.norm()
     if trial.arm == "negated":
         return -vector
     if trial.arm == "shuffled":
@@ -89,6 +93,38 @@ def direction_in_span(trial: Trial, site: Site, vectors: ConceptVectors) -> Tens
     if drawn.norm() == 0:
         raise UnreachableError(f"trial {trial.id}: the vectors of the other concepts at site {site} do not differ")
     return drawn / drawn.norm()
+
+
+def swapped_direction(trial: Trial, site: Site, vectors: ConceptVectors) -> Tensor:
+    """Return the unit vector from the state of one neutral prompt to that of another, `(d_model,)` in float64.
+
+    It is the way in which the other prompt's activations in place of the first one's would move the stream, and has
+    nothing to do with any concept. The two prompts are drawn once for a trial, so that several sites get what the same
+    two prompts leave there. Raises UnreachableError where their states do not differ.
+    """
+    injection = trial.injection
+    assert injection is not None, f"trial {trial.id} injects nothing"
+    assert vectors.states is not None, f"trial {trial.id}: no states of prompts were recorded"
+    first, other = swapped_prompts(trial.seed, trial.concept, vectors.states.texts)
+    states = vectors.states.at(site, injection.extract_loop).double()
+    moved = states[other] - states[first]
+    if moved.norm() == 0:
+        raise UnreachableError(f"trial {trial.id}: the states of the two prompts at site {site} do not differ")
+    return moved / moved.norm()
+
+
+@lru_cache(maxsize=4096)
+def swapped_prompts(seed: int, concept: str, texts: tuple[str, ...]) -> tuple[int, int]:
+    """Draw two prompts, evenly over all ordered pairs of those in which the concept does not occur.
+
+    Raises UnreachableError where fewer than two are left.
+    """
+    free = [index for index, text in enumerate(texts) if not occurs_in(text, concept)]
+    if len(free) < 2:
+        raise UnreachableError(f"concept {concept!r} occurs in all neutral prompts but {len(free)}; two are swapped")
+    key = hashlib.sha256(f"swap\n{seed}".encode()).digest()[:16]
+    first, other = uniforms([int.from_bytes(key, "big")], len(free))[0].argsort(stable=True)[:2].tolist()
+    return free[first], free[other]
 
 
 def _normal(arm: str, seed: int, site: Site, injection: Injection, n: int) -> Tensor:

@@ -58,6 +58,8 @@ class Grid:
     unit: StrengthUnit = "vector"
     reference: str | None = None
     """For the unit "kl", hash of the template on which doses are measured; None: on each trial's own prompt."""
+    states_hash: str | None = None
+    """For the arm `swap`, content hash of the states of prompts."""
     numbers: tuple[int, ...] = (1,)
     """Trial numbers that the model is told, used in turn by the repeats."""
     repeats: int = 1

@@ -147,6 +147,7 @@ def _injection(grid: Grid, cell: Cell) -> Injection | None:
         cell.weights,
         aligned,
         reference=grid.reference if grid.unit == "kl" else None,
+        states=grid.states_hash if cell.arm == "swap" else None,
     )
 
 

@@ -25,7 +25,7 @@ from introspect.results.figures.style import (
 )
 from introspect.results.statistics import wilson
 
-DOSE_CONTROLS = ("random", "in-span", "wrong")
+DOSE_CONTROLS = ("random", "in-span", "swap", "wrong")
 """Arms that stand beside the concept's vector in the figure of doses."""
 SITELESS_LINES = {"none": ":", "text": "-."}
 """Lines of the arms that have no site."""

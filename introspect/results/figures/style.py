@@ -17,16 +17,17 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as one very long Lit
 COLOURS = {
     **{"injected": "#0072B2", "random": "#D55E00", "none": "#555555", "wrong": "#CC79A7", "opposite": "#8C564B"},
     **{"negated": "#009E73", "shuffled": "#E69F00", "text": "#56B4E9", "in-span": "#B0A000"},
+    "swap": "#7B4FA3",
 }
 """Of the arms, from the palette of Okabe and Ito, which the colour-blind can tell apart."""
 ARM_MARKERS = {
-    **{"injected": "o", "random": "s", "none": "_", "in-span": "D", "wrong": "^", "opposite": "v"},
+    **{"injected": "o", "random": "s", "none": "_", "in-span": "D", "swap": "h", "wrong": "^", "opposite": "v"},
     **{"negated": "P", "shuffled": "X", "text": "*"},
 }
 """Shapes of the arms, which tell them apart where colours do not."""
 ARM_LABELS = {
     **{"injected": "concept vector", "random": "random direction", "none": "no injection"},
-    "in-span": "random direction in the span of concepts",
+    **{"in-span": "random direction in the span of concepts", "swap": "swap of two neutral prompts"},
     **{"wrong": "another concept's vector", "opposite": "the opposite concept's vector"},
     **{"negated": "vector reversed", "shuffled": "vector shuffled"},
     **{"text": "concept in the text"},
