@@ -10,15 +10,25 @@ from introspect.calibration import (
     EFFECT_TRUTHS,
     LEAST_CONTROLS,
     TRUTHS,
+    EffectTruth,
     Truth,
     check,
     check_effect,
-    primary_sweep,
+    primary_sweeps,
     standard_sweeps,
+)
+from introspect.calibration.effect_checks import ABOVE_0
+from introspect.calibration.effect_measures import (
+    Measured,
+    beyond_another,
+    beyond_text,
+    plain_slope,
+    primary_contrast,
 )
 from introspect.cli.printing import print_calibration
 from introspect.concepts.sets import load_concepts
 from introspect.experiment.options import Options
+from introspect.records.trial import NOT_INJECTED
 
 
 def table(*cells: tuple[str, list[bool | None]]) -> pd.DataFrame:
@@ -101,7 +111,8 @@ def test_the_standard_sweeps_have_enough_controls_to_bound_false_alarms() -> Non
     assert isinstance(cells, Options)
     assert none.repeats * len(words) > LEAST_CONTROLS
     assert (cells.arms, none.arms) == ("injected,random", "none")
-    assert [options.questions for options in others] == ["unrelated", "prior", "choose", "localise"]
+    asked = ["unrelated", "prior", "choose", "localise", "identify", "third-person", "detect"]
+    assert [options.questions for options in others] == asked
     folders = {options.folder for options in (cells, none, *others)}
     assert len(folders) == 2 + len(others)
 
@@ -122,7 +133,7 @@ def test_every_truth_is_about_one_question_and_finds_its_trials_in_the_standard_
             layers = (1,) if options.layers != "all" else range(3 if known.organism == "huginn" else 4)
             sites = [(loop, layer) for loop in range(4) for layer in layers]
             for arm in str(options.arms).split(","):
-                at = [()] if arm == "none" else sites
+                at = [()] if arm in NOT_INJECTED else sites
                 rows += [trial(arm, str(options.questions), *site) for site in at]
         table = pd.DataFrame(rows)
         chosen = table[known.select(table)]
@@ -163,25 +174,89 @@ def primary(effect: float, early: float) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"loop": "Int64", "layer": "Int64"})
 
 
+PRIMARY = [truth for truth in EFFECT_TRUTHS if truth.measure is primary_contrast]
+
+
 def test_a_primary_contrast_is_recovered_where_it_is_known_to_be_and_only_there() -> None:
-    for truth in EFFECT_TRUTHS:
+    for truth in PRIMARY:
         of_loops = primary(3.0, 3.0) if truth.organism == "aware" else primary(3.0, 0.0)
         right = primary(0.0, 0.0) if truth.organism == "blind" else of_loops
         assert check_effect(truth, right).recovered, truth
-        wrong = primary(0.0, 0.0) if truth.notices else primary(3.0, 3.0)
+        wrong = primary(0.0, 0.0) if truth.inside else primary(3.0, 3.0)
         assert not check_effect(truth, wrong).recovered, truth
 
 
 def test_a_primary_contrast_that_is_missing_is_not_recovered_either_way() -> None:
     trials = primary(0.0, 0.0)
     trials.loc[trials["arm"] == "random", "difference"] = float("nan")
-    for truth in EFFECT_TRUTHS:
+    for truth in PRIMARY:
         checked = check_effect(truth, trials)
-        assert (checked.concepts, checked.recovered) == (0, False)
+        assert (checked.found.n, checked.recovered) == (0, False)
 
 
-def test_the_sweep_of_the_primary_contrast_has_all_its_parts() -> None:
-    options = primary_sweep("blind", Path("runs"))
-    assert set(str(options.arms).split(",")) == {"injected", "none", "random"}
+@pytest.mark.parametrize(
+    ("inside", "interval", "recovered"),
+    [
+        (None, (-0.1, 0.1), True),
+        (None, (0.1, 0.2), False),
+        (ABOVE_0, (0.1, 9.0), True),
+        (ABOVE_0, (-0.1, 9.0), False),
+        ((-0.5, 0.5), (-0.4, 0.4), True),
+        ((-0.5, 0.5), (-0.6, 0.4), False),
+        ((-0.5, 0.5), (-0.4, 0.6), False),
+        (None, (float("nan"), float("nan")), False),
+        ((-0.5, 0.5), (float("nan"), float("nan")), False),
+    ],
+)
+def test_an_effect_is_recovered_only_with_all_of_its_interval_inside(
+    inside: tuple[float, float] | None, interval: tuple[float, float], recovered: bool
+) -> None:
+    truth = EffectTruth("aware", "made up", inside, (0,), lambda _: Measured(0.0, *interval, n=12))
+    assert check_effect(truth, primary(0.0, 0.0)).recovered is recovered
+
+
+def beside(text: float, another: float) -> pd.DataFrame:
+    """Make narrow trials: the vector moves noticing by 3, the word in the text by `text`, the twin by `another`."""
+    trials = primary(3.0, 3.0)
+    written = trials[(trials["arm"] == "random") & (trials["loop"] == 0)].copy()
+    written["difference"] += text * (written["question"] == "detect")
+    written = written.assign(arm="text", loop=pd.NA, layer=pd.NA, strength=float("nan"))
+    twin = trials[trials["question"] == "detect"].assign(question="third-person")
+    twin["difference"] += (another - 3.0) * (twin["arm"] == "injected")
+    made = pd.concat([trials, written.astype({"loop": "Int64", "layer": "Int64"}), twin], ignore_index=True)
+    plain = made["question"] == "unrelated"
+    own = made["asked"] + 2 * made["concept"].str[1:].astype(int) * plain
+    unknown = pd.array([None] * len(made), dtype="boolean")
+    constant = {"state": "done", "sites": None, "extract_loop": None, "entropy": 0.0}
+    return made.assign(
+        **constant,
+        template=made["question"],
+        expected=made["asked"].map({1: "yes", 2: "no"}),
+        asked=own,
+        rules_detected=unknown,
+        rules_identified=unknown,
+    )
+
+
+def test_what_exceeds_the_text_and_another_model_is_what_was_put_there() -> None:
+    """The vector moves noticing by 3, the word in the text by 1, the question about another model by 2."""
+    of = {measure: measure(beside(1.0, 2.0)) for measure in (beyond_text, beyond_another)}
+    assert of[beyond_text].mean == pytest.approx(2.0, abs=0.3)
+    assert of[beyond_another].mean == pytest.approx(1.0, abs=0.05)
+    none = beyond_another(beside(1.0, 3.0))
+    assert none.low <= 0 <= none.high
+
+
+def test_the_slope_of_plain_questions_is_what_they_lose() -> None:
+    """`primary` leaves 0.6 of each clean logit."""
+    found = plain_slope(beside(0.0, 0.0))
+    assert (found.mean, found.n) == (pytest.approx(-0.4, abs=0.05), 12)
+
+
+def test_the_sweeps_of_the_primary_contrast_have_all_parts() -> None:
+    options, about_another = primary_sweeps("blind", Path("runs"))
+    assert set(str(options.arms).split(",")) == {"injected", "none", "random", "text"}
     assert set(str(options.questions).split(",")) == {"detect", "unrelated"}
+    assert (about_another.questions, about_another.arms) == ("third-person", "injected,none,random")
     assert len(options.words()) >= 10
+    assert len(primary_sweeps("last-loop", Path("runs"))) == 1

@@ -1,27 +1,28 @@
-"""What is known of an organism's primary contrast: it is 0, or it is not.
+"""What is known of an organism's effects: in which bounds one lies, or that it is 0.
 
-Takes the narrow trials of a sweep with plain questions under the same injections. Returns checks.
+Takes the narrow trials of its sweeps of the primary contrast. Returns checks.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from introspect.results.statistics.contrasts import concept_effects, overall_contrasts
-from introspect.results.tables.compression import PAIRED_BY
+from introspect.calibration.effect_measures import Measure, Measured, primary_contrast
+
+ABOVE_0 = (0.0, float("inf"))
 
 
 @dataclass(frozen=True)
 class EffectTruth:
-    """Something known about an organism's primary contrast, from how it was trained."""
+    """Something known about an effect, from how the organism was trained."""
 
     organism: str
     claim: str
-    notices: bool
-    """Whether the contrast is above 0; if not, it is 0."""
+    inside: tuple[float, float] | None
+    """Between which bounds its interval lies; None: around 0, wherever it ends."""
     loops: tuple[int, ...]
     """Loops of the injection, over which it is averaged."""
+    measure: Measure = primary_contrast
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,12 @@ class EffectCheck:
     """Such a truth, as measured."""
 
     truth: EffectTruth
-    mean: float
-    """Logits; NaN where no concept has all parts."""
-    low: float
-    high: float
-    concepts: int
-    unknown: int
-    """Concepts that lack a part."""
+    found: Measured
+
+    @property
+    def unknown(self) -> int:
+        """Count the concepts that lack a part."""
+        return self.found.unknown
 
     @property
     def claim(self) -> str:
@@ -45,30 +45,31 @@ class EffectCheck:
     @property
     def known(self) -> str:
         """Say where the interval is known to lie."""
-        return "above 0" if self.truth.notices else "0 in the interval"
+        if self.truth.inside is None:
+            return "0 in the interval"
+        low, high = self.truth.inside
+        return f"above {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
 
     @property
     def measured(self) -> str:
-        """Say the contrast and its interval over concepts."""
-        return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        """Say the mean and its interval."""
+        return f"{self.found.mean:+.2f} [{self.found.low:+.2f}, {self.found.high:+.2f}]"
 
     @property
     def counted(self) -> str:
-        """Say of how many concepts."""
-        return f"{self.concepts} concepts"
+        """Say of how many concepts, or plain questions."""
+        return f"{self.found.n} means"
 
     @property
     def recovered(self) -> bool:
         """Tell whether the interval lies where it should; one that is missing does not."""
-        return bool(self.low > 0 if self.truth.notices else self.low <= 0 <= self.high)
+        if self.truth.inside is None:
+            return self.found.low <= 0 <= self.found.high
+        low, high = self.truth.inside
+        return low < self.found.low and self.found.high < high
 
 
 def check_effect(truth: EffectTruth, trials: pd.DataFrame) -> EffectCheck:
-    """Measure the primary contrast over the loops of a truth. Raises InputError where an arm or question is missing."""
-    effects = concept_effects(trials[trials["arm"].ne("wrong")], pairs=PAIRED_BY)
-    here = effects[effects["loop"].isin(truth.loops)]
-    if here.empty:
-        return EffectCheck(truth, np.nan, np.nan, np.nan, 0, 0)
-    table = overall_contrasts(here)
-    row = table.loc[table["effect"] == "contrast", ["mean", "low", "high", "n", "dropped"]].to_numpy(dtype=float)[0]
-    return EffectCheck(truth, *row[:3].tolist(), *row[3:].astype(int).tolist())
+    """Measure one effect over the loops of a truth. Raises InputError where an arm or question is missing."""
+    here = trials["loop"].isna() | trials["loop"].isin(truth.loops)
+    return EffectCheck(truth, truth.measure(trials[here]))
