@@ -13,6 +13,7 @@ from introspect.protocols import PROTOCOLS
 from introspect.report.findings import Findings
 from introspect.report.marking import Shown, marked_prompt
 from introspect.report.numbers import MISSING, counted
+from introspect.report.partner_cosines import partner_lines
 from introspect.report.sheets import Sheet, sheet
 from introspect.results.figures.style import ARM_LABELS
 
@@ -60,6 +61,7 @@ def settings(found: Findings) -> list[tuple[str, str]]:
         ("protocol", f"{has.get('protocol', MISSING)}{f': {protocol.summary}' if protocol else ''}"),
         ("questions", _list(has, "questions")),
         ("arms", ", ".join(ARM_LABELS.get(arm, arm) for arm in has.get("arms", [])) or MISSING),
+        *partner_lines(found),
         ("sites", f"{_list(has, 'sites')} (loop:layer), {SITES.get(str(has.get('inject')), MISSING)}"),
         ("loops run", _list(has, "totals")),
         ("strengths", f"{_list(has, 'strengths')} ({_UNITS.get(str(has.get('strength_unit')), 'unit missing')})"),
