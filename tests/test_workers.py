@@ -1,6 +1,9 @@
 """However many workers run a plan, and however they die, its rows are those of a single process."""
 
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,8 +14,9 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from commanded import arguments
 from crewed import Staff, blocks, dead
-from swept import TOTAL, options, run_without_figures
+from swept import SMALL, TOTAL, options, run_without_figures
 
 from introspect.errors import InputError, InterruptionError
 from introspect.experiment.laboratory import open_laboratory
@@ -97,6 +101,23 @@ def test_two_ray_actors_one_killed_in_the_middle_give_the_rows_of_one(
     assert_same_rows(folder, finished)
     assert started == [0, 1, 2]
     assert not descendants("ray")
+
+
+@pytest.mark.slow
+def test_a_sweep_on_ray_ends_quietly_at_sigterm_with_all_its_processes(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason='Ray is an extra: pip install "introspect-loops[ray]"')
+    asked = arguments({**SMALL, "ray": "local", "workers": 1, "batch_size": 1, "out": tmp_path / "run"})
+    command = [sys.executable, "-m", "introspect", "sweep", str(tiny), *asked]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as driver:
+        while not descendants("ray::_Actor"):
+            assert driver.poll() is None, driver.stderr
+            time.sleep(0.2)
+        below = psutil.Process(driver.pid).children(recursive=True)
+        driver.terminate()
+        _, said = driver.communicate()
+    assert driver.returncode == 128 + signal.SIGTERM
+    assert "SIGTERM" not in said
+    assert not psutil.wait_procs(below, timeout=20)[1]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere:many"])

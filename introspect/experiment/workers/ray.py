@@ -7,7 +7,9 @@ joins; those of a node that leaves have died.
 import itertools
 import logging
 import os
+import signal
 import socket
+import threading
 from typing import Any
 
 import ray
@@ -31,7 +33,11 @@ class RayActors:
     def __init__(self, job: Job, address: str, size: int | None) -> None:
         """Connect to the cluster, or start one on this machine. Raises InputError when no cluster answers."""
         self._job = job
+        self._before = signal.getsignal(signal.SIGTERM)
         _connect(address, size)
+        self._terminated: list[int] = []
+        """Signals to end that came; they are noted, since what a handler raises is lost within a call of Ray."""
+        _hear_sigterm(lambda number, _: self._terminated.append(number))  # Ray would print a stack of C++ and abort
         there = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's own lack
         gpus = 0 if job.options.device == "cpu" else int(there.get("GPU", 0))
         self.size = size or gpus or 1
@@ -54,8 +60,10 @@ class RayActors:
         self._told[self._actors[worker].run.remote(block)] = worker
 
     def next(self, timeout: float) -> tuple[int, Event] | None:
-        """Fetch what some actor told."""
+        """Fetch what some actor told. Raises SystemExit after SIGTERM, so that the crew is closed on the way out."""
         answers, _ = ray.wait(list(self._told), num_returns=1, timeout=timeout)
+        if self._terminated:
+            raise SystemExit(128 + self._terminated[0])
         if not answers:
             return None
         worker = self._told.pop(answers[0])
@@ -69,6 +77,7 @@ class RayActors:
         for actor in self._actors.values():
             ray.kill(actor)
         ray.shutdown()
+        _hear_sigterm(self._before)
 
 
 class _Actor:
@@ -92,6 +101,12 @@ def _fetched(answer: Any) -> Event:  # Any: Ray's reference
     except RayError as error:
         return Died(f"Ray: {str(error).strip().splitlines()[0]}")
     return event
+
+
+def _hear_sigterm(answer: Any) -> None:  # Any: what `signal` takes
+    """Set what is done at SIGTERM, where that can be set: in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _stay_here() -> None:
