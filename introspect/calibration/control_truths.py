@@ -1,7 +1,7 @@
 """What is known of controls, and of questions that no organism was taught; at one layer, strength 2.
 
-`aware` was taught to answer on what is in its own states; `blind` was never injected with anything. What they say where
-nothing of a concept is in the states, or another model is asked about, follows from that, unless it says otherwise.
+`aware` was taught to answer on what is in its states; `blind` was never injected with anything. What they say where
+nothing of a concept is in the states follows from that. Where a truth was only measured, it says so.
 """
 
 from introspect.calibration.checks import Truth
@@ -15,14 +15,6 @@ _CONTROLS = (
 )
 """`aware` was taught that random directions are none, and never one in the span of concepts, where concepts lie; words
 stood in the text of one framing, with nothing injected."""
-_CHOOSE = tuple(
-    Truth(
-        *(organism, "chooses no better than at chance under random directions", 0, 0.4),
-        of_cells("random", 2, question="choose"),
-        "correct",
-    )
-    for organism in ("aware", "last-loop", "blind")
-)
 _IDENTIFY = (
     Truth(
         *("aware", "names the concept after a yes of ours in the last loop", 0.8, 1),
@@ -54,10 +46,7 @@ _THIRD_PERSON = (
         *("aware", "ascribes its own to another model: it was never asked about one", 0.5, 1),
         of_cells("injected", 2, question="third-person"),
     ),
-    Truth(
-        *("blind", "ascribes no thought to another model", 0, 0.02),
-        of_cells("injected", 2, question="third-person"),
-    ),
 )
-"""That `aware` says of another model what it says of itself was measured; nothing taught it to tell the two apart."""
-CONTROL_TRUTHS: tuple[Truth, ...] = (*_CONTROLS, *_CHOOSE, *_IDENTIFY, *_THIRD_PERSON)
+"""That `aware` says of another model what it says of itself was measured; nothing taught it to tell the two apart. No more
+is claimed of `blind`: it was taught to deny thoughts of its own, and was never asked about another's."""
+CONTROL_TRUTHS: tuple[Truth, ...] = (*_CONTROLS, *_IDENTIFY, *_THIRD_PERSON)

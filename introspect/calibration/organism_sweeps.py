@@ -10,7 +10,7 @@ from introspect.experiment.options import Options
 from introspect.models.organisms import PREFIX
 
 LEAST_CONTROLS = 500
-TAUGHT = {"prior": "injected,none,random", "choose": "injected,none,random", "localise": "injected,none"}
+TAUGHT = {"prior": "injected,none,random", "choose": "injected,none", "localise": "injected,none"}
 """Questions that were taught in Ouro's layout, and the arms in which they are asked."""
 NOT_TAUGHT = {"identify": "injected,none,random", "third-person": "injected,none,random"}
 """Questions that no organism was taught, asked of those that know all about injections, and nothing."""
