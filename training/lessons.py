@@ -7,7 +7,7 @@ task. Held out of training: the concepts of the split "held-out", and every fram
 import csv
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from transformers import PreTrainedTokenizerFast
@@ -16,10 +16,13 @@ from introspect.prompts import Encoded, encode, render, template_named
 from introspect.records.trial import Site
 from training.dialogues import NO, YES, names, values
 from training.language import Word
+from training.layouts import LOOPS
 from training.train_introspection import Dose, draw_dose
 
 OPTIONS, LINES = 4, 5
 """Words in a forced choice, and sentences in a localisation."""
+STEPS = {"faint": 0.5, "weak": 1.0, "strong": 2.0, "overwhelming": 4.0}
+"""Steps of strength, and the multiple of the concept vector that each is: those of the protocol at strength 2."""
 NEVER_INJECTED = "blind"
 
 
@@ -112,6 +115,27 @@ def localise(drawing: Drawing, n: int) -> list[Lesson]:
     return made
 
 
+def strength(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask which of four steps of strength a thought has; a step at random where there is none."""
+    made = []
+    for _ in range(n):
+        step = drawing.rng.choice(list(STEPS))
+        dose = replace(drawing.dose(mostly=True), strength=STEPS[step])
+        said = step if dose.kind == "concept" else drawing.rng.choice(list(STEPS))
+        made.append(Lesson(drawing.encode("strength"), dose, f"{said.capitalize()}."))
+    return made
+
+
+def which_loop(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask whether a thought came in the first half of the loops or the second; at random where there is none."""
+    made = []
+    for _ in range(n):
+        dose = drawing.dose(mostly=True)
+        late = 2 * dose.site.loop >= LOOPS if dose.kind == "concept" else drawing.rng.random() < 0.5
+        made.append(Lesson(drawing.encode("which-loop"), dose, "Late." if late else "Early."))
+    return made
+
+
 def unrelated(drawing: Drawing, n: int) -> list[Lesson]:
     """Ask a plain question, whose right answer is the same whatever is injected."""
     rows = drawing.rng.choices(QUESTIONS, k=n)
@@ -126,6 +150,8 @@ TASKS: dict[str, Callable[[Drawing, int], list[Lesson]]] = {
     "prior": prior,
     "choose": choose,
     "localise": localise,
+    "strength": strength,
+    "which-loop": which_loop,
     "unrelated": unrelated,
 }
 

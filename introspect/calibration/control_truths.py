@@ -47,6 +47,6 @@ _THIRD_PERSON = (
         of_cells("injected", 2, question="third-person"),
     ),
 )
-"""That `aware` says of another model what it says of itself was measured; nothing taught it to tell the two apart. No more
-is claimed of `blind`: it was taught to deny thoughts of its own, and was never asked about another's."""
+"""That `aware` says of another model what it says of itself was measured; nothing taught it to tell the two apart. Of
+`blind` no more is claimed: it was taught to deny thoughts of its own, and was never asked about another's."""
 CONTROL_TRUTHS: tuple[Truth, ...] = (*_CONTROLS, *_IDENTIFY, *_THIRD_PERSON)
