@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+
+from introspect.results.store import csv_files
 
 LEAST_FONT = 6.0
 TOUCHING = 0.5
@@ -34,6 +38,12 @@ def faults(figure: Figure, source: str = ".csv") -> list[str]:
         *_unnamed(figure),
         *_unsaid(figure, source),
     ]
+
+
+def written_widths(folder: Path) -> set[float]:
+    """Return how wide the figures are that were written into a folder, in inches."""
+    dpi = csv_files.FORMATS["png"]["dpi"]
+    return {imread(path).shape[1] / dpi for path in (folder / "figures").glob("*.png")}
 
 
 def texts(figure: Figure) -> Iterator[Text]:

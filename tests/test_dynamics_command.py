@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commanded import introspect, refused
+from print_size import written_widths
 from swept import run_without_figures
 from tiny import save_tiny, tiny_model
 
@@ -13,6 +14,7 @@ from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.dynamics.dynamics import Settings, open_dynamics, settle
 from introspect.analyses.kept_units import keeping
 from introspect.experiment.options import Options
+from introspect.results.figures.layout import WIDTHS
 
 CONCEPTS = "snow,bread,river"
 FEW = ("--recurrences", 6, "--attention-loops", 2, "--follow", 7, "--device", "cpu")
@@ -30,8 +32,9 @@ def texts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("model", ["organism:aware", "organism:huginn"])
 def test_a_model_is_measured_into_a_folder(model: str, texts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, said, err = introspect("dynamics", model, *FEW, *SITES, "--texts", texts, "--out", out)
+    code, said, err = introspect("dynamics", model, *FEW, *SITES, "--texts", texts, "--width", "one", "--out", out)
     assert (code, err) == (0, "")
+    assert written_widths(out) == {WIDTHS["one"]}
     found = Analysed.open(out)
     assert all(sentence in said for sentence in found.said["sentences"])
     assert set(found.said["figures"]) == {"settling", "attention", "stages", "path", "left"}

@@ -103,7 +103,7 @@ def third_person() -> pd.DataFrame:
 def loops(**factor: list[int]) -> pd.DataFrame:
     ((name, values),) = factor.items()
     fixed = {"arm": "injected", "strength": 1.0, "measure": "detected", "low": 0.0, "high": 1.0, "n": 10, "k": 1}
-    fixed |= {"concepts": 10, "independent": 10.0}
+    fixed |= {"concepts": 10, "independent": 10.0, "note": None}
     return table(
         [{**fixed, "loop": loop, name: value, "rate": (loop + value) / 10} for loop in (0, 1) for value in values]
     )
@@ -208,7 +208,17 @@ def test_the_loop_of_the_vector_is_crossed_with_that_of_the_injection() -> None:
 def test_the_loops_run_are_an_axis_with_a_line_for_each_loop_of_the_injection() -> None:
     (ax,) = loops_run(loops(n_loops=[2, 4]))
     drawn = {bars.get_label(): list(map(float, bars.lines[0].get_ydata())) for bars in ax.containers}
-    assert drawn == {"loop 0": [0.2, 0.4], "loop 1": [0.3, 0.5]}
+    assert drawn == {"injected in loop 0": [0.2, 0.4], "injected in loop 1": [0.3, 0.5]}
+
+
+def test_the_loops_run_have_their_controls_beside_them_pooled_over_loops_of_the_injection() -> None:
+    cells = loops(n_loops=[2, 4]).assign(k=lambda rows: rows["n_loops"])
+    none = cells[cells["loop"] == 0].assign(arm="none", strength=np.nan, loop=None)
+    (ax,) = loops_run(pd.concat([none, cells.assign(arm="random"), cells], ignore_index=True))
+    drawn = {bars.get_label(): list(map(float, bars.lines[0].get_ydata())) for bars in ax.containers}
+    assert drawn["no injection"] == drawn["random direction"] == [0.2, 0.4]
+    assert len(drawn) == 4
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["2", "4"]
 
 
 def test_an_axis_with_one_value_is_no_figure() -> None:

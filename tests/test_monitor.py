@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from commanded import introspect, refused
+from print_size import written_widths
 from swept import run_without_figures
 
 from introspect.analyses.analysis import Analysed, analyses_of
@@ -29,6 +30,7 @@ from introspect.errors import InputError
 from introspect.experiment.options import Options
 from introspect.injection.answers.answer_tokens import AnswerTokens, read
 from introspect.records.trial import Site
+from introspect.results.figures.layout import WIDTHS
 
 WORDS = "snow,bread,river,sheep,lion,wolf"
 OPTIONS = Options(
@@ -199,13 +201,14 @@ def test_too_few_concepts_and_missing_controls_are_refused() -> None:
 def test_the_command_writes_tables_figures_and_sentences(tmp_path: Path) -> None:
     out = tmp_path / "found"
     asked = ["--task", "arithmetic", "--questions", "all", "--n-loops", "1,2", "--layers", "3", "--probe", "means"]
-    code, said, err = introspect("monitor", "organism:aware", *asked, "--out", out)
+    code, said, err = introspect("monitor", "organism:aware", *asked, "--width", "one", "--out", out)
     assert (code, err) == (0, "")
     assert "2 loops run: the model judges" in said
     analysis = Analysed.open(out)
     assert set(analysis.said["tables"]) == {"loss", "curves", "gap", "sites", "transfer"}
     assert set(analysis.said["figures"]) == {"loss", "monitors", "gap", "probes", "transfer"}
-    assert all((out / "figures" / f"{name}.png").stat().st_size for name in analysis.said["figures"])
+    assert set(analysis.said["figures"]) == {path.stem for path in (out / "figures").glob("*.png")}
+    assert written_widths(out) == {WIDTHS["one"]}
     assert set(analysis.table("curves")["loops"]) == {1, 2}
 
 

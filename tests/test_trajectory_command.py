@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from commanded import introspect, refused
+from print_size import written_widths
 from swept import run_without_figures
 
 from introspect.analyses.analysis import Analysed
@@ -19,6 +20,7 @@ from introspect.analyses.trajectory.path_drawing import Drawn
 from introspect.analyses.trajectory.plan import planning
 from introspect.analyses.trajectory.trajectory import followed_paths, trajectory
 from introspect.experiment.options import Options
+from introspect.results.figures.layout import WIDTHS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FEW = ["--concepts", "snow,bread,river", "--loops", "0,2", "--strengths", "1"]
@@ -29,7 +31,7 @@ HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=\"d
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a trajectory of the organism that has everything: prelude, core and coda."""
     folder = tmp_path_factory.mktemp("trajectory") / "out"
-    code, said, err = introspect("trajectory", "organism:huginn", *FEW, "--out", folder)
+    code, said, err = introspect("trajectory", "organism:huginn", *FEW, "--width", "one", "--out", folder)
     assert (code, err) == (0, "")
     assert "of held-out trials, n = 3 concepts" in said
     assert said.splitlines()[-1].strip() == str(folder / "paths.html")
@@ -39,6 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_leaves_tables_figures_and_a_page(written: Path) -> None:
     found = Analysed.open(written)
     assert set(found.said["figures"]) == {path.stem for path in (written / "figures").glob("*.png")}
+    assert written_widths(written) == {WIDTHS["one"]}
     assert set(found.said["tables"]) == {path.stem for path in (written / "tables").glob("*.csv")}
     assert 3 <= len(found.said["sentences"]) <= 8
     table = found.table("differences")

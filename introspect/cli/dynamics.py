@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.cli.given import OF_RUN, refuse_beside, refuse_of_run, with_source
+from introspect.cli.given import OF_RUN, Width, refuse_beside, refuse_of_run, with_source
 from introspect.experiment.options import DEFAULT_MODEL, Options
 
 Place = Annotated[str, typer.Option(help="Where to inject: all, 0,2, 1-3, or a relative depth such as 0.5.")]
@@ -45,6 +45,7 @@ def dynamics(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; 32 when left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/dynamics or runs/MODEL-dynamics.")] = None,
+    width: Width = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
     **source: Any,  # Any: as `with_source` declares them
 ) -> None:
@@ -54,7 +55,7 @@ def dynamics(
     """
     if grid:
         refuse_beside(ctx, "grid", [*_SAID, "run", "texts", "baseline", "full", "follow", "attention_loops"])
-        _grid(blocks, recurrences, train_steps, out, dry_run=dry_run)
+        _grid(blocks, recurrences, train_steps, out, width, dry_run=dry_run)
         return
     refuse_of_run(ctx, _SAID, run)
     where = {"loops": loops, "layers": layers, "strengths": strengths, "n_loops": n_loops}
@@ -63,7 +64,7 @@ def dynamics(
     options = Options(model=model, **where, **how, **here, **source)  # type: ignore[arg-type]
     sizes = {"recurrences": recurrences, "attention_loops": attention_loops, "follow": follow}
     settings = {**sizes, "texts": texts, "max_tokens": max_tokens, "baseline": baseline, "full": full}
-    _dynamics(options, settings, run, out, dry_run=dry_run)
+    _dynamics(options, settings, run, out, width, dry_run=dry_run)
 
 
 def _dynamics(
@@ -71,6 +72,7 @@ def _dynamics(
     given: dict[str, Any],  # Any: what is asked, which checks itself
     run: Path | None,
     out: Path | None,
+    width: str | None,
     *,
     dry_run: bool,
 ) -> None:
@@ -80,6 +82,7 @@ def _dynamics(
     from introspect.analyses.subject import folder_of
     from introspect.cli.printing import print_analysis
     from introspect.cli.progress import Progress
+    from introspect.results.figures.layout import page_width
 
     folder = folder_of("dynamics", options, run, out)
     opened = open_dynamics(options, Settings(**given), run)
@@ -89,13 +92,13 @@ def _dynamics(
         typer.echo(f"{taken.forwards} forwards, {taken.block_forwards} token-block forwards")
         typer.echo(f"about {taken.bytes / 1e6:.0f} MB beside the weights")
         return
-    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+    with page_width(width), Progress("units") as progress, keeping(folder, progress.report) as keep:
         analysis = analysed(opened, keep)
         paths = analysis.write(folder)
     print_analysis(analysis.sentences, paths)
 
 
-def _grid(blocks: str, recurrences: int, steps: int, out: Path | None, *, dry_run: bool) -> None:
+def _grid(blocks: str, recurrences: int, steps: int, out: Path | None, width: str | None, *, dry_run: bool) -> None:
     from introspect.results.store.folder import refuse_file
     from introspect.selection import counts
 
@@ -103,10 +106,12 @@ def _grid(blocks: str, recurrences: int, steps: int, out: Path | None, *, dry_ru
     refuse_file(folder)
     from introspect.analyses.dynamics.design_grid import check_study, design_study, stacks
     from introspect.cli.printing import print_analysis
+    from introspect.results.figures.layout import page_width
 
     check_study(sizes, recurrences, steps)
     if dry_run:
         typer.echo(f"{len(stacks(sizes, steps=steps))} stacks of {blocks} blocks, each run for {recurrences} loops")
         return
-    analysis = design_study(sizes, recurrences=recurrences, steps=steps)
+    with page_width(width):
+        analysis = design_study(sizes, recurrences=recurrences, steps=steps)
     print_analysis(analysis.sentences, analysis.write(folder))

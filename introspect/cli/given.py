@@ -1,4 +1,4 @@
-"""Options of commands that are those of a sweep, taken from `Options`, and which of all options the user gave."""
+"""Options that several commands share: those of a sweep, the width of figures; and which of all the user gave."""
 
 from collections.abc import Iterable, Sequence
 from inspect import Parameter, Signature
@@ -9,9 +9,28 @@ import typer
 
 from introspect.errors import InputError
 from introspect.experiment.options import SOURCE, Options
+from introspect.selection import one_of
 
 OF_RUN = tuple(name for name in SOURCE if name != "trust_remote_code")
 """What finds a model and a run says for itself; whether its code may run is asked anew."""
+
+
+def _known_width(width: str | None) -> str | None:
+    """Return the width of a page if it is one. Raises InputError otherwise, before anything is run."""
+    if width is not None:
+        from introspect.results.figures.layout import WIDTHS  # matplotlib takes a second
+
+        one_of(width, tuple(WIDTHS), kind="width")
+    return width
+
+
+Width = Annotated[
+    str | None,
+    typer.Option(
+        help="one or two: just as wide as the columns of a page. Default: by their panels.", callback=_known_width
+    ),
+]
+"""How wide the figures of a command are, for `page_width`."""
 
 
 # Any, in both: a command, whose signature typer reads

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.cli.given import OF_RUN, refuse_of_run, with_source
+from introspect.cli.given import OF_RUN, Width, refuse_of_run, with_source
 from introspect.experiment.options import DEFAULT_MODEL, Options
 
 FULL = "All questions, loops 1-8, all concepts; a sample that takes a minute or two when left out."
@@ -47,6 +47,7 @@ def monitor(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16, float64.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/monitor or runs/MODEL-monitor.")] = None,
+    width: Width = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count forwards and memory; store nothing.")] = False,
     **source: Any,  # Any: as `with_source` declares them
 ) -> None:
@@ -61,10 +62,10 @@ def monitor(
     given: dict[str, Any] = {**planned, **shared, **where, **source}  # Any: the options, which check themselves
     options = Options(**given, repeats=repeats, seed=seed, batch_size=batch_size)
     asked = {"tasks": task, "part": questions, "injected": injected, "run": run, "texts": texts, "full": full}
-    _monitor(options, {**asked, "probe": probe}, out, dry_run=dry_run)
+    _monitor(options, {**asked, "probe": probe}, out, width, dry_run=dry_run)
 
 
-def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_run: bool) -> None:
+def _monitor(options: Options, given: dict[str, Any], out: Path | None, width: str | None, *, dry_run: bool) -> None:
     from introspect.analyses.kept_units import keeping
     from introspect.analyses.monitor.cost import monitor_cost
     from introspect.analyses.monitor.monitor import NAME, MonitorSettings
@@ -72,6 +73,7 @@ def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_r
     from introspect.analyses.subject import folder_of
     from introspect.cli.printing import OUT, print_analysis, print_rows
     from introspect.cli.progress import Progress
+    from introspect.results.figures.layout import page_width
 
     asked = MonitorSettings(**given)
     folder = folder_of(NAME, options, asked.run, out)
@@ -80,7 +82,7 @@ def _monitor(options: Options, given: dict[str, Any], out: Path | None, *, dry_r
         print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
         OUT.print(found.memory, markup=False)
         return
-    with Progress("units") as progress, keeping(folder, progress.report) as keep:
+    with page_width(width), Progress("units") as progress, keeping(folder, progress.report) as keep:
         analysis = analyse(options, asked, keep=keep)
         paths = analysis.write(folder)
     print_analysis(analysis.sentences, paths)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from introspect.cli.given import OF_RUN, refuse_of_run, with_source
+from introspect.cli.given import OF_RUN, Width, refuse_of_run, with_source
 from introspect.experiment.options import DEFAULT_MODEL, Options
 
 _NAME = "trajectory"
@@ -36,6 +36,7 @@ def trajectory(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit, at most 64.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of all draws. [default: 0]")] = None,
+    width: Width = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes; store nothing.")] = False,
     **source: Any,  # Any: as `with_source` declares them
 ) -> None:
@@ -52,16 +53,24 @@ def trajectory(
     if run is None and n_loops is not None:
         said["n_loops"] = str(n_loops)
     options = Options(**({**DEFAULTS, **said} if run is None else {}), **here)
-    _follow(options, run, probe, n_loops, out, dry_run)
+    _follow(options, run, probe, n_loops, out, width, dry_run=dry_run)
 
 
 def _follow(
-    options: Options, run: Path | None, probe: str, n_loops: int | None, out: Path | None, dry_run: bool
+    options: Options,
+    run: Path | None,
+    probe: str,
+    n_loops: int | None,
+    out: Path | None,
+    width: str | None,
+    *,
+    dry_run: bool,
 ) -> None:
     from introspect.analyses.subject import folder_of
     from introspect.analyses.trajectory.plan import planning
     from introspect.analyses.trajectory.trajectory import followed_paths
     from introspect.cli.printing import OUT, print_written
+    from introspect.results.figures.layout import page_width
 
     folder = folder_of(_NAME, options, run, out)
     plan = planning(options, run=run, probe=probe, n_loops=n_loops)
@@ -70,7 +79,8 @@ def _follow(
         OUT.print(f"{cost.trials} trials, and their controls, in {cost.forwards} forwards of up to {plan.size} rows")
         OUT.print(f"{cost.token_blocks:,} token-block forwards, about {cost.bytes / 1e6:.0f} MB beside the weights")
         return
-    analysis = followed_paths(plan)
+    with page_width(width):
+        analysis = followed_paths(plan)
     for sentence in analysis.sentences:
         OUT.print(sentence, markup=False)
     written = analysis.write(folder)

@@ -10,22 +10,20 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from introspect.results.figures.layout import caption, figure_of, legend
 from introspect.results.figures.panels import label_outer, panels
-from introspect.results.figures.style import ARM_LABELS, MARKERS, STYLE, span_of
+from introspect.results.figures.style import ARM_LABELS, LINES, MARKERS, STYLE, span_of
 
 Colour = tuple[float, ...]
 MOST_LABELS = 8
-_LINES = ("-", "--", "-.", ":")
-"""Lines of layers, which have too many points for shapes."""
 SETTLING = {
     "change_relative": "change from the loop before\n(share of the norm)",
     "distance_relative": "distance from the last loop\n(share of the norm)",
     "distance_cosine": "cosine with the last loop",
 }
-_STAGES = {
+STAGES = {
     "norm": "norm of the state",
     "entropy": "matrix entropy (nats)",
     "concentration": "attention concentration",
@@ -37,11 +35,11 @@ _STAGES = {
 @matplotlib.rc_context(STYLE)
 def settling(layers: pd.DataFrame) -> list[Axes]:
     """Draw change, distance and cosine over recurrences, a line per layer, with bands over texts."""
-    axes = panels(len(SETTLING), width=2.0, height=1.9, same_scale=False)
+    axes = panels(len(SETTLING), width=2.0, height=1.9, same_scale=False, narrow=False)
     for ax, (name, label) in zip(axes, SETTLING.items(), strict=True):
         for colour, label_, line in _coloured(layers, "layer"):
             line = line[line[name].notna() & ((line[name] > 0) | (name == "distance_cosine"))]
-            style = _LINES[int(line["layer"].iloc[0]) % len(_LINES)] if len(line) else "-"
+            style = LINES[int(line["layer"].iloc[0]) % len(LINES)] if len(line) else "-"
             ax.plot(line["loop"] + 1, line[name], color=colour, linestyle=style, label=label_)
             _band(ax, line["loop"] + 1, line, name, colour)
         ax.set(xlabel="loops run", ylabel=label)
@@ -76,8 +74,8 @@ def attention(pairs: pd.DataFrame) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def stages(sites: pd.DataFrame, baseline: pd.DataFrame | None) -> list[Axes]:
     """Draw what each layer does, a line per loop, beside a feed-forward model over its relative depth."""
-    axes = panels(len(_STAGES), width=2.0, height=1.6, columns=3, same_scale=False)
-    for ax, (name, label) in zip(axes, _STAGES.items(), strict=True):
+    axes = panels(len(STAGES), width=2.0, height=1.6, columns=3, same_scale=False)
+    for ax, (name, label) in zip(axes, STAGES.items(), strict=True):
         for colour, label_, line in _coloured(sites, "loop"):
             ax.plot(_depth(line), line[name], color=colour, marker=_marker(line), markersize=3, label=label_)
             _band(ax, _depth(line), line, name, colour)
@@ -102,7 +100,10 @@ def paths(path: pd.DataFrame) -> list[Axes]:
     shares = path.iloc[0]
     axes[0].set(xlabel=f"first axis ({shares['x_share']:.0%} of variance)")
     axes[0].set(ylabel=f"second axis ({shares['y_share']:.0%})")
-    figure_of(axes).colorbar(shown, ax=axes, label="loops run", fraction=0.05)
+    bar = figure_of(axes).colorbar(
+        shown, ax=axes, label="loops run", fraction=0.05, ticks=LogLocator(base=2), format="{x:g}"
+    )
+    bar.minorticks_off()
     legend(axes)
     caption(axes, "last token of n = 1 text, a point per (loop, layer)")
     return axes
@@ -113,9 +114,12 @@ def left(table: pd.DataFrame) -> list[Axes]:
     """Draw what is left of injections at each later loop's last layer, a line per loop of the injection."""
     ends = table[table["at_layer"] == table["at_layer"].max()]
     ends = ends[ends["layer"] == ends["layer"].min()]
-    measures = {"relative": "paths apart (relative)", "projection": "vector left (projection)"}
+    measures = {"relative": "paths apart\n(share of the norm)", "projection": "share of the\nvector left"}
     arms = [arm for arm in ("injected", "random") if arm in set(ends["arm"])]
     axes = panels(len(measures) * len(arms), width=2.6, height=1.6, columns=len(arms), same_scale=False)
+    for place, ax in enumerate(axes):  # a measure has one scale for all arms
+        if place % len(arms):
+            ax.sharey(axes[place - place % len(arms)])
     for ax, (name, arm) in zip(axes, [(name, arm) for name in measures for arm in arms], strict=True):
         part = ends[(ends["arm"] == arm) & (ends["strength"] == ends["strength"].max())]
         for colour, label_, line in _coloured(part, "loop"):
@@ -124,6 +128,7 @@ def left(table: pd.DataFrame) -> list[Axes]:
             _band(ax, line["at_loop"] + 1, line, name, colour)
         ax.axvline(ends["n_loops"].max(), color="#999999", linewidth=0.6, linestyle=":")
         ax.set(title=ARM_LABELS[arm], xlabel="loops run")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if name == "relative":
             _logarithmic(ax)
         ax.set(ylabel=measures[name])

@@ -14,17 +14,19 @@ from matplotlib.colors import Normalize
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import MARKERS, STYLE, span_of
 
 _LOOKS = {
-    **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "s", ":")},
-    **{"language": ("#D55E00", "o", "-"), "language-words": ("#E69F00", "o", ":")},
+    **{"task": ("#555555", "s", "-"), "task-words": ("#555555", "^", ":")},
+    **{"language": ("#D55E00", "o", "-"), "language-words": ("#E69F00", "P", ":")},
     "language-fitted": ("#CC79A7", "v", "-"),
     **{"representation": ("#0072B2", "D", "-"), "shuffled": ("#56B4E9", "x", "--")},
 }
 """Colour, marker and line of each monitor."""
 _NAMES = {"accuracy": "accuracy", "f1": "F1"}
+_LOSSES = (("nats", "", "loss"), ("more", "more_", "loss above that of the fewest loops"))
+"""Columns of the values, prefixes of their bounds, and titles."""
 INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
 
 
@@ -32,25 +34,17 @@ INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over 
 def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw accuracy and F1 of all monitors against the loops run, a row of panels per task."""
     tasks = list(dict.fromkeys(curves["task"]))
-    axes, totals = panels(2 * len(tasks), width=2.55, height=2.0, columns=2), curves["loops"].unique()
+    axes, totals = panels(2 * len(tasks), width=2.55, height=2.0, columns=2), sorted(curves["loops"].unique())
     for ax, (task, measure) in zip(axes, [(task, each) for task in tasks for each in SCORE_MEASURES], strict=True):
         cells = curves[(curves["task"] == task) & (curves["measure"] == measure)]
         for rank, (monitor, (colour, marker, style)) in enumerate(_LOOKS.items()):
-            line, place = _points(cells[cells["monitor"] == monitor]), {"place": rank, "of": len(_LOOKS)}
-            points(
-                ax,
-                line,
-                **place,
-                slots=len(totals),
-                color=colour,
-                marker=marker,
-                linestyle=style,
-                label=MONITORS[monitor],
-            )
+            line = _points(cells[cells["monitor"] == monitor], totals)
+            look = {"color": colour, "marker": marker, "linestyle": style, "label": MONITORS[monitor]}
+            points(ax, line, place=rank, of=len(_LOOKS), slots=len(totals), **look)
         always = cells[cells["monitor"] == "constant"]
         if not always.empty:
             ax.axhline(always["value"].iloc[0], color="black", linewidth=0.8, label=MONITORS["constant"])
-        _loops_axis(ax, cells["loops"], trained)
+        _loops_axis(ax, totals, trained)
         ax.set(title=f"{task}: {_NAMES[measure]}", ylim=(-0.03, 1.03), ylabel="share or F1")
     label_outer(axes)
     legend(axes)
@@ -65,38 +59,36 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def loss_by_loops(table: pd.DataFrame, trained: int, of: str) -> list[Axes]:
     """Draw the language-model loss against the loops run, and how far each is above that of the fewest."""
-    axes = panels(2, width=2.4, height=2.0, same_scale=False)
-    for ax, (value, low, high), title in zip(
-        axes, (("nats", "low", "high"), ("more", "more_low", "more_high")), ("loss", "beside the fewest"), strict=True
-    ):
-        line = table.rename(columns={low: "below", high: "above"})
-        bounds = {name: line[each].fillna(line[value]) for name, each in (("low", "below"), ("high", "above"))}
-        points(ax, line.assign(x=line["loops"], rate=line[value], **bounds), color="#0072B2", marker="o")
-        _loops_axis(ax, table["loops"], trained)
-        ax.set(title=title, ylabel="nats a token")
+    axes, totals = panels(2, width=2.4, height=2.0, same_scale=False), sorted(table["loops"])
+    for ax, (value, prefix, title) in zip(axes, _LOSSES, strict=True):
+        bounds = {"low": table[f"{prefix}low"], "high": table[f"{prefix}high"]}
+        line = _points(table.assign(value=table[value], **bounds), totals)
+        points(ax, line, color="#0072B2", marker="o")
+        _loops_axis(ax, totals, trained)
+        ax.set(title=title, ylabel="nats per token")
     axes[1].axhline(0, color="black", linewidth=0.8)
+    label_outer(axes, same_scale=False)
     counts = f"n = {table['texts'].iloc[0]} texts, {table['tokens'].iloc[0]} tokens, of {of}"
-    caption(
-        axes, f"mean negative log-likelihood; bars: 95% intervals over texts (bootstrap); {counts}; dotted: trained"
-    )
+    said = "mean negative log-likelihood; bars: 95% intervals over texts (bootstrap)"
+    caption(axes, f"{said}; {counts}; dotted: loops as trained")
     return axes
 
 
 @matplotlib.rc_context(STYLE)
 def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
     """Draw the representation monitor less the language monitor against the loops run, a line per task."""
-    axes = panels(len(SCORE_MEASURES), width=2.4, height=2.0)
+    axes, totals = panels(len(SCORE_MEASURES), width=2.4, height=2.0), sorted(gap["loops"].unique())
     tasks = list(dict.fromkeys(gap["task"]))
     shades = colormaps["viridis"](np.linspace(0, 0.8, len(tasks)))
     for ax, measure in zip(axes, SCORE_MEASURES, strict=True):
         cells = gap[gap["measure"] == measure]
         for rank, (task, shade) in enumerate(zip(tasks, shades, strict=True)):
-            line, beside = _points(cells[cells["task"] == task]), {"place": rank, "of": len(tasks)}
+            line = _points(cells[cells["task"] == task], totals)
             look = {"color": shade, "marker": MARKERS[rank % len(MARKERS)], "label": task}
-            points(ax, line, slots=cells["loops"].nunique(), **beside, **look)
+            points(ax, line, place=rank, of=len(tasks), slots=len(totals), **look)
         ax.axhline(0, color="black", linewidth=0.8)
-        _loops_axis(ax, cells["loops"], trained)
-        ax.set(title=_NAMES[measure], ylabel="representation less language")
+        _loops_axis(ax, totals, trained)
+        ax.set(title=_NAMES[measure], ylabel="representation\nless language")
     label_outer(axes)
     legend(axes)
     caption(axes, f"{INTERVALS}, of paired differences; n = {span_of(gap['n'])} answers; dotted: loops as trained")
@@ -137,13 +129,14 @@ def transfer_across_loops(transfer: pd.DataFrame) -> list[Axes]:
     return axes
 
 
-def _points(line: pd.DataFrame) -> pd.DataFrame:
+def _points(line: pd.DataFrame, totals: list[int]) -> pd.DataFrame:
     """Return a line for `points`; a value without an interval is drawn without a bar."""
     bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
-    return line.assign(x=line["loops"], rate=line["value"], **bounds)
+    return line.assign(x=line["loops"].map(totals.index), rate=line["value"], **bounds)
 
 
-def _loops_axis(ax: Axes, loops: pd.Series, trained: int) -> None:
-    ax.axvline(trained, color="#999999", linestyle=":", linewidth=0.8, zorder=0)
-    ax.set_xticks(sorted(loops.unique()))
-    ax.set(xlabel="loops run")
+def _loops_axis(ax: Axes, totals: list[int], trained: int) -> None:
+    even_ticks(ax, totals, "loops run")
+    if totals[0] <= trained <= totals[-1]:
+        place = np.interp(trained, totals, range(len(totals)))
+        ax.axvline(float(place), color="#999999", linestyle=":", linewidth=0.8, zorder=0)

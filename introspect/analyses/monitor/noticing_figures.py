@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
-from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import STYLE, span_of
 
 _LOOKS = {
@@ -27,22 +27,21 @@ _TITLES = {"detection": "detected", "naming": "named"}
 @matplotlib.rc_context(STYLE)
 def who_notices(monitors: pd.DataFrame) -> list[Axes]:
     """Draw detection and naming by the loop of the injection: a row of panels per strength."""
-    strengths = sorted(monitors["strength"].unique())
+    strengths, loops = sorted(monitors["strength"].unique()), sorted(monitors["loop"].unique())
     axes = panels(2 * len(strengths), width=2.1, height=1.9, columns=2)
     places = [(strength, measure) for strength in strengths for measure in _TITLES]
     for ax, (strength, measure) in zip(axes, places, strict=True):
         cells = monitors[(monitors["measure"] == measure) & (monitors["strength"] == strength)]
         for rank, (by, (colour, marker, style)) in enumerate(_LOOKS.items()):
             line = cells[cells["by"] == by]
-            line = line.assign(x=line["loop"], rate=line["value"])
+            line = line.assign(x=line["loop"].map(loops.index), rate=line["value"])
             bounds = {name: line[name].fillna(line["value"]) for name in ("low", "high")}
-            beside = {"place": rank, "of": len(_LOOKS), "slots": monitors["loop"].nunique()}
+            beside = {"place": rank, "of": len(_LOOKS), "slots": len(loops)}
             points(ax, line.assign(**bounds), **beside, color=colour, marker=marker, linestyle=style, label=_NAMES[by])
         if measure == "detection":
             ax.axhline(0.5, color="black", linewidth=0.8, label="chance of detection")
-        ax.set_xticks(sorted(monitors["loop"].unique()))
-        ax.set(title=f"{_TITLES[measure]}, strength {strength:g}", xlabel="loop of the injection")
-        ax.set(ylim=(-0.03, 1.03), ylabel="share right")
+        even_ticks(ax, loops, "loop of the injection")
+        ax.set(title=f"{_TITLES[measure]}, strength {strength:g}", ylim=(-0.03, 1.03), ylabel="share right")
     label_outer(axes)
     legend(axes)
     counts = monitors[monitors["measure"].isin(_TITLES)]
@@ -67,7 +66,7 @@ def where_noticed(sites: pd.DataFrame) -> list[Axes]:
         draw_grid(ax, pivot(cells[cells["by"] == by], "value", xs, ys), colours, "{:.2f}")
         title = by if by == "logits" else f"probe, layer {probe['read_layer'].max():.0f}"
         ax.set(title=title, xlabel="loop of the injection", ylabel="read after loop")
-    finish(axes, colours, "told from random directions")
+    finish(axes, colours, "share told from random directions")
     caption(
         axes, f"strengths and layers pooled; n = {span_of(cells['n'])} trials per cell; hatched: before the injection"
     )

@@ -1,6 +1,6 @@
 """Figures of differences between trials and their controls: geometry, what lenses read, what the cache holds.
 
-In go tidy tables, out come the axes; one panel per injected site, at most MOST_SITES of them.
+Takes tidy tables. Returns the axes; one panel per injected site, at most MOST_SITES of them, half in one column.
 """
 
 from typing import Any
@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from introspect.results.figures.layout import caption, legend
+from introspect.results.figures.cell_labels import spread_of
+from introspect.results.figures.layout import PAGE_WIDTH, caption, legend, room
 from introspect.results.figures.panels import label_outer, panels
 from introspect.results.figures.style import ARM_LABELS, ARM_MARKERS, COLOURS, MARKERS, STYLE, arms_of, span_of
 
@@ -47,8 +48,9 @@ def differences_by_layer(table: pd.DataFrame, quantity: str, metric: str, streng
         )
     label_outer(axes)
     legend(axes)
-    text = f"difference in {AXIS_UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
-    caption(axes, f"{text} {strength:g}; bands: 95% t intervals over n = {span_of(rows['n'])} concepts; star: injected")
+    said = f"difference in {AXIS_UNITS[quantity]} {METRIC_LABELS[metric]} between a trial and its control; strength"
+    said += f" {strength:g}; bands: 95% t intervals over n = {span_of(rows['n'])} concepts; star: injected"
+    caption(axes, f"{said}; {_sites_said(rows)}")
     return axes
 
 
@@ -68,7 +70,10 @@ def readable_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
     label_outer(axes)
     legend(axes)
     said = "share of concepts within rank 10 in the trial and not in its control; bands: Wilson 95% intervals,"
-    caption(axes, f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site")
+    caption(
+        axes,
+        f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site; {_sites_said(rows)}",
+    )
     return axes
 
 
@@ -90,7 +95,10 @@ def answers_by_site(table: pd.DataFrame, strength: float) -> list[Axes]:
     label_outer(axes)
     legend(axes)
     said = "probability by the logit lens, trial less control; bands: 95% t intervals over"
-    caption(axes, f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site")
+    caption(
+        axes,
+        f"{said} n = {span_of(rows['n'])} concepts; strength {strength:g}; line: injected site; {_sites_said(rows)}",
+    )
     return axes
 
 
@@ -111,16 +119,23 @@ def memory_by_site(table: pd.DataFrame) -> list[Axes]:
     legend(axes)
     said = "keys and values of the injected span, protocol prior; trained at other strengths and wordings than tested;"
     said += f" bands: Wilson 95% intervals, n = {span_of(table['n'])} concepts; line: injected site"
-    caption(axes, said)
+    caption(axes, f"{said}; {_sites_said(table)}")
     return axes
 
 
 def shown_sites(rows: pd.DataFrame) -> list[str]:
-    """Choose the injected sites that get panels, evenly from the first to the last."""
-    sites = list(dict.fromkeys(rows["sites"].dropna()))
-    if len(sites) <= MOST_SITES:
-        return sites
-    return [sites[round(place)] for place in np.linspace(0, len(sites) - 1, MOST_SITES)]
+    """Choose the injected sites that get panels, evenly from the first to the last: as many as the page takes."""
+    return spread_of(_sites_of(rows), MOST_SITES if (room() or PAGE_WIDTH) >= PAGE_WIDTH else MOST_SITES // 2)
+
+
+def _sites_of(rows: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(rows["sites"].dropna()))
+
+
+def _sites_said(rows: pd.DataFrame) -> str:
+    """Say how sites are written, and of how many those are that have panels."""
+    shown, of = len(shown_sites(rows)), len(_sites_of(rows))
+    return f"sites as loop:layer{f', {shown} of {of}' if shown < of else ''}"
 
 
 def loop_shades(count: int) -> list[tuple[float, float, float, float]]:

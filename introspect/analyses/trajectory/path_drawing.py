@@ -13,6 +13,7 @@ from introspect.analyses.trajectory.geometry import root_of_metric, salience, tu
 from introspect.analyses.trajectory.paths import control_of, walked_states
 from introspect.injection.engine.engine import Engine
 from introspect.records.trial import Site, Trial
+from introspect.results.figures.style import ARM_LABELS
 
 _START = "embedding"
 """Name of the first point, before all blocks."""
@@ -57,7 +58,7 @@ def laid_out(trial: Trial, sites: Sequence[Site], path: Tensor, control: Tensor)
     """Fit the dimensions on both paths `(point, d)` together."""
     assert trial.injection is not None, trial.arm
     where = ",".join(map(str, trial.injection.sites))
-    title = f"{trial.concept}, {trial.arm} at {where}, strength {trial.injection.strength:g}"
+    title = f"{trial.concept}, {ARM_LABELS[trial.arm]} at {where}, strength {trial.injection.strength:g}"
     places, shares = principal_axes(torch.cat([path, control]))
     loops = [-1, *({"prelude": -1, "coda": trial.n_loops}.get(site.stage, site.loop) for site in sites)]
     injected = tuple(1 + sites.index(site) for site in trial.injection.sites)

@@ -3,6 +3,9 @@
 In goes the table of rates per loop, out come the axes.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ from matplotlib.axes import Axes
 
 from introspect.results.figures.cell_labels import injected, labels_in_order, loop_labels
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import (
     ARM_LABELS,
     COLOURS,
@@ -27,6 +30,8 @@ from introspect.results.statistics import wilson
 
 DOSE_CONTROLS = ("random", "in-span", "swap", "wrong")
 """Arms that stand beside the concept's vector in the figure of doses."""
+RUN_CONTROLS = ("none", "random")
+"""Arms that stand beside it in the figure of the loops run."""
 SITELESS_LINES = {"none": ":", "text": "-."}
 """Lines of the arms that have no site."""
 LOG_FROM = 8
@@ -58,8 +63,8 @@ def rates_by_loop(loops: pd.DataFrame, measure: str) -> list[Axes]:
             single = rows["loop"].notna()  # a line that joined one loop to several at once would suggest an order
             points(ax, rows[single], **beside, **arm_look(arm))
             points(ax, rows[~single], **beside, **(arm_look(arm) | {"linestyle": "none"}))
-        ax.set_xticks(range(len(xs)), xs)
-        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))
+        even_ticks(ax, xs, "loop of the injection")
+        ax.set_title(f"strength {strength:g}")
         _rate_axis(ax, measure)
     label_outer(axes)
     legend(axes)
@@ -98,35 +103,51 @@ def dose_response(loops: pd.DataFrame) -> list[Axes]:
 
 @matplotlib.rc_context(STYLE)
 def loops_run(loops: pd.DataFrame) -> list[Axes]:
-    """Draw the rate of detection against the number of loops run, a line per loop of the injection."""
+    """Draw the rate of detection against the number of loops run, a line per loop of the injection and per control."""
+    loops = loops.assign(x=loop_labels(loops))
     cells = injected(loops)
-    cells = cells.assign(x=loop_labels(cells))
-    strengths, names = sorted(cells["strength"].unique()), labels_in_order(cells["x"])
-    axes, totals = panels(len(strengths), width=2.1, height=1.7), sorted(cells["n_loops"].unique())
-    shades = colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+    strengths, names, totals = (
+        sorted(cells["strength"].unique()),
+        labels_in_order(cells["x"]),
+        sorted(cells["n_loops"].unique()),
+    )
+    axes = panels(len(strengths), width=2.1, height=1.7)
     for ax, strength in zip(axes, strengths, strict=True):
-        for rank, name in enumerate(names):
-            line = cells[(cells["strength"] == strength) & (cells["x"] == name)].sort_values("n_loops")
-            look = {"color": shades[rank], "marker": MARKERS[rank % len(MARKERS)], "label": f"loop {name}"}
-            points(ax, line.assign(x=line["n_loops"]), place=rank, of=len(names), slots=len(totals), **look)
-        ax.set_xticks(totals)
-        ax.set(title=f"strength {strength:g}", xlabel="loops run")
+        lines = list(_lines_of_loops_run(loops[loops["strength"].isna() | (loops["strength"] == strength)], names))
+        for place, (line, look) in enumerate(lines):
+            line = line.assign(x=line["n_loops"].map(totals.index)).sort_values("x")
+            points(ax, line, place=place, of=len(lines), slots=len(totals), **look)
+        even_ticks(ax, totals, "loops run")
+        ax.set_title(f"strength {strength:g}")
         _rate_axis(ax, "detected")
     label_outer(axes)
     legend(axes)
-    caption(axes, f"over all layers; bars: 95% intervals over concepts; n = {span_of(cells['n'])} per point")
+    counts = f"n = {span_of(cells['n'])} per point of a loop"
+    caption(axes, f"over all layers, controls also over loops; bars: 95% intervals over concepts; {counts}")
     return axes
 
 
-def _over_loops(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sum an arm over loops, with the interval of the sum."""
+def _lines_of_loops_run(rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Yield the points of each control and of each loop of the injection, with how they are drawn."""
+    for arm in arms_of(rows):
+        if arm in RUN_CONTROLS:
+            line = {"linestyle": SITELESS_LINES[arm]} if arm in SITELESS_LINES else {}
+            yield _over_loops(rows[rows["arm"] == arm], "n_loops"), arm_look(arm) | line
+    cells, shades = injected(rows), colormaps["viridis"](np.linspace(0, 0.85, len(names)))
+    for rank, (name, shade) in enumerate(zip(names, shades, strict=True)):
+        look = {"color": shade, "marker": MARKERS[rank % len(MARKERS)], "label": f"injected in loop {name}"}
+        yield cells[cells["x"] == name], look
+
+
+def _over_loops(rows: pd.DataFrame, by: str = "strength") -> pd.DataFrame:
+    """Sum an arm over loops for each value of a column, with the interval of the sum."""
     rows = rows[rows["n"] > 0]
     rows = rows.assign(error=rows["n"] / np.sqrt(rows["independent"]))
-    pooled = rows.groupby("strength", as_index=False).agg({"k": "sum", "n": "sum", "error": "sum", "concepts": "max"})
+    pooled = rows.groupby(by, as_index=False).agg({"k": "sum", "n": "sum", "error": "sum", "concepts": "max"})
     # errors of loops are added, not their squares: the loops share their concepts, in whatever way
     independent, rate = (pooled["n"] / pooled["error"]) ** 2, pooled["k"] / pooled["n"]
     low, high = wilson(rate * independent, independent, freedom=np.maximum(pooled["concepts"] - 1, 1))
-    return pooled.assign(x=pooled["strength"], rate=rate, low=low, high=high)
+    return pooled.assign(x=pooled[by], rate=rate, low=low, high=high)
 
 
 def bands(ax: Axes, rows: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from introspect.results.figures.cell_labels import injected, labels_in_order, layer_labels, loop_labels, spread_of
 from introspect.results.figures.curves import bands
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import MARKERS, STYLE, arm_look, arms_of, span_of
 
 LAYERS_BESIDE = 3
@@ -43,7 +43,7 @@ def compression_by_loop(compression: pd.DataFrame) -> list[Axes]:
             beside = {"place": place, "of": len(arms) * len(layers), "slots": len(xs)}
             points(ax, line.assign(x=line["x"].map(xs.index)), **beside, **_look(arm, layer, layers))
         ax.axhline(0, color="#555555", linewidth=0.6, zorder=0)
-        _loop_ticks(ax, xs)
+        even_ticks(ax, xs, "loop of the injection")
         ax.set(ylabel=PLAIN_SHIFTS[measure])
     label_outer(axes, same_scale=False)
     legend(axes)
@@ -71,7 +71,7 @@ def naming_by_loop(naming: pd.DataFrame) -> list[Axes]:
             line = at[(at["arm"] == arm) & (at["y"] == layer)]
             beside = {"place": place, "of": len(arms) * len(layers), "slots": len(xs)}
             points(ax, line.assign(x=line["x"].map(xs.index)), **beside, **_look(arm, layer, layers))
-        _loop_ticks(ax, xs)
+        even_ticks(ax, xs, "loop of the injection")
         ax.set(title=f"strength {strength:g}", ylabel="rate of the right concept", ylim=(-0.02, 1.02))
     label_outer(axes)
     legend(axes)
@@ -95,7 +95,7 @@ def timing_by_loop(timing: pd.DataFrame) -> list[Axes]:
             line = line.assign(x=line["x"].map(xs.index), rate=line["mean"])
             look = {"color": shades[place], "marker": MARKERS[place % len(MARKERS)], "linestyle": "none"}
             points(ax, line, place=place, of=len(layers), slots=len(xs), label=f"layer {layer}", **look)
-        _loop_ticks(ax, xs)
+        even_ticks(ax, xs, "loop of the injection")
         ax.set(ylabel=TIMES[measure])
     label_outer(axes, same_scale=False)
     legend(axes)
@@ -123,8 +123,3 @@ def _layers_said(layers: list[str], rows: pd.DataFrame) -> str:
         return ""
     few = f" of {rows['y'].nunique()}" if rows["y"].nunique() > len(layers) else ""
     return f"within an arm a point per layer, from left to right {', '.join(layers)}{few}; "
-
-
-def _loop_ticks(ax: Axes, xs: list[str]) -> None:
-    ax.set_xticks(range(len(xs)), xs)
-    ax.set(xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))

@@ -7,14 +7,15 @@ from matplotlib.axes import Axes
 from introspect.results.figures.cell_labels import labels_in_order, loop_labels
 from introspect.results.figures.curves import bands
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.panels import label_outer, panels, points
+from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import STYLE, arm_look, arms_of, span_of
 
 
 @matplotlib.rc_context(STYLE)
 def exit_by_loop(exits: pd.DataFrame) -> list[Axes]:
-    """Draw the expected exit loop against the loop of the injection, a panel a strength, the arms side by side."""
-    exits = exits[exits["question"] == exits["question"].iloc[0]]
+    """Draw the expected exit loop against the loop of the injection, one panel per strength, the arms side by side."""
+    questions = list(dict.fromkeys(exits["question"]))
+    exits = exits[exits["question"] == questions[0]]
     exits = exits.assign(x=loop_labels(exits), rate=exits["mean"])
     active = exits[exits["strength"].notna()]
     strengths, xs = sorted(active["strength"].unique()), labels_in_order(active["x"])
@@ -25,11 +26,11 @@ def exit_by_loop(exits: pd.DataFrame) -> list[Axes]:
             line = active[(active["strength"] == strength) & (active["arm"] == arm)]
             look = arm_look(arm) | {"linestyle": "none"}
             points(ax, line.assign(x=line["x"].map(xs.index)), place=place, of=len(arms), slots=len(xs), **look)
-        ax.set_xticks(range(len(xs)), xs)
-        ax.set(title=f"strength {strength:g}", xlabel="loop of the injection", xlim=(-0.5, len(xs) - 0.5))
-        ax.set_ylabel("expected exit loop")
+        even_ticks(ax, xs, "loop of the injection")
+        ax.set(title=f"strength {strength:g}", ylabel="expected exit loop")
     label_outer(axes)
     legend(axes)
-    said = f"question {exits['question'].iloc[0]}; bars and bands: t intervals over concepts"
+    others = "; the other questions are in the table" if questions[1:] else ""
+    said = f"question {questions[0]}{others}; loops from 0; bars and bands: 95% t intervals over concepts"
     caption(axes, f"{said}; n = {span_of(active['n'])} concepts")
     return axes

@@ -82,7 +82,7 @@ def extract_map(loops: pd.DataFrame) -> list[Axes]:
     cells = injected(loops)
     cells = cells.assign(x=loop_labels(cells), y=cells["extract_loop"].astype("str"))
     axes = rates_over(cells, "loop of the injection", "loop of the vector", "detected")
-    caption(axes, f"layers pooled; n = {span_of(cells['n'])} per cell")
+    caption(axes, f"over all layers; {_rate_caption(loops, cells)}")
     return axes
 
 
@@ -142,7 +142,7 @@ def map_panels(
     rows = math.ceil(count / columns_of(count, width, columns, narrow=narrow))
     low = n_rows > MANY_ROWS or rows * _map_height(n_rows, CELL_HEIGHT) > HELD * PAGE_HEIGHT
     height = _map_height(n_rows, LOW_CELL_HEIGHT if low else CELL_HEIGHT)
-    return panels(count, width=width, height=height, columns=columns, narrow=narrow)
+    return panels(count, width=width, height=height, columns=columns, narrow=narrow, held=HELD)
 
 
 def _map_width(n_columns: int) -> float:

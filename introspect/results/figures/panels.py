@@ -1,6 +1,7 @@
 """Panels of a figure in a row or on a page, and points with intervals on them that do not hide one another."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,15 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from introspect.results.figures.layout import PAGE_WIDTH, figure_of, room
+from introspect.results.figures.layout import PAGE_HEIGHT, PAGE_WIDTH, figure_of, room
 from introspect.results.tables.absence import AbsentError
 
 LEAST_WIDTH = 3.2
 """Inches that a figure has at least."""
 SQUEEZED = 0.7
 """Share of its width that a panel keeps at least where panels stand side by side on a page of a given width."""
-APART = 3.2
-"""Points from one mark to the next where several stand at one place, so that none hides another."""
+APART = 4.5
+"""Points from one mark to the next where several stand at one place and there is room: a little more than a mark."""
+HELD_BY_PANELS = 0.7
+"""Share of a page's height that rows of panels take at most; the rest is for legend and caption."""
 
 
 def panels(
@@ -27,10 +30,12 @@ def panels(
     columns: int | None = None,
     same_scale: bool = True,
     narrow: bool = True,
+    held: float = HELD_BY_PANELS,
 ) -> list[Axes]:
     """Make axes of a size in inches on a figure of their own, side by side as far as `columns` and the page allow.
 
-    Where the page has a given width, panels that may be `narrow` keep at least the share SQUEEZED of theirs.
+    Where the page has a given width, panels that may be `narrow` keep at least the share SQUEEZED of theirs. They are
+    lower where all rows would take more than the share `held` of a page's height.
 
     Raises AbsentError for no axes at all: then no row has a place in the figure.
     """
@@ -38,6 +43,7 @@ def panels(
         raise AbsentError("no row has a place in it")
     columns = columns_of(count, width, columns, narrow=narrow)
     rows = math.ceil(count / columns)
+    height = min(height, held * PAGE_HEIGHT / rows)
     size = room() or max(LEAST_WIDTH, columns * width + 0.5), rows * height + 0.4
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=same_scale, squeeze=False)
@@ -53,6 +59,12 @@ def label_outer(axes: list[Axes], *, same_scale: bool = True) -> None:
         left, bottom = not same_scale or place % columns == 0, place + columns >= len(axes)
         ax.tick_params(labelleft=left, labelbottom=bottom)
         ax.set(xlabel=ax.get_xlabel() if bottom else "", ylabel=ax.get_ylabel() if left else "")
+
+
+def even_ticks(ax: Axes, labels: Sequence[object], name: str) -> None:
+    """Give each label a tick, at 0, 1, 2 and so on: as far apart as the marks around it need, whatever the numbers."""
+    ax.set_xticks(range(len(labels)), [str(label) for label in labels])
+    ax.set(xlabel=name, xlim=(-0.5, len(labels) - 0.5))
 
 
 def columns_of(count: int, width: float, columns: int | None = None, *, narrow: bool = True) -> int:

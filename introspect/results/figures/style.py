@@ -39,6 +39,8 @@ MEASURE_LABELS = {
 }
 MARKERS = "osD^vP*X"
 """Shapes of loops and layers, which have shades beside them."""
+LINES = ("-", "--", "-.", ":")
+"""Lines of what has too many points for shapes."""
 UNITS = {
     "vector": "\N{MULTIPLICATION SIGN} concept vector",
     "residual": "\N{MULTIPLICATION SIGN} residual norm",
