@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from introspect.results.tables.columns import COLUMNS, TABLE_COLUMNS, grade_column_texts
+from introspect.results.tables.trials.columns import COLUMNS, TABLE_COLUMNS, grade_column_texts
 
 INTRODUCTION = """# Tables and columns
 

@@ -15,7 +15,7 @@ from introspect.results.statistics.agreement import agreement, calibration, corr
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size
 from introspect.results.statistics.strata import even_sample
-from introspect.results.tables.agreement import agreement_table, corrected_table, uncovered
+from introspect.results.tables.rates.agreement import agreement_table, corrected_table, uncovered
 
 YES_NO = {True: "yes", False: "no", None: ""}
 

@@ -13,8 +13,8 @@ from made import plain_pair, response
 from introspect.records.trial import Response, Trial
 from introspect.results.statistics.split_selection import best_cell
 from introspect.results.store.store import Store
-from introspect.results.tables.best_cell import best_cells
-from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.effects.best_cell import best_cells
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 
 def site(one: Trial) -> int:

@@ -11,7 +11,7 @@ from scipy import stats
 from introspect.protocols.material import instructions
 from introspect.records.trial import Measure
 from introspect.results.store.store import Store
-from introspect.results.tables.control_cosines import ALL, control_table, cosines
+from introspect.results.tables.rates.control_cosines import ALL, control_table, cosines
 
 WORDS = ("dust", "snow", "rain", "salt")
 SITES = [(1, 0), (0, 1), (0, 0)]

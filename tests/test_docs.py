@@ -18,7 +18,7 @@ from introspect.families.feedforward.model import FEED_FORWARD
 from introspect.families.registry import FAMILIES
 from introspect.protocols import PROTOCOLS
 from introspect.records.trial import ARMS
-from introspect.results.tables.columns import TABLE_COLUMNS, meaning
+from introspect.results.tables.trials.columns import TABLE_COLUMNS, meaning
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

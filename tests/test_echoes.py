@@ -11,8 +11,8 @@ from introspect.prompts.echo import LONG, SHORT
 from introspect.records.trial import Response
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import summaries
-from introspect.results.tables.echoes import echo_table, unended_said, with_echoes
-from introspect.results.tables.trials import cells_table
+from introspect.results.tables.rates.echoes import echo_table, unended_said, with_echoes
+from introspect.results.tables.trials.trials import cells_table
 
 
 def stored(folder: Path, *runs: int | None, **changes: object) -> Store:

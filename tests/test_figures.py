@@ -20,8 +20,8 @@ from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.csv_files import write_figure
-from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import make_tables
+from introspect.results.tables.trials.absence import Made
 
 
 def counted(rows: list[tuple]) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from made import grade, new_store, response, trial
 from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables
-from introspect.results.tables.fluency import FEWEST_CLEAN, floor_of
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.trials import trials_table
+from introspect.results.tables.trials.fluency import FEWEST_CLEAN, floor_of
+from introspect.results.tables.trials.narrow_trials import narrow_trials
+from introspect.results.tables.trials.trials import trials_table
 
 
 def clean_answers(n: int, **changes: object) -> list[tuple[Trial, float]]:

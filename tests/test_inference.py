@@ -13,7 +13,7 @@ from introspect.records.trial import Grade, Response, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS, NO_VALUE, TOO_FEW
 from introspect.results.statistics.detection import TOO_FEW_FOR_D_PRIME as TOO_FEW_FOR_D
 from introspect.results.tables.inference import infer, inferences
-from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 CONCEPTS = ("ash", "dust", "oak", "rye", "sea", "tin")
 NOISE = dict(zip(CONCEPTS, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True))

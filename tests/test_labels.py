@@ -14,8 +14,8 @@ from graded import TEXT, by_arm, fill_in, grader, rows, run, trials, write
 from introspect.errors import InputError
 from introspect.results.statistics.strata import even_quotas, even_sample, sampling_weights
 from introspect.results.store.store import Store
-from introspect.results.tables.human_labels import with_labels
-from introspect.results.tables.label_sheet import LABELS, answered_trials, as_text, from_text, write_sheet
+from introspect.results.tables.trials.human_labels import with_labels
+from introspect.results.tables.trials.label_sheet import LABELS, answered_trials, as_text, from_text, write_sheet
 
 FORMULAS = [
     "=1+1",

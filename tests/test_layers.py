@@ -27,6 +27,9 @@ LAYERS = (
     ("grading",),
     ("results.store",),
     ("results.statistics",),
+    ("results.tables.trials",),
+    ("results.tables.rates",),
+    ("results.tables.effects",),
     ("results.tables",),
     ("results.figures",),
     ("experiment",),
@@ -136,6 +139,7 @@ def test_the_rule_sees_every_way_to_import_the_wrong_room() -> None:
     assert crossings("errors", "if TYPE_CHECKING:\n    from introspect.records.trial import Trial") == []
     assert crossings("results.tables", "from introspect.results.store import schema\nimport introspect.records") == []
     assert crossings("results.store", "import introspect.results.tables") == ["introspect.results.tables"]
+    assert crossings("results.tables.rates", "import introspect.results.tables.effects.against") != []
 
 
 def test_nothing_imports_through_a_link_at_the_root() -> None:
@@ -204,7 +208,7 @@ def _has_role(stem: str, home: str) -> bool:
         home == "cli"
         or (stem in FAMILY and home.startswith("families/"))
         or (stem in ANALYSIS and home.startswith("analyses/"))
-        or (stem in STATISTIC_AND_TABLE and home in ("results/tables", "results/statistics"))
+        or (stem in STATISTIC_AND_TABLE and home in ("results/tables/rates", "results/statistics"))
     )
 
 

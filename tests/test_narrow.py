@@ -12,7 +12,7 @@ from made import grade, injection, new_store, response, trial
 from introspect.records.trial import ARMS, NOT_INJECTED, Grade, Readout, Response, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import trials_table
-from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
 

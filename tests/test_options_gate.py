@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from introspect.results.statistics.capability import CAN_ANSWER, CANNOT_ANSWER
-from introspect.results.tables.capability import LEAST_ANSWERS, capability_table, telling, unable
+from introspect.results.tables.rates.capability import LEAST_ANSWERS, capability_table, telling, unable
 
 STRENGTHS = (0.5, 1.0, 2.0)
 ARMS = ("injected", "random", "wrong")

@@ -8,8 +8,8 @@ from commanded import introspect, refused
 from graded import by_arm, grader, run, trials
 
 from introspect.results.store.store import Store
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
+from introspect.results.tables.rates.sample_size import Wanted, sizes, sizes_by_pilot
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 
 def hashed(one: object, share: float) -> bool:

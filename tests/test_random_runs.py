@@ -21,8 +21,8 @@ from introspect.report.writing import write_latex, write_report
 from introspect.results.figures.all_figures import FIGURES, draw_all
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import summaries, write_tables
+from introspect.results.tables.trials.absence import Made
 
 SLACK = 1e-9
 """An interval may miss its rate by rounding."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from introspect.grading.rules import verdicts_on
-from introspect.results.tables.fluency import floor_of
+from introspect.results.tables.trials.fluency import floor_of
 
 FILE = Path(__file__).parent / "data" / "real_answers.csv"
 READERS = {"development": ("a", "c"), "sealed": ("b", "c")}

@@ -32,7 +32,7 @@ from introspect.report.setup_sheets import settings, standing
 from introspect.report.sheets import sheet
 from introspect.report.writing import write_report
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import Made
+from introspect.results.tables.trials.absence import Made
 
 DETECT = template_named("detect")
 MANIFEST: dict[str, object] = {"model": "organism:aware", "templates": {DETECT.hash: [DETECT.name, DETECT.source]}}

@@ -22,7 +22,7 @@ from introspect.results.tables.all_tables import (
     write_brief,
     write_tables,
 )
-from introspect.results.tables.rates import RATE
+from introspect.results.tables.rates.rates import RATE
 
 
 @pytest.fixture

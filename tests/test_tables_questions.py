@@ -11,7 +11,7 @@ from made import grade, new_store, response, trial, trial_at
 from introspect.records.trial import Grade, Response, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables, trials_table
-from introspect.results.tables.rates import rates
+from introspect.results.tables.rates.rates import rates
 
 CONCEPTS = ("dust", "sea", "oak", "tin", "rye", "ash")
 

@@ -19,7 +19,7 @@ import psutil
 
 from introspect.__main__ import main
 from introspect.experiment import sweep
-from introspect.results.tables.absence import Made
+from introspect.results.tables.trials.absence import Made
 
 HUNG = "no end"
 PATIENCE = 120.0

@@ -17,7 +17,7 @@ from introspect.experiment.options import Options
 from introspect.experiment.sweep import Report, run_sweep
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import trials_table
-from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 __all__ = [
     "EFFECT_TRUTHS",

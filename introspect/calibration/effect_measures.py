@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from introspect.results.statistics.contrasts import concept_effects, overall_contrasts
-from introspect.results.tables.against import against_table
-from introspect.results.tables.capability import capability_table
-from introspect.results.tables.compression import PAIRED_BY, compression_table
-from introspect.results.tables.third_person_effects import third_person_table
+from introspect.results.tables.effects.against import against_table
+from introspect.results.tables.effects.compression import PAIRED_BY, compression_table
+from introspect.results.tables.effects.third_person_effects import third_person_table
+from introspect.results.tables.rates.capability import capability_table
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ def agree(
     from introspect.cli.printing import OUT, print_written
     from introspect.results.store.csv_files import write_table
     from introspect.results.store.store import Store
-    from introspect.results.tables.agreement import agreement_table, corrected_table, uncovered
-    from introspect.results.tables.human_labels import with_labels
-    from introspect.results.tables.label_sheet import answered_trials
-    from introspect.results.tables.trials import stored_graders
+    from introspect.results.tables.rates.agreement import agreement_table, corrected_table, uncovered
+    from introspect.results.tables.trials.human_labels import with_labels
+    from introspect.results.tables.trials.label_sheet import answered_trials
+    from introspect.results.tables.trials.trials import stored_graders
 
     with Store.open(run) as store:
         chosen = _chosen(run, stored_graders(store), graders, alone=labels is not None)

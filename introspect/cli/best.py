@@ -22,7 +22,7 @@ def best(
     """
     from introspect.cli.printing import OUT, print_written
     from introspect.results.store.csv_files import write_table
-    from introspect.results.tables.best_cell import best_cells
+    from introspect.results.tables.effects.best_cell import best_cells
 
     table = best_cells(trials_of(run, grader), grader, seed=seed)
     _print_best(table)
@@ -35,8 +35,8 @@ def best(
 def trials_of(run: Path, grader: str) -> "pd.DataFrame":
     """Read the narrow trials of a run that has this grader."""
     from introspect.results.store.store import Store
-    from introspect.results.tables.narrow_trials import narrow_trials
-    from introspect.results.tables.trials import stored_graders
+    from introspect.results.tables.trials.narrow_trials import narrow_trials
+    from introspect.results.tables.trials.trials import stored_graders
     from introspect.selection import one_of
 
     with Store.open(run) as store:

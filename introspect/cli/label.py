@@ -23,7 +23,7 @@ def label(
     """
     from introspect.cli.printing import OUT, print_written
     from introspect.results.store.store import Store
-    from introspect.results.tables.label_sheet import write_sheet
+    from introspect.results.tables.trials.label_sheet import write_sheet
 
     path = run / "labels.csv" if out is None else out
     with Store.open(run) as store:

@@ -35,7 +35,7 @@ def power(
     """
     from introspect.cli.printing import OUT
     from introspect.results.statistics.power_simulation import TEST
-    from introspect.results.tables.sample_size import Wanted, sizes, sizes_by_pilot
+    from introspect.results.tables.rates.sample_size import Wanted, sizes, sizes_by_pilot
     from introspect.selection import numbers
 
     if (rates is None) == (pilot is None):

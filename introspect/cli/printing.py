@@ -12,7 +12,7 @@ from rich.table import Table
 
 from introspect.prompts import START, STOP, Prompt
 from introspect.records.trial import Grade, Response, Trial
-from introspect.results.tables.absence import said_absent
+from introspect.results.tables.trials.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check, EffectCheck

@@ -9,7 +9,7 @@ from introspect.cli.printing import OUT, print_absent, print_rows, print_written
 from introspect.experiment.sweep import Swept
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
-from introspect.results.tables.rates import RATE
+from introspect.results.tables.rates.rates import RATE
 
 _SHOWN = ("detected", "identified", "correct")
 

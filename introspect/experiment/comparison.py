@@ -15,8 +15,8 @@ from introspect.errors import InputError
 from introspect.experiment.run import Run
 from introspect.results.store import queries
 from introspect.results.tables.inference import infer
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.trials import stored_graders
+from introspect.results.tables.trials.narrow_trials import narrow_trials
+from introspect.results.tables.trials.trials import stored_graders
 from introspect.results.tables.two_runs import PAIRED, Side, compared
 from introspect.selection import one_of
 

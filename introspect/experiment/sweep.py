@@ -30,7 +30,7 @@ from introspect.records.trial import Response
 from introspect.results.figures.all_figures import draw_all, write_figures
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import summaries, write_tables
-from introspect.results.tables.echoes import unended_said
+from introspect.results.tables.rates.echoes import unended_said
 
 Report = Callable[[int, int], None]
 """Called with the trials done and the trials planned, at the beginning and after every block."""

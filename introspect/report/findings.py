@@ -9,12 +9,12 @@ import pandas as pd
 from introspect.records.trial import Gate
 from introspect.report.planned_trials import PlannedCounts, planned_counts
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import Made
 from introspect.results.tables.all_tables import summaries
-from introspect.results.tables.capability import unable
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.rates import rates
-from introspect.results.tables.trials import alike_table, cells_table, stored_graders
+from introspect.results.tables.rates.capability import unable
+from introspect.results.tables.rates.rates import rates
+from introspect.results.tables.trials.absence import Made
+from introspect.results.tables.trials.narrow_trials import narrow_trials
+from introspect.results.tables.trials.trials import alike_table, cells_table, stored_graders
 
 PREFERRED = "rules"
 """The grader by which trials are sorted into outcomes, where it has graded."""

@@ -16,9 +16,9 @@ from introspect.report.findings import Findings
 from introspect.report.numbers import counted, interval, listed, number, p_said, percent
 from introspect.results.figures.style import ARM_LABELS
 from introspect.results.statistics.capability import ACCURACY_FLOOR, CANNOT_ANSWER, MASS_FLOOR
-from introspect.results.tables.compression import EXTRAPOLATED
-from introspect.results.tables.control_cosines import cosines
-from introspect.results.tables.echoes import unended_said
+from introspect.results.tables.effects.compression import EXTRAPOLATED
+from introspect.results.tables.rates.control_cosines import cosines
+from introspect.results.tables.rates.echoes import unended_said
 
 ESTIMATE = ("mean", "low", "high", "p", "n")
 UNABLE_TO = {"yes or no": "yes or no", "options": "with one of the options", "repeat": "by repeating a line"}

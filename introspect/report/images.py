@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from introspect.results.figures.all_figures import draw_all
-from introspect.results.tables.absence import Made
+from introspect.results.tables.trials.absence import Made
 
 PIXELS = 112
 """CSS pixels an inch: a little larger than on paper, as the type of figures is small."""

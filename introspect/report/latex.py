@@ -12,7 +12,7 @@ from introspect.report.headline import headline
 from introspect.report.numbers import escaped
 from introspect.report.sheets import Sheet
 from introspect.report.statistic_sheets import inferred
-from introspect.results.tables.absence import said_absent
+from introspect.results.tables.trials.absence import said_absent
 
 DOCUMENT = "report"
 ROWS = 40

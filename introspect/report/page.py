@@ -18,7 +18,7 @@ from introspect.report.images import pictures
 from introspect.report.numbers import escaped, visible
 from introspect.report.statistic_sheets import OVERALL, inferred
 from introspect.results.figures.style import ARM_LABELS
-from introspect.results.tables.absence import said_absent
+from introspect.results.tables.trials.absence import said_absent
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     loader=PackageLoader("introspect.report"),

@@ -9,7 +9,7 @@ from introspect.report.findings import Findings
 from introspect.report.sheets import NOWHERE, Sheet, sheet
 from introspect.results.figures.style import ARM_LABELS
 from introspect.results.statistics.capability import CANNOT_ANSWER
-from introspect.results.tables.rates import RATE
+from introspect.results.tables.rates.rates import RATE
 
 NOTE = (
     "Rates are of the answers that can be read; unknown ones and errors are counted apart. The interval is Wilson's at "

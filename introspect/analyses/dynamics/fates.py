@@ -11,7 +11,7 @@ import pandas as pd
 
 from introspect.protocols import questions_of
 from introspect.results.statistics import clustered_rates, mean_interval
-from introspect.results.tables.rates import rates
+from introspect.results.tables.rates.rates import rates
 
 LEFT = 0.1
 """Share of the injected vector from which it counts as left, and distance of the paths from which they are apart."""

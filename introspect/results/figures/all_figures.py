@@ -37,8 +37,8 @@ from introspect.results.figures.style import UNITS, in_words, strengths_in
 from introspect.results.figures.value_rows import agreement_points, capability_points, third_person_points
 from introspect.results.store.csv_files import write_figure
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import Made, make_each
 from introspect.results.tables.all_tables import STRENGTHS, summaries
+from introspect.results.tables.trials.absence import Made, make_each
 
 FIGURES: dict[str, tuple[str, Callable[[pd.DataFrame], list[Axes]]]] = {
     "detection_map": ("rates", detection_map),

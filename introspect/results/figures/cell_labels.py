@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from introspect.results.tables.rates import FACTORS, splitting
+from introspect.results.tables.rates.rates import FACTORS, splitting
 
 _OUTSIDE = {"prelude": -1, "coda": 1}
 """Stages outside of the loops, and on which side of them they are drawn."""

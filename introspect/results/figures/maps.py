@@ -19,7 +19,7 @@ from introspect.results.figures.panels import columns_of, label_outer, panels
 from introspect.results.figures.style import ARM_LABELS, MEASURE_LABELS, STYLE, arms_of, pooled, span_of
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.statistics.intervals import MUCH_UNKNOWN, unknown_share
-from introspect.results.tables.absence import AbsentError
+from introspect.results.tables.trials.absence import AbsentError
 
 CELL_WIDTH, CELL_HEIGHT, LOW_CELL_HEIGHT, MANY_ROWS = 0.36, 0.3, 0.155, 8
 """Inches of a cell, lower where there are many rows."""

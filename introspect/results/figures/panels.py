@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from introspect.results.figures.layout import PAGE_HEIGHT, PAGE_WIDTH, figure_of, room
-from introspect.results.tables.absence import AbsentError
+from introspect.results.tables.trials.absence import AbsentError
 
 LEAST_WIDTH = 3.2
 """Inches that a figure has at least."""

@@ -12,7 +12,7 @@ from introspect.results.figures.layout import caption, legend, wrapped
 from introspect.results.figures.panels import panels
 from introspect.results.figures.style import ARM_LABELS, COLOURS, STYLE, span_of
 from introspect.results.statistics.capability import ACCURACY_FLOOR, MASS_FLOOR
-from introspect.results.tables.absence import AbsentError
+from introspect.results.tables.trials.absence import AbsentError
 
 NAME_WIDTH = 1.35
 """Inches of the names beside values in rows."""

@@ -16,17 +16,17 @@ from introspect.records.trial import Gate
 from introspect.results.store.csv_files import write_rows, write_table
 from introspect.results.store.queries import VERDICTS
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import AbsentError, Made, make_each
-from introspect.results.tables.capability import telling, unable
-from introspect.results.tables.control_cosines import control_table
-from introspect.results.tables.echoes import echo_table, with_echoes
-from introspect.results.tables.exits import exits_table
 from introspect.results.tables.inference import capabilities, infer
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.over_concepts import routed_table
-from introspect.results.tables.rates import graders, loops_table, rates
-from introspect.results.tables.readouts import readouts_of, readouts_table
-from introspect.results.tables.trials import (
+from introspect.results.tables.rates.capability import telling, unable
+from introspect.results.tables.rates.control_cosines import control_table
+from introspect.results.tables.rates.echoes import echo_table, with_echoes
+from introspect.results.tables.rates.exits import exits_table
+from introspect.results.tables.rates.over_concepts import routed_table
+from introspect.results.tables.rates.rates import graders, loops_table, rates
+from introspect.results.tables.rates.readouts import readouts_of, readouts_table
+from introspect.results.tables.trials.absence import AbsentError, Made, make_each
+from introspect.results.tables.trials.narrow_trials import narrow_trials
+from introspect.results.tables.trials.trials import (
     alike_table,
     cells_table,
     stored_graders,

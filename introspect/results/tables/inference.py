@@ -17,19 +17,19 @@ from introspect.results.statistics.contrasts import contrasts_table, leanings, o
 from introspect.results.statistics.detection import detection_table
 from introspect.results.statistics.naming_tests import mutual_information, naming, rank_summary
 from introspect.results.store.store import Store
-from introspect.results.tables.absence import AbsentError, Made, make_each
-from introspect.results.tables.against import against_table
-from introspect.results.tables.agreement import agreement_table
-from introspect.results.tables.capability import capability_table
-from introspect.results.tables.cell_columns import place_columns
-from introspect.results.tables.compression import compression_table, lacks_plain, outside_plain
-from introspect.results.tables.detection_times import timing
-from introspect.results.tables.guesses import confusion_table, guesses_table
-from introspect.results.tables.narrow_trials import narrow_trials
-from introspect.results.tables.third_person_effects import third_person_table
-from introspect.results.tables.trials import stored_graders
-from introspect.results.tables.wording_effects import effects_in_cells, tidy, wordings
-from introspect.results.tables.wordings import wordings_table
+from introspect.results.tables.effects.against import against_table
+from introspect.results.tables.effects.compression import compression_table, lacks_plain, outside_plain
+from introspect.results.tables.effects.third_person_effects import third_person_table
+from introspect.results.tables.effects.wording_effects import effects_in_cells, tidy, wordings
+from introspect.results.tables.effects.wordings import wordings_table
+from introspect.results.tables.rates.agreement import agreement_table
+from introspect.results.tables.rates.capability import capability_table
+from introspect.results.tables.rates.cell_columns import place_columns
+from introspect.results.tables.rates.detection_times import timing
+from introspect.results.tables.rates.guesses import confusion_table, guesses_table
+from introspect.results.tables.trials.absence import AbsentError, Made, make_each
+from introspect.results.tables.trials.narrow_trials import narrow_trials
+from introspect.results.tables.trials.trials import stored_graders
 
 
 def inferences(store: Store) -> dict[str, pd.DataFrame]:

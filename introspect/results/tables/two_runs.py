@@ -16,11 +16,11 @@ from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.intervals import unknown_share
 from introspect.results.statistics.two_samples import Change, TwoCounts, change_of_means, change_of_rates
 from introspect.results.store.queries import MEASURES, VERDICTS
-from introspect.results.tables.capability import unable
-from introspect.results.tables.cell_columns import PLACE, place_columns
-from introspect.results.tables.fluency import COLUMN
-from introspect.results.tables.rates import belongs_to
-from introspect.results.tables.wording_effects import effects_by_concept
+from introspect.results.tables.effects.wording_effects import effects_by_concept
+from introspect.results.tables.rates.capability import unable
+from introspect.results.tables.rates.cell_columns import PLACE, place_columns
+from introspect.results.tables.rates.rates import belongs_to
+from introspect.results.tables.trials.fluency import COLUMN
 
 _SIDES = ("a", "b")
 """What the columns of each run begin with."""

@@ -6,7 +6,7 @@ The gate's distribution is measured where a sweep was run with an exit other tha
 import pandas as pd
 
 from introspect.results.store.store import Store
-from introspect.results.tables.over_concepts import over_concepts
+from introspect.results.tables.rates.over_concepts import over_concepts
 
 EXPECTED = """SELECT cell, concept, avg(expected) FROM (
     SELECT trials.cell AS cell, concept, sum(measures.loop * value) AS expected

@@ -10,7 +10,7 @@ import pandas as pd
 from introspect.protocols import questions_of
 from introspect.results.statistics.contrasts import EFFECTS
 from introspect.results.statistics.crossed import LEAST_WORDINGS, crossed_mean
-from introspect.results.tables.wording_effects import effects_by_concept, tidy
+from introspect.results.tables.effects.wording_effects import effects_by_concept, tidy
 
 
 def wordings_table(trials: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from introspect.protocols import Kind, gates, questions_of, silent_protocols
 from introspect.results.statistics.capability import CANNOT_ANSWER, Capability, capability
-from introspect.results.tables.absence import AbsentError
+from introspect.results.tables.trials.absence import AbsentError
 
 _YES_NO, _OPTIONS, REPEAT = "yes or no", "options", "repeat"
 _ANSWERS: dict[Kind, str] = {"noticing": _YES_NO, "plain": _YES_NO, "choice": _OPTIONS, "repeating": REPEAT}

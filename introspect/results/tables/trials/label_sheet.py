@@ -18,7 +18,7 @@ from introspect.protocols import WRITTEN, kind_of, silent_protocols
 from introspect.records.trial import Trial
 from introspect.results.statistics.strata import even_sample
 from introspect.results.store.store import Store
-from introspect.results.tables.narrow_trials import narrow_trials
+from introspect.results.tables.trials.narrow_trials import narrow_trials
 
 LABELS = ("detected", "identified", "coherent", "refused", "answer")
 """Columns to be filled in."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval
-from introspect.results.tables.cell_columns import place_columns
+from introspect.results.tables.rates.cell_columns import place_columns
 
 _FIRST_YES = "first_yes"
 """The measure that is read out, whatever the grader."""

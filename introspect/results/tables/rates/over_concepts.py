@@ -6,7 +6,7 @@ import pandas as pd
 
 from introspect.results.statistics import mean_interval
 from introspect.results.store.store import Store
-from introspect.results.tables.rates import LOOP_CELL, varying, with_loops
+from introspect.results.tables.rates.rates import LOOP_CELL, varying, with_loops
 
 _ROUTED = """SELECT trials.cell, concept, measures.loop, avg(value)
     FROM measures JOIN trials USING (n) WHERE name = 'routed' GROUP BY 1, 2, 3"""

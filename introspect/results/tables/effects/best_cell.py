@@ -14,8 +14,8 @@ from introspect.results.statistics.clustered_rates import clustered_rate
 from introspect.results.statistics.clusters import Estimate, rate
 from introspect.results.statistics.contrasts import concept_effects
 from introspect.results.statistics.split_selection import Selection, best_cell
-from introspect.results.tables.cell_columns import place_columns
-from introspect.results.tables.compression import PAIRED_BY, lacks_plain
+from introspect.results.tables.effects.compression import PAIRED_BY, lacks_plain
+from introspect.results.tables.rates.cell_columns import place_columns
 
 CONTRAST = "contrast"
 """Beside the verdicts, what a cell may be best at: the primary contrast of logit(yes) - logit(no)."""

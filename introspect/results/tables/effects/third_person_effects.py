@@ -10,9 +10,9 @@ import pandas as pd
 
 from introspect.protocols import twins
 from introspect.results.statistics.contrasts import EFFECTS
-from introspect.results.tables.absence import AbsentError
-from introspect.results.tables.cell_columns import place_columns
-from introspect.results.tables.wording_effects import effects_by_concept, tested, tidy
+from introspect.results.tables.effects.wording_effects import effects_by_concept, tested, tidy
+from introspect.results.tables.rates.cell_columns import place_columns
+from introspect.results.tables.trials.absence import AbsentError
 
 PERSONS = ("first person", "third person", "excess")
 LACKING = "needs the arm injected on the question about the model itself and on the one about another"

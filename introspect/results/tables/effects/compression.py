@@ -13,8 +13,8 @@ from introspect.records.trial import NOT_INJECTED
 from introspect.results.statistics.contrasts import concept_lines
 from introspect.results.statistics.intervals import mean_interval
 from introspect.results.statistics.plain_line import LEAST_QUESTIONS
-from introspect.results.tables.absence import AbsentError
-from introspect.results.tables.cell_columns import PLACE, place_columns
+from introspect.results.tables.rates.cell_columns import PLACE, place_columns
+from introspect.results.tables.trials.absence import AbsentError
 
 MEASURED = ("slope", "intercept", "entropy")
 PAIRED_BY = ("repeat", "n_loops", "asked")

@@ -17,8 +17,8 @@ from introspect.records.trial import Gate
 from introspect.results.store import queries
 from introspect.results.store.queries import VERDICTS
 from introspect.results.store.store import Store
-from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
-from introspect.results.tables.trials import cells_table, stored_graders
+from introspect.results.tables.trials.fluency import COLUMN, as_parameter, floors, gated
+from introspect.results.tables.trials.trials import cells_table, stored_graders
 
 WRITTEN_INTO_TEXT = r'(?:, )?"written": "(?:[^"\\]|\\.)*"'
 """What the arm text adds to the JSON of what a question is filled in with; it asks the same question."""

@@ -14,7 +14,7 @@ from introspect.records.trial import ARMS, Gate
 from introspect.results.store import queries
 from introspect.results.store.queries import MEASURES, VERDICTS
 from introspect.results.store.store import Store
-from introspect.results.tables.fluency import COLUMN, as_parameter, floors, gated
+from introspect.results.tables.trials.fluency import COLUMN, as_parameter, floors, gated
 
 CELL_ORDER = ["arm", "loop", "layer", "strength", "sites", "extract_loop", "n_loops", "template"]
 """Order of the cells; inside one, and in those that do not differ in these, trials come by concept, repeat and id."""

@@ -14,7 +14,7 @@ from introspect.protocols import kind_of, questions_of
 from introspect.results.statistics.clustered_rates import Rate, clustered_rate
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 from introspect.results.statistics.power_simulation import Setting, concepts_needed, intraclass_correlation, power_of
-from introspect.results.tables.cell_columns import place_columns
+from introspect.results.tables.rates.cell_columns import place_columns
 
 _CONTROLS = ("none", "random", "wrong")
 CORRELATIONS = (0.0, 0.1, 0.3)

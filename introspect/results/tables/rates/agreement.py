@@ -20,8 +20,8 @@ from introspect.results.statistics import clustered_rate
 from introspect.results.statistics.agreement import Calibration, agreement, calibration, corrected_rate
 from introspect.results.statistics.sizes import effective_size
 from introspect.results.statistics.strata import GROUP, sampling_weights
-from introspect.results.tables.cell_columns import place_columns
-from introspect.results.tables.human_labels import HUMAN
+from introspect.results.tables.rates.cell_columns import place_columns
+from introspect.results.tables.trials.human_labels import HUMAN
 
 _MEASURES = ("detected", "identified", "coherent", "refused", "correct")
 """Verdicts that are yes or no."""

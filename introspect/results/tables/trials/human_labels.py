@@ -15,7 +15,7 @@ import pandas as pd
 
 from introspect.errors import InputError
 from introspect.protocols import WRITTEN, kind_of
-from introspect.results.tables.label_sheet import LABELS, TRIAL_PREFIX, from_text, offered, to_fill_in
+from introspect.results.tables.trials.label_sheet import LABELS, TRIAL_PREFIX, from_text, offered, to_fill_in
 
 HUMAN = "human"
 """The grader's name under which labels stand beside others."""

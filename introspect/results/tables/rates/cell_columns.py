@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from introspect.results.tables.rates import splitting
+from introspect.results.tables.rates.rates import splitting
 
 PLACE = ("loop", "layer", "strength")
 _FACTORS = ("template", "sites", "extract_loop", "n_loops")

@@ -13,8 +13,8 @@ from introspect.protocols import questions_of
 from introspect.results.statistics import clustered_rates, unknown_bounds
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.queries import MEASURES, VERDICTS
-from introspect.results.tables.fluency import COLUMN
-from introspect.results.tables.trials import in_order
+from introspect.results.tables.trials.fluency import COLUMN
+from introspect.results.tables.trials.trials import in_order
 
 ESTIMATES = ("rate", "low", "high", "if_no", "if_yes")
 RATE = ("k", "n", "concepts", "independent", *ESTIMATES[:3], "unknown", *ESTIMATES[3:], "errors", "note")

@@ -10,8 +10,8 @@ from introspect.protocols import questions_of
 from introspect.results.statistics import mean_interval
 from introspect.results.store import queries
 from introspect.results.store.store import Store
-from introspect.results.tables.rates import LOOP_CELL, varying, with_loops
-from introspect.results.tables.trials import cells_table, in_order
+from introspect.results.tables.rates.rates import LOOP_CELL, varying, with_loops
+from introspect.results.tables.trials.trials import cells_table, in_order
 
 READ = [("n", "i8"), ("loop", "i8"), ("difference", "f8")]
 

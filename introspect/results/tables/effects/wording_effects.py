@@ -15,8 +15,8 @@ from introspect.results.statistics.contrasts import (
     contrasts_table,
     overall_contrasts,
 )
-from introspect.results.tables.cell_columns import PLACE, place_columns
-from introspect.results.tables.compression import PAIRED_BY, lacks_plain
+from introspect.results.tables.effects.compression import PAIRED_BY, lacks_plain
+from introspect.results.tables.rates.cell_columns import PLACE, place_columns
 
 _WHOLE = ("loop", "layer", "extract_loop", "n_loops")
 """Columns of whole numbers, which rows over all cells leave empty."""

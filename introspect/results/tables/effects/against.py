@@ -10,8 +10,8 @@ import pandas as pd
 from introspect.protocols import beside
 from introspect.records.trial import ARMS, Arm
 from introspect.results.statistics.contrasts import concept_effects
-from introspect.results.tables.compression import PAIRED_BY, lacks_plain
-from introspect.results.tables.wording_effects import effects_in_cells, effects_of_text, tested, tidy, wordings
+from introspect.results.tables.effects.compression import PAIRED_BY, lacks_plain
+from introspect.results.tables.effects.wording_effects import effects_in_cells, effects_of_text, tested, tidy, wordings
 
 AGAINST_NAMES = ("injected", "control", "difference")
 IN_CONTRASTS: tuple[Arm, ...] = ("injected", "none", "random")

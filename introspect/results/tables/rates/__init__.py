@@ -1,0 +1,1 @@
+"""Rates and means, cell by cell: what is counted, with its n and interval."""
