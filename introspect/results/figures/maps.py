@@ -142,7 +142,9 @@ def map_panels(
     rows = math.ceil(count / columns_of(count, width, columns, narrow=narrow))
     low = n_rows > MANY_ROWS or rows * _map_height(n_rows, CELL_HEIGHT) > HELD * PAGE_HEIGHT
     height = _map_height(n_rows, LOW_CELL_HEIGHT if low else CELL_HEIGHT)
-    return panels(count, width=width, height=height, columns=columns, narrow=narrow, held=HELD)
+    return panels(
+        count, width=width, height=height, columns=columns, narrow=narrow, held=math.inf
+    )  # cells need their height
 
 
 def _map_width(n_columns: int) -> float:
