@@ -1,13 +1,18 @@
 """What several test files look at: a tiny model as a folder, and one finished run of it. Copy the run to change it.
 
-Figures are written small, and with fonts that PDF draws itself: most of a small sweep would else be the embedding of
-fonts. `published_figures` writes them as users get them; so does every command that is run in a process of its own.
+Figures are written small and as PNG alone: most of a small sweep would else be the drawing of them, once for each
+format. `published_figures` writes them as users get them; so does every command that is run in a process of its own.
+The run is made once for all workers of pytest-xdist, and each has a copy, for one process at a time writes to a run.
 """
 
+import os
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from swept import options, save_quietly
 from tiny import tiny_model
 
@@ -15,16 +20,14 @@ from introspect.experiment.sweep import run_sweep
 from introspect.results.store import csv_files
 from tests.families import VARIANTS
 
-PUBLISHED = {"FONTS": csv_files.FONTS, "FORMATS": csv_files.FORMATS}
-csv_files.FONTS = {"pdf.fonttype": 3}
-csv_files.FORMATS = {**csv_files.FORMATS, "png": {"dpi": 40}}
+PUBLISHED = csv_files.FORMATS
+csv_files.FORMATS = {"png": {"dpi": 40}}
 
 
 @pytest.fixture
 def published_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write figures as users get them."""
-    for name, value in PUBLISHED.items():
-        monkeypatch.setattr(csv_files, name, value)
+    monkeypatch.setattr(csv_files, "FORMATS", PUBLISHED)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,14 +43,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny model with random weights."""
-    return save_quietly(tiny_model(), tmp_path_factory.mktemp("models") / "tiny")
+def once(shared: Path, make: Callable[[Path], Path]) -> Path:
+    """Return a folder that all workers read, made by the first that asks; the others wait for it."""
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            make(shared.with_suffix(".part")).rename(shared)
+    return shared
 
 
 @pytest.fixture(scope="session")
-def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the whole test run, which workers have theirs in; without workers it is the only one."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def tiny(common: Path) -> Path:
+    """Return the folder of a tiny model with random weights, which no test may change."""
+    return once(common / "tiny", lambda folder: save_quietly(tiny_model(), folder))
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Path, common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run with every arm, tables and figures."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    return run_sweep(options(tiny, folder)).folder
+    made = once(common / "finished", lambda folder: run_sweep(options(tiny, folder)).folder)
+    return shutil.copytree(made, tmp_path_factory.mktemp("runs") / "finished")

@@ -53,6 +53,7 @@ def test_files_of_processes_that_run_or_of_other_machines_or_of_other_files_stay
     assert {file.name for file in tmp_path.iterdir()} == {*kept, "table.csv"}
 
 
+@pytest.mark.usefixtures("published_figures")
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
 def test_a_full_disk_under_a_figure_is_named_and_leaves_nothing(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,9 +57,10 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
 
 @contextmanager
 def _laid_out(figure: Figure) -> Iterator[None]:
-    """Lay a figure out once for all formats: each of them would draw it twice to do so anew."""
+    """Lay a figure out once for all formats, without drawing it: each of them would draw it twice to do so anew."""
     engine = figure.get_layout_engine()
-    figure.draw_without_rendering()
+    if engine is not None:
+        engine.execute(figure)
     figure.set_layout_engine(None)
     try:
         yield
