@@ -135,13 +135,19 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_of(folder, effect=2.0, detected=lambda place: None if place == 11 else place < 9)
 
 
-def test_the_known_difference_comes_out_and_the_second_run_is_the_minuend(before: Path, after: Path) -> None:
-    found = ix.compare(before, after)
-    contrast = overall(found, "contrast")
+@pytest.fixture(scope="module")
+def compared(before: Path, after: Path) -> Comparison:
+    return ix.compare(before, after)
+
+
+def test_the_known_difference_comes_out_and_the_second_run_is_the_minuend(
+    before: Path, after: Path, compared: Comparison
+) -> None:
+    contrast = overall(compared, "contrast")
     assert contrast["difference"] == pytest.approx(1.5)
     assert (contrast["low"], contrast["high"]) == pytest.approx((1.5, 1.5))  # each concept changed by the same
     assert (contrast["pairing"], contrast["a_concepts"], contrast["unit"]) == ("paired", 12, "logits")
-    noticed = overall(found, "detected", "injected")
+    noticed = overall(compared, "detected", "injected")
     assert (noticed["a"], noticed["b"]) == pytest.approx((3 / 11, 9 / 11))  # of the concepts that both could grade
     assert (noticed["a_unknown"], noticed["b_unknown"], noticed["b_concepts"]) == (0, 0, 11)
     assert 0 < noticed["low"] < noticed["difference"] < noticed["high"]
@@ -149,8 +155,8 @@ def test_the_known_difference_comes_out_and_the_second_run_is_the_minuend(before
     assert back["difference"] == pytest.approx(-1.5)
 
 
-def test_each_value_is_that_of_contrasts_csv_in_every_cell(before: Path, after: Path) -> None:
-    table = ix.compare(before, after).table
+def test_each_value_is_that_of_contrasts_csv_in_every_cell(before: Path, after: Path, compared: Comparison) -> None:
+    table = compared.table
     for side, folder in (("a", before), ("b", after)):
         with ix.Run.open(folder) as run:
             known = run.tables["contrasts"]
@@ -195,12 +201,12 @@ def test_the_sentence_has_the_direction(before: Path, tmp_path: Path, effect: fl
     assert sentence.endswith(f"logits, paired, over 6 shared concepts: {said}.")
 
 
-def test_the_command_prints_writes_and_refuses(before: Path, after: Path, tmp_path: Path) -> None:
+def test_the_command_prints_writes_and_refuses(before: Path, after: Path, compared: Comparison, tmp_path: Path) -> None:
     code, out, err = introspect("compare", before, after, "--out", tmp_path / "change")
     assert (code, err) == (0, "")
     assert "difference +1.50 [+1.50, +1.50] logits, paired, over 12 shared concepts: larger in after." in out
     written = pd.read_csv(tmp_path / "change" / "tables" / "compare.csv")
-    assert list(written.columns) == list(ix.compare(before, after).table.columns)
+    assert list(written.columns) == list(compared.table.columns)
     assert set(written.loc[written["loop"].notna(), "loop"]) == {0, 1}
 
 
@@ -226,8 +232,8 @@ def test_what_cannot_be_compared_is_refused_in_one_line(before: Path, tmp_path: 
         assert said in refused("compare", *arguments), said
 
 
-def test_a_notebook_shows_it_escaped(before: Path, after: Path) -> None:
-    found = replace(ix.compare(before, after), names=("<b>", "a&b"))
+def test_a_notebook_shows_it_escaped(compared: Comparison) -> None:
+    found = replace(compared, names=("<b>", "a&b"))
     shown = found._repr_html_()
     assert "&lt;b&gt;" in shown
     assert "a&amp;b minus" in shown
