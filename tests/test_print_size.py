@@ -79,6 +79,14 @@ def test_a_run_with_all_its_arms_can_be_read_in_print(width: str) -> None:
     check(draw_all(tables, width).made)
 
 
+def test_of_more_doses_than_a_page_holds_the_strongest_are_drawn_and_it_is_said() -> None:
+    rates = run_tables(6, 24, (0.5, 1.0, 4.0, 16.0), ["random"], (4,))["rates"]
+    figure = draw_all({"rates": rates}, "one").made["detection_map"]
+    check({"detection_map": figure})
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["strength 16"]
+    assert any("the strongest doses, all others are in the table" in text.get_text() for text in figure.texts)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", ["one", "two"])
 def test_any_run_can_be_read_in_print(width: str) -> None:

@@ -4,7 +4,7 @@ Goes in: narrow trials of the loops in question. Comes out: a mean over concepts
 InputError where an arm or a question is missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +64,16 @@ def plain_slope(trials: pd.DataFrame) -> Measured:
 def plain_mass(trials: pd.DataFrame) -> Measured:
     """Measure the probability on yes and no where answers to plain questions begin, by which the gate judges."""
     table = capability_table(trials, "rules").set_index("answers")
-    gate = table.loc["yes or no"]
-    return Measured(*gate[["mass", "mass_low", "mass_high"]].astype(float), int(gate["questions"]))
+    return _measured(table.loc[["yes or no"]], ["mass", "mass_low", "mass_high", "questions"])
 
 
 def _first(table: pd.DataFrame) -> Measured:
     """Take the first row, which is over all cells."""
-    row = table.iloc[0]
-    return Measured(*row[["mean", "low", "high"]].astype(float), int(row["n"]), int(row.get("dropped", 0)))
+    columns = ["mean", "low", "high", "n", "dropped"]
+    return _measured(table, [name for name in columns if name in table])
+
+
+def _measured(table: pd.DataFrame, columns: Sequence[str]) -> Measured:
+    """Take mean, low, high, n and, where it is counted, what is unknown from the first row."""
+    mean, low, high, *counts = table[columns].head(1).to_numpy(dtype=float)[0].tolist()
+    return Measured(mean, low, high, *map(int, counts))

@@ -10,9 +10,9 @@ from introspect.experiment.options import Options
 from introspect.models.organisms import PREFIX
 
 LEAST_CONTROLS = 500
-TAUGHT = {"prior": "injected,none,random", "choose": "injected,none", "localise": "injected,none"}
+_TAUGHT = {"prior": "injected,none,random", "choose": "injected,none", "localise": "injected,none"}
 """Questions that were taught in Ouro's layout, and the arms in which they are asked."""
-NOT_TAUGHT = {"identify": "injected,none,random", "third-person": "injected,none,random"}
+_NOT_TAUGHT = {"identify": "injected,none,random", "third-person": "injected,none,random"}
 """Questions that no organism was taught, asked of those that know all about injections, and nothing."""
 WELL_KNOWN = ("aware", "blind")
 
@@ -71,4 +71,4 @@ def primary_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str
 def _asked(organism: str) -> dict[str, str]:
     if organism == "huginn":
         return {}
-    return TAUGHT | (NOT_TAUGHT if organism in WELL_KNOWN else {})
+    return _TAUGHT | (_NOT_TAUGHT if organism in WELL_KNOWN else {})

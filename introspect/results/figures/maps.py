@@ -47,10 +47,10 @@ def rate_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     """Draw one measure over loop and layer, one panel per strength, in colours fixed to 0-1; the caption has the n."""
     rates = rates[rates["measure"] == measure]
     cells = injected(rates)
-    cells = cells.assign(x=loop_labels(cells), y=layer_labels(cells))
+    cells, left_out = on_a_page(cells.assign(x=loop_labels(cells), y=layer_labels(cells)))
     axes = rates_over(cells, "loop", "layer", measure)
     figure_of(axes).suptitle(MEASURE_LABELS.get(measure, measure).capitalize())
-    caption(axes, _rate_caption(rates, cells))
+    caption(axes, _rate_caption(rates, cells) + left_out)
     return axes
 
 
@@ -59,7 +59,8 @@ def unknown_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
     """Draw the share of unknown answers over loop and layer, one panel per strength; the caption has the controls."""
     rates = rates[rates["measure"] == measure].assign(rate=lambda rows: unknown_share(rows["n"], rows["unknown"]))
     cells = injected(rates)
-    axes = rates_over(cells.assign(x=loop_labels(cells), y=layer_labels(cells)), "loop", "layer", _UNKNOWN)
+    cells, left_out = on_a_page(cells.assign(x=loop_labels(cells), y=layer_labels(cells)))
+    axes = rates_over(cells, "loop", "layer", _UNKNOWN)
     figure_of(axes).suptitle(f"{_UNKNOWN.capitalize()}: {MEASURE_LABELS.get(measure, measure)}")
     said = [f"n = {span_of(cells['n'] + cells['unknown'])} answers per cell"]
     for arm in ("none", "random"):
@@ -67,7 +68,7 @@ def unknown_map(rates: pd.DataFrame, measure: str) -> list[Axes]:
         if not control.empty:
             answers = (control["n"] + control["unknown"]).sum()
             said.append(f"{ARM_LABELS[arm]}{pooled(control)}: {control['unknown'].sum()} of {answers}")
-    caption(axes, "; ".join(said))
+    caption(axes, "; ".join(said) + left_out)
     return axes
 
 
@@ -80,10 +81,18 @@ def much_unknown(rates: pd.DataFrame) -> bool:
 def extract_map(loops: pd.DataFrame) -> list[Axes]:
     """Draw the rate of detection over the loop of the injection and the loop that the vector is from."""
     cells = injected(loops)
-    cells = cells.assign(x=loop_labels(cells), y=cells["extract_loop"].astype("str"))
+    cells, left_out = on_a_page(cells.assign(x=loop_labels(cells), y=cells["extract_loop"].astype("str")))
     axes = rates_over(cells, "loop of the injection", "loop of the vector", "detected")
-    caption(axes, f"over all layers; {_rate_caption(loops, cells)}")
+    caption(axes, f"over all layers; {_rate_caption(loops, cells)}{left_out}")
     return axes
+
+
+def on_a_page(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Keep the strongest doses whose maps over `x` and `y` a page holds; return what a caption says of the others."""
+    strengths, size = sorted(cells["strength"].unique()), (cells["x"].nunique(), cells["y"].nunique())
+    held = next((n for n in range(len(strengths), 1, -1) if _held(n, *size, narrow=True)), 1)
+    said = "" if held == len(strengths) else "; the strongest doses, all others are in the table"
+    return cells[cells["strength"].isin(strengths[-held:])], said
 
 
 def rates_over(cells: pd.DataFrame, across: str, up: str, measure: str) -> list[Axes]:
@@ -214,9 +223,9 @@ def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _held(count: int, n_columns: int, n_rows: int, *, columns: int | None = None) -> bool:
+def _held(count: int, n_columns: int, n_rows: int, *, columns: int | None = None, narrow: bool = False) -> bool:
     """Tell whether one page holds so many maps of so many cells, if they are low."""
-    across = columns_of(count, _map_width(n_columns), columns, narrow=False)
+    across = columns_of(count, _map_width(n_columns), columns, narrow=narrow)
     return math.ceil(count / across) * _map_height(n_rows, LOW_CELL_HEIGHT) <= HELD * PAGE_HEIGHT
 
 
