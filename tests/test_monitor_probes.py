@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.probe_intervals import corrected, simulated
 from introspect.analyses.monitor.probes import (
     KINDS,
     Floats,
@@ -186,3 +187,22 @@ def test_labels_that_cannot_be_split_are_refused() -> None:
     labels = np.array([1] * 20 + [0] * 20, dtype=np.int64)
     with pytest.raises(InputError, match="cannot be split"):
         split(labels, np.array([0] * 20 + list(range(1, 21)), dtype=np.int64), 0)
+
+
+def test_the_corrected_interval_covers_the_truth_and_one_over_questions_of_one_fit_less_often() -> None:
+    """Of 150 runs: 95% has a standard error of .018, and the two intervals are of the same runs."""
+    nothing, some = (simulated(20, effect, "means", 150) for effect in (0.0, 1.0))
+    assert nothing.truth == pytest.approx(0.5, abs=0.01)
+    assert some.truth > 0.7
+    for found in (nothing, some):
+        assert found.coverage["corrected"] > 0.95 - 3 * 0.018
+        assert found.coverage["corrected"] >= found.coverage["bootstrap"]
+    assert nothing.coverage["bootstrap"] < 0.93
+
+
+def test_the_corrected_interval_is_that_of_nadeau_and_bengio() -> None:
+    shares = [0.4, 0.6, 0.5, 0.7, 0.3]
+    found = corrected(shares)
+    error = np.sqrt((1 / 5 + 1 / 4) * 0.025)  # the variance of the shares is .025
+    assert found.value == pytest.approx(0.5)
+    assert found.high - found.value == pytest.approx(2.7764451 * error)  # t with 4 degrees of freedom

@@ -1,6 +1,7 @@
 """Accuracy and F1 of what was said, with intervals over questions. Goes in: truth and verdicts. Come out: estimates.
 
-All scores of one set of items share the same draws, so that the interval of a difference is that of paired values.
+All scores of one set of items share the same draws, so that the interval of a difference is that of paired values. The
+draws know nothing of how probes were split and fitted: `benchmarks/probe_intervals.py` has how often intervals cover.
 """
 
 from collections.abc import Callable, Sequence
