@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from introspect.calibration.effect_measures import Measure, Measured, primary_contrast
+from introspect.calibration.effect_measures import EffectMeasure, Measured, primary_contrast
 
 ABOVE_0 = (0.0, float("inf"))
 
@@ -22,7 +22,7 @@ class EffectTruth:
     """Between which bounds its interval lies; None: around 0, wherever it ends."""
     loops: tuple[int, ...]
     """Loops of the injection, over which it is averaged."""
-    measure: Measure = primary_contrast
+    measure: EffectMeasure = primary_contrast
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,6 @@ class EffectCheck:
 
 
 def check_effect(truth: EffectTruth, trials: pd.DataFrame) -> EffectCheck:
-    """Measure one effect over the loops of a truth. Raises InputError where an arm or question is missing."""
+    """EffectMeasure one effect over the loops of a truth. Raises InputError where an arm or question is missing."""
     here = trials["loop"].isna() | trials["loop"].isin(truth.loops)
     return EffectCheck(truth, truth.measure(trials[here]))
