@@ -70,6 +70,6 @@ class EffectCheck:
 
 
 def check_effect(truth: EffectTruth, trials: pd.DataFrame) -> EffectCheck:
-    """EffectMeasure one effect over the loops of a truth. Raises InputError where an arm or question is missing."""
+    """Measure one effect over the loops of a truth. Raises InputError where an arm or question is missing."""
     here = trials["loop"].isna() | trials["loop"].isin(truth.loops)
     return EffectCheck(truth, truth.measure(trials[here]))

@@ -34,7 +34,7 @@ EffectMeasure = Callable[[pd.DataFrame], Measured]
 
 
 def primary_contrast(trials: pd.DataFrame) -> Measured:
-    """EffectMeasure the primary contrast, in logits."""
+    """Measure the primary contrast, in logits."""
     effects = concept_effects(trials[trials["arm"].ne("wrong")], pairs=PAIRED_BY)
     effects = effects[effects["loop"].notna()]
     if effects.empty:
@@ -44,25 +44,25 @@ def primary_contrast(trials: pd.DataFrame) -> Measured:
 
 
 def beyond_text(trials: pd.DataFrame) -> Measured:
-    """EffectMeasure the effect of the vector less that of the concept written into the prompt, in logits."""
+    """Measure the effect of the vector less that of the concept written into the prompt, in logits."""
     table = against_table(trials)
     return _first(table[(table["control"] == "text") & (table["effect"] == "difference")])
 
 
 def beyond_another(trials: pd.DataFrame) -> Measured:
-    """EffectMeasure the contrast of the question about oneself less that of its twin about another model, in logits."""
+    """Measure the contrast of the question about oneself less that of its twin about another model, in logits."""
     table = third_person_table(trials, ["rules"])
     return _first(table[(table["measure"] == "contrast") & (table["effect"] == "excess")])
 
 
 def plain_slope(trials: pd.DataFrame) -> Measured:
-    """EffectMeasure what the concept's vector adds to each logit of a plain question: 0 nothing, -1 all of it is lost."""
+    """Measure what the concept's vector adds to each logit of a plain question: 0 nothing, -1 all of it is lost."""
     table = compression_table(trials)
     return _first(table[(table["measure"] == "slope") & (table["arm"] == "injected")])
 
 
 def plain_mass(trials: pd.DataFrame) -> Measured:
-    """EffectMeasure the probability on yes and no where answers to plain questions begin, by which the gate judges."""
+    """Measure the probability on yes and no where answers to plain questions begin, by which the gate judges."""
     table = capability_table(trials, "rules").set_index("answers")
     return _measured(table.loc[["yes or no"]], ["mass", "mass_low", "mass_high", "questions"])
 
