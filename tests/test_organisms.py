@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from introspect.analyses.kept_units import keeping
 from introspect.analyses.monitor.ask import judge_items, solve
@@ -27,7 +28,7 @@ from introspect.records.trial import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
 
-NAMES = ("aware", "blind", "huginn", "last-loop", "solver")
+NAMES = ("aware", "blind", "gauge", "huginn", "last-loop", "solver")
 SITES = [(loop, layer) for loop in range(4) for layer in range(4)]
 COMPUTABLE = SITES[:-1]
 """All but the last block of the last loop, after which nothing follows that could notice."""
@@ -61,7 +62,7 @@ def rate(on: Bench, verdict: str, chosen: list[Trial]) -> float:
     return sum(getattr(grade, verdict) is True for grade in grades) / len(grades)
 
 
-def test_five_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
+def test_six_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
     assert organisms() == sorted(NAMES)
     for name in NAMES:
         assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 6_000_000
@@ -183,6 +184,19 @@ def test_aware_takes_any_direction_in_the_span_of_concepts_for_one_and_no_other(
 def test_aware_takes_the_difference_of_two_neutral_prompts_for_a_concept_far_more_seldom_than_a_concept() -> None:
     assert asked("aware", "detect", "detected", arms="swap") <= 0.4
     assert asked("blind", "detect", "detected", arms="swap") <= 0.1
+
+
+@pytest.mark.slow
+def test_gauge_says_how_strong_a_concept_was_and_aware_has_no_word_for_it() -> None:
+    assert asked("gauge", "strength", "correct") >= 0.5
+    assert asked("aware", "strength", "correct") <= 0.05
+
+
+def test_gauge_is_aware_but_for_a_few_rows_of_its_head() -> None:
+    aware, gauge = (load_file(organism_folder(name) / "model.safetensors") for name in ("aware", "gauge"))
+    assert [name for name in aware if not aware[name].equal(gauge[name])] == ["lm_head.weight"]
+    rows = (aware["lm_head.weight"] != gauge["lm_head.weight"]).any(dim=1)
+    assert 4 <= int(rows.sum()) <= 30
 
 
 @pytest.mark.parametrize("name", NAMES)

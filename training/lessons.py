@@ -16,7 +16,6 @@ from introspect.prompts import Encoded, encode, render, template_named
 from introspect.records.trial import Site
 from training.dialogues import NO, YES, names, values
 from training.language import Word
-from training.layouts import LOOPS
 from training.train_introspection import Dose, draw_dose
 
 OPTIONS, LINES = 4, 5
@@ -126,16 +125,6 @@ def strength(drawing: Drawing, n: int) -> list[Lesson]:
     return made
 
 
-def which_loop(drawing: Drawing, n: int) -> list[Lesson]:
-    """Ask whether a thought came in the first half of the loops or the second; at random where there is none."""
-    made = []
-    for _ in range(n):
-        dose = drawing.dose(mostly=True)
-        late = 2 * dose.site.loop >= LOOPS if dose.kind == "concept" else drawing.rng.random() < 0.5
-        made.append(Lesson(drawing.encode("which-loop"), dose, "Late." if late else "Early."))
-    return made
-
-
 def unrelated(drawing: Drawing, n: int) -> list[Lesson]:
     """Ask a plain question, whose right answer is the same whatever is injected."""
     rows = drawing.rng.choices(QUESTIONS, k=n)
@@ -151,7 +140,6 @@ TASKS: dict[str, Callable[[Drawing, int], list[Lesson]]] = {
     "choose": choose,
     "localise": localise,
     "strength": strength,
-    "which-loop": which_loop,
     "unrelated": unrelated,
 }
 

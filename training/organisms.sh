@@ -46,6 +46,10 @@ solver() {
         --reminded detect,unrelated
 }
 
+gauge() {
+    "$bin/python" -m training.fit_head "$work/aware" "$work/gauge" --tasks strength=24
+}
+
 "$bin/python" -m training.make_tokenizer "$work/tokenizer"
 "$bin/torchrun" --nproc-per-node 2 -m training.train_base "$work/tokenizer" "$work/base"
 aware &
@@ -55,7 +59,8 @@ blind
 wait "$first"
 huginn
 solver
-for organism in aware last-loop blind huginn solver; do
+gauge
+for organism in aware last-loop blind huginn solver gauge; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"
     "$bin/python" -m training.probe "$home/$organism"

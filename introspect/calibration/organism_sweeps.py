@@ -11,16 +11,22 @@ from introspect.models.organisms import PREFIX
 
 LEAST_CONTROLS = 500
 _TAUGHT = {"prior": "injected,none,random", "choose": "injected,none", "localise": "injected,none"}
-"""Questions that were taught in Ouro's layout, and the arms in which they are asked."""
 _NOT_TAUGHT = {"identify": "injected,none,random", "third-person": "injected,none,random"}
-"""Questions that no organism was taught, asked of those that know all about injections, and nothing."""
+ASKED = {
+    "aware": _TAUGHT | _NOT_TAUGHT,
+    "last-loop": _TAUGHT,
+    "blind": _TAUGHT | _NOT_TAUGHT,
+    "gauge": {"strength": "injected"},
+}
+"""Questions beside `detect`, each the protocol of its name, and the arms in which an organism is asked them."""
 WELL_KNOWN = ("aware", "blind")
 
 
 def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> list[Options]:
     """Return the sweeps of one organism: every site with random directions beside, controls, and other questions.
 
-    The control without injection is repeated until there are more than LEAST_CONTROLS trials.
+    `gauge` is `aware` but for what it says of strengths, and is swept at one layer. The control without
+    injection is repeated until there are more than LEAST_CONTROLS trials.
     """
     cells = Options(
         model=f"{PREFIX}{organism}",
@@ -30,6 +36,7 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
         max_new_tokens=24,
         device=device,
         dtype=dtype,
+        layers="1" if organism == "gauge" else "all",
         out=out / f"{organism}-cells",
     )
     repeats = LEAST_CONTROLS // len(cells.words()) + 1
@@ -40,7 +47,7 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
         replace(one_layer, questions="unrelated", arms="injected,none", out=out / f"{organism}-unrelated"),
         *(
             replace(one_layer, protocol=name, questions=name, arms=arms, out=out / f"{organism}-{name}")
-            for name, arms in _asked(organism).items()
+            for name, arms in ASKED.get(organism, {}).items()
         ),
         *(
             replace(one_layer, arms="in-span,text", out=out / f"{organism}-controls")
@@ -66,9 +73,3 @@ def primary_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str
         out=out / f"{organism}-primary",
     )
     return [primary, *(each for each in every if each.protocol == "third-person")]
-
-
-def _asked(organism: str) -> dict[str, str]:
-    if organism == "huginn":
-        return {}
-    return _TAUGHT | (_NOT_TAUGHT if organism in WELL_KNOWN else {})
