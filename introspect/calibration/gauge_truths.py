@@ -16,6 +16,6 @@ _STEPS = (
         *("correct", "loop"),
     ),
 )
-"""Nothing is claimed of random directions, whose steps it was given at random: that it says them at chance was believed,
-and is false."""
+"""Nothing is claimed of random directions, whose steps it was given at random: that it says them at chance was
+believed, and is false."""
 GAUGE_TRUTHS: tuple[Truth, ...] = (*_AWARE, *_STEPS)
