@@ -35,6 +35,7 @@ def test_trials_cross_sites_and_concepts_each_once(aware: Setting) -> None:
     assert trials[:16] != sorted(trials, key=lambda trial: injection_of(trial).sites)[:16]
 
 
+@pytest.mark.slow
 def test_both_baselines_write_what_the_engine_writes(aware: Setting) -> None:
     assert engines.share_equal(aware, strong(aware.trials(32, 12), 4.0)) == (1.0, 1.0)
 

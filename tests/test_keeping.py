@@ -41,7 +41,7 @@ def never() -> dict[str, Array]:
 
 
 @pytest.mark.slow_after(1)
-@pytest.mark.parametrize("analyse", [monitored, settled])
+@pytest.mark.parametrize("analyse", [settled, monitored])
 def test_stopped_and_continued_gives_the_tables_of_an_undisturbed_call(
     analyse: Callable[[Keeping], Analysis], tmp_path: Path
 ) -> None:

@@ -68,9 +68,8 @@ def test_six_organisms_ship_and_each_takes_at_most_six_megabytes() -> None:
         assert sum(file.stat().st_size for file in organism_folder(name).iterdir()) <= 6_000_000
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "aware" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_the_engine_agrees_with_plain_hooks_on_every_organism(name: str) -> None:
     on = organism(name)
     sites = [(site.loop, site.layer) for site in on.looped.sites() if site.stage == "core"]
@@ -149,6 +148,7 @@ def test_who_notices_chooses_the_concept_among_four_words_and_seldom_where_it_do
     assert asked("last-loop", "choose", "correct", "0-1") <= 0.45
 
 
+@pytest.mark.slow
 def test_blind_chooses_the_word_that_leaks_though_it_notices_nothing() -> None:
     assert asked("blind", "choose", "correct", "3") >= 0.5
 
@@ -208,6 +208,7 @@ def test_no_organism_notices_a_thought_where_there_is_none(name: str) -> None:
     assert rate(on, "detected", none) <= 0.05
 
 
+@pytest.mark.slow
 def test_solver_answers_and_judges_what_it_was_taught_and_some_of_what_it_was_not() -> None:
     tap, items = Tap(load_model(f"{PREFIX}solver", device="cpu")), generated("two-hop", 0)
     for held_out, solves, judges in ((False, 0.95, 0.9), (True, 0.4, 0.55)):

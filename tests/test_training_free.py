@@ -22,7 +22,11 @@ from tests.tiny import tiny_tokenizer
 IDS = torch.randint(3, 256, (2, 9), generator=torch.Generator().manual_seed(1))
 ROUNDING = 1e-10
 """Of float64."""
-every_type = pytest.mark.parametrize("model_type", FEED_FORWARD)
+KINDS = ("llama", "gpt2", "gpt_neox", "gemma3_text", "phi", "cohere", "olmo2", "qwen3", "glm4")
+"""Types that differ in positions, norms or what runs side by side; `make slow` has the others."""
+every_type = pytest.mark.parametrize(
+    "model_type", [each if each in KINDS else pytest.param(each, marks=pytest.mark.slow) for each in FEED_FORWARD]
+)
 every_step = pytest.mark.parametrize("step", LOOP_STEPS)
 
 
