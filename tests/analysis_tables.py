@@ -71,7 +71,7 @@ def dynamics(loops: int, layers: int, blocks: Sequence[int]) -> dict[str, Drawin
     )
     study = {"refeed": (True, False), "norm": NORMS, "blocks": blocks, "seed": range(2), "loop": recurrences}
     stacks = crossed({"change_cosine": (0.0, 1.0)}, **study).assign(steps=0)
-    stages = crossed(dict.fromkeys(of_dynamics.STAGES, (0.0, 1.0)), **sites)
+    stages = crossed(dict.fromkeys(of_dynamics.STAGE_LABELS, (0.0, 1.0)), **sites)
     return {
         "settling": lambda: of_dynamics.settling(crossed(settling, layer=range(layers), loop=recurrences)),
         "attention": lambda: of_dynamics.attention(pairs),

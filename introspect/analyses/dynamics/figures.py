@@ -23,7 +23,7 @@ SETTLING = {
     "distance_relative": "distance from the last loop\n(share of the norm)",
     "distance_cosine": "cosine with the last loop",
 }
-_STAGES = {
+STAGE_LABELS = {
     "norm": "norm of the state",
     "entropy": "matrix entropy (nats)",
     "concentration": "attention concentration",
@@ -74,8 +74,8 @@ def attention(pairs: pd.DataFrame) -> list[Axes]:
 @matplotlib.rc_context(STYLE)
 def stages(sites: pd.DataFrame, baseline: pd.DataFrame | None) -> list[Axes]:
     """Draw what each layer does, a line per loop, beside a feed-forward model over its relative depth."""
-    axes = panels(len(_STAGES), width=2.0, height=1.6, columns=3, same_scale=False)
-    for ax, (name, label) in zip(axes, _STAGES.items(), strict=True):
+    axes = panels(len(STAGE_LABELS), width=2.0, height=1.6, columns=3, same_scale=False)
+    for ax, (name, label) in zip(axes, STAGE_LABELS.items(), strict=True):
         for colour, label_, line in _coloured(sites, "loop"):
             ax.plot(_depth(line), line[name], color=colour, marker=_marker(line), markersize=3, label=label_)
             _band(ax, _depth(line), line, name, colour)

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
+from introspect.results.figures.maps import draw_grid, finish, held_by_a_page, map_panels, pivot
 from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import MARKERS, STYLE, span_of
 
@@ -100,15 +100,18 @@ def probes_by_site(sites: pd.DataFrame) -> list[Axes]:
     """Draw the accuracy of the probe at each (loop, layer), with that of shuffled labels beside it, per task."""
     cells = sites[sites["measure"] == "accuracy"]
     cells = cells.assign(x=cells["loop"].astype("str"), y=cells["layer"].astype("str"))
-    groups = list(cells.groupby(["task", "labels"], sort=False))
     xs, ys = (sorted(cells[axis].unique(), key=int) for axis in ("x", "y"))
+    groups, left_out = list(cells.groupby(["task", "labels"], sort=False)), ""
+    if not held_by_a_page(len(groups), len(xs), len(ys), columns=2):
+        groups = [(place, part) for place, part in groups if place[1] == "true"]
+        left_out = "; those of shuffled labels are in the table"
     axes = map_panels(len(groups), len(xs), len(ys), columns=2)
     colours = ScalarMappable(Normalize(0, 1), colormaps["viridis"])
     for ax, ((task, labels), part) in zip(axes, groups, strict=True):
         draw_grid(ax, pivot(part, "value", xs, ys), colours, "{:.2f}")
         ax.set(title=f"{task}, {labels} labels", xlabel="loop", ylabel="layer")
     finish(axes, colours, "accuracy of the probe")
-    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell")
+    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell{left_out}")
     return axes
 
 

@@ -70,7 +70,7 @@ class Frame:
         try:
             compiled(self.tokens, self.filled)
         except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-            why = str(error).strip().splitlines()[0]
+            why = " ".join(line.strip() for line in str(error).split("\n\n")[0].splitlines())
             raise InputError(f"engine {self.backend!r}: the step of this model cannot be compiled: {why}") from None
 
         def play() -> Tensor:

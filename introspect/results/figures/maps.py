@@ -90,7 +90,7 @@ def extract_map(loops: pd.DataFrame) -> list[Axes]:
 def on_a_page(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Keep the strongest doses whose maps over `x` and `y` a page holds; return what a caption says of the others."""
     strengths, size = sorted(cells["strength"].unique()), (cells["x"].nunique(), cells["y"].nunique())
-    held = next((n for n in range(len(strengths), 1, -1) if _held(n, *size, narrow=True)), 1)
+    held = next((n for n in range(len(strengths), 1, -1) if held_by_a_page(n, *size, narrow=True)), 1)
     said = "" if held == len(strengths) else "; the strongest doses, all others are in the table"
     return cells[cells["strength"].isin(strengths[-held:])], said
 
@@ -122,7 +122,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     order, by_cell = arms_of(cells), dict(list(cells.groupby(["strength", "arm"])))
     places = [(strength, arm) for strength in sorted(cells["strength"].unique()) for arm in order]
     groups = [(place, by_cell[place]) for place in places if place in by_cell]
-    strongest = not _held(len(groups), len(xs), len(ys), columns=len(order))
+    strongest = not held_by_a_page(len(groups), len(xs), len(ys), columns=len(order))
     if strongest:
         groups = [(place, part) for place, part in groups if place[0] == places[-1][0]]
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
@@ -223,7 +223,9 @@ def finish(axes: list[Axes], colours: ScalarMappable, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _held(count: int, n_columns: int, n_rows: int, *, columns: int | None = None, narrow: bool = False) -> bool:
+def held_by_a_page(
+    count: int, n_columns: int, n_rows: int, *, columns: int | None = None, narrow: bool = False
+) -> bool:
     """Tell whether one page holds so many maps of so many cells, if they are low."""
     across = columns_of(count, _map_width(n_columns), columns, narrow=narrow)
     return math.ceil(count / across) * _map_height(n_rows, LOW_CELL_HEIGHT) <= HELD * PAGE_HEIGHT
