@@ -6,13 +6,10 @@ Each run draws its questions anew, each with a right and a wrong answer, fits pr
 scores what they say of that fifth. So does `introspect monitor`, which chooses the penalty as well; here there is one.
 The truth is the mean accuracy of such probes on questions never seen. Three intervals are held against it:
 
-- bootstrap: over questions, of what the probes of one split said; that of `monitor`.
+- bootstrap: over questions, of what the probes of one split said; that of the maps of `monitor`.
 - averaged: the same over shares averaged over several splits, so that chance in the split is nearly out of it.
-- corrected: of the same splits, by the corrected resampled t of Nadeau and Bengio (2003, "Inference for the
-  generalization error", Machine Learning 52), whose variance holds the fits as well. With s2 the variance of the shares
-  right over the J parts tested:
-
-      variance = (1 / J + tested / fitted) * s2,    t with J - 1 degrees of freedom
+- corrected: of the same splits, with the fits in its variance (`introspect.analyses.monitor.refits`); that of the
+  curves of `monitor`.
 
 Monte-Carlo errors are binomial.
 """
@@ -24,18 +21,16 @@ from itertools import product
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from scipy import stats
 
 from benchmarks.timing import show
 from introspect.analyses.monitor.probes import FITS, FOLDS, KINDS, ProbeKind, Probes
+from introspect.analyses.monitor.refits import SPLITS, Refits
 from introspect.analyses.monitor.scores import Scoring
 from introspect.results.statistics.clusters import Estimate, expanded
 from introspect.selection import one_of
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-SPLITS = 5
-"""Splits of one run, for the two intervals that need several."""
 WIDTH = 32
 """Numbers in a state."""
 PENALTY = 0.01
@@ -51,7 +46,7 @@ class Covered:
     truth: float
     """Mean accuracy of the probes on questions never seen."""
     spread: float
-    """Standard deviation over runs of the accuracy that `monitor` prints."""
+    """Standard deviation over runs of the accuracy that one split gives."""
     coverage: dict[str, float]
     """Share of 95% intervals with the truth in them, by interval."""
     width: dict[str, float]
@@ -103,22 +98,15 @@ def right_of_split(
 
 def _intervals(splits: list[tuple[Floats, Labels]]) -> Iterator[Estimate]:
     """Yield the interval of the first split, that of all of them averaged, and the corrected one."""
-    (first, _), every = splits[0], np.mean([right for right, _ in splits], axis=0)
+    rights, places = (np.stack(each) for each in zip(*splits, strict=True))
+    first, every = rights[0], rights.mean(0)
     groups = np.repeat(np.arange(len(first) // 2), 2)
     scoring = Scoring.of(np.ones(len(first)), groups)
     yield scoring.accuracy(first)
     level, drawn_means = expanded(0.95, len(first) // 2), scoring.weights @ np.bincount(groups, every) / len(first)
     low, high = np.quantile(drawn_means, [0.5 - level / 2, 0.5 + level / 2])
     yield Estimate(float(every.mean()), float(low), float(high), len(first) // 2)
-    yield corrected([float(right[place == fold].mean()) for right, place in splits for fold in range(FOLDS)])
-
-
-def corrected(shares: list[float]) -> Estimate:
-    """Return the mean of the shares right of each part tested, with the corrected interval."""
-    n, mean = len(shares), float(np.mean(shares))
-    error = np.sqrt((1 / n + 1 / (FOLDS - 1)) * np.var(shares, ddof=1))
-    reach = float(error * stats.t.ppf(0.975, n - 1))
-    return Estimate(mean, mean - reach, mean + reach, n)
+    yield Refits(scoring, places).score("accuracy", rights)
 
 
 def main(runs: int = 1000, kind: str = "logistic") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,18 @@ from swept import run_without_figures
 
 from introspect.analyses.analysis import Analysed, analyses_of
 from introspect.analyses.kept_units import Keeping, keeping
+from introspect.analyses.monitor import curves as of_curves
+from introspect.analyses.monitor import probing, who_notices
 from introspect.analyses.monitor.ask import States, item_prompts, judge_items, solve
-from introspect.analyses.monitor.cost import monitor_cost
+from introspect.analyses.monitor.cost import fits_of_injected, fits_of_task, monitor_cost
 from introspect.analyses.monitor.curves import curves
 from introspect.analyses.monitor.injected import Seen, _named, injected_trials, see
 from introspect.analyses.monitor.items import items_of
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings
+from introspect.analyses.monitor.probes import CrossFit, cross_fit
 from introspect.analyses.monitor.probing import Probing
+from introspect.analyses.monitor.refits import SPLITS
 from introspect.analyses.monitor.sentences import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
 from introspect.analyses.monitor.who_notices import NoticingCell, notice
@@ -111,6 +116,10 @@ def test_every_rate_has_its_n_and_interval(subject: Subject, keep: Keeping) -> N
     assert set(found.curves["n"] + found.curves["unknown"]) == {60, 30}
     assert (found.curves["unknown"] > 0).sum() <= (found.curves["monitor"].str.endswith("words")).sum()
     assert len(found.sites) == 2 * 2 * 2 * 2
+    scores = found.curves.set_index(["monitor", "loops", "measure"])["value"]
+    less = scores["representation"] - scores["language-fitted"]
+    gaps = found.gap.set_index(["loops", "measure"])["value"]
+    assert gaps.to_dict() == pytest.approx(less.to_dict()), "the gap is of the same splits as what it lies between"
     same = found.transfer[found.transfer["trained_loop"] == found.transfer["tested_loop"]]
     own = found.sites[(found.sites["labels"] == "true") & (found.sites["measure"] == "accuracy")]
     assert same.sort_values(["layer", "tested_loop"])["value"].tolist() == (
@@ -120,10 +129,10 @@ def test_every_rate_has_its_n_and_interval(subject: Subject, keep: Keeping) -> N
 
 def test_a_planted_verdict_is_read_from_states_and_a_shuffled_one_is_not() -> None:
     items = generated("arithmetic", 0)
-    probing, rng = Probing.of(items, "means", 0), np.random.default_rng(0)
-    states = rng.normal(size=(len(items), 16)) + 4 * np.outer(probing.labels, np.eye(16)[3])
-    assert probing.scoring.accuracy(probing.fit(states).said.astype(float)).value > 0.95
-    right = [np.mean(probing.control(states, dealt).said == dealt) for dealt in map(probing.dealt, range(5))]
+    fitting, rng = Probing.of(items, "means", 0), np.random.default_rng(0)
+    states = rng.normal(size=(len(items), 16)) + 4 * np.outer(fitting.labels, np.eye(16)[3])
+    assert fitting.scoring.accuracy(fitting.fit(states).said.astype(float)).value > 0.95
+    right = [np.mean(fitting.control(states, dealt).said == dealt) for dealt in map(fitting.dealt, range(5))]
     assert np.mean(right) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(5 * len(items)))
 
 
@@ -139,6 +148,40 @@ def test_the_dry_run_counts_what_is_run(subject: Subject, keep: Keeping, tmp_pat
     assert sum(blocks for *_, blocks in estimated.rows) == subject.tap.work - before
 
 
+def test_the_dry_run_counts_the_fits(subject: Subject, seen: Seen, fresh: Keeping) -> None:
+    items, fits, told = generated("arithmetic", 0)[:60], [], []
+    fresh.report = lambda *said: told.append(said[:2])
+
+    def counted(*given: Any) -> CrossFit:
+        fits.append(1)
+        return cross_fit(*given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (probing, who_notices):
+            patched.setattr(module, "cross_fit", counted)
+        curves(subject.tap, items, [1, 2], [1, 3], kind="means", seed=0, size=64, keep=fresh)
+        assert len(fits) == fits_of_task(2, [1, 2])
+        assert told[-1] == (6, 6), "all units that were announced"
+        notice(seen, kind="means", seed=0, keep=fresh)
+    loops = [int(loop) for loop in seen.trials["loop"].dropna().unique()]
+    assert len(fits) == fits_of_task(2, [1, 2]) + fits_of_injected(2, len(seen.loops), loops)
+
+
+def test_units_of_another_number_of_splits_are_measured_anew(subject: Subject, seen: Seen, fresh: Keeping) -> None:
+    items, used = generated("arithmetic", 0)[:20], []
+    for splits in (1, SPLITS):
+        with pytest.MonkeyPatch.context() as patched:
+            for module in (probing, who_notices, of_curves):
+                patched.setattr(module, "SPLITS", splits)
+            fresh._used.clear()
+            curves(subject.tap, items, [1], [3], kind="means", seed=0, size=64, keep=fresh)
+            notice(seen, kind="means", seed=0, keep=fresh)
+        used.append(set(fresh._used))
+    states = 2  # of judgements and of answers, which no split decides
+    assert len(used[0] & used[1]) == states
+    assert len(used[0]) == len(used[1]) == states + 3 + 1
+
+
 def test_states_of_batches_come_back_in_the_order_of_their_rows(keep: Keeping) -> None:
     keep.begin("parts", 2)
     given = np.arange(16, dtype=np.float32).reshape(2, 2, 4)  # (site, row, d_model)
@@ -152,8 +195,8 @@ def test_no_concept_and_no_wording_is_on_both_sides(seen: Seen) -> None:
     cell = NoticingCell.of(seen.trials, 1, 0)
     clean = cell.rows["arm"] == "none"
     for column, chosen in (("concept", ~clean), ("wording", clean)):
-        folds = pd.Series(cell.place[chosen]).groupby(cell.rows[column][chosen].to_numpy()).nunique()
-        assert set(folds) == {1}, column
+        folds = pd.DataFrame(cell.places[:, chosen].T).groupby(cell.rows[column][chosen].to_numpy()).nunique()
+        assert (folds == 1).all(axis=None), column
     assert clean.sum() == 2, "each wording counts once"
 
 

@@ -48,7 +48,7 @@ def monitor(
     batch_size: Annotated[int | None, typer.Option(help="Rows in a batch; as many as fit when left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; RUN/analyses/monitor or runs/MODEL-monitor.")] = None,
     width: Width = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count forwards and memory; store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count forwards, fits and memory; store nothing.")] = False,
     **source: Any,  # Any: as `with_source` declares them
 ) -> None:
     """Compare what the model says of answers, or of injected thoughts, with what a probe reads from its states.
@@ -80,7 +80,7 @@ def _monitor(options: Options, given: dict[str, Any], out: Path | None, width: s
     if dry_run:
         found = monitor_cost(options, asked)
         print_rows(("what", "prompts", "forwards", "token-block forwards"), found.rows)
-        OUT.print(found.memory, markup=False)
+        OUT.print(f"{found.fits} cross-validated fits of probes; {found.memory}", markup=False)
         return
     with page_width(width), Progress("units") as progress, keeping(folder, progress.report) as keep:
         analysis = analyse(options, asked, keep=keep)

@@ -1,15 +1,17 @@
-"""What monitoring takes: forwards, token-block forwards, memory. Goes in: the options. Comes out: what is printed.
+"""What monitoring takes: forwards, token-block forwards, fits, memory. Goes in: options. Comes out: what is printed.
 
 Nothing is stored; the model is loaded, since its size decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from introspect.analyses.monitor.ask import SOLVE, VERIFY, item_prompts
 from introspect.analyses.monitor.injected import injected_trials
 from introspect.analyses.monitor.loss import pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings, batch_rows, read_tasks, totals_of
+from introspect.analyses.monitor.probing import DEALS
+from introspect.analyses.monitor.refits import SPLITS
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject
 from introspect.experiment.options import Options
@@ -27,6 +29,8 @@ class _Cost:
 
     rows: tuple[tuple[str, int, int, int], ...]
     """What is run, its prompts, its forwards (a prompt with one number of loops), its token-block forwards."""
+    fits: int
+    """Cross-validated fits of probes, each of one site, one split and one choice of labels."""
     memory: str
 
 
@@ -35,22 +39,35 @@ def monitor_cost(options: Options, asked: MonitorSettings) -> _Cost:
     given, subject = read_tasks(options, asked), asked.open(options)
     looped = subject.tap.looped
     totals = totals_of(options, looped, full=asked.full)
-    rows, kept = [_foretold(subject, asked, totals)], [0]
+    layers = len(select(options.layers, looped.n_layers, option="layers"))
+    rows, kept, fits = [_foretold(subject, asked, totals)], [0], 0
     for task, each in given.items():
         rows += _asked(task, each.items, subject, totals)
-        sites = max(totals) * len(select(options.layers, looped.n_layers, option="layers"))
-        kept.append(len(each.items) * sites * looped.d_model * FLOAT)
+        kept.append(len(each.items) * max(totals) * layers * looped.d_model * FLOAT)
+        fits += fits_of_task(layers, totals)
     if asked.of_trials:
         trials = injected_trials(subject)
         sizes = [_behind(subject, trial) for trial in trials]
         rows.append(("injected trials, prompts alone", len(trials), len(trials), sum(sizes)))
         kept.append(len(trials) * looped.n_loops * looped.n_layers * looped.d_model * FLOAT)
+        loops = {trial.injection.sites[0].loop for trial in trials if trial.injection is not None}
+        fits += fits_of_injected(layers, trials[0].n_loops, loops)
     batch = batch_rows(subject)
     memory = (
         f"batches of {batch} rows, about {batch * subject.laboratory.row_bytes() / 1e6:.0f} MB beside the weights; "
-        f"states in files of {max(kept) / 1e6:.1f} MB until it is done, one site of them in memory at a time"
+        f"states in files of {max(kept) / 1e6:.1f} MB until it is done, in memory those of one loop or one layer"
     )
-    return _Cost(tuple(rows), memory)
+    return _Cost(tuple(rows), fits, memory)
+
+
+def fits_of_task(layers: int, totals: Sequence[int]) -> int:
+    """Count fits: of every site of the most loops and of its control once, of each end in each split and each deal."""
+    return layers * (2 * max(totals) + len(totals) * (SPLITS + DEALS))
+
+
+def fits_of_injected(layers: int, n_loops: int, loops: Collection[int]) -> int:
+    """Count fits for injections into these loops: of every site behind once, of the ends in each split and deal."""
+    return layers * sum(n_loops - loop + SPLITS + DEALS for loop in loops)
 
 
 def _asked(

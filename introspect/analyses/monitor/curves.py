@@ -13,7 +13,8 @@ import pandas as pd
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.probes import ProbeKind, thresholds
-from introspect.analyses.monitor.probing import Probing, by_best_layer, ends, everywhere, shuffled_ends
+from introspect.analyses.monitor.probing import Probing, ends, everywhere, shuffled_ends
+from introspect.analyses.monitor.refits import SPLITS, scored
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring, constant, over_deals
 from introspect.analyses.monitor.tasks import Item
@@ -43,9 +44,9 @@ class Found:
     gap: pd.DataFrame
     """Representation monitor less language monitor with a threshold fitted in the same folds, by loops and measure."""
     sites: pd.DataFrame
-    """Probes at each (loop, layer) of the largest number of loops, and of shuffled labels."""
+    """Probes at each (loop, layer) of the largest number of loops, and of shuffled labels; intervals of one fit."""
     transfer: pd.DataFrame
-    """Accuracy of probes fitted after one loop and tested after another, at the same layer."""
+    """Accuracy of probes fitted after one loop and tested after another, at the same layer; intervals of one fit."""
 
 
 def curves(
@@ -69,27 +70,24 @@ def curves(
     sites = {total: [Site(loop, layer) for loop in loops[total] for layer in layers] for total in totals}
     judged = judge_items(tap, items, sites, size=size, keep=keep, task=task)
     lines, gaps = list(_solved(tap, items, totals, size=size, seed=seed, keep=keep, task=task)), []
-    keep.begin(f"sets of probes to fit {task}".rstrip(), 2 * len(totals) - 1 + len(layers))
-    asked = {"items": [(item.question, item.answer, item.correct) for item in items], "probe": kind, "seed": seed}
+    keep.begin(f"sets of probes to fit {task}".rstrip(), 2 * len(totals) + len(layers))
+    about = [(item.question, item.answer, item.correct) for item in items]
+    asked = {"items": about, "probe": kind, "seed": seed, "splits": SPLITS}
     states = {total: each.states for total, each in judged.items()}
     read = {
         layer: keep.unit(partial(everywhere, probing, states[most], range(most), layer), layer=layer, **asked).arrays()
         for layer in layers
     }
     for total in totals:
-        if total == most:
-            last = {name: np.stack([read[layer][name][-1] for layer in layers]) for name in ("said", "inner")}
-        else:
-            last = keep.unit(partial(ends, probing, states[total], total, layers), loops=total, **asked).arrays()
+        last = keep.unit(partial(ends, probing, states[total], total, layers), loops=total, **asked)["said"]
         dealt = keep.unit(partial(shuffled_ends, probing, states[total], total, layers), dealt=total, **asked)["said"]
-        probed = by_best_layer(last["inner"], last["said"], probing.place).astype(float)
-        difference = judged[total].difference
-        fitted = thresholds(difference, probing.labels, probing.place).astype(float)
+        probed, difference = last.astype(float), judged[total].difference
+        fitted = np.stack([thresholds(difference, probing.labels, place) for place in probing.places]).astype(float)
         language = {"language": (difference > 0).astype(float), "language-words": judged[total].words}
         said = {**language, "language-fitted": fitted, "representation": probed}
         lines += list(_lines(total, said, probing, dealt.astype(float)))
         for measure in SCORE_MEASURES:
-            gap = probing.scoring.gap(measure, probed, fitted)
+            gap = probing.refits.gap(measure, probed, fitted)
             gaps.append(_row(gap, probed, loops=total, measure=measure))
     maps, across = _of_sites(probing, read, range(most), layers)
     return Found(_in_order(lines, totals), pd.DataFrame(gaps), maps, across)
@@ -110,9 +108,8 @@ def _solved(
 def _lines(total: int, said: Mapping[str, Floats], probing: Probing, dealt: Floats) -> Iterator[dict[str, object]]:
     for measure in SCORE_MEASURES:
         for monitor, verdicts in said.items():
-            yield _row(
-                probing.scoring.score(measure, verdicts), verdicts, loops=total, monitor=monitor, measure=measure
-            )
+            estimate = scored(probing.scoring, measure, verdicts, probing.places)
+            yield _row(estimate, verdicts, loops=total, monitor=monitor, measure=measure)
         yield _row(_of_deals(probing, measure, dealt), dealt[0], loops=total, monitor="shuffled", measure=measure)
         always = Estimate(constant(measure, probing.scoring.truth), np.nan, np.nan, probing.scoring.weights.shape[1])
         yield _row(always, dealt[0], loops=total, monitor="constant", measure=measure)
@@ -155,6 +152,7 @@ def _in_order(lines: Sequence[Mapping[str, object]], totals: Sequence[int]) -> p
 
 
 def _row(estimate: Estimate, said: Floats, **where: object) -> dict[str, object]:
-    neither = int(np.isnan(said).sum())
+    once = np.atleast_2d(said)[0]  # of what was said in each split, one split
+    neither = int(np.isnan(once).sum())
     found = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {**where, "n": len(said) - neither, "unknown": neither, "questions": estimate.concepts, **found}
+    return {**where, "n": len(once) - neither, "unknown": neither, "questions": estimate.concepts, **found}

@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
+from introspect.analyses.monitor.refits import OF_REFITS, ONE_FIT
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, held_by_a_page, map_panels, pivot
 from introspect.results.figures.panels import even_ticks, label_outer, panels, points
@@ -27,7 +28,9 @@ _LOOKS = {
 _NAMES = {"accuracy": "accuracy", "f1": "F1"}
 _LOSSES = (("nats", "", "loss"), ("more", "more_", "loss above that of the fewest loops"))
 """Columns of the values, prefixes of their bounds, and titles."""
-INTERVALS = "F1: right answers are the positive class; bars: 95% intervals over questions (bootstrap)"
+_INTERVALS = "F1: right answers are the positive class; bars: 95% intervals"
+
+_MAPPED = f"tested on questions it was not fitted on, in one split (in the table, {ONE_FIT})"
 
 
 @matplotlib.rc_context(STYLE)
@@ -52,7 +55,8 @@ def monitors_by_loops(curves: pd.DataFrame, trained: int) -> list[Axes]:
     asked = curves[curves["monitor"] == "task"]
     counts = f"n = {span_of(judged['n'])} answers judged, {span_of(asked['n'])} questions asked"
     more = "dotted vertical: loops as trained; probe: layer chosen within the training folds; shuffled: range of deals"
-    caption(axes, f"{INTERVALS}; {counts}; {more}")
+    over = f"over questions (bootstrap; probe and fitted threshold: {OF_REFITS})"
+    caption(axes, f"{_INTERVALS} {over}; {counts}; {more}")
     return axes
 
 
@@ -91,7 +95,8 @@ def gap_by_loops(gap: pd.DataFrame, trained: int) -> list[Axes]:
         ax.set(title=_NAMES[measure], ylabel="representation\nless language")
     label_outer(axes)
     legend(axes)
-    caption(axes, f"{INTERVALS}, of paired differences; n = {span_of(gap['n'])} answers; dotted: loops as trained")
+    over = f"of paired differences, {OF_REFITS}; n = {span_of(gap['n'])} answers"
+    caption(axes, f"{_INTERVALS} {over}; dotted: loops as trained")
     return axes
 
 
@@ -111,7 +116,7 @@ def probes_by_site(sites: pd.DataFrame) -> list[Axes]:
         draw_grid(ax, pivot(part, "value", xs, ys), colours, "{:.2f}")
         ax.set(title=f"{task}, {labels} labels", xlabel="loop", ylabel="layer")
     finish(axes, colours, "accuracy of the probe")
-    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell{left_out}")
+    caption(axes, f"{_MAPPED}; n = {span_of(cells['n'])} answers per cell{left_out}")
     return axes
 
 
@@ -128,7 +133,7 @@ def transfer_across_loops(transfer: pd.DataFrame) -> list[Axes]:
         draw_grid(ax, pivot(part, "value", xs, xs), colours, "{:.2f}")
         ax.set(title=f"{task}, layer {cells['layer'].max()}", xlabel="tested after loop", ylabel="fitted after loop")
     finish(axes, colours, "accuracy of the probe")
-    caption(axes, f"tested on questions it was not fitted on; n = {span_of(cells['n'])} answers per cell")
+    caption(axes, f"{_MAPPED}; n = {span_of(cells['n'])} answers per cell")
     return axes
 
 

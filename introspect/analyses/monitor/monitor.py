@@ -22,6 +22,7 @@ from introspect.analyses.monitor.items import items_of, sampled
 from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.noticing_figures import where_noticed, who_notices
 from introspect.analyses.monitor.probes import KINDS, ProbeKind
+from introspect.analyses.monitor.refits import ONE_FIT
 from introspect.analyses.monitor.sentences import said_of_injected, said_of_loss, said_of_sample, said_of_task
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.monitor.who_notices import Noticed, notice
@@ -125,7 +126,7 @@ def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given
         noticed = _noticed(subject, options, asked.probe, keep)
         tables |= {
             "injected": ("Detection and naming by words, logits and probe", noticed.monitors),
-            "injected-sites": ("Detection by a probe at each site and by logits after each loop", noticed.sites),
+            "injected-sites": (f"Detection by a probe at each site ({ONE_FIT}) and by logits", noticed.sites),
         }
         sentences += said_of_injected(noticed.monitors)
         drawn |= {
@@ -204,8 +205,8 @@ def _tables(found: dict[str, Found]) -> dict[str, tuple[str, pd.DataFrame]]:
     titles = {
         "curves": "Task performance and monitors by loops run",
         "gap": "Representation monitor less language monitor by loops run",
-        "sites": "Accuracy and F1 of the probe at each loop and layer",
-        "transfer": "Accuracy of probes fitted after one loop and tested after another",
+        "sites": f"Accuracy and F1 of the probe at each loop and layer ({ONE_FIT})",
+        "transfer": f"Accuracy of probes fitted after one loop and tested after another ({ONE_FIT})",
     }
     if not found:
         return {}

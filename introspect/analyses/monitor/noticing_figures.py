@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from introspect.analyses.monitor.refits import OF_REFITS, ONE_FIT
 from introspect.results.figures.layout import caption, legend
 from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
 from introspect.results.figures.panels import even_ticks, label_outer, panels, points
@@ -48,7 +49,8 @@ def who_notices(monitors: pd.DataFrame) -> list[Axes]:
     caption(
         axes,
         f"detection: mean of the shares right of injected trials and of random directions; read after all loops; bars: "
-        f"95% intervals over {span_of(counts['concepts'])} concepts (bootstrap); n = {span_of(counts['n'])} trials",
+        f"95% intervals over {span_of(counts['concepts'])} concepts (bootstrap; detection by a probe: {OF_REFITS}); "
+        f"n = {span_of(counts['n'])} trials",
     )
     return axes
 
@@ -68,6 +70,8 @@ def where_noticed(sites: pd.DataFrame) -> list[Axes]:
         ax.set(title=title, xlabel="loop of the injection", ylabel="read after loop")
     finish(axes, colours, "share told from random directions")
     caption(
-        axes, f"strengths and layers pooled; n = {span_of(cells['n'])} trials per cell; hatched: before the injection"
+        axes,
+        f"strengths and layers pooled; probe: one split (in the table, {ONE_FIT}); "
+        f"n = {span_of(cells['n'])} trials per cell; hatched: before the injection",
     )
     return axes

@@ -12,6 +12,7 @@ import pandas as pd
 from introspect.analyses.kept_units import Array
 from introspect.analyses.monitor.ask import States
 from introspect.analyses.monitor.probes import CrossFit, Groups, Labels, ProbeKind, cross_fit, shuffled, split
+from introspect.analyses.monitor.refits import SPLITS, Refits
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
@@ -27,7 +28,8 @@ class Probing:
 
     labels: Labels
     groups: Groups
-    place: Labels
+    places: Labels
+    """`(split, item)`: the fold of each item in each split."""
     kind: ProbeKind
     seed: int
     scoring: Scoring
@@ -38,11 +40,18 @@ class Probing:
         labels = np.array([item.correct for item in items], dtype=np.int64)
         groups = pd.factorize(pd.Series([item.group for item in items]))[0].astype(np.int64)
         scoring = Scoring.of(labels.astype(float), groups, seed)
-        return cls(labels, groups, split(labels, groups, seed), kind, seed, scoring)
+        seeds = np.random.default_rng(seed).integers(2**31, size=SPLITS).tolist()
+        places = np.stack([split(labels, groups, each) for each in seeds])
+        return cls(labels, groups, places, kind, seed, scoring)
 
-    def fit(self, states: Floats) -> CrossFit:
-        """Fit probes on the labels."""
-        return cross_fit(states, self.labels, self.groups, self.place, self.kind)
+    @property
+    def refits(self) -> Refits:
+        """Return what scores verdicts that were fitted in each split."""
+        return Refits(self.scoring, self.places)
+
+    def fit(self, states: Floats, number: int = 0) -> CrossFit:
+        """Fit probes on the labels, in one of the splits."""
+        return cross_fit(states, self.labels, self.groups, self.places[number], self.kind)
 
     def control(self, states: Floats, dealt: Labels) -> CrossFit:
         """Fit probes on labels that were dealt out anew."""
@@ -54,10 +63,10 @@ class Probing:
 
 
 def ends(probing: Probing, states: States, total: int, layers: Sequence[int]) -> dict[str, Array]:
-    """Probe the ends of a number of loops: `said` `(layer, item)`, `inner` `(layer, fold)`."""
-    fitted = [probing.fit(states.at(Site(total - 1, layer))) for layer in layers]
-    said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
-    return {"said": np.stack(said), "inner": np.stack(inner)}
+    """Probe the ends of a number of loops in each split: `said` `(split, item)`, the layer chosen in each fold."""
+    at = [states.at(Site(total - 1, layer)) for layer in layers]
+    said = [of_best_layer([probing.fit(each, n) for each in at], place) for n, place in enumerate(probing.places)]
+    return {"said": np.stack(said)}
 
 
 def shuffled_ends(probing: Probing, states: States, total: int, layers: Sequence[int]) -> dict[str, Array]:
@@ -72,24 +81,19 @@ def shuffled_ends(probing: Probing, states: States, total: int, layers: Sequence
 
 
 def everywhere(probing: Probing, states: States, loops: Sequence[int], layer: int) -> dict[str, Array]:
-    """Probe all loops of a layer, `(loop, item or fold)`; `transfer` is what the probes of a loop say after each."""
+    """Probe all loops of a layer in one split, `(loop, item)`; `transfer`: what the probes of a loop say after each."""
     there = [states.at(Site(loop, layer)) for loop in loops]
     fitted = [probing.fit(each) for each in there]
-    said, inner = ([getattr(each, name) for each in fitted] for name in ("said", "inner"))
     controls = [probing.control(each, probing.dealt(loop, layer)).said for loop, each in zip(loops, there, strict=True)]
-    transfer = [[each.probes.say(other, probing.place) for other in there] for each in fitted]
-    arrays = {"said": said, "inner": inner, "control": controls, "transfer": transfer}
+    transfer = [[each.probes.say(other, probing.places[0]) for other in there] for each in fitted]
+    arrays = {"said": [each.said for each in fitted], "control": controls, "transfer": transfer}
     return {name: np.array(array) for name, array in arrays.items()}
 
 
 def of_best_layer(fitted: Sequence[CrossFit], place: Labels) -> Labels:
-    """Take the best layer of each fold from probes of one site per layer, `(item,)`."""
-    return by_best_layer(np.stack([each.inner for each in fitted]), np.stack([each.said for each in fitted]), place)
-
-
-def by_best_layer(inner: Floats, said: Labels, place: Labels) -> Labels:
     """Take for each fold the layer whose probes did best within the training part, and what that one says in it.
 
-    `inner` is `(layer, fold)`, `said` `(layer, item)`, `place` the fold of each item.
+    One site per layer is fitted; `place` is the fold of each item.
     """
+    inner, said = np.stack([each.inner for each in fitted]), np.stack([each.said for each in fitted])
     return np.asarray(said[inner.argmax(0)[place], np.arange(len(place))])

@@ -1,7 +1,7 @@
 """Accuracy and F1 of what was said, with intervals over questions. Goes in: truth and verdicts. Come out: estimates.
 
 All scores of one set of items share the same draws, so that the interval of a difference is that of paired values. The
-draws know nothing of how probes were split and fitted: `benchmarks/probe_intervals.py` has how often intervals cover.
+draws know nothing of how probes were split and fitted: `refits.py` has intervals that do.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,22 +44,21 @@ class Scoring:
         return self._estimate(self._f1(said), ~np.isnan(said))
 
     def score(self, measure: str, said: _Floats) -> Estimate:
-        """Estimate accuracy or f1, as the measure says."""
-        return {"accuracy": self.accuracy, "f1": self.f1}[measure](said)
+        """Estimate accuracy, f1 or balanced, as the measure says."""
+        return {"accuracy": self.accuracy, "f1": self.f1, "balanced": self.balanced}[measure](said)
 
-    def gap(self, measure: str, said: _Floats, less: _Floats) -> Estimate:
-        """Estimate by how much one measure, accuracy or f1, of what is said is above that of something else."""
-        of = {"accuracy": self._accuracy, "f1": self._f1}[measure]
-        neither = np.isnan(said) | np.isnan(less)
-        first, second = (of(np.where(neither, np.nan, each)) for each in (said, less))
-        return self._estimate(lambda weights: first(weights) - second(weights), ~neither)
+    def value(self, measure: str, said: _Floats) -> float:
+        """Return what `score` estimates, without an interval."""
+        statistic = {"accuracy": self._accuracy, "f1": self._f1, "balanced": self._balanced}[measure](said)
+        return float(statistic(np.ones((1, self.weights.shape[1])))[0])
 
     def balanced(self, said: _Floats) -> Estimate:
         """Estimate the mean of the shares said rightly of both classes: one half for who says the same of all."""
+        return self._estimate(self._balanced(said), ~np.isnan(said), bounded=True)
+
+    def _balanced(self, said: _Floats) -> Statistic:
         shares = [self._within(said, truth) for truth in (0.0, 1.0)]
-        return self._estimate(
-            lambda weights: (shares[0](weights) + shares[1](weights)) / 2, ~np.isnan(said), bounded=True
-        )
+        return lambda weights: (shares[0](weights) + shares[1](weights)) / 2
 
     def _within(self, said: _Floats, truth: float) -> Statistic:
         inside = (self.truth == truth) & ~np.isnan(said)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
-from introspect.analyses.monitor.probing import DEALS, by_best_layer, of_best_layer
+from introspect.analyses.monitor.probing import DEALS, of_best_layer
+from introspect.analyses.monitor.refits import SPLITS, scored
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring, over_deals
 from introspect.records.trial import Site
@@ -31,7 +32,7 @@ class Noticed:
     monitors: pd.DataFrame
     """By loop of the injection, strength, who notices and what is measured."""
     sites: pd.DataFrame
-    """Detection by a probe at each site, and by logits after each loop, by loop of the injection."""
+    """Detection by a probe at each site, its intervals those of one fit, and by logits after each loop."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class NoticingCell:
     labels: Labels
     """1 where a concept is injected."""
     groups: Labels
-    place: Labels
-    """The fold of each row."""
+    places: Labels
+    """`(split, row)`: the fold of each row in each split."""
     concepts: Labels
     weights: Weights
     """How often each concept was drawn."""
@@ -62,16 +63,17 @@ class NoticingCell:
             pd.factorize(rows[name], sort=True)[0].astype(np.int64) for name in ("concept", "wording")
         )
         n, draw = int(concepts.max()) + 1, np.random.default_rng(seed)
-        folds = np.concatenate([draw.permutation(n), draw.permutation(int(wordings.max()) + 1)]) % FOLDS
+        sizes = (n, int(wordings.max()) + 1)
+        folds = np.stack([np.concatenate([draw.permutation(size) for size in sizes]) for _ in range(SPLITS)]) % FOLDS
         groups = np.where(rows["arm"] == "none", n + wordings, concepts)
         weights = draw.multinomial(n, np.full(n, 1 / n), size=SCORE_RESAMPLES).astype(np.float64)
         labels = (rows["arm"] == "injected").to_numpy().astype(np.int64)
-        return cls(loop, rows, labels, groups, folds[groups], concepts, weights)
+        return cls(loop, rows, labels, groups, folds[:, groups], concepts, weights)
 
-    def fit(self, states: Floats, kind: ProbeKind, labels: Labels | None = None) -> CrossFit:
-        """Fit probes that tell injected rows from all controls, on the states of all trials."""
+    def fit(self, states: Floats, kind: ProbeKind, labels: Labels | None = None, number: int = 0) -> CrossFit:
+        """Fit probes that tell injected rows from all controls in one of the splits, on the states of all trials."""
         chosen = states[self.rows.index.to_numpy()]
-        return cross_fit(chosen, self.labels if labels is None else labels, self.groups, self.place, kind)
+        return cross_fit(chosen, self.labels if labels is None else labels, self.groups, self.places[number], kind)
 
     def scoring(self, chosen: NDArray[np.bool_], truth: Labels) -> Scoring:
         """Make what scores some of the rows."""
@@ -92,13 +94,13 @@ def notice(seen: Seen, *, kind: ProbeKind, seed: int, keep: Keeping) -> Noticed:
     for loop in injected:
         cell = NoticingCell.of(seen.trials, loop, seed)
         sites = [Site(r, layer) for r in seen.loops if r >= loop for layer in seen.layers]
-        fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), loop=loop, probe=kind, seed=seed).arrays()
+        asked = {"loop": loop, "probe": kind, "seed": seed, "splits": SPLITS}
+        fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), **asked).arrays()
         maps += list(_maps(cell, dict(zip(sites, fitted["said"], strict=True))))
-        last, ends = sites[-1].loop, slice(-len(seen.layers), None)
         verdicts = {
             "words": cell.rows["detected"].to_numpy(dtype=float),
-            "logits": _yes(cell.rows, last),
-            "probe": by_best_layer(fitted["inner"][ends], fitted["said"][ends], cell.place).astype(float),
+            "logits": _yes(cell.rows, sites[-1].loop),
+            "probe": fitted["probe"].astype(float),
         }
         named = {
             "words": cell.rows["identified"].to_numpy(dtype=float),
@@ -114,15 +116,18 @@ def notice(seen: Seen, *, kind: ProbeKind, seed: int, keep: Keeping) -> Noticed:
 
 
 def _fitted(cell: NoticingCell, seen: Seen, sites: Sequence[Site], kind: ProbeKind, seed: int) -> dict[str, Array]:
-    """Fit probes at every site and give what they say, `(site, row)`; the concept is named at the last site."""
-    fitted = [cell.fit(seen.states.at(site), kind) for site in sites]
-    ends = seen.states.at(sites[-1])
+    """Fit probes at every site in one split, `said` `(site, row)`, and at the ends in each, `probe` `(split, row)`.
+
+    The concept is named at the last site.
+    """
+    ends = [seen.states.at(site) for site in sites[-len(seen.layers) :]]
+    splits = enumerate(cell.places)
     return {
-        "said": np.stack([each.said for each in fitted]),
-        "inner": np.stack([each.inner for each in fitted]),
-        "control": _of_deals(cell, [seen.states.at(site) for site in sites[-len(seen.layers) :]], kind, seed),
-        "probe-named": _named(cell, ends, None),
-        "shuffled-named": _named(cell, ends, seed),
+        "said": np.stack([cell.fit(seen.states.at(site), kind).said for site in sites]),
+        "probe": np.stack([of_best_layer([cell.fit(at, kind, number=n) for at in ends], place) for n, place in splits]),
+        "control": _of_deals(cell, ends, kind, seed),
+        "probe-named": _named(cell, ends[-1], None),
+        "shuffled-named": _named(cell, ends[-1], seed),
     }
 
 
@@ -134,10 +139,12 @@ def _detection(cell: NoticingCell, strength: float, verdicts: dict[str, Floats])
         }
         for measure, arm in (("hits", "injected"), ("false alarms, random", "random"), ("false alarms, none", "none")):
             there = arms[arm]
-            estimate = cell.scoring(there, np.ones(len(said), dtype=np.int64)).accuracy(said[there])
-            yield _row(cell, strength, by, measure, estimate, said[there])
+            scoring = cell.scoring(there, np.ones_like(cell.labels))
+            estimate = scored(scoring, "accuracy", said[..., there], cell.places[:, there])
+            yield _row(cell, strength, by, measure, estimate, said[..., there])
         both = arms["injected"] | arms["random"]
-        yield _row(cell, strength, by, "detection", cell.scoring(both, cell.labels).balanced(said[both]), said[both])
+        estimate = scored(cell.scoring(both, cell.labels), "balanced", said[..., both], cell.places[:, both])
+        yield _row(cell, strength, by, "detection", estimate, said[..., both])
 
 
 def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed: int) -> Labels:
@@ -145,7 +152,7 @@ def _of_deals(cell: NoticingCell, ends: Sequence[Floats], kind: ProbeKind, seed:
     said = []
     for deal in range(DEALS):
         fitted = [cell.fit(states, kind, _dealt(cell, seed, deal)) for states in ends]
-        said.append(of_best_layer(fitted, cell.place))
+        said.append(of_best_layer(fitted, cell.places[0]))
     return np.stack(said)
 
 
@@ -231,6 +238,7 @@ def _row(
 
 def _numbers(estimate: Estimate, said: Floats) -> dict[str, object]:
     """Return columns of an estimate: n of trials with a verdict, and those that are unknown, which are in no rate."""
-    neither = int(np.isnan(said).sum())
+    once = np.atleast_2d(said)[0]  # of what was said in each split, one split
+    neither = int(np.isnan(once).sum())
     found = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {"n": len(said) - neither, "unknown": neither, "concepts": estimate.concepts, **found}
+    return {"n": len(once) - neither, "unknown": neither, "concepts": estimate.concepts, **found}
