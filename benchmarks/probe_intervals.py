@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import show
 from introspect.analyses.monitor.probes import FITS, FOLDS, KINDS, ProbeKind, Probes
-from introspect.analyses.monitor.refits import SPLITS, Refits
+from introspect.analyses.monitor.refits import REFITS, Refits
 from introspect.analyses.monitor.scores import Scoring
 from introspect.results.statistics.clusters import Estimate, expanded
 from introspect.selection import one_of
@@ -60,7 +60,7 @@ def simulated(questions: int, effect: float, kind: ProbeKind, runs: int, *, seed
     truths, values, intervals = [], [], []
     for _ in range(runs):
         items = drawn(questions, effect, rng)
-        fitted = [right_of_split(*items, kind, unseen, rng) for _ in range(SPLITS)]
+        fitted = [right_of_split(*items, kind, unseen, rng) for _ in range(REFITS)]
         truths.append(np.mean([truth for *_, truth in fitted]))
         found = dict(zip(INTERVALS, _intervals([each[:2] for each in fitted]), strict=True))
         values.append(found["bootstrap"].value)
@@ -120,7 +120,7 @@ def main(runs: int = 1000, kind: str = "logistic") -> None:
         ]
         rows.append((str(questions), f"{effect:g}", f"{found.truth:.3f}", f"{found.spread:.3f}", *covers))
     columns = ("questions", "effect", "truth", "spread", *(f"{name}: covers, width" for name in INTERVALS))
-    show(f"{runs} runs, {kind} probes of {WIDTH} numbers, {SPLITS} splits", columns, rows)
+    show(f"{runs} runs, {kind} probes of {WIDTH} numbers, {REFITS} splits", columns, rows)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from introspect.analyses.monitor.loss import loss, pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings
 from introspect.analyses.monitor.probes import CrossFit, cross_fit
 from introspect.analyses.monitor.probing import Probing
-from introspect.analyses.monitor.refits import SPLITS
+from introspect.analyses.monitor.refits import REFITS
 from introspect.analyses.monitor.sentences import said_of_injected
 from introspect.analyses.monitor.tasks import Item, generated
 from introspect.analyses.monitor.who_notices import NoticingCell, notice
@@ -169,10 +169,10 @@ def test_the_dry_run_counts_the_fits(subject: Subject, seen: Seen, fresh: Keepin
 
 def test_units_of_another_number_of_splits_are_measured_anew(subject: Subject, seen: Seen, fresh: Keeping) -> None:
     items, used = generated("arithmetic", 0)[:20], []
-    for splits in (1, SPLITS):
+    for splits in (1, REFITS):
         with pytest.MonkeyPatch.context() as patched:
             for module in (probing, who_notices, of_curves):
-                patched.setattr(module, "SPLITS", splits)
+                patched.setattr(module, "REFITS", splits)
             fresh._used.clear()
             curves(subject.tap, items, [1], [3], kind="means", seed=0, size=64, keep=fresh)
             notice(seen, kind="means", seed=0, keep=fresh)

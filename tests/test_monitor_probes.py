@@ -18,7 +18,7 @@ from introspect.analyses.monitor.probes import (
     thresholds,
 )
 from introspect.analyses.monitor.probing import Probing, of_best_layer
-from introspect.analyses.monitor.refits import SPLITS, Refits, corrected
+from introspect.analyses.monitor.refits import REFITS, Refits, corrected
 from introspect.analyses.monitor.regression import logistic
 from introspect.analyses.monitor.scores import Scoring, constant
 from introspect.errors import InputError
@@ -173,7 +173,7 @@ def test_neither_yes_nor_no_is_in_no_rate() -> None:
 
 
 def test_the_gap_is_that_of_paired_questions() -> None:
-    refits, said = of_splits(), np.tile(LABELS.astype(float), (SPLITS, 1))
+    refits, said = of_splits(), np.tile(LABELS.astype(float), (REFITS, 1))
     same = refits.gap("accuracy", said, said)
     assert (same.value, np.isnan(same.low)) == (0, True)
     wrong = np.where(np.arange(len(LABELS)) % 20 < 2, 1 - said, said)  # of all items of every tenth question
@@ -191,7 +191,7 @@ def test_what_every_split_says_alike_has_the_score_of_one() -> None:
     refits = of_splits()
     said = np.random.default_rng(5).integers(0, 2, len(LABELS)).astype(float)
     for measure in ("accuracy", "f1", "balanced"):
-        found = refits.score(measure, np.tile(said, (SPLITS, 1)))
+        found = refits.score(measure, np.tile(said, (REFITS, 1)))
         assert found.value == pytest.approx(refits.scoring.score(measure, said).value)
         assert found.concepts == QUESTIONS
         assert 0 <= found.low < found.value < found.high <= 1
@@ -227,7 +227,7 @@ def test_the_corrected_interval_is_that_of_nadeau_and_bengio() -> None:
 def test_one_part_a_split_and_equal_parts_have_no_interval_and_a_share_has_that_of_wilson() -> None:
     for parts in (np.array([[0.4, np.nan], [0.6, np.nan]]), np.full((2, 2), 0.5)):
         assert np.isnan(corrected(np.array([0.5, 0.5]), parts, 10).low)
-    refits, right = of_splits(), np.tile(LABELS.astype(float), (SPLITS, 1))
+    refits, right = of_splits(), np.tile(LABELS.astype(float), (REFITS, 1))
     bounds = tuple(float(bound) for bound in wilson(QUESTIONS, QUESTIONS))
     for measure in ("accuracy", "balanced"):
         found = refits.score(measure, right)
@@ -236,7 +236,7 @@ def test_one_part_a_split_and_equal_parts_have_no_interval_and_a_share_has_that_
 
 def of_splits() -> Refits:
     """Return the questions above in five splits."""
-    places = np.stack([split(LABELS, GROUPS, seed) for seed in range(SPLITS)])
+    places = np.stack([split(LABELS, GROUPS, seed) for seed in range(REFITS)])
     return Refits(Scoring.of(LABELS.astype(float), GROUPS), places)
 
 
@@ -251,9 +251,9 @@ def covered(questions: int, effect: float, kind: ProbeKind, runs: int) -> dict[s
         states, labels = drawn(questions, effect, rng)
         groups = np.repeat(np.arange(questions), 2)
         scoring = Scoring.of(labels.astype(float), groups)
-        places = np.stack([split(labels, groups, int(rng.integers(2**31))) for _ in range(SPLITS)])
+        places = np.stack([split(labels, groups, int(rng.integers(2**31))) for _ in range(REFITS)])
         probing = Probing(labels, groups, places, kind, 0, scoring)
-        said = np.stack([probing.fit(states, number).said for number in range(SPLITS)]).astype(float)
+        said = np.stack([probing.fit(states, number).said for number in range(REFITS)]).astype(float)
         logits = labels + rng.normal(size=len(labels))
         words = np.stack([thresholds(logits, labels, place) for place in places]).astype(float)
         scores = [probing.refits.score(measure, said) for measure in ("accuracy", "f1", "balanced")]

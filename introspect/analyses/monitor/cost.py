@@ -11,7 +11,7 @@ from introspect.analyses.monitor.injected import injected_trials
 from introspect.analyses.monitor.loss import pieces_of
 from introspect.analyses.monitor.monitor import MonitorSettings, batch_rows, read_tasks, totals_of
 from introspect.analyses.monitor.probing import DEALS
-from introspect.analyses.monitor.refits import SPLITS
+from introspect.analyses.monitor.refits import REFITS
 from introspect.analyses.monitor.tasks import Item
 from introspect.analyses.subject import Subject
 from introspect.experiment.options import Options
@@ -62,12 +62,12 @@ def monitor_cost(options: Options, asked: MonitorSettings) -> _Cost:
 
 def fits_of_task(layers: int, totals: Sequence[int]) -> int:
     """Count fits: of every site of the most loops and of its control once, of each end in each split and each deal."""
-    return layers * (2 * max(totals) + len(totals) * (SPLITS + DEALS))
+    return layers * (2 * max(totals) + len(totals) * (REFITS + DEALS))
 
 
 def fits_of_injected(layers: int, n_loops: int, loops: Collection[int]) -> int:
     """Count fits for injections into these loops: of every site behind once, of the ends in each split and deal."""
-    return layers * sum(n_loops - loop + SPLITS + DEALS for loop in loops)
+    return layers * sum(n_loops - loop + REFITS + DEALS for loop in loops)
 
 
 def _asked(

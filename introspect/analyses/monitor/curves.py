@@ -14,7 +14,7 @@ from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.ask import judge_items, solve
 from introspect.analyses.monitor.probes import ProbeKind, thresholds
 from introspect.analyses.monitor.probing import Probing, ends, everywhere, shuffled_ends
-from introspect.analyses.monitor.refits import SPLITS, scored
+from introspect.analyses.monitor.refits import REFITS, scored
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring, constant, over_deals
 from introspect.analyses.monitor.tasks import Item
@@ -72,7 +72,7 @@ def curves(
     lines, gaps = list(_solved(tap, items, totals, size=size, seed=seed, keep=keep, task=task)), []
     keep.begin(f"sets of probes to fit {task}".rstrip(), 2 * len(totals) + len(layers))
     about = [(item.question, item.answer, item.correct) for item in items]
-    asked = {"items": about, "probe": kind, "seed": seed, "splits": SPLITS}
+    asked = {"items": about, "probe": kind, "seed": seed, "splits": REFITS}
     states = {total: each.states for total, each in judged.items()}
     read = {
         layer: keep.unit(partial(everywhere, probing, states[most], range(most), layer), layer=layer, **asked).arrays()

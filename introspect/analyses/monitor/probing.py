@@ -12,7 +12,7 @@ import pandas as pd
 from introspect.analyses.kept_units import Array
 from introspect.analyses.monitor.ask import States
 from introspect.analyses.monitor.probes import CrossFit, Groups, Labels, ProbeKind, cross_fit, shuffled, split
-from introspect.analyses.monitor.refits import SPLITS, Refits
+from introspect.analyses.monitor.refits import REFITS, Refits
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import Scoring
 from introspect.analyses.monitor.tasks import Item
@@ -40,7 +40,7 @@ class Probing:
         labels = np.array([item.correct for item in items], dtype=np.int64)
         groups = pd.factorize(pd.Series([item.group for item in items]))[0].astype(np.int64)
         scoring = Scoring.of(labels.astype(float), groups, seed)
-        seeds = np.random.default_rng(seed).integers(2**31, size=SPLITS).tolist()
+        seeds = np.random.default_rng(seed).integers(2**31, size=REFITS).tolist()
         places = np.stack([split(labels, groups, each) for each in seeds])
         return cls(labels, groups, places, kind, seed, scoring)
 

@@ -21,11 +21,11 @@ from introspect.analyses.monitor.scores import Scoring
 from introspect.results.statistics.clusters import Estimate
 from introspect.results.statistics.intervals import wilson
 
-SPLITS = 5
+REFITS = 5
 """How often the items are split; what has an interval that holds the fits is fitted in each split."""
 ONE_FIT = "intervals are of one fit, too narrow"
 """Said of maps, whose probes are fitted in one split."""
-OF_REFITS = f"corrected for refits in {SPLITS} splits"
+OF_REFITS = f"corrected for refits in {REFITS} splits"
 """Said of the intervals below."""
 
 

@@ -16,7 +16,7 @@ from introspect.analyses.kept_units import Array, Keeping
 from introspect.analyses.monitor.injected import Seen
 from introspect.analyses.monitor.probes import FOLDS, CrossFit, Labels, ProbeKind, cross_fit, shuffled
 from introspect.analyses.monitor.probing import DEALS, of_best_layer
-from introspect.analyses.monitor.refits import SPLITS, scored
+from introspect.analyses.monitor.refits import REFITS, scored
 from introspect.analyses.monitor.regression import Floats
 from introspect.analyses.monitor.scores import SCORE_RESAMPLES, Scoring, over_deals
 from introspect.records.trial import Site
@@ -64,7 +64,7 @@ class NoticingCell:
         )
         n, draw = int(concepts.max()) + 1, np.random.default_rng(seed)
         sizes = (n, int(wordings.max()) + 1)
-        folds = np.stack([np.concatenate([draw.permutation(size) for size in sizes]) for _ in range(SPLITS)]) % FOLDS
+        folds = np.stack([np.concatenate([draw.permutation(size) for size in sizes]) for _ in range(REFITS)]) % FOLDS
         groups = np.where(rows["arm"] == "none", n + wordings, concepts)
         weights = draw.multinomial(n, np.full(n, 1 / n), size=SCORE_RESAMPLES).astype(np.float64)
         labels = (rows["arm"] == "injected").to_numpy().astype(np.int64)
@@ -94,7 +94,7 @@ def notice(seen: Seen, *, kind: ProbeKind, seed: int, keep: Keeping) -> Noticed:
     for loop in injected:
         cell = NoticingCell.of(seen.trials, loop, seed)
         sites = [Site(r, layer) for r in seen.loops if r >= loop for layer in seen.layers]
-        asked = {"loop": loop, "probe": kind, "seed": seed, "splits": SPLITS}
+        asked = {"loop": loop, "probe": kind, "seed": seed, "splits": REFITS}
         fitted = keep.unit(partial(_fitted, cell, seen, sites, kind, seed), **asked).arrays()
         maps += list(_maps(cell, dict(zip(sites, fitted["said"], strict=True))))
         verdicts = {
