@@ -12,7 +12,7 @@ from introspect.models.organisms import PREFIX
 LEAST_CONTROLS = 500
 _TAUGHT = {"prior": "injected,none,random", "choose": "injected,none", "localise": "injected,none"}
 _NOT_TAUGHT = {"identify": "injected,none,random", "third-person": "injected,none,random"}
-ASKED = {
+ASKED_OF = {
     "aware": _TAUGHT | _NOT_TAUGHT,
     "last-loop": _TAUGHT,
     "blind": _TAUGHT | _NOT_TAUGHT,
@@ -47,7 +47,7 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
         replace(one_layer, questions="unrelated", arms="injected,none", out=out / f"{organism}-unrelated"),
         *(
             replace(one_layer, protocol=name, questions=name, arms=arms, out=out / f"{organism}-{name}")
-            for name, arms in ASKED.get(organism, {}).items()
+            for name, arms in ASKED_OF.get(organism, {}).items()
         ),
         *(
             replace(one_layer, arms="in-span,text", out=out / f"{organism}-controls")
