@@ -106,8 +106,11 @@ class RowCache(Cache):
     def columns(self) -> Iterator[int]:
         """Aim at each of the new columns alone, in turn, and at the end at all of them again; give their numbers.
 
-        For models that run a token through all loops before the next one begins.
+        For models that run a token through all loops before the next one begins. One alone is aimed at already.
         """
+        if self._new == 1:
+            yield 0
+            return
         first, filled, new = self._rows.start, list(self._filled), self._new
         for column in range(new):
             self.aim(first, [seen + column for seen in filled], 1)
