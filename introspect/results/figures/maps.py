@@ -122,9 +122,7 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
     order, by_cell = arms_of(cells), dict(list(cells.groupby(["strength", "arm"])))
     places = [(strength, arm) for strength in sorted(cells["strength"].unique()) for arm in order]
     groups = [(place, by_cell[place]) for place in places if place in by_cell]
-    strongest = not held_by_a_page(len(groups), len(xs), len(ys), columns=len(order))
-    if strongest:
-        groups = [(place, part) for place, part in groups if place[0] == places[-1][0]]
+    groups, left_out = _arms_on_a_page(groups, (len(xs), len(ys)), len(order))
     axes = map_panels(len(groups), len(xs), len(ys), columns=cells["arm"].nunique())
     reach = reach_of(readouts["mean"])
     colours = ScalarMappable(Normalize(-reach, reach), colormaps["RdBu_r"])
@@ -135,9 +133,24 @@ def readout_map(readouts: pd.DataFrame) -> list[Axes]:
         ax.set(title=f"{ARM_LABELS[arm]},\nstrength {strength:g}", xlabel="loop of the injection")
         ax.set_ylabel("read out\nafter loop")
     finish(axes, colours, f"logit(yes) {MINUS} logit(no)")
-    said = "; the strongest dose, all others are in the table" if strongest else ""
-    caption(axes, f"mean over concepts; n = {span_of(readouts['n'])} concepts per cell{said}")
+    caption(axes, f"mean over concepts; n = {span_of(readouts['n'])} concepts per cell{left_out}")
     return axes
+
+
+_Group = tuple[tuple[float, str], pd.DataFrame]
+
+
+def _arms_on_a_page(groups: list[_Group], size: tuple[int, int], arms: int) -> tuple[list[_Group], str]:
+    """Keep all panels that a page holds: of the strongest dose, and of that the first arms, where it must be fewer.
+
+    Comes out with what a caption says of the others.
+    """
+    if held_by_a_page(len(groups), *size, columns=arms):
+        return groups, ""
+    strongest = [each for each in groups if each[0][0] == groups[-1][0][0]]
+    held = next((n for n in range(len(strongest), 1, -1) if held_by_a_page(n, *size, columns=arms)), 1)
+    shown = "the strongest dose" if held == len(strongest) else "the first arms at the strongest dose"
+    return strongest[:held], f"; {shown}, all others are in the table"
 
 
 def map_panels(
