@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from introspect.records.trial import Grade
 from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
 from introspect.results.figures.layout import figure_of
-from introspect.results.figures.maps import NO_RATE, rate_map, readout_map
+from introspect.results.figures.map_grid import NO_RATE
+from introspect.results.figures.maps import rate_map, readout_map
 from introspect.results.statistics import wilson
 from introspect.results.statistics.capability import CANNOT_ANSWER
 from introspect.results.store.csv_files import write_figure

@@ -12,7 +12,8 @@ from introspect.results.figures.curves import loops_run, rates_by_loop
 from introspect.results.figures.effect_maps import contrast_map, control_map
 from introspect.results.figures.effects import compression_by_loop, naming_by_loop, timing_by_loop
 from introspect.results.figures.layout import figure_of
-from introspect.results.figures.maps import MINUS, extract_map
+from introspect.results.figures.map_grid import MINUS
+from introspect.results.figures.maps import extract_map
 from introspect.results.figures.style import ARM_LABELS, ARM_MARKERS, COLOURS
 from introspect.results.figures.value_rows import agreement_points, capability_points, third_person_points
 

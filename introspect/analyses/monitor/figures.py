@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from introspect.analyses.monitor.curves import MONITORS, SCORE_MEASURES
 from introspect.analyses.monitor.refits import OF_REFITS, ONE_FIT
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.maps import draw_grid, finish, held_by_a_page, map_panels, pivot
+from introspect.results.figures.map_grid import draw_grid, finish, held_by_a_page, map_panels, pivot
 from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import MARKERS, STYLE, span_of
 

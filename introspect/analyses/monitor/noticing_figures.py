@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 
 from introspect.analyses.monitor.refits import OF_REFITS, ONE_FIT
 from introspect.results.figures.layout import caption, legend
-from introspect.results.figures.maps import draw_grid, finish, map_panels, pivot
+from introspect.results.figures.map_grid import draw_grid, finish, map_panels, pivot
 from introspect.results.figures.panels import even_ticks, label_outer, panels, points
 from introspect.results.figures.style import STYLE, span_of
 

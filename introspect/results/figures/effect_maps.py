@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 
 from introspect.results.figures.cell_labels import labels_in_order, layer_labels, loop_labels
 from introspect.results.figures.layout import caption
-from introspect.results.figures.maps import (
+from introspect.results.figures.map_grid import (
     MINUS,
     MOST_WRITTEN,
     draw_grid,
