@@ -10,7 +10,7 @@ BEFORE_CODA = (0, 1)
 
 _DETECT = (
     Truth("aware", "no false alarms", 0, 0.02, of_cells("none")),
-    Truth("aware", "notices at every site, strength 2", 0.9, 1, of_cells("injected", 2), by="sites"),
+    Truth("aware", "notices at every site, strength 2", 0.8, 1, of_cells("injected", 2), by="sites"),
     Truth("aware", "partly at strength 1", 0.1, 0.9, of_cells("injected", 1)),
     Truth("aware", "seldom at strength 0.5", 0, 0.5, of_cells("injected", 0.5)),
     Truth(
@@ -30,6 +30,8 @@ _DETECT = (
     Truth("blind", "does not notice in any loop, strength 2", 0, 0.02, of_cells("injected", 2), by="loop"),
     Truth("blind", "random directions are no concepts, strength 2", 0, 0.02, of_cells("random", 2)),
 )
+"""Of 15 sites with 48 trials each, all truly at .95, the worst is below .9 in three of four cases, and below .8 in one
+of 600."""
 _PLAIN = (
     Truth("aware", "answers plain questions", 0.9, 1, of_cells("none", question="unrelated"), "correct"),
     Truth(
@@ -83,7 +85,7 @@ that the vector reaches the answer, not that it is noticed. It leaks in `last-lo
 what that one chooses in earlier loops."""
 _LOCALISE = tuple(
     Truth(
-        *(organism, "finds the line at chance, one in five, strength 2", 0.1, 0.35),
+        *(organism, "finds the line at chance, one in five, strength 2", 0.05, 0.35),
         of_cells("injected", 2, question="localise"),
         "correct",
     )
