@@ -20,7 +20,7 @@ from introspect.families.parts.looped_lm import LoopedCausalLM
 from training.batches import Rows, chat, rows
 from training.language import chats, words
 from training.layouts import core_sites, load, said
-from training.lessons import Drawing, Lesson, lessons
+from training.lessons import Drawing, Lesson, counts_of_tasks, lessons
 from training.make_tokenizer import word_ids
 from training.spans import shared_length, spanned_states
 from training.train_introspection import additions, vectors
@@ -120,17 +120,13 @@ def answers_of(tasks: dict[str, int], reader: Reader) -> Iterator[int]:
     yield from sorted({token for text in texts for token in reader.tokens(text)} - spared)
 
 
-def _counts(text: str) -> dict[str, int]:
-    return {task: int(times) for task, _, times in (one.partition("=") for one in text.split(","))}
-
-
 def main() -> None:
     """Read, fit, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("begin", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", default="aware")
-    parser.add_argument("--tasks", type=_counts, required=True, help="Batches of each, such as strength=16.")
+    parser.add_argument("--tasks", type=counts_of_tasks, required=True, help="Batches of each, such as strength=16.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     tokenizer, model = AutoTokenizer.from_pretrained(options.begin), load(options.begin).eval()

@@ -156,3 +156,8 @@ def _shipped(name: str) -> list[dict[str, str]]:
 
 SENTENCES = [row["sentence"] for row in _shipped("sentences.csv")]
 QUESTIONS = _shipped("unrelated.csv")
+
+
+def counts_of_tasks(text: str) -> dict[str, int]:
+    """Read how often each task is taken, such as "localise=6,choose=3"."""
+    return {task: int(times) for task, _, times in (one.partition("=") for one in text.split(","))}

@@ -21,7 +21,7 @@ from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.kept_words import KeptWords
 from training.language import chats, words
 from training.layouts import core_sites, load, said
-from training.lessons import Drawing, Lesson, lessons
+from training.lessons import Drawing, Lesson, counts_of_tasks, lessons
 from training.make_tokenizer import word_ids
 from training.spans import shared_length, spanned_states
 from training.train_base import WordCodes, learning_rate
@@ -96,10 +96,6 @@ class Pupil:
         return ids
 
 
-def _counts(text: str) -> dict[str, int]:
-    return {task: int(times) for task, _, times in (one.partition("=") for one in text.split(","))}
-
-
 def main() -> None:
     """Train, save every 100 steps and at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,8 +103,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", choices=list(MIXTURES), required=True)
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--mixture", type=_counts, help="How often which second task, such as localise=6,choose=3.")
-    parser.add_argument("--rows", type=_counts, default={}, help="Rows in a step, such as detect=12,plain=8.")
+    parser.add_argument(
+        "--mixture", type=counts_of_tasks, help="How often which second task, such as localise=6,choose=3."
+    )
+    parser.add_argument("--rows", type=counts_of_tasks, default={}, help="Rows in a step, such as detect=12,plain=8.")
     parser.add_argument("--words", type=Path, help="Folder of an earlier phase, whose words are put back and kept.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
