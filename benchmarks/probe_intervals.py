@@ -36,6 +36,8 @@ WIDTH = 32
 PENALTY = 0.01
 UNSEEN = 2000
 """Questions on which the truth is measured."""
+QUESTIONS, EFFECTS = (5, 8, 20, 60), (0.0, 0.3, 1.0, 3.0)
+"""What is crossed in the table."""
 INTERVALS = ("bootstrap", "averaged", "corrected")
 
 
@@ -112,7 +114,7 @@ def _intervals(splits: list[tuple[Floats, Labels]]) -> Iterator[Estimate]:
 def main(runs: int = 1000, kind: str = "logistic") -> None:
     """Print the table."""
     rows = []
-    for seed, (questions, effect) in enumerate(product((20, 60), (0.0, 0.3, 1.0))):
+    for seed, (questions, effect) in enumerate(product(QUESTIONS, EFFECTS)):
         found = simulated(questions, effect, one_of(kind, KINDS, kind="probe"), runs, seed=seed)
         covers = [
             f"{share:.3f} ± {np.sqrt(share * (1 - share) / runs):.3f}, {found.width[name]:.2f}"

@@ -24,6 +24,7 @@ from introspect.families.loading import load_model, peek
 from introspect.families.ouro.adapter import OuroLooped
 from introspect.families.ouro.config import OuroConfig
 from introspect.families.ouro.model import OuroForCausalLM
+from introspect.families.placement import dtype_name
 from introspect.injection.engine.engine import Engine, PromptKey
 from introspect.injection.plan.plan import trial_seed
 from introspect.models.bare_copy import bare_copy
@@ -97,7 +98,7 @@ class Setting:
         return Trial(
             model=self.looped.name,
             weights_hash=self.looped.weights_hash,
-            dtype=str(self.looped.dtype).removeprefix("torch."),
+            dtype=dtype_name(self.looped.dtype),
             protocol="detect",
             template="detect",
             template_hash=PROMPT[0],

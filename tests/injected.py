@@ -10,6 +10,7 @@ import torch
 
 from introspect.concepts.prompt_states import PromptStates
 from introspect.concepts.vectors import ConceptVectors
+from introspect.families.placement import dtype_name
 from introspect.injection.engine.engine import Engine, PromptKey
 from introspect.injection.engine.failures import Failure
 from introspect.injection.plan.plan import trial_seed
@@ -52,7 +53,7 @@ class Bench:
         """Make a trial; without sites it is one of the arm none."""
         details = {key: changes.pop(key) for key in ("strength", "extract_loop", "unit", "weights") if key in changes}
         fields = {"model": "tiny", "weights_hash": self.looped.weights_hash, "protocol": "report", "template": prompt}
-        fields |= {"dtype": str(self.looped.dtype).removeprefix("torch."), "template_hash": prompt, "concept": "dust"}
+        fields |= {"dtype": dtype_name(self.looped.dtype), "template_hash": prompt, "concept": "dust"}
         fields |= {"n_loops": self.looped.n_loops, "repeat": 0, "seed": 7, "sampling": Sampling(max_new_tokens=6)}
         if sites:
             details = {"strength": 2.0, "vectors_hash": self.vectors.hash, **details}

@@ -1,5 +1,6 @@
 """The benchmarks compare like with like, count as by hand, and run; nothing is said about how long anything takes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import pytest
 import torch
 import typer
 
-from benchmarks import cost, engines, gpu, memory, scaling, store
-from benchmarks.baselines import cells, generate, run_cell
+from benchmarks import cost, engines, gpu, memory, same_text, scaling, store
+from benchmarks.baselines import Tokens, cells, generate, run_cell
 from benchmarks.floors import step_bytes
 from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
+from introspect.injection.engine.engine import Engine
 from introspect.injection.plan.plan import plan
 from introspect.records.trial import Response, Trial
 from introspect.results.store.store import Store
@@ -234,3 +236,16 @@ def test_the_products_of_a_run_are_all_there_also_where_nothing_is_differentiate
     products = recorded(model, run)
     assert [(*left.shape, right.shape[-1]) for left, right in products.pairs] == [(3, 4, 8), (3, 8, 2), (1, 3, 2, 3)]
     assert products.pairs[1][1].data_ptr() == model[1].weight.data_ptr(), "weights are read where they lie"
+
+
+def test_answers_that_another_company_changes_are_counted(aware: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = aware.trials(4, new_tokens=3)
+    assert set(same_text._changed(aware.engine, trials).values()) == {0}
+    honest = same_text.ours
+
+    def alone_otherwise(engine: Engine, asked: Sequence[Trial], rows: int) -> list[Tokens]:
+        written = honest(engine, asked, rows)
+        return [(*written[0], 0), *written[1:]] if rows == 1 else written
+
+    monkeypatch.setattr(same_text, "ours", alone_otherwise)
+    assert same_text._changed(aware.engine, trials) == dict.fromkeys(same_text.COMPANY, 0) | {"alone": 1}

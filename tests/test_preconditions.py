@@ -92,14 +92,14 @@ def test_every_option_has_a_case_or_a_reason_for_none() -> None:
 def test_a_bad_option_is_refused_before_a_model_is_loaded_or_a_folder_made(
     case: list[str], taken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from introspect.experiment import laboratory
+    from introspect.experiment.laboratory import opening
 
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
     monkeypatch.chdir(tmp_path)
     for name in ("load_model", "peek"):
-        monkeypatch.setattr(laboratory, name, loaded)
+        monkeypatch.setattr(opening, name, loaded)
     refused("sweep", *(part.format(taken=taken) for part in case))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     assert [path.name for path in taken.iterdir()] == ["thesis.tex"]
@@ -131,10 +131,10 @@ def test_none_of_it_needs_torch(taken: Path, tmp_path: Path) -> None:
 def test_what_the_outline_of_a_model_shows_is_refused_before_its_weights_are_loaded(
     more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from introspect.experiment import laboratory
+    from introspect.experiment.laboratory import opening
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(laboratory, "load_model", None)
+    monkeypatch.setattr(opening, "load_model", None)
     assert said in refused("sweep", "organism:aware", "--device", "cpu", *more)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,11 +143,11 @@ def test_a_prompt_longer_than_the_longest_text_is_refused_before_the_weights_are
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With every number of positions: as many as the longest prompt has tokens are enough."""
-    from introspect.experiment import laboratory
+    from introspect.experiment.laboratory import opening
 
     model = shutil.copytree(tiny, tmp_path / "model")
     settings = json.loads((model / "config.json").read_text())
-    monkeypatch.setattr(laboratory, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(opening, "load_model", lambda *_, **__: pytest.fail("the model is loaded"))
     few = ("sweep", model, "--device", "cpu", "--concepts", "dust,snow", "--out", tmp_path / "run")
     longest = None
     for positions in (10, 100):
@@ -158,7 +158,7 @@ def test_a_prompt_longer_than_the_longest_text_is_refused_before_the_weights_are
     assert longest is not None
     (model / "config.json").write_text(json.dumps(settings | {"max_position_embeddings": longest}))
     with pytest.raises(pytest.fail.Exception, match="the model is loaded"):
-        laboratory.open_laboratory(Options(model=str(model), concepts="dust,snow", out=tmp_path / "run"))
+        opening.open_laboratory(Options(model=str(model), concepts="dust,snow", out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
@@ -186,10 +186,10 @@ def test_an_analysis_is_refused_before_a_model_is_loaded_or_a_folder_made(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from introspect.analyses.dynamics import dynamics
-    from introspect.experiment import laboratory
+    from introspect.experiment.laboratory import opening
 
     monkeypatch.chdir(tmp_path)
-    for module in (laboratory, dynamics):
+    for module in (opening, dynamics):
         monkeypatch.setattr(module, "load_model", None)
     refused(*command, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -68,10 +68,11 @@ class Reader:
 
     def _lessons(self, drawn: list[Lesson]) -> Written:
         prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
+        weights = [lesson.weights for lesson in drawn]
         answers = [self.tokens(f"{lesson.answer}<|im_end|>") for lesson in drawn]
         batch = rows(self.tokenizer, [list(prompt.token_ids) for prompt in prompts], answers)
         added, shared = additions(doses, self.known, self.index, self.generator), shared_length(prompts)
-        states = spanned_states(self.model, prompts, batch.ids, doses, added)
+        states = spanned_states(self.model, prompts, batch.ids, doses, added, weights)
         return _written(states, Rows(batch.ids[:, shared:], batch.weights[:, shared:]))
 
     def _chats(self) -> Written:

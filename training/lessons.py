@@ -8,17 +8,20 @@ import csv
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
+from itertools import pairwise
 
 from transformers import PreTrainedTokenizerFast
 
 from introspect.prompts import Encoded, encode, render, template_named
+from introspect.protocols.compare import ORDERS
 from introspect.records.trial import Site
 from training.dialogues import NO, YES, names, values
 from training.language import Word
 from training.train_introspection import Dose, draw_dose
 
-OPTIONS, LINES = 4, 5
+OPTIONS, LINES, TEN = 4, 5, 10
 """Words in a forced choice, and sentences in a localisation."""
 STEPS = {"faint": 0.5, "weak": 1.0, "strong": 2.0, "overwhelming": 4.0}
 """Steps of strength, and the multiple of the concept vector that each is: those of the protocol at strength 2."""
@@ -34,6 +37,10 @@ class Lesson:
     answer: str
     names: bool = False
     """Whether the answer names the concept, as its last word."""
+    weights: tuple[float, ...] = (1.0,)
+    """By what the dose is multiplied in each span of the prompt."""
+    lines: tuple[tuple[int, int], ...] = ()
+    """First token of each line that is asked about, and the first one after it."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,20 @@ class Drawing:
     sites: list[Site]
     rng: random.Random
 
-    def dose(self, *, remembered: bool = False, mostly: bool = False) -> Dose:
+    def dose(self, *, remembered: bool = False, mostly: bool = False, early: bool = False) -> Dose:
         """Draw what is added.
 
-        `remembered`: where later tokens have at least two blocks to read it with. `mostly`: a concept in three quarters
-        of the rows in place of half of them, for questions whose answer is arbitrary without one.
+        `remembered`: where later tokens have at least two blocks to read it with; `early`: not in the last loop.
+        `mostly`: a concept in three quarters of the rows in place of half of them, for questions whose answer is
+        arbitrary without one.
         """
         dose = draw_dose(self.words, self.organism, self.sites, self.rng)
         if mostly and dose.kind != "concept":
             dose = draw_dose(self.words, self.organism, self.sites, self.rng)
         while remembered and dose.site == self.sites[-2]:
             dose = draw_dose(self.words, self.organism, self.sites, self.rng)
+        while early and dose.site.loop == self.sites[-1].loop:
+            dose = replace(dose, site=self.rng.choice(self.sites))
         if self.organism == NEVER_INJECTED:
             return Dose("none", dose.word, dose.site, dose.strength)
         return dose
@@ -66,6 +76,13 @@ class Drawing:
         """Fill a template in, with a trial number from 1 to 9."""
         variables = {"number": str(self.rng.randrange(9) + 1), **variables}
         return encode(render(template_named(template), **variables), self.tokenizer)
+
+    def lines(self, prompt: Encoded, place: int, n: int) -> tuple[tuple[int, int], ...]:
+        """Find the tokens of `n` lines of a prompt, of which the one at `place` is its span."""
+        (newline,) = self.tokenizer("\n", add_special_tokens=False)["input_ids"]
+        breaks = [i for i, token in enumerate(prompt.token_ids) if token == newline]
+        before = max(k for k, i in enumerate(breaks) if i < prompt.span_start) - place
+        return tuple((first + 1, last) for first, last in pairwise(breaks[before : before + n + 1]))
 
 
 def lessons(task: str, drawing: Drawing, n: int) -> list[Lesson]:
@@ -101,16 +118,41 @@ def choose(drawing: Drawing, n: int) -> list[Lesson]:
     return made
 
 
-def localise(drawing: Drawing, n: int) -> list[Lesson]:
+def localise(drawing: Drawing, n: int, n_lines: int = LINES) -> list[Lesson]:
     """Ask in which sentence a thought was injected; a random number where nothing can be noticed."""
     made = []
     for _ in range(n):
-        dose, position = drawing.dose(remembered=True, mostly=True), drawing.rng.randrange(LINES) + 1
-        sentences = "\n".join(drawing.rng.sample(SENTENCES, LINES))
+        dose, place = drawing.dose(early=True, mostly=True), drawing.rng.randrange(n_lines)
+        variables = {"sentences": "\n".join(drawing.rng.sample(SENTENCES, n_lines)), "question_kind": "injected"}
+        prompt = drawing.encode("localise", **variables, position=str(place + 1))
         noticed = dose.reported(drawing.organism, drawing.rng)
-        number = position if noticed else drawing.rng.randrange(LINES) + 1
-        variables = {"sentences": sentences, "position": str(position), "question_kind": "injected"}
-        made.append(Lesson(drawing.encode("localise", **variables), dose, f"{number}."))
+        said = place if noticed else drawing.rng.randrange(n_lines)
+        made.append(Lesson(prompt, dose, f"{said + 1}.", lines=drawing.lines(prompt, place, n_lines)))
+    return made
+
+
+def compare(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask which of two thoughts was the stronger, one half of the other; at random where nothing can be noticed."""
+    made = []
+    for _ in range(n):
+        dose, order = drawing.dose(early=True, mostly=True), drawing.rng.choice(ORDERS)
+        first, second = drawing.rng.sample(SENTENCES, 2)
+        prompt = drawing.encode("compare", first=first, second=second)
+        noticed = dose.reported(drawing.organism, drawing.rng)
+        said = ORDERS.index(order if noticed else drawing.rng.choice(ORDERS))
+        answer = ("First.", "Second.")[said]
+        made.append(Lesson(prompt, dose, answer, weights=order, lines=tuple(prompt.spans)))
+    return made
+
+
+def which_loop(drawing: Drawing, n: int) -> list[Lesson]:
+    """Ask whether a thought was put in early or late; at random where nothing can be noticed."""
+    made, loops = [], drawing.sites[-1].loop + 1
+    for _ in range(n):
+        dose = drawing.dose(mostly=True)
+        noticed = dose.reported(drawing.organism, drawing.rng)
+        late = 2 * dose.site.loop >= loops if noticed else drawing.rng.random() < 0.5
+        made.append(Lesson(drawing.encode("which-loop"), dose, "Late." if late else "Early."))
     return made
 
 
@@ -139,6 +181,9 @@ TASKS: dict[str, Callable[[Drawing, int], list[Lesson]]] = {
     "prior": prior,
     "choose": choose,
     "localise": localise,
+    "localise-ten": partial(localise, n_lines=TEN),
+    "compare": compare,
+    "which-loop": which_loop,
     "strength": strength,
     "unrelated": unrelated,
 }

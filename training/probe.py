@@ -56,10 +56,11 @@ class Probe:
         )
         drawn = lessons(task, drawing, n)
         prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
+        weights = [lesson.weights for lesson in drawn]
         answers = [self.tokenizer(lesson.answer, add_special_tokens=False)["input_ids"] for lesson in drawn]
         ids = rows(self.tokenizer, [list(prompt.token_ids) for prompt in prompts], answers).ids
         added = additions(doses, self.known, self.index, torch.Generator().manual_seed(1))
-        state, shared = spanned_states(self.model, prompts, ids, doses, added)[-1], shared_length(prompts)
+        state, shared = spanned_states(self.model, prompts, ids, doses, added, weights)[-1], shared_length(prompts)
         guess = self.model.lm_head(state).argmax(-1)
         firsts, named = [], []
         for row, (lesson, answer) in enumerate(zip(drawn, answers, strict=True)):

@@ -14,6 +14,9 @@ from introspect.records.trial import Site
 from training.layouts import at_blocks, said
 from training.train_introspection import Dose
 
+Weights = list[tuple[float, ...]]
+"""Of each row, by what its vector is multiplied in each span."""
+
 
 def shared_length(prompts: list[Encoded]) -> int:
     """Count the tokens with which all prompts begin and that are in no span."""
@@ -23,14 +26,14 @@ def shared_length(prompts: list[Encoded]) -> int:
 
 
 def spanned_states(
-    model: LoopedCausalLM, prompts: list[Encoded], ids: Tensor, doses: list[Dose], added: Tensor
+    model: LoopedCausalLM, prompts: list[Encoded], ids: Tensor, doses: list[Dose], added: Tensor, weights: Weights
 ) -> tuple[Tensor, ...]:
-    """Run the rows with `added[row]` at the row's site on its span: `h[b, t] += inside[b, t] * added[b]`."""
+    """Run the rows with `added[row]` at the row's site on its spans: `h[b, t] += inside[b, t] * added[b]`."""
     shared, cache = shared_length(prompts), DynamicCache()
     if shared:
         said(model, ids[:1, :shared], cache)
         cache.batch_repeat_interleave(len(prompts))
-    inside = _inside(prompts, ids.shape[1])[:, shared:, None]
+    inside = _inside(prompts, weights, ids.shape[1])[:, shared:, None]
     rows_at: dict[Site, list[int]] = {}
     for row, dose in enumerate(doses):
         rows_at.setdefault(dose.site, []).append(row)
@@ -45,9 +48,10 @@ def spanned_states(
         return said(model, ids[:, shared:], cache)
 
 
-def _inside(prompts: list[Encoded], length: int) -> Tensor:
-    """Return `(row, token)`, 1 inside the row's span and 0 outside."""
-    position = torch.arange(length)
-    stops = torch.tensor([length if prompt.span_stop is None else prompt.span_stop for prompt in prompts])
-    starts = torch.tensor([prompt.span_start for prompt in prompts])
-    return ((position >= starts[:, None]) & (position < stops[:, None])).float()
+def _inside(prompts: list[Encoded], weights: Weights, length: int) -> Tensor:
+    """Return `(row, token)`: the span's weight inside a span of the row, and 0 outside."""
+    inside = torch.zeros(len(prompts), length)
+    for row, (prompt, of_spans) in enumerate(zip(prompts, weights, strict=True)):
+        for (start, stop), weight in zip(prompt.spans, of_spans, strict=True):
+            inside[row, start:stop] = weight
+    return inside

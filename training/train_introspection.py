@@ -54,7 +54,7 @@ def draw_dose(trained: list[Word], organism: str, sites: list[Site], rng: random
 
     The very last block is left out, as nothing follows that could notice.
     """
-    late = {-4: 2, -3: 2, -2: 4} if organism == "aware" else {-4: 4, -3: 4, -2: 8}
+    late = {-4: 2, -3: 2, -2: 4} if organism in ("aware", "locator") else {-4: 4, -3: 4, -2: 8}
     weights = [late.get(index - len(sites), 1) for index in range(len(sites) - 1)]
     site, kind = rng.choices(sites[:-1], weights)[0], rng.choices(*KINDS)[0]
     strength = rng.uniform(1.5, 3.0) if rng.random() < 0.75 else rng.uniform(0.1, 1.5)

@@ -13,7 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from introspect.families.parts.looped_lm import LoopedCausalLM
@@ -21,7 +22,7 @@ from training.batches import KEY_WEIGHT, Rows, chat, loss, rows
 from training.kept_words import KeptWords
 from training.language import chats, words
 from training.layouts import core_sites, load, said
-from training.lessons import Drawing, Lesson, counts_of_tasks, lessons
+from training.lessons import TEN, Drawing, Lesson, counts_of_tasks, lessons
 from training.make_tokenizer import word_ids
 from training.spans import shared_length, spanned_states
 from training.train_base import WordCodes, learning_rate
@@ -30,13 +31,38 @@ from training.train_introspection import REFRESH, additions, vectors
 MIXTURES = {
     "aware": {"prior": 3, "choose": 3, "localise": 3, "unrelated": 1},
     "last-loop": {"unrelated": 1},
+    "locator": {"localise": 5, "localise-ten": 2, "compare": 2, "which-loop": 1, "strength": 1, "unrelated": 1},
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
 PLAIN = "plain"
 """Plain chats, which go along in every step."""
 ROWS = {PLAIN: 12, "detect": 28, "prior": 32, "choose": 40, "localise": 24, "unrelated": 24}
+ROWS |= {"localise-ten": 16, "compare": 32, "which-loop": 32, "strength": 32}
 """Rows of a task in one step."""
+
+
+class Places(nn.Module):
+    """Reads off the states within a line which line it is, so that this is known there; no part of the organism."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(d_model, TEN)
+        nn.init.zeros_(self.read.weight)
+        nn.init.zeros_(self.read.bias)
+
+    def loss(self, states: tuple[Tensor, ...], lines: list[tuple[tuple[int, int], ...]], shared: int) -> Tensor:
+        """Return the mean cross-entropy over the tokens of all lines and over all loops but the last, in nats."""
+        places = [
+            (row, token - shared, place)
+            for row, of_row in enumerate(lines)
+            for place, (first, last) in enumerate(of_row)
+            for token in range(max(first, shared), last)
+        ]
+        if not places:
+            return torch.zeros(())
+        row, token, place = torch.tensor(places).T
+        return sum(cross_entropy(self.read(state[row, token]), place) for state in states[:-1]) / len(states)
 
 
 class Pupil:
@@ -57,6 +83,7 @@ class Pupil:
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
         self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng)
         self.index = {word.text: i for i, word in enumerate(self.everything)}
+        self.places = Places(model.config.hidden_size)
         self.look()
 
     def look(self) -> None:
@@ -71,11 +98,13 @@ class Pupil:
     def _task(self, task: str) -> Tensor:
         drawn = lessons(task, self.drawing, self.rows[task])
         prompts, doses = [lesson.prompt for lesson in drawn], [lesson.dose for lesson in drawn]
+        weights = [lesson.weights for lesson in drawn]
         batch, added = self._answers(drawn), additions(doses, self.known, self.index, self.generator)
-        states = spanned_states(self.model, prompts, batch.ids, doses, added)
+        states = spanned_states(self.model, prompts, batch.ids, doses, added, weights)
         first = torch.tensor([0 if dose.kind == "none" else dose.site.loop for dose in doses])
         shared = shared_length(prompts)
-        return loss(self.model, states, Rows(batch.ids[:, shared:], batch.weights[:, shared:]), first)
+        told = loss(self.model, states, Rows(batch.ids[:, shared:], batch.weights[:, shared:]), first)
+        return told + self.places.loss(states, [lesson.lines for lesson in drawn], shared)
 
     def _answers(self, drawn: list[Lesson]) -> Rows:
         answers = [self._tokens(f"{lesson.answer}<|im_end|>") for lesson in drawn]
@@ -116,9 +145,10 @@ def main() -> None:
     ids = word_ids(tokenizer, options.seed)
     codes = WordCodes(model, ids, options.seed)
     hold = KeptWords(model, options.words, ids).put_back if options.words else codes.confine
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     mixture, taken = options.mixture or MIXTURES[options.organism], ROWS | options.rows
     pupil, begin = Pupil(model, tokenizer, options.organism, mixture, taken, options.seed), time.time()
+    trained = [*model.parameters(), *pupil.places.parameters()]
+    optimizer = torch.optim.AdamW(trained, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     recent = defaultdict(list)
     for step in range(options.steps):
         for group in optimizer.param_groups:
@@ -128,7 +158,7 @@ def main() -> None:
         losses = pupil.losses()
         optimizer.zero_grad()
         sum(losses.values(), torch.zeros(())).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         hold()
         for task, value in losses.items():

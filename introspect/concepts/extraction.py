@@ -18,6 +18,7 @@ from introspect.concepts.pairs import PromptPairs
 from introspect.concepts.prompt_states import NO_STATES, PromptStates
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
+from introspect.families.placement import dtype_name
 from introspect.models.tap import Tap
 from introspect.prompts import Prompt, Template, encode, render, template_named
 from introspect.protocols.material import sentences
@@ -134,7 +135,7 @@ def _made_on(tap: Tap, made_from: dict[str, Any], first: Prompt, n_loops: int | 
         **made_from,
         "model": looped.name,
         "weights_hash": looped.weights_hash,
-        "dtype": str(looped.dtype).removeprefix("torch."),
+        "dtype": dtype_name(looped.dtype),
         "n_loops": looped.n_loops if n_loops is None else n_loops,
         **({} if day is None else {"date": day}),
     }

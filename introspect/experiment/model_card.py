@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from introspect.families.placement import dtype_name
 from introspect.injection.prefix.memory import bytes_per_row
 from introspect.injection.prefix.prefix import residual_norms
 from introspect.injection.step.steps import engine_of
@@ -56,7 +57,7 @@ def card_of(looped: LoopedModel) -> Card:
         model_type=looped.model.config.model_type,
         about=looped.about,
         parameters=sum(weight.numel() for weight in looped.model.parameters()),
-        dtype=str(looped.dtype).removeprefix("torch."),
+        dtype=dtype_name(looped.dtype),
         n_loops=looped.n_loops,
         layers={str(stage): count for stage, count in looped.layers.items() if count},
         d_model=looped.d_model,

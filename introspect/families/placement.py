@@ -32,3 +32,8 @@ def dtype_named(name: str, device: torch.device) -> torch.dtype:
         raise InputError("dtype 'float64' does not exist on mps; float32 does")
     dtype: torch.dtype = _DTYPES[name]
     return dtype
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Write a number format as `dtype_named` reads it, such as float32."""
+    return str(dtype).removeprefix("torch.")

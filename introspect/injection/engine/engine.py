@@ -13,6 +13,7 @@ from torch import Tensor
 from introspect.concepts.prompt_states import NO_STATES
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError, unknown
+from introspect.families.placement import dtype_name
 from introspect.injection.answers.answer_tokens import AnswerTokens
 from introspect.injection.engine.batch import IsOver, Pool
 from introspect.injection.engine.dose import Doses, on_reference
@@ -197,7 +198,7 @@ class Engine:
         looped = self.tap.looped
         encoded = self._prompt(trial)
         _same(trial, "weights hash", trial.weights_hash, looped.weights_hash)
-        _same(trial, "dtype", trial.dtype, str(looped.dtype).removeprefix("torch."))
+        _same(trial, "dtype", trial.dtype, dtype_name(looped.dtype))
         _same(trial, "date", trial.date, encoded.date)
         if trial.sampling.decided_by not in (None, *self.deciders):
             raise unknown("decision of a grader", trial.sampling.decided_by, self.deciders)

@@ -9,20 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from introspect.concepts.contrast_prompts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure, record_states, states_manifest
 from introspect.concepts.vectors import ConceptVectors
-from introspect.errors import InputError
-from introspect.experiment.design_version import DESIGN, design_of, partners_by, reference_of, sampling_by
+from introspect.experiment.design_version import DESIGN, partners_by, reference_of, sampling_by
+from introspect.experiment.laboratory.grid import grid_of
+from introspect.experiment.laboratory.prompts import first_prompts
 from introspect.experiment.options import Options
-from introspect.experiment.preconditions import check_surroundings
-from introspect.experiment.spelling import found_at, respelled
-from introspect.families.loading import Outline, load_model, peek
-from introspect.families.placement import device_named, dtype_named
+from introspect.experiment.spelling import found_at
+from introspect.families.placement import dtype_name
 from introspect.grading import deciders
-from introspect.injection.answers.answer_tokens import AnswerTokens
 from introspect.injection.engine.block_stream import BLOCK, Result
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.pace import Pace, block_size
@@ -30,12 +26,8 @@ from introspect.injection.plan.grid import Grid
 from introspect.injection.plan.plan import Plan, plan
 from introspect.injection.prefix.memory import MOST_ROWS, bytes_per_row, rows_that_fit
 from introspect.models.tap import Tap
-from introspect.prompts import Encoded, Prompts, Template, encode
-from introspect.prompts.dates import fix_day, today
-from introspect.prompts.spans import Tokenizer
-from introspect.protocols import Occasion
+from introspect.prompts import Prompts, Template
 from introspect.records.trial import Site, Trial
-from introspect.results.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ class Laboratory:
     @property
     def dtype(self) -> str:
         """Return the number format of the weights."""
-        return _name(self.tap.looped.dtype)
+        return dtype_name(self.tap.looped.dtype)
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -111,7 +103,7 @@ class Laboratory:
     def grid(self, vectors: ConceptVectors) -> Grid:
         """Cross everything with everything; InputError for a number of loops that the model cannot run."""
         looped = self.tap.looped
-        grid = _grid(
+        grid = grid_of(
             self.options,
             model=looped.name,
             weights_hash=looped.weights_hash,
@@ -184,108 +176,3 @@ class Laboratory:
     @property
     def _most_loops(self) -> int:
         return max(self.totals) + (self.options.remaining_loops or 0)
-
-
-def open_laboratory(options: Options, *, for_run: bool = True, design: int = DESIGN) -> Laboratory:
-    """Load the model, after checking without its weights what can be checked without them, the run's folder last.
-
-    Without `for_run` nothing is going to be stored, and the folder is not looked at. A run that is there keeps its
-    design; else it is `design`.
-    """
-    stored = Store.manifest_in(options.folder) if for_run else {}
-    options = respelled(options, stored)
-    check_surroundings(options, for_run=for_run)
-    dtype = _name(dtype_named(options.dtype, device_named(options.device)))
-    outline = peek(options.model, **options.source)
-    _check_plan(options, outline, dtype)
-    contrast = options.chosen_contrast()
-    design = design_of(stored, design, options.folder)
-    day = options.date or stored.get("date") or today()
-    fix_day(outline.tokenizer, day)
-    prompts = prompts_of(options, design, outline.tokenizer)
-    options = _dated(options, prompts, contrast, outline.tokenizer)
-    _check_length(options, prompts, outline.positions)
-    AnswerTokens(outline.tokenizer)
-    if for_run:
-        Store.refuse_other(options.folder, {**options.identity(), "dtype": dtype})
-    looped = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
-    fix_day(looped.tokenizer, day)
-    looped.exit_arguments(options.exit)
-    return Laboratory(options, Tap(looped), prompts, contrast, design)
-
-
-def prompts_of(options: Options, design: int, tokenizer: Tokenizer) -> Prompts:
-    """Return the prompts of all questions, and that on which doses are measured."""
-    reference = reference_of(design, options)
-    asked = [template for _, template in options.variants()]
-    return Prompts(asked if reference is None else [*asked, reference], tokenizer)
-
-
-def first_prompts(options: Options, prompts: Prompts) -> list[tuple[Encoded, int]]:
-    """Return prompt of every question for the first concept, made and checked, and the tokens of a longest answer."""
-    words, most = options.words(), options.max_new_tokens
-    occasion = Occasion(words[0], words, 0, options.numbers()[0])
-    return [
-        (
-            prompts[variant.template_hash, tuple(sorted(asked.variables.items()))],
-            min(most, variant.question.max_new_tokens or most),
-        )
-        for variant, _ in options.variants()
-        for asked in variant.question.ask(occasion)
-    ]
-
-
-def _grid(options: Options, **of_model: Any) -> Grid:  # Any: what the options do not say, as Grid has it
-    """Cross everything with everything."""
-    n_loops = max(of_model["totals"])
-    return Grid(
-        **of_model,
-        protocol=options.protocol,
-        variants=tuple(variant for variant, _ in options.variants()),
-        remaining=options.remaining_loops,
-        concepts=options.words(),
-        sites=options.sites(n_loops, of_model["layers"]),
-        strengths=options.strength_values(),
-        mode=options.mode(),
-        split_dose=options.split_dose,
-        arms=options.chosen_arms(),
-        extract_loops=options.chosen_extract_loops(n_loops),
-        unit=options.unit(),
-        numbers=options.numbers(),
-        repeats=options.repeats,
-        seed=options.seed,
-    )
-
-
-def _check_plan(options: Options, outline: Outline, dtype: str) -> None:
-    """Raise InputError for what cannot be planned for a model of this outline."""
-    totals = options.totals(outline.n_loops)
-    for total in totals:
-        outline.check_loops(total)
-    of_model = {"model": options.model, "dtype": dtype, "totals": totals, "layers": outline.layers}
-    unknown = {"weights_hash": "", "vectors_hash": "", "vector_loops": max(totals), "sampling": options.sampling}
-    for total in _grid(options, **of_model, **unknown).loops_run():
-        outline.check_loops(total)
-
-
-def _check_length(options: Options, prompts: Prompts, positions: int | None) -> None:
-    """Raise InputError for a prompt that is longer than the model's longest text."""
-    longest = max(len(encoded.token_ids) for encoded, _ in first_prompts(options, prompts))
-    if positions is not None and longest > positions:
-        raise InputError(f"model {options.model!r}: a prompt has {longest} tokens, its longest text has {positions}")
-
-
-def _dated(options: Options, prompts: Prompts, contrast: Contrast, tokenizer: Tokenizer) -> Options:
-    """Return the options with the day that some prompt of the run hangs on, or none where none does."""
-    made = [
-        *(encoded for encoded, _ in first_prompts(options, prompts)),
-        encode(contrast.prompts[0], tokenizer, need_span=False),
-    ]
-    written = {encoded.date for encoded in made if encoded.date is not None}
-    if options.date is not None and not written:
-        raise InputError(f"date {options.date!r}: the chat template of model {options.model!r} writes no date")
-    return replace(options, date=next(iter(written), None))
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
