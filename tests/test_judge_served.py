@@ -86,6 +86,7 @@ def test_an_organism_behind_a_live_server_gives_states_and_no_verdicts(server: s
     assert all(grade.detected is grade.coherent is grade.refused is None for grade in grades(run))
 
 
+@pytest.mark.slow
 def test_a_model_that_a_live_server_does_not_know_is_one_line(server: str, tmp_path: Path) -> None:
     run = judged_run(tmp_path / "run", TEXTS[:1])
     code, out, err = judge(run, server, "no/such-model")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ LIGHT = (
 HEAVY = ("torch", "nnsight", "transformers")
 
 
+@cache
+def tree(source: str) -> ast.Module:
+    """Parse a file once for all tests."""
+    return ast.parse(source)
+
+
 def room(module: str) -> str:
     """Return the room of a module that is named from the root; a floor of `injection` or `results` is a room itself."""
     rooms = sorted(RANK, key=len, reverse=True)
@@ -77,7 +84,7 @@ def module_of(path: Path) -> str:
 
 def imports(source: str) -> Iterator[str]:
     """Yield the dotted name of every import, those inside functions included."""
-    yield from imported(ast.walk(ast.parse(source)))
+    yield from imported(ast.walk(tree(source)))
 
 
 def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -90,7 +97,7 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def run(source: str) -> Iterator[ast.AST]:
     """Yield every node but those that only a type checker reads."""
-    left: list[ast.AST] = [ast.parse(source)]
+    left: list[ast.AST] = [tree(source)]
     while left:
         node = left.pop()
         yield node
@@ -157,7 +164,7 @@ def test_nothing_is_read_that_could_run_code() -> None:
     for path in FILES:
         source = path.read_text()
         assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & set(imports(source)), path
-        for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        for call in (node for node in ast.walk(tree(source)) if isinstance(node, ast.Call)):
             if ast.unparse(call.func) == "torch.load":  # which unpickles, unless it is told to read tensors alone
                 assert any(ast.unparse(named) == "weights_only=True" for named in call.keywords), path
         assert "trust_remote_code=True" not in source, path
@@ -165,7 +172,7 @@ def test_nothing_is_read_that_could_run_code() -> None:
 
 def test_only_the_command_line_prints() -> None:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 assert room(module_of(path)) == "cli", f"{path}, line {node.lineno}"
 
@@ -187,7 +194,7 @@ def homes_of_stems() -> dict[str, list[str]]:
 
 def public_names(source: str) -> Iterator[str]:
     """Yield what a module defines under a public name: functions, classes and constants."""
-    for node in ast.parse(source).body:
+    for node in tree(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield from [node.name] * (not node.name.startswith("_"))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -234,7 +241,7 @@ def test_every_function_is_of_a_size_that_can_be_read_and_long_files_are_named()
         source = path.read_text()
         if (length := len(source.splitlines())) > 250:
             warnings.warn(f"{path.relative_to(PACKAGE)} has {length} lines: is it one idea?", stacklevel=1)
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(tree(source)):
             if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
                 assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
 

@@ -74,7 +74,7 @@ def test_two_processes_one_killed_in_the_middle_give_the_rows_of_one(
     tiny: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = counted(monkeypatch, Processes)
-    asked = options(tiny, tmp_path, workers=2, batch_size=1)
+    asked = options(tiny, tmp_path, workers=2, batch_size=4)
     folder = run_without_figures(asked, kill_one_at(8, "multiprocessing.spawn"))
     assert_same_rows(folder, finished)
     assert started == [0, 1, 2]

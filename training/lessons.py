@@ -53,6 +53,8 @@ class Drawing:
     """The words that may be injected and offered as options."""
     sites: list[Site]
     rng: random.Random
+    clear: bool = False
+    """Whether lines always carry a strong concept, in the first half of the loops."""
 
     def dose(self, *, remembered: bool = False, mostly: bool = False, early: bool = False) -> Dose:
         """Draw what is added.
@@ -71,6 +73,13 @@ class Drawing:
         if self.organism == NEVER_INJECTED:
             return Dose("none", dose.word, dose.site, dose.strength)
         return dose
+
+    def of_line(self) -> Dose:
+        """Draw what is added to a line that is asked about: nothing in the last loop."""
+        if not self.clear:
+            return self.dose(early=True, mostly=True)
+        sites = [site for site in self.sites if 2 * site.loop <= self.sites[-1].loop]
+        return Dose("concept", self.rng.choice(self.words), self.rng.choice(sites), self.rng.uniform(2.0, 4.0))
 
     def encode(self, template: str, **variables: object) -> Encoded:
         """Fill a template in, with a trial number from 1 to 9."""
@@ -122,7 +131,7 @@ def localise(drawing: Drawing, n: int, n_lines: int = LINES) -> list[Lesson]:
     """Ask in which sentence a thought was injected; a random number where nothing can be noticed."""
     made = []
     for _ in range(n):
-        dose, place = drawing.dose(early=True, mostly=True), drawing.rng.randrange(n_lines)
+        dose, place = drawing.of_line(), drawing.rng.randrange(n_lines)
         variables = {"sentences": "\n".join(drawing.rng.sample(SENTENCES, n_lines)), "question_kind": "injected"}
         prompt = drawing.encode("localise", **variables, position=str(place + 1))
         noticed = dose.reported(drawing.organism, drawing.rng)
@@ -135,7 +144,7 @@ def compare(drawing: Drawing, n: int) -> list[Lesson]:
     """Ask which of two thoughts was the stronger, one half of the other; at random where nothing can be noticed."""
     made = []
     for _ in range(n):
-        dose, order = drawing.dose(early=True, mostly=True), drawing.rng.choice(ORDERS)
+        dose, order = drawing.of_line(), drawing.rng.choice(ORDERS)
         first, second = drawing.rng.sample(SENTENCES, 2)
         prompt = drawing.encode("compare", first=first, second=second)
         noticed = dose.reported(drawing.organism, drawing.rng)

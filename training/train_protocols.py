@@ -76,12 +76,14 @@ class Pupil:
         mixture: dict[str, int],
         rows: dict[str, int],
         seed: int,
+        *,
+        clear: bool = False,
     ) -> None:
         self.mixture, self.rows = mixture, rows
         self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
         trained = [word for word in self.everything if word.split == "trained"]
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
-        self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng)
+        self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng, clear)
         self.index = {word.text: i for i, word in enumerate(self.everything)}
         self.places = Places(model.config.hidden_size)
         self.look()
@@ -137,6 +139,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=counts_of_tasks, default={}, help="Rows in a step, such as detect=12,plain=8.")
     parser.add_argument("--words", type=Path, help="Folder of an earlier phase, whose words are put back and kept.")
+    parser.add_argument("--clear", action="store_true", help="Lines always carry a strong concept, early.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peak", type=float, default=1.5e-3)
     options = parser.parse_args()
@@ -146,7 +149,8 @@ def main() -> None:
     codes = WordCodes(model, ids, options.seed)
     hold = KeptWords(model, options.words, ids).put_back if options.words else codes.confine
     mixture, taken = options.mixture or MIXTURES[options.organism], ROWS | options.rows
-    pupil, begin = Pupil(model, tokenizer, options.organism, mixture, taken, options.seed), time.time()
+    pupil = Pupil(model, tokenizer, options.organism, mixture, taken, options.seed, clear=options.clear)
+    begin = time.time()
     trained = [*model.parameters(), *pupil.places.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     recent = defaultdict(list)

@@ -13,7 +13,7 @@ from introspect.concepts.contrast_prompts import Contrast
 from introspect.concepts.extraction import cached, manifest_of, measure, record_states, states_manifest
 from introspect.concepts.vectors import ConceptVectors
 from introspect.experiment.design_version import DESIGN, partners_by, reference_of, sampling_by
-from introspect.experiment.laboratory.grid import grid_of
+from introspect.experiment.laboratory.grid_of_options import grid_of
 from introspect.experiment.laboratory.prompts import first_prompts
 from introspect.experiment.options import Options
 from introspect.experiment.spelling import found_at

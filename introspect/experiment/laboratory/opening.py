@@ -1,7 +1,7 @@
 """The opening of a laboratory: all that can be checked without weights is checked first, the run's folder last."""
 
 from introspect.experiment.design_version import DESIGN, design_of
-from introspect.experiment.laboratory.grid import check_plan
+from introspect.experiment.laboratory.grid_of_options import check_plan
 from introspect.experiment.laboratory.laboratory import Laboratory
 from introspect.experiment.laboratory.prompts import check_length, dated, prompts_of
 from introspect.experiment.options import Options
