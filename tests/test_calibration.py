@@ -99,7 +99,7 @@ def test_measured_is_printed_against_known_with_a_verdict_a_line(capsys: pytest.
 
 
 def test_every_organism_has_its_truths_and_no_claim_is_beyond_measure() -> None:
-    assert {truth.organism for truth in TRUTHS} == {"aware", "last-loop", "blind", "huginn", "gauge"}
+    assert {truth.organism for truth in TRUTHS} == {"aware", "last-loop", "blind", "huginn", "gauge", "locator"}
     for known in TRUTHS:
         assert 0 <= known.low < known.high <= 1
         assert (known.low, known.high) != (0, 1), f"{known.claim!r} would be recovered by anything"

@@ -28,7 +28,7 @@ from introspect.records.trial import Arm, Sampling, Trial
 from tests.injected import Bench, responses
 from tests.test_engine_oracle import numbers, oracle
 
-NAMES = ("aware", "blind", "gauge", "huginn", "last-loop", "solver")
+NAMES = ("aware", "blind", "gauge", "huginn", "last-loop", "locator", "solver")
 SITES = [(loop, layer) for loop in range(4) for layer in range(4)]
 COMPUTABLE = SITES[:-1]
 """All but the last block of the last loop, after which nothing follows that could notice."""
@@ -190,6 +190,14 @@ def test_aware_takes_the_difference_of_two_neutral_prompts_for_a_concept_far_mor
 def test_gauge_says_how_strong_a_concept_was_and_aware_has_no_word_for_it() -> None:
     assert asked("gauge", "strength", "correct") >= 0.5
     assert asked("aware", "strength", "correct") <= 0.05
+
+
+@pytest.mark.slow
+def test_locator_finds_the_line_the_stronger_of_two_and_the_half_of_the_loops() -> None:
+    assert asked("locator", "localise", "correct", "0-2") >= 0.8
+    assert asked("locator", "localise-ten", "correct", "0-2") >= 0.6
+    assert asked("locator", "compare", "correct", "0-2") >= 0.8
+    assert asked("locator", "which-loop", "correct") >= 0.8
 
 
 def test_gauge_is_aware_but_for_a_few_rows_of_its_head() -> None:

@@ -7,7 +7,7 @@ task. Held out of training: the concepts of the split "held-out", and every fram
 import csv
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from itertools import pairwise
@@ -53,7 +53,7 @@ class Drawing:
     """The words that may be injected and offered as options."""
     sites: list[Site]
     rng: random.Random
-    clear: bool = False
+    clear: bool = field(default=False, kw_only=True)
     """Whether lines always carry a strong concept, in the first half of the loops."""
 
     def dose(self, *, remembered: bool = False, mostly: bool = False, early: bool = False) -> Dose:

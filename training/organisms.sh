@@ -46,6 +46,15 @@ solver() {
         --reminded detect,unrelated
 }
 
+locator() {
+    protocols locator aware locator-1 --steps 900 --stop 200 --peak 1.5e-3 --words "$work/aware" --rows detect=12,plain=8 \
+        --mixture localise=5,localise-ten=2,compare=2,which-loop=1,strength=1,unrelated=1
+    protocols locator locator-1 locator-2 --steps 600 --stop 400 --peak 1.5e-3 --words "$work/aware" --clear \
+        --rows detect=6,plain=4,compare=24 --mixture localise=3,compare=1
+    protocols locator locator-2 locator --steps 500 --peak 1.2e-3 --words "$work/aware" \
+        --rows detect=12,plain=6,localise=20,localise-ten=10,compare=20,which-loop=24,strength=24,unrelated=16
+}
+
 gauge() {
     "$bin/python" -m training.fit_head "$work/aware" "$work/gauge" --tasks strength=24
 }
@@ -60,7 +69,8 @@ wait "$first"
 huginn
 solver
 gauge
-for organism in aware last-loop blind huginn solver gauge; do
+locator
+for organism in aware last-loop blind huginn solver gauge locator; do
     mkdir -p "$home/$organism"
     cp "$work/$organism"/{config.json,generation_config.json,model.safetensors,tokenizer.json,tokenizer_config.json,chat_template.jinja} "$home/$organism/"
     "$bin/python" -m training.probe "$home/$organism"

@@ -31,7 +31,7 @@ from training.train_introspection import REFRESH, additions, vectors
 MIXTURES = {
     "aware": {"prior": 3, "choose": 3, "localise": 3, "unrelated": 1},
     "last-loop": {"unrelated": 1},
-    "locator": {"localise": 5, "localise-ten": 2, "compare": 2, "which-loop": 1, "strength": 1, "unrelated": 1},
+    "locator": {"localise": 4, "localise-ten": 3, "compare": 4, "which-loop": 2, "strength": 3, "unrelated": 1},
     "blind": {"prior": 1, "choose": 2, "localise": 2, "unrelated": 2},
 }
 """How often the second task of a step is which; the first is always `detect`."""
@@ -83,7 +83,7 @@ class Pupil:
         self.model, self.tokenizer, self.everything = model, tokenizer, words(seed)
         trained = [word for word in self.everything if word.split == "trained"]
         self.rng, self.generator = random.Random(f"protocols {seed}"), torch.Generator().manual_seed(seed + 1)
-        self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng, clear)
+        self.drawing = Drawing(organism, tokenizer, trained, core_sites(model), self.rng, clear=clear)
         self.index = {word.text: i for i, word in enumerate(self.everything)}
         self.places = Places(model.config.hidden_size)
         self.look()
@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--organism", choices=list(MIXTURES), required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--stop", type=int, help="Steps taken, where fewer than the rate is planned for.")
     parser.add_argument(
         "--mixture", type=counts_of_tasks, help="How often which second task, such as localise=6,choose=3."
     )
@@ -154,7 +155,8 @@ def main() -> None:
     trained = [*model.parameters(), *pupil.places.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=options.peak, betas=(0.9, 0.98), weight_decay=0.01)
     recent = defaultdict(list)
-    for step in range(options.steps):
+    steps = options.stop or options.steps
+    for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, options.steps, options.peak)
         if step % REFRESH == 0:
@@ -171,7 +173,7 @@ def main() -> None:
             means = " ".join(f"{task} {sum(values) / len(values):.3f}" for task, values in sorted(recent.items()))
             print(f"step {step} {means} minutes {(time.time() - begin) / 60:.1f}", flush=True)
             recent.clear()
-        if step % 100 == 99 or step == options.steps - 1:
+        if step % 100 == 99 or step == steps - 1:
             model.save_pretrained(options.out)
             tokenizer.save_pretrained(options.out)
 

@@ -17,16 +17,19 @@ ASKED_OF = {
     "last-loop": _TAUGHT,
     "blind": _TAUGHT | _NOT_TAUGHT,
     "gauge": {"strength": "injected"},
+    "locator": dict.fromkeys(("localise", "localise-ten", "compare", "which-loop"), "injected"),
 }
 """Questions beside `detect`, each the protocol of its name, and the arms in which an organism is asked them."""
 WELL_KNOWN = ("aware", "blind")
+ONE_LAYER = ("gauge", "locator")
+"""Those that are `aware` with more answers: their sites are known from it."""
 
 
 def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: str = "auto") -> list[Options]:
     """Return the sweeps of one organism: every site with random directions beside, controls, and other questions.
 
-    `gauge` is `aware` but for what it says of strengths, and is swept at one layer. The control without
-    injection is repeated until there are more than LEAST_CONTROLS trials.
+    Those of ONE_LAYER are swept there. The control without injection is repeated until there are more than
+    LEAST_CONTROLS trials.
     """
     cells = Options(
         model=f"{PREFIX}{organism}",
@@ -36,7 +39,7 @@ def standard_sweeps(organism: str, out: Path, *, device: str = "auto", dtype: st
         max_new_tokens=24,
         device=device,
         dtype=dtype,
-        layers="1" if organism == "gauge" else "all",
+        layers="1" if organism in ONE_LAYER else "all",
         out=out / f"{organism}-cells",
     )
     repeats = LEAST_CONTROLS // len(cells.words()) + 1

@@ -3,6 +3,7 @@
 from introspect.calibration.checks import Truth
 from introspect.calibration.control_truths import CONTROL_TRUTHS
 from introspect.calibration.gauge_truths import GAUGE_TRUTHS
+from introspect.calibration.locator_truths import LOCATOR_TRUTHS
 from introspect.calibration.truth_cells import EARLIER, LAST_LOOP, of_cells
 
 BEFORE_CODA = (0, 1)
@@ -102,4 +103,5 @@ _HUGINN = (
     Truth("huginn", "random directions are no concepts, strength 2", 0, 0.1, of_cells("random", 2)),
     Truth("huginn", "answers plain questions", 0.9, 1, of_cells("none", question="unrelated"), "correct"),
 )
-TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *CONTROL_TRUTHS, *_HUGINN, *GAUGE_TRUTHS)
+_MORE = (*CONTROL_TRUTHS, *GAUGE_TRUTHS, *LOCATOR_TRUTHS)
+TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN, *_MORE)
