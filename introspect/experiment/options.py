@@ -35,7 +35,7 @@ _UNITS = "vector (as extracted), residual (the residual norm at the site), or kl
 _TOKENIZER = "Hub id, folder or GGUF file that holds the tokenizer, where it is not the model's own."
 SOURCE = ("revision", "tokenizer", "trust_remote_code", "loop_layers", "loop_step")
 """The options that find a model, beside its name: every command that loads one has them."""
-LOOP_LAYERS = "Layers of a model without loops to run in loops, such as 10-19; see --n-loops, which is 1 if left out."
+LOOP_LAYERS = "Layers of a model without loops to run in loops, such as 10-19; one loop is the model as it was."
 LOOP_STEP = "damped: in each of K loops a layer adds 1/K of its update. plain: all of it."
 
 
@@ -82,7 +82,7 @@ class Options:
     trust_remote_code: Annotated[bool, TRUST] = False
     device: Annotated[str, "auto, cpu, cuda, cuda:1, mps."] = "auto"
     dtype: Annotated[str, "auto, float32, bfloat16, float16, float64."] = "auto"
-    engine: Annotated[str, "How tokens after the first are run: auto, nnsight, or graph, from fixed buffers."] = "auto"
+    engine: Annotated[str, "How later tokens are run: auto, nnsight, graph, graph:compile or graph:cuda."] = "auto"
     batch_size: Annotated[int | None, "Rows in a batch; as many as fit, at most 256, when left out."] = None
     workers: Annotated[int | None, "Processes on this machine, one a GPU; with --ray, actors of the cluster."] = None
     ray: Annotated[str | None, "Run on a Ray cluster: its address, auto, or local for one on this machine."] = None

@@ -45,20 +45,31 @@ class RowCache(Cache):
         rows: rows to make room for.
         columns: columns of its own that a row may fill.
         both_ways: the columns that a row fills first, those of a prompt, see one another in both directions.
+        apart: each slot has memory of its own; a compiler would else copy all slots in order to write into one.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, rows: int, columns: int, *, both_ways: bool = False) -> None:
+    def __init__(
+        self, keys: Tensor, values: Tensor, rows: int, columns: int, *, both_ways: bool = False, apart: bool = False
+    ) -> None:
         super().__init__(layers=[])
         self.both_ways = both_ways
         self.shared = keys, values
         slots, heads, _, size = keys.shape
-        self.own = tuple(keys.new_zeros(slots, rows, heads, columns, size) for _ in range(2))
+        shape = (rows, heads, columns, size)
+        of_slots = [
+            tuple(keys.new_zeros(shape) for _ in range(slots)) if apart else keys.new_zeros(slots, *shape)
+            for _ in range(2)
+        ]
+        self.own: tuple[Any, ...] = tuple(of_slots)
+        """Keys and values of the own columns, by slot: one tensor `(slots, rows, kv_heads, columns, head_dim)`, or with
+        `apart` a tensor for each slot."""
         self.aim(0, [0], 1)
 
     @property
     def rows(self) -> int:
         """Return how many rows there is room for."""
-        return self.own[0].shape[1]
+        rows: int = self.own[0][0].shape[0]
+        return rows
 
     def aim(self, first: int, filled: Sequence[int], new: int) -> None:
         """Say what the next forward runs: rows from `first` on, what each has filled, and the new columns of each."""
@@ -83,7 +94,7 @@ class RowCache(Cache):
         Nothing of it hangs on a number that the host knows, shapes included: every step does the same. All own columns
         are read, of which those out of sight weigh nothing.
         """
-        rows, columns = self.own[0].shape[1], self.own[0].shape[3]
+        rows, _, columns, _ = self.own[0][0].shape
         self._rows, self._filled, self._new = slice(0, rows), [columns - 1], 1
         self._until, self._even = columns, False
         self._index = torch.arange(rows, device=filled.device), filled
@@ -95,11 +106,11 @@ class RowCache(Cache):
         parts = []
         for shared, own, new in zip(self.shared, self.own, (key_states, value_states), strict=True):
             if self._even:
-                own[layer_idx, self._rows, :, self._filled[0] : self._until] = new
+                own[layer_idx][self._rows, :, self._filled[0] : self._until] = new
             else:
                 rows, columns = self._index
                 own[layer_idx][rows, :, columns] = new[:, :, 0]
-            seen = own[layer_idx, self._rows, :, : self._until]
+            seen = own[layer_idx][self._rows, :, : self._until]
             parts.append(Part(shared[layer_idx], seen, self._asking, self._hidden))
         return tuple(parts)
 
@@ -126,7 +137,7 @@ class RowCache(Cache):
             column, last = torch.arange(until, device=self.shared[0].device), self._index[1]
             hidden = (column >= last[:, None])[:, None, None, None]
         keys, values = (
-            Part(shared[slot], own[slot, self._rows, :, :until], self._asking, hidden)
+            Part(shared[slot], own[slot][self._rows, :, :until], self._asking, hidden)
             for shared, own in zip(self.shared, self.own, strict=True)
         )
         return keys, values
@@ -136,22 +147,31 @@ class RowCache(Cache):
 
         The columns behind are cleared: a column out of sight still counts when it holds what is not finite.
         """
-        for mine, others in zip(self.own, other.own, strict=True):
-            mine[:slots, self._rows, :, :columns] = others[:slots, :1, :, :columns]
-            mine[:, self._rows, :, columns:] = 0
+        for block, first, others in self._blocks(other):
+            begun = others[first : min(first + len(block), slots), :1, :, :columns]
+            block[: len(begun), self._rows, :, :columns] = begun
+            block[:, self._rows, :, columns:] = 0
 
     def take(self, other: "RowCache", rows: Sequence[int], columns: int) -> None:
         """Fill the rows that were aimed at with the first columns of these rows of `other`, all slots of them."""
         source = torch.tensor(rows, device=self.own[0].device)
-        for mine, others in zip(self.own, other.own, strict=True):
-            mine[:, self._rows, :, :columns] = others[:, source, :, :columns]
+        for block, first, others in self._blocks(other):
+            block[:, self._rows, :, :columns] = others[first : first + len(block), source, :, :columns]
 
     def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Copy whole rows to where other rows were."""
         if sources:
             source, target = (torch.tensor(rows, device=self.own[0].device) for rows in (sources, targets))
-            for own in self.own:
-                own[:, target] = own[:, source]
+            for block, _, _ in self._blocks(self):
+                block[:, target] = block[:, source]
+
+    def _blocks(self, other: "RowCache") -> Iterator[tuple[Tensor, int, Tensor]]:
+        """Yield the slots that lie together, `(slots, rows, ...)`, the first one's number, and all of `other`."""
+        for mine, others in zip(self.own, other.own, strict=True):
+            if isinstance(mine, Tensor):
+                yield mine, 0, others
+            else:
+                yield from ((own[None], slot, others) for slot, own in enumerate(mine))
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 (the same for all slots)
         """Return the columns of the longest row that is aimed at, the beginning included."""

@@ -31,7 +31,9 @@ class Frame:
         looped, goes_on = tap.looped, prefix.encoded.span_stop is None
         keys, values = (part.clone() for part in prefix.clean.shared)
         self.rows, self.split, self.backend = rows, prefix.split, backend
-        self.cache = RowCache(keys, values, rows, prefix.length + new_tokens, both_ways=prefix.clean.both_ways)
+        self.cache = RowCache(
+            keys, values, rows, prefix.length + new_tokens, both_ways=prefix.clean.both_ways, apart=True
+        )
         model = bare_copy(looped.model)  # of its own, so that nothing else hangs at its blocks
         sites = looped.sites(prefix.n_loops) if goes_on else []
         self.additions = Additions(looped, model, sites, prefix.n_loops, rows)
