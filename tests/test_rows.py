@@ -105,3 +105,29 @@ def test_a_row_that_begins_anew_holds_nothing_of_what_was_there() -> None:
         assert torch.equal(own[:, 1:, :, :3], begun)
         assert (own[:, 1, :, 3:] == 0).all()
         assert own[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize("slots", [0, 1, 2])
+def test_slots_that_lie_apart_hold_what_slots_that_lie_together_hold(slots: int) -> None:
+    shared = noise(SLOTS, KV_HEADS, 2, SIZE), noise(SLOTS, KV_HEADS, 2, SIZE)
+    clean = RowCache(*shared, 1, 3)
+    caches = [RowCache(*shared, 4, 6, apart=apart) for apart in (False, True)]
+    others = RowCache(*shared, 2, 3)
+    for own in (*clean.own, *others.own):
+        own.copy_(noise(*own.shape))
+    fresh = [noise(2, 4, KV_HEADS, 1, SIZE) for _ in range(SLOTS)]
+    for cache in caches:
+        cache.aim(1, [0], 3)
+        cache.begin_like(clean, slots, 2)
+        cache.aim(2, [0, 0], 3)
+        cache.take(others, [1, 0], 3)
+        cache.move([3], [0])
+        cache.aim_at(torch.tensor([3, 2, 4, 5]))
+    for slot, new in enumerate(fresh):
+        together, apart = (cache.update(*new, slot) for cache in caches)
+        query = noise(4, 4, 1, SIZE)
+        assert torch.equal(attended(query, *together), attended(query, *apart))
+    for together, apart in zip(*(cache.own for cache in caches), strict=True):
+        assert torch.equal(together, torch.stack(apart))
+    assert len({own.untyped_storage().data_ptr() for part in caches[1].own for own in part}) == 2 * SLOTS
+    assert caches[0].rows == caches[1].rows == 4

@@ -154,14 +154,14 @@ class RowCache(Cache):
 
     def take(self, other: "RowCache", rows: Sequence[int], columns: int) -> None:
         """Fill the rows that were aimed at with the first columns of these rows of `other`, all slots of them."""
-        source = torch.tensor(rows, device=self.own[0].device)
+        source = torch.tensor(rows, device=self.shared[0].device)
         for block, first, others in self._blocks(other):
             block[:, self._rows, :, :columns] = others[first : first + len(block), source, :, :columns]
 
     def move(self, sources: Sequence[int], targets: Sequence[int]) -> None:
         """Copy whole rows to where other rows were."""
         if sources:
-            source, target = (torch.tensor(rows, device=self.own[0].device) for rows in (sources, targets))
+            source, target = (torch.tensor(rows, device=self.shared[0].device) for rows in (sources, targets))
             for block, _, _ in self._blocks(self):
                 block[:, target] = block[:, source]
 
