@@ -129,5 +129,6 @@ def test_slots_that_lie_apart_hold_what_slots_that_lie_together_hold(slots: int)
         assert torch.equal(attended(query, *together), attended(query, *apart))
     for together, apart in zip(*(cache.own for cache in caches), strict=True):
         assert torch.equal(together, torch.stack(apart))
+        assert not together[slots:, 1, :, :2].any(), "only the first slots begin like another's"
     assert len({own.untyped_storage().data_ptr() for part in caches[1].own for own in part}) == 2 * SLOTS
     assert caches[0].rows == caches[1].rows == 4
