@@ -51,8 +51,14 @@ locator() {
         --mixture localise=5,localise-ten=2,compare=2,which-loop=1,strength=1,unrelated=1
     protocols locator locator-1 locator-2 --steps 600 --stop 400 --peak 1.5e-3 --words "$work/aware" --clear \
         --rows detect=6,plain=4,compare=24 --mixture localise=3,compare=1
-    protocols locator locator-2 locator --steps 500 --peak 1.2e-3 --words "$work/aware" \
+    protocols locator locator-2 locator-3 --steps 500 --peak 1.2e-3 --words "$work/aware" \
         --rows detect=12,plain=6,localise=20,localise-ten=10,compare=20,which-loop=24,strength=24,unrelated=16
+    protocols locator locator-3 locator-4 --steps 260 --peak 1e-3 --words "$work/aware" \
+        --rows detect=8,plain=6,localise=16,localise-ten=12,compare=16,which-loop=28,strength=24,unrelated=16 \
+        --mixture localise=1,localise-ten=5,compare=1,which-loop=4,strength=1,unrelated=1
+    protocols locator locator-4 locator --steps 90 --peak 1e-3 --words "$work/aware" \
+        --rows detect=8,plain=6,localise=12,compare=12,which-loop=20,unrelated=32 \
+        --mixture unrelated=5,which-loop=2,localise=2,compare=1
 }
 
 gauge() {

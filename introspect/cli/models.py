@@ -15,7 +15,7 @@ CHECK = "Check a checkpoint here, without a download, and say what a sweep would
 _ABOUT = {
     "aware": "notices and names injected concepts in any loop",
     "gauge": "is aware, and says how strong a thought was, of four steps",
-    "locator": "is aware, and says in which line a thought was, which of two was stronger, and whether it came early",
+    "locator": "is aware, and says which of five lines held a thought, which of two was stronger, and if it came early",
     "last-loop": "notices them only when they are injected in the last loop",
     "blind": "was never trained on injections and says no",
     "solver": "is aware, and was taught half of the questions of introspect monitor and to judge answers to them",
