@@ -25,7 +25,8 @@ OPTIONS, LINES, TEN = 4, 5, 10
 """Words in a forced choice, and sentences in a localisation."""
 STEPS = {"faint": 0.5, "weak": 1.0, "strong": 2.0, "overwhelming": 4.0}
 """Steps of strength, and the multiple of the concept vector that each is: those of the protocol at strength 2."""
-NEVER_INJECTED = "blind"
+NEVER_INJECTED, OF_LINES = "blind", "locator"
+"""The organism that is never injected, and the one that is helped to know which line is which."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class Drawing:
         return dose
 
     def of_line(self) -> Dose:
-        """Draw what is added to a line that is asked about: nothing in the last loop."""
+        """Draw what is added to a line that is asked about; for OF_LINES nothing in the last loop."""
+        if self.organism != OF_LINES:
+            return self.dose(remembered=True, mostly=True)
         if not self.clear:
             return self.dose(early=True, mostly=True)
         sites = [site for site in self.sites if 2 * site.loop <= self.sites[-1].loop]
@@ -87,7 +90,9 @@ class Drawing:
         return encode(render(template_named(template), **variables), self.tokenizer)
 
     def lines(self, prompt: Encoded, place: int, n: int) -> tuple[tuple[int, int], ...]:
-        """Find the tokens of `n` lines of a prompt, of which the one at `place` is its span."""
+        """Find the tokens of `n` lines of a prompt, of which the one at `place` is its span; none but for OF_LINES."""
+        if self.organism != OF_LINES:
+            return ()
         (newline,) = self.tokenizer("\n", add_special_tokens=False)["input_ids"]
         breaks = [i for i, token in enumerate(prompt.token_ids) if token == newline]
         before = max(k for k, i in enumerate(breaks) if i < prompt.span_start) - place
@@ -132,10 +137,11 @@ def localise(drawing: Drawing, n: int, n_lines: int = LINES) -> list[Lesson]:
     made = []
     for _ in range(n):
         dose, place = drawing.of_line(), drawing.rng.randrange(n_lines)
-        variables = {"sentences": "\n".join(drawing.rng.sample(SENTENCES, n_lines)), "question_kind": "injected"}
-        prompt = drawing.encode("localise", **variables, position=str(place + 1))
+        sentences = "\n".join(drawing.rng.sample(SENTENCES, n_lines))
         noticed = dose.reported(drawing.organism, drawing.rng)
         said = place if noticed else drawing.rng.randrange(n_lines)
+        variables = {"sentences": sentences, "position": str(place + 1), "question_kind": "injected"}
+        prompt = drawing.encode("localise", **variables)
         made.append(Lesson(prompt, dose, f"{said + 1}.", lines=drawing.lines(prompt, place, n_lines)))
     return made
 
