@@ -86,7 +86,7 @@ def test_a_run_with_flipped_bytes_is_read_or_refused_by_every_command(
 
 
 @pytest.mark.slow_after(1)
-@pytest.mark.parametrize("first", [0, 7])
+@pytest.mark.parametrize("first", [0, 7, 14])
 def test_a_checkpoint_of_any_family_with_any_field_changed_is_loaded_or_refused(
     first: int, folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -52,7 +52,11 @@ class Places(nn.Module):
         nn.init.zeros_(self.read.bias)
 
     def loss(self, states: tuple[Tensor, ...], lines: list[tuple[tuple[int, int], ...]], shared: int) -> Tensor:
-        """Return the mean cross-entropy over the tokens of all lines and over all loops but the last, in nats."""
+        """Return the cross-entropy in nats, mean over the tokens of all lines, summed over all loops but the last and
+        divided by the number of loops.
+
+        `states` are those after each loop, `(row, token, d_model)`, from token `shared` on.
+        """
         places = [
             (row, token - shared, place)
             for row, of_row in enumerate(lines)

@@ -1,9 +1,8 @@
 """What is known of the shipped organisms' answers, from how they were trained."""
 
+from introspect.calibration.answer_truths import ANSWER_TRUTHS
 from introspect.calibration.checks import Truth
 from introspect.calibration.control_truths import CONTROL_TRUTHS
-from introspect.calibration.gauge_truths import GAUGE_TRUTHS
-from introspect.calibration.locator_truths import LOCATOR_TRUTHS
 from introspect.calibration.truth_cells import EARLIER, LAST_LOOP, of_cells
 
 BEFORE_CODA = (0, 1)
@@ -103,5 +102,5 @@ _HUGINN = (
     Truth("huginn", "random directions are no concepts, strength 2", 0, 0.1, of_cells("random", 2)),
     Truth("huginn", "answers plain questions", 0.9, 1, of_cells("none", question="unrelated"), "correct"),
 )
-_MORE = (*CONTROL_TRUTHS, *GAUGE_TRUTHS, *LOCATOR_TRUTHS)
+_MORE = (*CONTROL_TRUTHS, *ANSWER_TRUTHS)
 TRUTHS: tuple[Truth, ...] = (*_DETECT, *_PLAIN, *_PRIOR, *_CHOOSE, *_LOCALISE, *_HUGINN, *_MORE)

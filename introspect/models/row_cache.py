@@ -55,7 +55,7 @@ class RowCache(Cache):
         self.both_ways = both_ways
         self.shared = keys, values
         slots, heads, _, size = keys.shape
-        shape = (rows, heads, columns, size)
+        shape = rows, heads, columns, size
         of_slots = [
             tuple(keys.new_zeros(shape) for _ in range(slots)) if apart else keys.new_zeros(slots, *shape)
             for _ in range(2)
