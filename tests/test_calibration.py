@@ -105,6 +105,22 @@ def test_every_organism_has_its_truths_and_no_claim_is_beyond_measure() -> None:
         assert (known.low, known.high) != (0, 1), f"{known.claim!r} would be recovered by anything"
 
 
+@pytest.mark.parametrize("known", TRUTHS, ids=lambda known: f"{known.organism} {known.claim}")
+def test_every_truth_is_about_trials_that_are_swept(known: Truth) -> None:
+    swept = pd.DataFrame(
+        [
+            {"arm": arm, "question": question, "strength": float(strength), "loop": loop, "layer": layer}
+            for options in standard_sweeps(known.organism, Path("runs"))
+            for arm in options.arms.split(",")
+            for question in options.questions.split(",")
+            for strength in options.strengths.split(",")
+            for loop in range(4)
+            for layer in (range(4) if options.layers == "all" else [int(options.layers)])
+        ]
+    )
+    assert known.select(swept).any()
+
+
 def test_the_standard_sweeps_have_enough_controls_to_bound_false_alarms() -> None:
     cells, none, *others = standard_sweeps("aware", Path("runs"))
     words = load_concepts("organisms").in_splits("held-out").words

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from introspect.errors import InputError
-from introspect.families.placement import device_named, dtype_named
+from introspect.families.placement import device_named, dtype_name, dtype_named
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: int, mps: bool) -> None:
@@ -43,3 +43,8 @@ def test_auto_is_bfloat16_on_a_gpu_and_float32_on_a_cpu() -> None:
 def test_a_number_format_that_cannot_be_used_is_refused(name: str, device: str) -> None:
     with pytest.raises(InputError, match=f"dtype '{name}'"):
         dtype_named(name, torch.device(device))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_number_format_is_read_as_it_is_written(dtype: torch.dtype) -> None:
+    assert dtype_named(dtype_name(dtype), torch.device("cpu")) is dtype
