@@ -1,6 +1,6 @@
 """The oracle of injections: plain torch forward hooks that count the calls of each block, and nothing else.
 
-On them stands an oracle of the engine: one trial at a time, the whole prompt anew for every token, no cache. It shares
+On them stands an oracle of the engine: one trial at a time, the whole text in one forward, no cache. It shares
 with the engine the keyed draws, and nothing of how it injects or reads out.
 """
 
@@ -8,10 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from introspect.injection.answers.sampling import random_words
 from introspect.injection.engine.engine import prompt_key
@@ -75,43 +77,35 @@ def hooked(looped: LoopedModel, visits: Mapping[Site, Callable[[Tensor], None]])
             handle.remove()
 
 
-def oracle(on: Bench, trial: Trial) -> tuple[tuple[int, ...], list[Readout]]:
-    """Return the tokens of a trial and its read-outs."""
-    answer, readouts = list[int](), list[Readout]()
-    while not answer or not _finished(on, trial, answer):
-        said = said_after(on, trial, answer)
-        readouts = readouts or [_readout(on, trial, each, loop) for loop, each in enumerate(said)]
-        answer.append(_draw(said[-1].double().numpy(), trial, len(answer)))
-    return tuple(answer), readouts
+def oracle(on: Bench, trial: Trial, answer: Sequence[int]) -> tuple[tuple[int, ...], list[Readout]]:
+    """Return what a trial draws behind its prompt and behind every token of an answer, up to its end; its read-outs.
+
+    One forward of the whole text gives them all: the answer is the trial's own if and only if these tokens are its.
+    """
+    said, drawn = said_along(on, trial, answer), list[int]()
+    while not drawn or not _finished(on, trial, drawn):
+        assert len(drawn) < len(answer), "the answer ends before its end"
+        drawn.append(_draw(said[-1][len(drawn)].double().numpy(), trial, len(drawn)))
+    return tuple(drawn), [_readout(on, trial, each[0], loop) for loop, each in enumerate(said)]
 
 
-def said_after(on: Bench, trial: Trial, answer: Sequence[int]) -> list[Tensor]:
-    """Return what a trial says after the prompt and these tokens of its answer, `(vocabulary,)` for each loop."""
+def said_along(on: Bench, trial: Trial, answer: Sequence[int]) -> list[Tensor]:
+    """Return what each loop says behind the prompt and each token of an answer, `(tokens + 1, vocabulary)`."""
     encoded, states = on.prompts[prompt_key(trial)], dict[int, Tensor]()
-    ids = [*encoded.token_ids, *answer]
-    with hooked(on.looped, _visits(on, trial, len(ids), states)), torch.no_grad():
-        arguments = on.looped.forward_arguments(trial.n_loops)
-        arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(encoded.token_ids))
-        output = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments)
+    with hooked(on.looped, _visits(on, trial, len(encoded.token_ids) + len(answer), states)):
+        output = _forward(on, trial, answer)
     with torch.no_grad():
         if on.looped.summed:
-            said = [on.looped.model.head(state)[0, -1] for state in output.loop_states[:-1]]
+            said = [on.looped.model.head(state) for state in output.loop_states[:-1]]
         else:
-            said = [on.looped.readout(states[loop])[0, -1] for loop in range(trial.n_loops - 1)]
-    return [*said, output.logits[0, -1]]
+            said = [on.looped.readout(states[loop]) for loop in range(trial.n_loops - 1)]
+    return [each[0, len(encoded.token_ids) - 1 :] for each in (*said, output.logits)]
 
 
-def clean_logprob(on: Bench, trial: Trial, tokens: Sequence[int]) -> float:
-    """Return the mean log-probability of an answer with nothing injected, each token from the whole text anew."""
-    prompt, total = list(on.prompts[prompt_key(trial)].token_ids), 0.0
-    for step, token in enumerate(tokens):
-        ids = [*prompt, *tokens[:step]]
-        arguments = on.looped.forward_arguments(trial.n_loops)
-        arguments |= on.looped.prompt_arguments(torch.arange(len(ids))[None] < len(prompt))
-        with torch.no_grad():
-            logits = on.looped.model(input_ids=torch.tensor([ids]), use_cache=False, **arguments).logits[0, -1]
-        total += logits.double().log_softmax(-1)[token].item()
-    return total / len(tokens)
+def clean_logprob(on: Bench, trial: Trial, answer: Sequence[int]) -> float:
+    """Return the mean log-probability of an answer with nothing injected."""
+    logits = _forward(on, trial, answer).logits[0, -1 - len(answer) : -1].double()
+    return -cross_entropy(logits, torch.tensor(answer)).item()
 
 
 def pushed(on: Bench, trial: Trial, site: Site) -> Tensor:
@@ -153,6 +147,15 @@ def numbers(readouts: Sequence[Readout]) -> Tensor:
     """Return read-outs as rows of numbers, `(loop, number)`."""
     rows = [(r.loop, r.logit_yes, r.logit_no, r.mass, r.entropy, *r.options) for r in readouts]
     return torch.tensor(rows, dtype=torch.float64)
+
+
+@torch.no_grad()
+def _forward(on: Bench, trial: Trial, answer: Sequence[int]) -> Any:
+    prompt = on.prompts[prompt_key(trial)].token_ids
+    ids = torch.tensor([[*prompt, *answer]])
+    arguments = on.looped.forward_arguments(trial.n_loops)
+    arguments |= on.looped.prompt_arguments(torch.arange(ids.shape[1])[None] < len(prompt))
+    return on.looped.model(input_ids=ids, use_cache=False, **arguments)
 
 
 def _finished(on: Bench, trial: Trial, answer: list[int]) -> bool:

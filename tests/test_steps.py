@@ -56,7 +56,7 @@ def test_steps_from_buffers_are_what_plain_hooks_give_one_trial_at_a_time(name: 
         for loop, layer in ((0, 0), (loops - 1, layers - 1))
     ]
     for trial, result in zip(trials, responses(engine(on, "graph").run(trials, rows=3)), strict=True):
-        assert result.token_ids == oracle(on, trial)[0], trial
+        assert result.token_ids == oracle(on, trial, result.token_ids)[0], trial
 
 
 def test_a_trial_is_the_same_alone_and_in_any_number_of_rows() -> None:

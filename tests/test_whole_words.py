@@ -7,7 +7,7 @@ import pytest
 import torch
 from families import FAMILIES
 from injected import Bench, bench, bench_on, responses
-from oracle import numbers, oracle, said_after
+from oracle import numbers, oracle, said_along
 
 from introspect.grading import grader_named
 from introspect.records.trial import WHOLE_WORDS, Measure, Response, Sampling, Trial
@@ -29,7 +29,7 @@ def expected(on: Bench, trial: Trial) -> list[tuple[float, ...]]:
     spelled = {word: on.engine.answers.spellings(word) for word in trial.options}
     every = {tokens for spellings in spelled.values() for tokens in spellings}
     wide = {
-        cut: [each.double().softmax(-1) for each in said_after(on, trial, cut)]
+        cut: [each[-1].double().softmax(-1) for each in said_along(on, trial, cut)]
         for cut in {tokens[:n] for tokens in every for n in range(len(tokens))}
     }
 
@@ -68,7 +68,7 @@ def test_options_that_begin_alike_are_read_as_plain_hooks_read_them_in_every_fam
     ]
     for trial, answer in zip(trials, responses(on.engine.run(trials)), strict=True):
         assert close(read(answer), expected(on, trial)), trial
-        assert answer.token_ids == oracle(on, trial)[0]
+        assert answer.token_ids == oracle(on, trial, answer.token_ids)[0]
 
 
 @pytest.mark.slow
