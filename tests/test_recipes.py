@@ -117,7 +117,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the package and follow the recipes in the copy."""
     home = tmp_path_factory.mktemp("home")
     package = home / "introspect"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("*.safetensors"))
     for name, text in FILES.items():
         (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_text(text.lstrip("\n"))
@@ -147,7 +147,7 @@ def swept(home: Path) -> Path:
     config = model / "config.json"
     config.write_text(config.read_text().replace('"model_type": "ouro"', '"model_type": "another"'))
     few = ("--concepts", CONCEPTS, "--layers", "0", "--strengths", "2", "--max-new-tokens", "2")
-    new = ("--protocol", "feeling", "--grader", "rules,shouting", "--out", "run")
+    new = ("--protocol", "feeling", "--grader", "shouting", "--out", "run")
     run(home, ("sweep", str(model), "--loops", "0,2", *few, *new), ("report", "run"))
     return home / "run"
 
@@ -157,7 +157,7 @@ def test_what_the_readme_says_of_adding_something_is_enough(swept: Path) -> None
     page = (swept / "report.html").read_text()
     assert {"felt", "unrelated"} == set(tables["trials"]["question"])
     detected = tables["rates"][(tables["rates"]["measure"] == "detected")]
-    assert (detected.loc[detected["grader"] == "shouting", "n"] > 0).all()
+    assert (detected["n"] > 0).all()
     assert set(tables["contrasts"]["effect"]) >= {"contrast", "injected"}
     assert list(tables["lengths"]["answers_given"]) == list(tables["trials"].groupby("arm").size())
     assert (swept / "figures" / "answer_bars.png").is_file()

@@ -10,11 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from introspect.results.figures.all_figures import draw_all
+from introspect.results.store.csv_files import laid_out
 from introspect.results.tables.trials.absence import Made
 
 PIXELS = 112
 """CSS pixels an inch: a little larger than on paper, as the type of figures is small."""
-_DPI = 2 * PIXELS
+DPI = 2 * PIXELS
 SECTIONS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
 OTHERS = "others"
@@ -50,6 +51,7 @@ def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> Made
 
 def _picture(name: str, figure: Figure, *, aside: bool) -> Picture:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI)
+    with laid_out(figure):
+        figure.savefig(file, format="png", dpi=DPI)
     uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
     return Picture(name, uri, round(figure.get_figwidth() * PIXELS), aside)
