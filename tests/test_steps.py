@@ -9,6 +9,7 @@ import torch
 from families import FAMILIES
 from injected import Bench, bench, bench_on, responses, varied
 from oracle import numbers, oracle
+from pretended_graph import pretend
 from swept import options, run_without_figures, tables
 
 from benchmarks.setting import random_model, random_vectors, setting, shape
@@ -216,7 +217,7 @@ def test_a_model_that_cannot_be_copied_goes_through_nnsight_or_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, as it compiles
-@pytest.mark.parametrize("name", ["ouro", "raven", "llama@1-2-damped"])
+@pytest.mark.parametrize("name", ["ouro", "raven", "llama@1-2-damped", "mor-token", "hrm", "tah"])
 def test_compiled_steps_give_the_same_tokens(name: str) -> None:
     on = bench_on(FAMILIES[name].make(dtype=torch.float64))
     trials = [trial for trial in on.mixed(seed=4, n=40) if trial.n_loops == on.looped.n_loops]
@@ -225,6 +226,25 @@ def test_compiled_steps_give_the_same_tokens(name: str) -> None:
     traced, compiled = (engine(on, steps).run(trials, rows=4) for steps in ("nnsight", "graph:compile"))
     for one, other in zip(traced, compiled, strict=True):
         assert isinstance(one, Failure) or one.token_ids == other.token_ids
+
+
+@pytest.mark.slow_after(3)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_captured_graph_gives_the_same_tokens_without_any_python_of_ours(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = pretend(monkeypatch)
+    on = bench_on(FAMILIES[name].make(dtype=torch.float64))
+    on.looped.end_of_turn = tuple(range(0, len(on.looped.tokenizer), 5))  # rows leave, and others take their place
+    loops, layers = on.looped.n_loops, on.looped.n_layers
+    trials = [
+        on.trial((loop, layer), seed=seed, prompt=prompt, sampling=Sampling(1.0, max_new_tokens=6))
+        for loop, layer in ((0, 0), (loops - 1, layers - 1))
+        for seed, prompt in enumerate(("open", "closed", "open"))
+    ]
+    traced, captured = (responses(engine(on, steps).run(trials, rows=3)) for steps in ("nnsight", "graph:cuda"))
+    assert [each.token_ids for each in captured] == [each.token_ids for each in traced]
+    assert sum(graph.replays for graph in graphs) > len(graphs) > 0
 
 
 def test_an_engine_that_this_machine_lacks_is_refused_before_a_model_is_loaded(

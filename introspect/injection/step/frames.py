@@ -61,9 +61,7 @@ class Frame:
 
     def _captured(self) -> Callable[[], Tensor]:
         """Run the step once as it is, under the eyes of its guard, and then capture it."""
-        self.additions.begin()
-        self._step(self.tokens, self.filled)
-        self.additions.end()
+        self._guarded()
         if self.backend == "graph:cuda":
             with torch.cuda.device(self.tokens.device):
                 return self._graph()
@@ -82,22 +80,29 @@ class Frame:
         return play
 
     def _graph(self) -> Callable[[], Tensor]:
-        """Capture the step as a CUDA graph. Never run yet: no GPU was at hand."""
+        """Capture the step as a CUDA graph. Only ever run on a pretended one: no GPU was at hand."""
         aside = torch.cuda.Stream(self.tokens.device)
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):  # what libraries allocate on first use must not be part of the graph
-                self._step(self.tokens, self.filled)
+                self._guarded()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            logits = self._step(self.tokens, self.filled)
+            logits = self._guarded()
 
         def play() -> Tensor:
             graph.replay()
             return logits
 
         return play
+
+    def _guarded(self) -> Tensor:
+        """Run the step of these buffers, in which every site must be visited once."""
+        self.additions.begin()
+        logits = self._step(self.tokens, self.filled)
+        self.additions.end()
+        return logits
 
     def _step(self, tokens: Tensor, filled: Tensor) -> Tensor:
         self.cache.aim_at(filled)
