@@ -119,7 +119,7 @@ def test_trials_in_mixed_batches_equal_plain_hooks_one_at_a_time_without_a_cache
         assert answer.clean_logprob == pytest.approx(clean_logprob(on, trial, tokens), abs=ROUNDING), trial
 
 
-@pytest.mark.slow_after(10)
+@pytest.mark.slow_after(4)
 @every_family
 def test_a_trial_is_the_same_alone_also_in_half_precision(name: str) -> None:
     on: Bench = bench_on(made(name, torch.bfloat16), loops=FAMILIES[name].loops)

@@ -78,6 +78,7 @@ def test_rows_padded_on_the_left_and_cached_pieces_equal_the_whole_text(model_ty
     torch.testing.assert_close(torch.cat(pieces, 1), whole, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow_after(8)
 @every_type
 @torch.no_grad()
 def test_saving_and_loading_gives_bit_equal_logits_and_the_same_hash(model_type: str, tmp_path: Path) -> None:
@@ -213,6 +214,7 @@ def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model
     assert ran == [*looped.blocks[1:], *looped.blocks[2:]]
 
 
+@pytest.mark.slow_after(8)
 @every_type
 def test_trials_run_no_block_in_vain(model_type: str) -> None:
     on = traced(bench_on(tiny_feedforward(model_type), loops=(1,)))

@@ -102,7 +102,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("introspect.report.page.pictures", lambda *_: Made({part: [] for part in (*SECTIONS, OTHERS)}))
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_pattern_of_answers_breaks_a_table(protocol: str) -> None:
     @settings(AGAIN, max_examples=2)

@@ -48,7 +48,7 @@ def test_a_terminal_that_lacks_a_letter_shows_another(letters: str, finished: Pa
     assert (process.returncode, err) == (0, "")
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_ctrl_c_at_any_moment_once_or_twice_shows_no_traceback(seed: int, tiny: Path, tmp_path: Path) -> None:
     drawn = random.Random(seed)

@@ -56,6 +56,7 @@ def close(one: list[tuple[float, ...]], other: list[tuple[float, ...]]) -> bool:
     return torch.allclose(torch.tensor(one), torch.tensor(other), atol=ROUNDING, rtol=ROUNDING)
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_options_that_begin_alike_are_read_as_plain_hooks_read_them_in_every_family(name: str) -> None:
     family = FAMILIES[name]

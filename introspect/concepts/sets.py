@@ -7,6 +7,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from introspect.concepts.rows import SUFFIX, read_table
@@ -57,6 +58,15 @@ class ConceptSet:
 
 def load_concepts(name_or_path: str | Path) -> ConceptSet:
     """Load a shipped set by its name, or a CSV file (a path, or a name that ends in .csv)."""
+    return _shipped(str(name_or_path)) if name_or_path in SHIPPED_SETS else _read(name_or_path)
+
+
+@cache
+def _shipped(name: str) -> ConceptSet:
+    return _read(name)
+
+
+def _read(name_or_path: str | Path) -> ConceptSet:
     table = read_table(name_or_path, _COLUMNS, kind="concept set", shipped=SHIPPED_SETS)
     seen: dict[str, int] = {}
     for row in table.rows:

@@ -6,7 +6,7 @@ offsets turn the characters between them into tokens. A token that overlaps the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -138,7 +138,7 @@ def _tokens(text: str, tokenizer: Tokenizer) -> tuple[tuple[int, ...], list[tupl
 
 def _unused_characters(text: str, count: int) -> list[str]:
     """Return private-use characters that the text does not hold."""
-    return [character for character in map(chr, range(0xE000, 0xF8FF)) if character not in text][:count]
+    return list(islice((character for character in map(chr, range(0xE000, 0xF8FF)) if character not in text), count))
 
 
 def _insert(content: str, sentinel: str, mark: Mark) -> str:

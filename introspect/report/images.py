@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from introspect.results.figures.all_figures import draw_all
-from introspect.results.store.csv_files import laid_out
+from introspect.results.store.csv_files import laid_out_once
 from introspect.results.tables.trials.absence import Made
 
 PIXELS = 112
@@ -51,7 +51,7 @@ def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> Made
 
 def _picture(name: str, figure: Figure, *, aside: bool) -> Picture:
     file = io.BytesIO()
-    with laid_out(figure):
+    with laid_out_once(figure):
         figure.savefig(file, format="png", dpi=DPI)
     uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
     return Picture(name, uri, round(figure.get_figwidth() * PIXELS), aside)

@@ -44,7 +44,7 @@ def write_rows(folder: Path, name: str, columns: Sequence[str], rows: Iterable[S
 def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     """Write `figures/<name>.png` (300 dpi) and `.pdf` (text stays text, fonts embedded) into the run."""
     paths = []
-    with laid_out(figure), matplotlib.rc_context(FONTS):
+    with laid_out_once(figure), matplotlib.rc_context(FONTS):
         for suffix, options in FORMATS.items():
             path = folder / "figures" / f"{name}.{suffix}"
             drawn = io.BytesIO()  # on a full disk matplotlib's own writer of PDF hides the error behind another one
@@ -56,7 +56,7 @@ def write_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
 
 
 @contextmanager
-def laid_out(figure: Figure) -> Iterator[None]:
+def laid_out_once(figure: Figure) -> Iterator[None]:
     """Lay a figure out once for all formats, without drawing it: each of them would draw it twice to do so anew."""
     engine = figure.get_layout_engine()
     if engine is not None:
