@@ -15,7 +15,7 @@ from introspect.results.tables.trials.absence import Made
 
 PIXELS = 112
 """CSS pixels an inch: a little larger than on paper, as the type of figures is small."""
-DPI = 2 * PIXELS
+_DPI = 2 * PIXELS
 SECTIONS = {"maps": ("_map",), "doses": ("dose_", "kl_", "_dose"), "agreement": ("agreement",)}
 """Parts of the report, and what the names of their figures hold; all others go into the last part."""
 OTHERS = "others"
@@ -52,6 +52,6 @@ def pictures(tables: Mapping[str, pd.DataFrame], graders: Sequence[str]) -> Made
 def _picture(name: str, figure: Figure, *, aside: bool) -> Picture:
     file = io.BytesIO()
     with laid_out_once(figure):
-        figure.savefig(file, format="png", dpi=DPI)
+        figure.savefig(file, format="png", dpi=_DPI)
     uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
     return Picture(name, uri, round(figure.get_figwidth() * PIXELS), aside)
