@@ -150,12 +150,12 @@ def organism_tokenizer() -> PreTrainedTokenizerFast:
     return peek(ORGANISM).tokenizer
 
 
-def named_setting(name: str, checkpoint: Path | None = None) -> Setting:
+def named_setting(name: str, checkpoint: Path | None = None, device: str = "cpu") -> Setting:
     """Make the setting of one of NAMES, with vectors extracted from the model itself.
 
     A checkpoint, such as the SmolLM2 of `make real`, is run as it is, or with LOOP_LAYERS run LOOPS times.
     """
-    looped, loops = _model(name, checkpoint)
+    looped, loops = _model(name, checkpoint, device)
     plain = plain_copy(looped)
     concepts, chosen = read_choice("held-out", default="organisms")
     tap = Tap(looped)
@@ -163,16 +163,16 @@ def named_setting(name: str, checkpoint: Path | None = None) -> Setting:
     return setting(looped, plain, vectors, tap=tap, loops=loops)
 
 
-def _model(name: str, checkpoint: Path | None) -> tuple[LoopedModel, int | None]:
+def _model(name: str, checkpoint: Path | None, device: str) -> tuple[LoopedModel, int | None]:
     if name == "wide":
-        return random_model(wide_shape()), None
+        return random_model(wide_shape(), device=device), None
     if name == "organism":
-        return load_model(ORGANISM, device="cpu"), None
+        return load_model(ORGANISM, device=device, dtype="float32"), None
     if checkpoint is None:
         raise InputError(f"model {name!r}: --checkpoint names its file")
     if name == "plain":
-        return load_model(str(checkpoint), device="cpu", dtype="float32"), None
-    return load_model(str(checkpoint), device="cpu", dtype="float32", loop_layers=LOOP_LAYERS), LOOPS
+        return load_model(str(checkpoint), device=device, dtype="float32"), None
+    return load_model(str(checkpoint), device=device, dtype="float32", loop_layers=LOOP_LAYERS), LOOPS
 
 
 class _Endless(Turns):

@@ -1,5 +1,6 @@
 """The benchmarks compare like with like, count as by hand, and run; nothing is said about how long anything takes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 import torch
 import typer
 
-from benchmarks import cost, engines, gpu, memory, same_text, scaling, store
+from benchmarks import cost, engines, memory, same_text, scaling, store
 from benchmarks.baselines import Tokens, cells, generate, run_cell
 from benchmarks.floors import step_bytes
+from benchmarks.gpu import equality, program
 from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
@@ -206,20 +208,41 @@ def test_memory_is_measured_in_a_process_of_its_own() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_its_benchmark_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
-        gpu.main()
+        program.main()
     assert ended.value.exit_code == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_gpu_benchmark_runs_in_small_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
-    gpu.main(rounds=1, tiny=True, device="cpu")
-    printed = capsys.readouterr().out
+def test_the_gpu_benchmark_runs_in_small_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program.main(rounds=1, out=tmp_path / "gpu.json", tiny=True, device="cpu")
+    printed, found = capsys.readouterr().out, json.loads((tmp_path / "gpu.json").read_text())
     assert "tiny: a decode step" in printed
     assert "(b) rows of one cell" in printed
+    assert found["equality"] == [{"engine": "graph", "trials": 4, "equal": 1.0}]
+    assert [(row["rows"], row["step"]) for row in found["steps"]] == [
+        (rows, step) for rows in (2, 4) for step in ("graph", "graph, empty plan", "plain generate")
+    ]
+    assert [row["variant"] for row in found["trials"]] == ["graph", "(b) rows of one cell, plain hooks"]
 
 
-def test_the_gpu_benchmark_names_what_it_has_no_time_for(capsys: pytest.CaptureFixture[str]) -> None:
-    gpu.main(rounds=1, minutes=0.0, tiny=True, device="cpu")
+def test_an_engine_that_writes_something_else_on_a_gpu_is_not_timed(
+    aware: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert equality.shares(aware, ["graph"], 4, 3) == {"graph": 1.0}
+    honest = equality.ours
+
+    def otherwise(engine: Engine, trials: Sequence[Trial], rows: int) -> list[Tokens]:
+        written = honest(engine, trials, rows)
+        return [(*written[0], 0), *written[1:]] if engine.steps.name == "graph" else written
+
+    monkeypatch.setattr(equality, "ours", otherwise)
+    assert equality.shares(aware, ["graph"], 4, 3) == {"graph": 0.75}
+    with pytest.raises(InputError, match=r"engine 'graph': tokens equal in 75.0%; 95% needed"):
+        equality.check_equal([{"engine": "graph", "trials": 4, "equal": 0.75}])
+
+
+def test_the_gpu_benchmark_names_what_it_has_no_time_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program.main(rounds=1, minutes=0.0, out=tmp_path / "gpu.json", tiny=True, device="cpu")
     printed = capsys.readouterr().out
     assert "left out, the time is spent" in printed
     assert "trials a second left out" in printed

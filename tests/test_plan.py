@@ -140,7 +140,7 @@ def test_there_is_nothing_behind_the_last_trial() -> None:
         plan(GRID)[222]
 
 
-@pytest.mark.slow_after(12)
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_grid_is_counted_and_its_trials_are_reached_without_walking_it(name: str) -> None:
     """A walk through so many would take years."""

@@ -32,7 +32,7 @@ def check(made: dict[str, Drawing], width: str) -> None:
         assert figure.get_figheight() <= PAGE_HEIGHT, name
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("analysis", FEW)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_figures_of_an_analysis_can_be_read_in_print(analysis: str, width: str) -> None:

@@ -31,7 +31,7 @@ def engine(on: Bench, steps: str) -> Engine:
     return Engine(on.engine.tap, on.prompts, on.vectors, steps=steps)
 
 
-@pytest.mark.slow_after(10)  # plain hooks hold the buffers of all others in test_families.py
+@pytest.mark.slow_after(5)  # plain hooks hold the buffers of all others in test_families.py
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_gives_the_same_tokens_through_nnsight_and_from_buffers(name: str) -> None:
     on = bench_on(FAMILIES[name].make(dtype=torch.float64), loops=FAMILIES[name].loops)
