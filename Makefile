@@ -17,10 +17,10 @@ demo: $(RUNS)
 	$(BIN)/introspect report runs/demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto  # a worker a core: more threads wait for one another
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal  # a worker a core: more threads wait for one another
 
 slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --dist worksteal
 
 real: $(READY)
 	$(PIP) -e ".[dev,real]"

@@ -27,7 +27,7 @@ def sweep(folder: Path, *options: object) -> tuple[int, str]:
     return ran.exit_code, ran.stderr
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_sweep_reaches_every_site_of_every_stage(name: str, tmp_path: Path) -> None:
     looped = FAMILIES[name].make(dtype=torch.float32)

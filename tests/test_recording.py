@@ -12,7 +12,7 @@ from tests.injected import LENGTH, SPANS, bench, responses
 ON = bench()
 
 
-@pytest.mark.slow_after(8)
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize("prompt", SPANS)
 @pytest.mark.parametrize("weighed", [False, True])
 def test_before_the_site_all_is_bit_equal_and_at_the_site_the_vector_is_added_exactly(

@@ -134,7 +134,7 @@ def drawn_before(
     return torch.where(greedy, logits.argmax(-1), sampled)
 
 
-@pytest.mark.slow_after(12)
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("temperatures", [(0.0,), (1.0,), (0.7,), (0.0, 1.0), (0.0, 0.7, 1.0, 2.0)])
 @pytest.mark.parametrize("nuclei", [(1.0,), (1.0, 0.9, 0.3)])
