@@ -40,7 +40,7 @@ def drawn(
     return found
 
 
-@pytest.mark.slow_after(8)
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize(("concepts", "trials", "rates"), WORLDS)
 def test_the_interval_covers_the_difference_of_rates(

@@ -49,6 +49,7 @@ def test_a_prompt_is_told_by_its_variables_and_not_by_its_template_alone() -> No
     assert one.readouts != other.readouts
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kept", [1, 3])
 def test_more_prompts_than_are_kept_give_the_same_answers(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "KEPT_PREFIXES", kept)

@@ -43,6 +43,7 @@ def test_sites_are_the_hidden_states_and_the_last_one_is_read_out_exactly(model_
     assert torch.equal(looped.readout(states[Site(0, 2)]), output.logits)
 
 
+@pytest.mark.slow_after(8)
 @every_type
 @torch.no_grad()
 def test_rows_that_share_a_beginning_attend_as_transformers_does(model_type: str) -> None:
@@ -65,6 +66,7 @@ def test_rows_that_share_a_beginning_attend_as_transformers_does(model_type: str
         torch.testing.assert_close(row, plain(torch.tensor([alone])).logits[0, -1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow_after(8)
 @every_type
 @torch.no_grad()
 def test_rows_padded_on_the_left_and_cached_pieces_equal_the_whole_text(model_type: str) -> None:
@@ -93,6 +95,7 @@ def test_saving_and_loading_gives_bit_equal_logits_and_the_same_hash(model_type:
     assert half.model(IDS).logits.isfinite().all()
 
 
+@pytest.mark.slow_after(8)
 @every_type
 @torch.no_grad()
 def test_an_addition_at_a_site_changes_what_follows_and_nothing_before(model_type: str) -> None:
@@ -195,6 +198,7 @@ def test_a_base_model_is_asked_in_plain_text() -> None:
     assert looped.chat([{"role": "user", "content": "Do you?"}]) == "User: Do you?\nAssistant:"
 
 
+@pytest.mark.slow_after(8)
 @every_type
 @torch.no_grad()
 def test_a_forward_that_goes_on_behind_a_site_is_the_whole_one_bit_for_bit(model_type: str) -> None:

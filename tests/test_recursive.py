@@ -174,6 +174,7 @@ class Reference:
         return out
 
 
+@pytest.mark.slow_after(6)
 @every_kind
 @torch.no_grad()
 def test_states_logits_and_routes_equal_the_plain_reference(kind: str) -> None:

@@ -98,6 +98,7 @@ def test_no_help_shows_an_old_name(command: str) -> None:
         assert not re.search(rf"--{old.replace('_', '-')}\b(?!-)", out), out
 
 
+@pytest.mark.slow  # the next one holds that such a run is the same one
 def test_a_run_begun_under_the_old_names_goes_on_to_the_same_one(tiny: Path, finished: Path, tmp_path: Path) -> None:
     def stop(done: int, _: int) -> None:
         if done == 8:
