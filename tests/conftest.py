@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of every later search for garbage, a thirtieth of the time of all tests."""
+    """Leave what was imported out of every later search for garbage, a thirtieth of the time of tests of tables."""
     gc.freeze()
 
 

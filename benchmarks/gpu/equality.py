@@ -17,19 +17,19 @@ LEAST_EQUAL = 0.95
 """Kernels sum in different orders, which turns a draw over now and then."""
 
 
-def equality(device: str, engines: Sequence[EngineName], n: int, new_tokens: int) -> list[dict[str, object]]:
-    """Run the organism's trials by every engine and print how many are equal, a row for each engine."""
+def equality(device: str, engines: Sequence[EngineName], n: int, new_tokens: int) -> dict[EngineName, float]:
+    """Run the organism's trials by every engine; print and return for each the share of trials that are equal."""
     found = shares(named_setting("organism", device=device), engines, n, new_tokens)
     shown = [(name, n, f"{share:.1%}") for name, share in found.items()]
     show("tokens equal to those through nnsight, organism in float32", ("engine", "trials", "equal"), shown)
-    return [{"engine": name, "trials": n, "equal": share} for name, share in found.items()]
+    return found
 
 
-def check_equal(rows: Sequence[Mapping[str, object]]) -> None:
+def check_equal(found: Mapping[EngineName, float]) -> None:
     """Raise InputError for an engine whose tokens are others: its times would be those of something else."""
-    for row in rows:
-        if float(str(row["equal"])) < LEAST_EQUAL:
-            raise InputError(f"engine {row['engine']!r}: tokens equal in {row['equal']:.1%}; {LEAST_EQUAL:.0%} needed")
+    for name, share in found.items():
+        if share < LEAST_EQUAL:
+            raise InputError(f"engine {name!r}: tokens equal in {share:.1%} of trials; {LEAST_EQUAL:.0%} needed")
 
 
 def shares(made: Setting, engines: Sequence[EngineName], n: int, new_tokens: int) -> dict[EngineName, float]:

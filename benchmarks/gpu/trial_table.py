@@ -26,8 +26,7 @@ def trial_table(
     run_by = {each: Engine(made.tap, made.engine.prompts, made.vectors, steps=each) for each in engines}
     variants = [Variant(each, partial(ours, engine, trials, most), len(trials)) for each, engine in run_by.items()]
     variants.append(Variant(CELLS, partial(in_cells, made, trials), len(trials)))
-    taken = in_turn(variants, rounds + 1, left)
-    taken = {each: found[1:] or found for each, found in taken.items()}  # the first round captures
+    taken = {each: found[1:] for each, found in in_turn(variants, rounds + 1, left).items()}  # the first one captures
     if not taken[CELLS]:
         OUT.print(f"{name}: trials a second left out, the time is spent")
         return []
