@@ -1,6 +1,6 @@
 """What the tables read from `run.sqlite`. Only trials.csv needs the answers; all else reads narrow columns."""
 
-from introspect.records.trial import WHOLE_WORDS
+from introspect.records.response import WHOLE_WORDS
 
 VERDICTS = ("detected", "identified", "coherent", "refused", "correct")
 MEASURES = ("detected", "identified", "both", "coherent", "coherent_by_model", "refused", "correct")
@@ -36,7 +36,7 @@ ALIKE = f"""{FLOORS} SELECT trials.cell, concept, {STATE},
 
 PARTNER = "SELECT partner FROM trials JOIN cells USING (cell) WHERE arm = ? AND concept = ? LIMIT 1"
 CONCEPTS = "SELECT DISTINCT concept FROM trials ORDER BY concept"
-UNITS_OF_TRIALS = "SELECT n, cell, concept FROM trials ORDER BY id"
+UNITS_OF_TRIALS = "SELECT n, cell, concept FROM trials"
 DIFFERENCES = "SELECT n, loop, logit_yes - logit_no FROM readouts"
 
 TRIAL_COLUMNS = (

@@ -24,7 +24,7 @@ from introspect.results.tables.rates.exits import exits_table
 from introspect.results.tables.rates.over_concepts import routed_table
 from introspect.results.tables.rates.rates import graders, loops_table, rates
 from introspect.results.tables.rates.readouts import readouts_of, readouts_table
-from introspect.results.tables.trials.absence import AbsentError, Made, make_each
+from introspect.results.tables.trials.absence import Made, make_each
 from introspect.results.tables.trials.narrow_trials import narrow_trials
 from introspect.results.tables.trials.trials import (
     alike_table,
@@ -70,9 +70,7 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
         raise InputError(f"{store.folder}: holds no trials yet; run the sweep first")
     inferred, echoes = infer(narrow_trials(store, coherence), names), echo_table(store, cells)
     capability = with_echoes(inferred.made.get("capability", pd.DataFrame()), echoes)
-    counted = make_each(
-        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in _RATES.items()}
-    )
+    counted = _counted(store, cells, capability, coherence)
     found = {
         "readouts": readouts_of(store, cells),
         **inferred.made,
@@ -99,9 +97,7 @@ def brief(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     read = cells[telling(cells)].index
     gate = make_each({"capability": lambda: capabilities(narrow_trials(store, coherence, read), names)})
     capability = gate.made.get("capability", pd.DataFrame())
-    counted = make_each(
-        {name: partial(_rates, store, cells, capability, coherence, make) for name, make in _RATES.items()}
-    )
+    counted = _counted(store, cells, capability, coherence)
     return Made({**counted.made, "readouts": readouts_of(store, cells)}, counted.absent)
 
 
@@ -125,25 +121,27 @@ _RATES = {"rates": rates, "loops": loops_table}
 """What is made of counts of trials that are alike."""
 
 
-def _rates(
-    store: Store,
-    cells: pd.DataFrame,
-    capability: pd.DataFrame,
-    coherence: Gate,
-    make: Callable[..., pd.DataFrame],
-) -> pd.DataFrame:
-    """Make a table of rates by every grader; a run in which all trials failed has the errors of the rules.
+def _counted(store: Store, cells: pd.DataFrame, capability: pd.DataFrame, coherence: Gate) -> Made[pd.DataFrame]:
+    """Count the trials that are alike, and make the tables of their rates by every grader.
 
-    A column `coherence` tells rates that the model has gated.
+    A run in which all trials failed has the errors of the rules.
     """
     names = stored_graders(store)
     if not names and store.count():
-        raise AbsentError(f"no answer is graded yet: introspect grade {store.folder}")
+        why = f"no answer is graded yet: introspect grade {store.folder}"
+        return Made({}, dict.fromkeys(_RATES, why))
+    graded = {grader: alike_table(store, cells, grader, coherence) for grader in names or ["rules"]}
+    alike = {grader: _gated(table, capability, grader) for grader, table in graded.items()}
+    return make_each({name: partial(_rates, alike, coherence, make) for name, make in _RATES.items()})
+
+
+def _rates(alike: dict[str, pd.DataFrame], coherence: Gate, make: Callable[..., pd.DataFrame]) -> pd.DataFrame:
+    """Make a table of rates by every grader; a column `coherence` tells rates that the model has gated."""
     parts = []
-    for grader in names or ["rules"]:
-        part = make(_gated(alike_table(store, cells, grader, coherence), capability, grader), grader=grader)
+    for grader, counts in alike.items():
+        part = make(counts, grader=grader)
         part = part if coherence == "rules" else part.assign(coherence=coherence)
-        parts.append(part.assign(grader=grader) if len(names) > 1 else part)
+        parts.append(part.assign(grader=grader) if len(alike) > 1 else part)
     return pd.concat(parts, ignore_index=True)
 
 

@@ -20,20 +20,19 @@ def _unit_means(store: Store, units: pd.Series) -> pd.DataFrame:
     """Return the mean of logit(yes) - logit(no) over the trials of a unit, a concept and a read-out loop.
 
     `units` has the unit of each cell, counted from 0, by the number of the cell. Columns: unit, concept, readout_loop,
-    difference. Numbers are added in the order of the trials' ids, so that no digit depends on when the trials ran.
+    difference. Numbers are added from the least on, so that no digit depends on when the trials ran.
     """
     trials = pd.DataFrame(store.select(queries.UNITS_OF_TRIALS), columns=["n", "cell", "concept"])
     last, trials = trials["n"].max(), trials[trials["cell"].isin(units.index)]
     concepts = trials["concept"].astype("category").cat
-    place, group = np.full((2, last + 1), -1, dtype=np.int64)
-    place[trials["n"]] = np.arange(len(trials))
-    read = np.fromiter(store.select(queries.DIFFERENCES), dtype=READ)
-    read = read[place[read["n"]] >= 0]
-    n, loops = read["n"], read["loop"].max(initial=0) + 1
+    group = np.full(last + 1, -1)
     group[trials["n"]] = trials["cell"].map(units) * len(concepts.categories) + concepts.codes
-    order = np.argsort(place[n], kind="stable")
-    keys = (group[n] * loops + read["loop"])[order]
-    means = pd.Series(read["difference"][order]).groupby(keys).mean()
+    read = np.fromiter(store.select(queries.DIFFERENCES), dtype=READ)
+    read = read[group[read["n"]] >= 0]
+    loops = read["loop"].max(initial=0) + 1
+    keys = group[read["n"]] * loops + read["loop"]
+    order = np.lexsort((read["difference"], keys))
+    means = pd.Series(read["difference"][order]).groupby(keys[order]).mean()
     group_of, loop = np.divmod(means.index.to_numpy(), loops)
     unit, concept = np.divmod(group_of, len(concepts.categories))
     names = concepts.categories.to_numpy()[concept]
