@@ -21,7 +21,7 @@ from introspect.families.loading import load_model
 from introspect.injection.engine.engine import Engine, PromptKey
 from introspect.injection.engine.failures import Failure
 from introspect.models.tap import Tap
-from introspect.records.trial import Response
+from introspect.records.response import Response
 
 
 class EngineWithoutCleanPass(Engine):

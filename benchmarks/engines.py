@@ -32,7 +32,8 @@ from introspect.injection.engine.engine import Engine
 from introspect.injection.step.engines import EngineName
 from introspect.injection.step.injector import Injector
 from introspect.models.tap import Visit
-from introspect.records.trial import Response, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Site, Trial
 
 SIZES = (32, 64, 128)
 """Batch sizes tried for ours and for plain generation."""

@@ -30,7 +30,8 @@ from introspect.injection.plan.grid import Grid
 from introspect.injection.plan.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import NEUTRAL, Variant, protocol_named
-from introspect.records.trial import Grade, Readout, Response, Site, Trial
+from introspect.records.response import Grade, Readout, Response
+from introspect.records.trial import Site, Trial
 from introspect.results.figures.all_figures import draw_all, write_figures
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import brief, summaries, trials_table, write_tables

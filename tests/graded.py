@@ -7,7 +7,8 @@ from typing import Any
 
 from made import injection, new_store, response, trial
 
-from introspect.records.trial import Grade, Trial
+from introspect.records.response import Grade
+from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 
 ASKED = "<<user>>\nHere <<inject>>it is: {{ word }}. Well?"

@@ -17,8 +17,9 @@ from introspect.injection.plan.plan import trial_seed
 from introspect.models.looped_model import LoopedModel
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
+from introspect.records.response import Response
 from introspect.records.site import LOOP_OF
-from introspect.records.trial import Arm, Injection, Response, Sampling, Site, Trial
+from introspect.records.trial import Arm, Injection, Sampling, Site, Trial
 from tests.tiny import tiny_model
 
 WORDS = ("dust", "salt", "bread")

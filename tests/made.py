@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from introspect.records.trial import NOT_INJECTED, Arm, Grade, Injection, Readout, Response, Sampling, Site, Trial
+from introspect.records.response import Grade, Readout, Response
+from introspect.records.trial import NOT_INJECTED, Arm, Injection, Sampling, Site, Trial
 from introspect.results.store.store import Store
 
 

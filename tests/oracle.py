@@ -25,7 +25,8 @@ from introspect.injection.engine.vectors_of_arms import (
 )
 from introspect.models.looped_model import LoopedModel
 from introspect.prompts import Encoded
-from introspect.records.trial import Readout, Site, Trial
+from introspect.records.response import Readout
+from introspect.records.trial import Site, Trial
 from tests.injected import Bench
 
 

@@ -15,7 +15,8 @@ from introspect.injection.plan.grid import MODES, Grid
 from introspect.injection.plan.plan import plan
 from introspect.prompts import template_named
 from introspect.protocols import PROTOCOLS, Variant, kind_of, silent_protocols
-from introspect.records.trial import ARMS, OF_ANOTHER, FinishReason, Grade, Measure, Readout, Response, Site, Trial
+from introspect.records.response import FinishReason, Grade, Measure, Readout, Response
+from introspect.records.trial import ARMS, OF_ANOTHER, Site, Trial
 from introspect.results.store.store import Store
 
 GRADERS_OF = (("rules",), ("logits",), ("rules", "judge"), ("rules", "logits"), ("judge", "logits"))

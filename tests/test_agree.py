@@ -10,7 +10,8 @@ from commanded import introspect, refused
 from graded import by_arm, fill_in, grader, run, trials
 from sklearn.metrics import cohen_kappa_score
 
-from introspect.records.trial import Grade, Trial
+from introspect.records.response import Grade
+from introspect.records.trial import Trial
 from introspect.results.statistics.agreement import agreement, calibration, corrected_rate
 from introspect.results.statistics.intervals import wilson
 from introspect.results.statistics.sizes import effective_size

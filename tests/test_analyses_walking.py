@@ -17,7 +17,8 @@ from introspect.injection.engine.recording import record_residual
 from introspect.injection.engine.uncached_forward import Rows, alike, batches, rows_of, walk, walk_trials
 from introspect.models.attention_weights import watched
 from introspect.models.tap import Tap
-from introspect.records.trial import ARMS, Response, Site
+from introspect.records.response import Response
+from introspect.records.trial import ARMS, Site
 
 OPTIONS = Options(concepts="snow,bread,river", questions="detect", layers="0,2", loops="0,3", strengths="2")
 TEXTS = ["Tell me about bread.", "Snow is white, and it is cold.", "Two words"]

@@ -19,7 +19,8 @@ from benchmarks.timing import Budget, Variant, in_turn, ratio
 from introspect.errors import InputError
 from introspect.injection.engine.engine import Engine
 from introspect.injection.plan.plan import plan
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 
 

@@ -10,7 +10,8 @@ from commanded import introspect, refused
 from graded import by_arm, grader, run, trials
 from made import plain_pair, response
 
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 from introspect.results.statistics.split_selection import best_cell
 from introspect.results.store.store import Store
 from introspect.results.tables.effects.best_cell import best_cells

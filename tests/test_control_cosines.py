@@ -9,7 +9,7 @@ from made import new_store, response, trial
 from scipy import stats
 
 from introspect.protocols.material import instructions
-from introspect.records.trial import Measure
+from introspect.records.response import Measure
 from introspect.results.store.store import Store
 from introspect.results.tables.rates.control_cosines import ALL, control_table, cosines
 

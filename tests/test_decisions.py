@@ -7,7 +7,8 @@ import pytest
 from introspect.errors import InputError
 from introspect.grading import GRADERS, deciders, decision_of
 from introspect.injection.engine.engine import Engine
-from introspect.records.trial import Response, Sampling, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Sampling, Trial
 from tests.injected import Bench, bench, responses
 from tests.made import trial
 

@@ -15,7 +15,8 @@ from introspect.experiment.options import Options
 from introspect.experiment.run import Run
 from introspect.injection.engine.engine import prompt_key
 from introspect.injection.engine.failures import Failure
-from introspect.records.trial import Response, Sampling, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Sampling, Site, Trial
 from tests.injected import SPANS, Bench, bench
 from tests.oracle import hooked, weights_of
 

@@ -13,7 +13,8 @@ from introspect.analyses.kept_units import keeping
 from introspect.analyses.subject import Subject, open_subject
 from introspect.experiment.options import Options
 from introspect.injection.engine.recording import record_residual
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 
 OPTIONS = Options(concepts="snow,bread,river", questions="detect", layers="1", loops="1", strengths="2")
 

@@ -8,7 +8,7 @@ import pytest
 from made import grade, new_store, response, trial
 
 from introspect.prompts.echo import LONG, SHORT
-from introspect.records.trial import Response
+from introspect.records.response import Response
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import summaries
 from introspect.results.tables.rates.echoes import echo_table, unended_said, with_echoes

@@ -9,7 +9,8 @@ from made import injection, trial
 from test_records import CHANGED, CHANGED_INJECTION, CHANGED_SAMPLING
 
 from introspect.records.canonical_json import OWN, cell_to_json, encode_json, trial_to_json
-from introspect.records.trial import Injection, Measure, Sampling, Trial
+from introspect.records.response import Measure
+from introspect.records.trial import Injection, Sampling, Trial
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Trial)])

@@ -12,7 +12,8 @@ from introspect.injection.prefix.prefix import prefill
 from introspect.models.looped_model import SiteError
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
-from introspect.records.trial import Response, Sampling
+from introspect.records.response import Response
+from introspect.records.trial import Sampling
 from tests.injected import SPANS, Bench, bench, responses
 
 

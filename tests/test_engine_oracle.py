@@ -12,7 +12,8 @@ from introspect.injection.engine.engine import prompt_key
 from introspect.injection.plan.plan import trial_seed
 from introspect.injection.prefix.prefix import prefill
 from introspect.models.tap import Tap
-from introspect.records.trial import Readout, Response, Sampling, Site, Trial
+from introspect.records.response import Readout, Response
+from introspect.records.trial import Sampling, Site, Trial
 from tests.injected import ARMS, SPANS, VARIED, Bench, bench, responses
 from tests.oracle import hooked, numbers, oracle, said_along, weights_of
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from introspect.cli import app
 from introspect.errors import InputError
-from introspect.records.trial import Response, Sampling, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Sampling, Site, Trial
 
 GATES = ("gate", "gate:0.5", "gate:0.9", "0", "1", "2")
 

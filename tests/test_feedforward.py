@@ -16,7 +16,8 @@ from introspect.families.feedforward.model import FEED_FORWARD, FeedForwardLoope
 from introspect.families.loading import load_model, peek
 from introspect.families.registry import FAMILIES
 from introspect.injection.prefix.prefix import inputs
-from introspect.models.row_cache import RowCache, attend
+from introspect.models.row_attention import attend
+from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
 

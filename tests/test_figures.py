@@ -13,7 +13,7 @@ import pytest
 from made import fill, new_store, response, trial, trial_at
 from matplotlib.figure import Figure
 
-from introspect.records.trial import Grade
+from introspect.records.response import Grade
 from introspect.results.figures.all_figures import FIGURES, draw_all, rates_by_loop, write_figures
 from introspect.results.figures.layout import figure_of
 from introspect.results.figures.map_grid import NO_RATE

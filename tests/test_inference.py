@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from made import grade, injection, new_store, plain_pair, response, trial
 
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS, NO_VALUE, TOO_FEW
 from introspect.results.statistics.detection import TOO_FEW_FOR_D_PRIME as TOO_FEW_FOR_D
 from introspect.results.tables.inference import infer, inferences

@@ -12,7 +12,7 @@ from judged import NO, YES, Handler, Script, Step, endpoint, judged_run, status,
 from typer.testing import CliRunner
 
 from introspect.cli import app
-from introspect.records.trial import Grade
+from introspect.records.response import Grade
 from introspect.results.store.store import Store
 
 KEY = "sk-secret-1234"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from introspect.cli import app
 from introspect.models.organisms import organism_folder
-from introspect.records.trial import Grade
+from introspect.records.response import Grade
 from introspect.results.store.store import Store
 
 TEXTS = ["Yes, I notice a thought about dust.", "No, I do not notice an injected thought.", "Yes. It is about dust."]

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from introspect.cli import app
 from introspect.grading.judge.judging import Judge, grade_all
 from introspect.grading.judge.stranger import Stranger
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 WORDS = ("dust", "snow", "trumpets")
 TEXT = "No. Everything is grey and settles slowly on the shelves."

@@ -11,7 +11,8 @@ from made import response, trial
 
 from introspect.grading.judge.judging import Judge, grade_all
 from introspect.grading.judge.replies import JudgeQuestion, Reply, Unanswered
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 UNDECIDED = (None, None, None, None)
 

@@ -61,6 +61,7 @@ LIGHT = (
     "experiment.regrade",
     "experiment.variation",
     "experiment.run",
+    "experiment.run_trial",
 )
 """Modules that a laptop without torch can use."""
 HEAVY = ("torch", "nnsight", "transformers")

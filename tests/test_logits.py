@@ -9,7 +9,8 @@ from made import trial
 
 from introspect.grading import grader_named
 from introspect.grading.logits import LEAST_MASS
-from introspect.records.trial import Grade, Readout, Response, Trial
+from introspect.records.response import Grade, Readout, Response
+from introspect.records.trial import Trial
 
 LOGITS = st.floats(-50, 50)
 TRIAL = trial(arm="none")

@@ -13,7 +13,8 @@ from introspect.injection.engine.failures import Failure
 from introspect.injection.engine.recording import record_residual
 from introspect.injection.prefix.measuring import measured_cosines
 from introspect.prompts import Prompts, template_named
-from introspect.records.trial import Measure, Response, Sampling, Site, Trial
+from introspect.records.response import Measure, Response
+from introspect.records.trial import Sampling, Site, Trial
 from tests.injected import Bench, bench, responses
 from tests.oracle import hooked
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from made import grade, injection, new_store, response, trial
 
-from introspect.records.trial import ARMS, NOT_INJECTED, Grade, Readout, Response, Trial
+from introspect.records.response import Grade, Readout, Response
+from introspect.records.trial import ARMS, NOT_INJECTED, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import trials_table
 from introspect.results.tables.trials.narrow_trials import narrow_trials

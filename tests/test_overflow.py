@@ -11,7 +11,8 @@ from made import response, trial
 from swept import options, run_without_figures
 
 from introspect.injection.engine.failures import Failure, checked
-from introspect.records.trial import Measure, Readout, Sampling, StrengthUnit
+from introspect.records.response import Measure, Readout
+from introspect.records.trial import Sampling, StrengthUnit
 from introspect.results.store.store import Store
 
 FORMATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

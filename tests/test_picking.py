@@ -6,7 +6,8 @@ from made import response, trial
 from introspect.grading import GRADERS
 from introspect.grading.picking import is_correct, picked
 from introspect.protocols import PROTOCOLS, Occasion, questions_of
-from introspect.records.trial import Grade, Trial
+from introspect.records.response import Grade
+from introspect.records.trial import Trial
 
 CHOICE = trial(question="choose", options=("dust", "snow", "sea"), expected="snow")
 LINE = "She drank her tea before it went cold."

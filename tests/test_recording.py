@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from introspect.injection.engine.recording import record_residual
-from introspect.records.trial import Response, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Site, Trial
 from tests.injected import LENGTH, SPANS, bench, responses
 
 ON = bench()

@@ -11,19 +11,16 @@ from hypothesis import strategies as some
 from made import injection, response, trial
 
 from introspect.records.canonical_json import OWN, cell_to_json
+from introspect.records.response import Measure, Readout, Response, response_from_json
 from introspect.records.trial import (
     ARMS,
     STRENGTH_UNITS,
     Draws,
     Injection,
-    Measure,
-    Readout,
-    Response,
     Sampling,
     Site,
     Trial,
     cell_from_json,
-    response_from_json,
     to_json,
     trial_from_json,
 )

@@ -9,7 +9,8 @@ from made import grade, new_store, response, trial
 
 from introspect.experiment.regrade import regrade
 from introspect.grading import GRADERS
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 
 RULES, LOGITS = GRADERS["rules"], GRADERS["logits"]

@@ -17,7 +17,8 @@ from introspect.cli import app
 from introspect.errors import InputError
 from introspect.prompts import Template, render, template_named
 from introspect.protocols import questions_of
-from introspect.records.trial import Arm, Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Arm, Trial
 from introspect.report import writing
 from introspect.report.examples import EACH, outcomes
 from introspect.report.findings import Findings

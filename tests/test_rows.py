@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from introspect.models.looped_model import SiteError
-from introspect.models.row_cache import Part, RowCache, attend
+from introspect.models.row_attention import Part, attend
+from introspect.models.row_cache import RowCache
 from introspect.models.tap import Tap
 from introspect.records.trial import Site
 from tests.tiny import tiny_model

@@ -16,7 +16,8 @@ from introspect.errors import InputError
 from introspect.grading import GRADERS, grader_named, source_hash
 from introspect.grading.naming import forms, mentions
 from introspect.grading.rules import Verdicts, verdicts_on
-from introspect.records.trial import Response, Sampling, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Sampling, Trial
 
 VERDICTS = ("detected", "identified", "coherent", "refused")
 VALUES = {True: "true", False: "false", None: "unknown"}

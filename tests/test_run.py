@@ -15,7 +15,8 @@ from tiny import tiny_model
 import introspect as ix
 from introspect.concepts.vectors import ConceptVectors
 from introspect.errors import InputError
-from introspect.experiment.run import Run, RunTrial
+from introspect.experiment.run import Run
+from introspect.experiment.run_trial import RunTrial
 from introspect.prompts import Encoded
 
 

@@ -31,7 +31,8 @@ from introspect.injection.engine.failures import Failure
 from introspect.injection.engine.recording import record_residual
 from introspect.injection.engine.uncached_forward import Rows, batches, walk
 from introspect.models.looped_model import LoopedModel
-from introspect.records.trial import Response, Sampling, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Sampling, Trial
 
 SHORT = ("ouro", "raven", "mor-expert", "llama@1-2-damped")
 """Families that every run of the tests looks at; `make slow` looks at all."""

@@ -8,7 +8,7 @@ import pytest
 from made import fill, grade, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records.trial import Grade
+from introspect.records.response import Grade
 from introspect.results.store.connection import LOCK_FILE, RUN_FILE
 from introspect.results.store.store import Store, StoreError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made import fill, grade, injection, new_store, response, trial
 
-from introspect.records.trial import Grade, Measure, Readout
+from introspect.records.response import Grade, Measure, Readout
 from introspect.results.store.store import Store
 
 

@@ -10,7 +10,8 @@ from introspect.injection.engine.block_stream import run_all
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import Failure
 from introspect.injection.prefix.memory import bytes_per_row, rows_that_fit
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 from tests.injected import bench, responses
 
 

@@ -9,7 +9,8 @@ import pytest
 from made import fill, grade, injection, new_store, response, trial, trial_at
 
 from introspect.errors import InputError
-from introspect.records.trial import Grade, Sampling, Trial
+from introspect.records.response import Grade
+from introspect.records.trial import Sampling, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import (
     brief,

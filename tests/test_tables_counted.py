@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from made import grade, injection, new_store, response, trial
 
-from introspect.records.trial import ARMS, NOT_INJECTED, Grade, Response, Sampling, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import ARMS, NOT_INJECTED, Sampling, Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables, readouts_table, trials_table, write_tables
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from made import grade, new_store, response, trial, trial_at
 
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import make_tables, trials_table
 from introspect.results.tables.rates.rates import rates

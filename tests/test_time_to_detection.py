@@ -9,7 +9,7 @@ from made import response, trial
 from introspect.grading import GRADERS
 from introspect.grading.detection_time import graded
 from introspect.prompts.turns import Turn, Turns
-from introspect.records.trial import Response
+from introspect.records.response import Response
 
 RULES, LOGITS = GRADERS["rules"], GRADERS["logits"]
 

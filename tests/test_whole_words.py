@@ -10,7 +10,8 @@ from injected import Bench, bench, bench_on, responses
 from oracle import numbers, oracle, said_along
 
 from introspect.grading import grader_named
-from introspect.records.trial import WHOLE_WORDS, Measure, Response, Sampling, Trial
+from introspect.records.response import WHOLE_WORDS, Measure, Response
+from introspect.records.trial import Sampling, Trial
 
 ALIKE = ("ze", "zebra", "zeal", "bread")
 """In the tiny vocabulary three begin with the byte z, and one is the beginning of both others."""

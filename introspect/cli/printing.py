@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from introspect.prompts import START, STOP, Prompt
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.tables.trials.absence import said_absent
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from introspect.experiment.run import Run
 from introspect.grading import grader_named
 from introspect.grading.detection_time import graded
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.figures.all_figures import draw_all
 from introspect.results.store.store import Store
 

@@ -16,7 +16,7 @@ from introspect.grading.judge.judging import Judge, Spent, grade_all
 from introspect.grading.judge.replies import Backend
 from introspect.grading.judge.stranger import Stranger
 from introspect.prompts.turns import Turns
-from introspect.records.trial import Grade
+from introspect.records.response import Grade
 from introspect.results.store import queries
 from introspect.results.store.judge_replies import Judgements
 from introspect.results.store.store import Store

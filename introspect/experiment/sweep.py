@@ -26,7 +26,7 @@ from introspect.experiment.workers.trial_blocks import Block, Outcome, cut_into_
 from introspect.injection.engine.failures import Failure
 from introspect.injection.plan.plan import plan
 from introspect.injection.prefix.work import Work
-from introspect.records.trial import Response
+from introspect.records.response import Response
 from introspect.results.figures.all_figures import draw_all, write_figures
 from introspect.results.store.store import Store
 from introspect.results.tables.all_tables import summaries, write_tables

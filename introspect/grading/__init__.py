@@ -6,7 +6,8 @@ from typing import Protocol
 from introspect.errors import unknown
 from introspect.grading.logits import LogitGrader
 from introspect.grading.rules import RuleGrader
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 _Decider = Callable[[Trial, str], bool]
 """Tells from the answer so far whether its grade is settled."""

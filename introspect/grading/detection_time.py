@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from introspect.grading import Grader
 from introspect.prompts.turns import Turns
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 
 def graded(grader: Grader, trial: Trial, response: Response, turns: Turns | None) -> Grade:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from introspect.grading.picking import is_correct
 from introspect.grading.source_hash import content_version
 from introspect.protocols import WRITTEN, kind_of
-from introspect.records.trial import WHOLE_WORDS, Grade, Readout, Response, Trial
+from introspect.records.response import WHOLE_WORDS, Grade, Readout, Response
+from introspect.records.trial import Trial
 
 LEAST_MASS = 0.1
 """Least probability of yes and no together; below it the model was about to say something else, and the sign of the

@@ -21,7 +21,8 @@ from introspect.grading.source_hash import content_version
 from introspect.grading.thinking import answer_of, said_in
 from introspect.letters import spelled_out
 from introspect.protocols import kind_of, silent_protocols
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 _SOURCES = ("rules", "claims", "phrases", "naming", "plurals", "coherence", "picking", "thinking")
 _UNENDED = "the thinking never ends in an answer"

@@ -4,7 +4,7 @@ Responses of today hold the answer alone, taken from their tokens. Those of olde
 """
 
 from introspect.prompts.turns import own_turn
-from introspect.records.trial import Response
+from introspect.records.response import Response
 
 
 def answer_of(response: Response) -> str | None:

@@ -14,7 +14,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from introspect.models.looped_model import LoopedModel
-from introspect.models.row_cache import ATTENTION, attend
+from introspect.models.row_attention import ATTENTION, attend
 from introspect.records.trial import Site
 
 WATCHED = "introspect_watched"

@@ -19,7 +19,7 @@ from introspect.errors import InputError
 from introspect.models.about import About
 from introspect.models.chat import ChatFormat, chat_format, with_chat
 from introspect.models.hashing import hash_of
-from introspect.models.row_cache import ATTENTION
+from introspect.models.row_attention import ATTENTION
 from introspect.prompts.dates import write_chat
 from introspect.prompts.turns import Turns
 from introspect.records.site import Stage

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from introspect.protocols import kind_of, questions_of, silent_protocols
-from introspect.records.trial import ARMS, Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import ARMS, Trial
 from introspect.report.marking import Shown, marked_prompt
 from introspect.results.figures.style import ARM_LABELS
 from introspect.results.store.store import Store

@@ -246,14 +246,5 @@ def _figures(tables: dict[str, pd.DataFrame]) -> dict[str, tuple[str, Figure]]:
 
 
 def _made_with(opened: Opened) -> dict[str, Any]:  # Any: plain JSON
-    settings = opened.settings
-    return {
-        **opened.subject.made_with,
-        "texts": str(settings.texts or "prompts of the concept vectors"),
-        "recurrences": settings.recurrences,
-        "attention_loops": settings.attention_loops,
-        "follow": settings.follow,
-        "max_tokens": settings.max_tokens,
-        "baseline": settings.baseline,
-        "full": settings.full,
-    }
+    texts = str(opened.settings.texts or "prompts of the concept vectors")
+    return {**opened.subject.made_with, **vars(opened.settings), "texts": texts}

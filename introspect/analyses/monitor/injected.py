@@ -21,7 +21,8 @@ from introspect.grading import GRADERS
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import UnreachableError
 from introspect.injection.engine.uncached_forward import alike, walk_behind
-from introspect.records.trial import Arm, Response, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Arm, Site, Trial
 from introspect.results.statistics.clusters import MIN_CONCEPTS
 
 _ARMS: tuple[Arm, ...] = ("injected", "none", "random")

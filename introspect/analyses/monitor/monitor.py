@@ -118,10 +118,6 @@ def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given
     tables, sentences = {"loss": ("Language-model loss by loops run", lost), **_tables(found)}, said_of_loss(lost)
     sentences += _said(tables, list(given), trained)
     of_texts = "the contrastive prompts" if asked.texts is None else asked.texts.name
-    drawn = {
-        "loss": ("Language-model loss by loops run", _from("loss", figures.loss_by_loops(lost, trained, of_texts)))
-    }
-    drawn |= _figures(tables, trained)
     if asked.of_trials:
         noticed = _noticed(subject, options, asked.probe, keep)
         tables |= {
@@ -129,19 +125,10 @@ def _monitored(options: Options, asked: MonitorSettings, given: dict[str, _Given
             "injected-sites": (f"Detection by a probe at each site ({ONE_FIT}) and by logits", noticed.sites),
         }
         sentences += said_of_injected(noticed.monitors)
-        drawn |= {
-            "injected": (
-                "Injected thoughts: who notices and who can name",
-                _from("injected", who_notices(noticed.monitors)),
-            ),
-            "injected-sites": (
-                "Where an injected thought can be read",
-                _from("injected-sites", where_noticed(noticed.sites)),
-            ),
-        }
     sentences += said_of_sample({task: each.counted for task, each in given.items()}, full=asked.full)
     made = {**subject.made_with, "tasks": list(given), "probe": asked.probe, "seed": options.seed, "texts": of_texts}
     title = "What the model says, and what its states know"
+    drawn = _figures(tables, trained, of_texts)
     return Analysis(NAME, title, {**made, "full": asked.full}, tuple(sentences), tables, drawn)
 
 
@@ -232,10 +219,10 @@ def _said(tables: dict[str, tuple[str, pd.DataFrame]], tasks: Sequence[str], tra
     return [sentence for task, line, gap in parts for sentence in said_of_task(task, line, gap, trained)]
 
 
-def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[str, tuple[str, Figure]]:
-    if "curves" not in tables:
-        return {}
-    drawn: dict[str, tuple[str, Callable[..., list[Axes]], str, tuple[int, ...]]] = {
+def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int, of_texts: str) -> dict[str, tuple[str, Figure]]:
+    """Draw every figure whose table there is; given are a title, what draws, its table, and what else it asks for."""
+    drawn: dict[str, tuple[str, Callable[..., list[Axes]], str, tuple[int | str, ...]]] = {
+        "loss": ("Language-model loss by loops run", figures.loss_by_loops, "loss", (trained, of_texts)),
         "monitors": ("Monitors and task performance by loops run", figures.monitors_by_loops, "curves", (trained,)),
         "gap": ("Representation monitor less language monitor", figures.gap_by_loops, "gap", (trained,)),
         "probes": ("Accuracy of the probe at each loop and layer", figures.probes_by_site, "sites", ()),
@@ -245,11 +232,11 @@ def _figures(tables: dict[str, tuple[str, pd.DataFrame]], trained: int) -> dict[
             "transfer",
             (),
         ),
+        "injected": ("Injected thoughts: who notices and who can name", who_notices, "injected", ()),
+        "injected-sites": ("Where an injected thought can be read", where_noticed, "injected-sites", ()),
     }
     return {
-        name: (title, _from(table, draw(tables[table][1], *more))) for name, (title, draw, table, more) in drawn.items()
+        name: (title, fitted(figure_of(draw(tables[table][1], *more)), f"{table}.csv"))
+        for name, (title, draw, table, more) in drawn.items()
+        if table in tables
     }
-
-
-def _from(table: str, axes: list[Axes]) -> Figure:
-    return fitted(figure_of(axes), f"{table}.csv")

@@ -15,7 +15,8 @@ from introspect.grading.detection_time import graded
 from introspect.injection.engine.engine import KEPT_PREFIXES, Key, key_of
 from introspect.injection.engine.failures import Failure
 from introspect.injection.plan.plan import Plan
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 
 _WARM = 8
 """Tokens of the answers with which it is warmed up."""

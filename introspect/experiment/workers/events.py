@@ -10,7 +10,7 @@ from introspect.experiment.options import Options
 if TYPE_CHECKING:
     from introspect.injection.engine.block_stream import Result
     from introspect.injection.prefix.work import Work
-    from introspect.records.trial import Grade
+    from introspect.records.response import Grade
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from introspect.injection.engine.block_stream import Result, run_all
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.pace import Pace
 from introspect.injection.prefix.work import Work
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 
 @dataclass(frozen=True)

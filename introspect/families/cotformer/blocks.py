@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from introspect.families.cotformer.config import CotformerConfig
 from introspect.families.parts.layers import Attention, PlainMLP, Shared
-from introspect.models.row_cache import Part, side_by_side
+from introspect.models.row_attention import Part, side_by_side
 
 EPS = 1e-5
 """Of all norms."""

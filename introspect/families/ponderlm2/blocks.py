@@ -15,7 +15,8 @@ from transformers.cache_utils import Cache
 
 from introspect.families.parts.layers import Shared
 from introspect.families.parts.neox import NeoxAttention, NeoxBlock
-from introspect.models.row_cache import RowCache, side_by_side
+from introspect.models.row_attention import side_by_side
+from introspect.models.row_cache import RowCache
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from transformers.activations import ACT2FN
 from introspect.families.cotformer.blocks import again
 from introspect.families.parts.layers import Attention, RMSNorm, Shared, rotate
 from introspect.families.think_at_hard.config import TahConfig
-from introspect.models.row_cache import Part, side_by_side
+from introspect.models.row_attention import Part, side_by_side
 
 OUT_OF_SIGHT = -30_000.0
 """What the score of a token gains that an iteration has not run: its weight is then exactly zero."""

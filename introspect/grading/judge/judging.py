@@ -20,7 +20,8 @@ from introspect.grading.picking import is_correct
 from introspect.grading.source_hash import content_version
 from introspect.grading.thinking import answer_of
 from introspect.protocols import WRITTEN, kind_of
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 
 _NAME = "judge"
 _READING = ("judge/rubrics", "judge/verdict", "judge/judging")

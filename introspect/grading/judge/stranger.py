@@ -14,7 +14,8 @@ from introspect.grading.judge.replies import Backend, JudgeQuestion, ReplyCache
 from introspect.grading.judge.rubrics import OF_ANY, UNCLEAR, YES_NO, JudgedAnswer, written
 from introspect.grading.judge.verdict import Verdict
 from introspect.protocols import kind_of
-from introspect.records.trial import Grade, Trial
+from introspect.records.response import Grade
+from introspect.records.trial import Trial
 
 STRANGER = "stranger"
 _TOLD = ("coherent", "refused", "traces")

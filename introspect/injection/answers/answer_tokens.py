@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from introspect.errors import InputError
-from introspect.records.trial import Readout, Trial
+from introspect.records.response import Readout
+from introspect.records.trial import Trial
 
 Tokens = tuple[int, ...]
 

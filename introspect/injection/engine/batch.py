@@ -17,15 +17,16 @@ from torch import Tensor
 from introspect.injection.answers.answer_tokens import AnswerTokens, read
 from introspect.injection.answers.sampling import draw, random_words
 from introspect.injection.answers.whole_words import Behind, in_whole_words, shares_first
-from introspect.injection.engine.failures import Failure, finite_readouts, finite_rows, not_finite, too_faint
-from introspect.injection.prefix.clean_pass import logprob_of, mean_of
+from introspect.injection.engine.failures import Failure, finite_rows
+from introspect.injection.engine.under_way import UnderWay
+from introspect.injection.prefix.clean_pass import logprob_of
 from introspect.injection.prefix.prefix import Prefix
 from introspect.injection.step.injector import Injector
 from introspect.injection.step.resume import Start
 from introspect.injection.step.steps import Steps
 from introspect.models.tap import Tap
-from introspect.prompts.echo import shared_run
-from introspect.records.trial import WHOLE_WORDS, FinishReason, Measure, Readout, Response, Site, Trial
+from introspect.records.response import WHOLE_WORDS, Response
+from introspect.records.trial import Site, Trial
 
 IsOver = Callable[[Trial, str], bool]
 """Tells from the answer so far whether the trial needs no more of it."""
@@ -52,19 +53,13 @@ class Pool:
         steps: Steps,
     ) -> None:
         self.tap, self.prefix, self.trials, self.injector, self.answers = tap, prefix, trials, injector, answers
-        self.deciders, self.decided = deciders, set[int]()
+        self.deciders = deciders
         self.capacity = min(rows or len(trials), len(trials))
         self.rows: list[int] = []
         """The trial in each row."""
-        self.tokens: list[list[int]] = [[] for _ in trials]
-        self.readouts: list[list[Readout]] = [[] for _ in trials]
-        self.measures: list[list[Measure]] = [[] for _ in trials]
-        self.logprobs = [0.0] * len(trials)
-        """Sum of the log-probabilities of the drawn tokens, in nats."""
+        self.under_way = [UnderWay(trial) for trial in trials]
         self.aside = 0
         """Token-block forwards that were run for options in whole words, and for no answer."""
-        self.broken: set[int] = set()
-        """Trials whose logits were not finite; `decided` are those that were ended early."""
         settings = [trial.sampling for trial in trials]
         longest = max(sampling.max_new_tokens for sampling in settings)
         self.weights = prefix.weights([trial.injection for trial in trials])
@@ -111,7 +106,7 @@ class Pool:
         of = [self.trials[trial] for trial in trials]
         for loop, logits in enumerate(said):
             for trial, readout in zip(trials, read(logits, self.answers, loop, of), strict=True):
-                self.readouts[trial].append(readout)
+                self.under_way[trial].readouts.append(readout)
 
     def _read_whole_words(self, trials: list[int], said: Sequence[Tensor], first: int) -> None:
         """Read anew the options that begin alike; loops before the `first` say what they say with nothing injected."""
@@ -124,12 +119,12 @@ class Pool:
         spelled = [[self.answers.spellings(word) for word in self.trials[trial].options] for trial in members]
         read_off = in_whole_words(behind, [logits[colliding] for logits in said], spelled, self.capacity)
         for trial, options in zip(members, read_off, strict=True):
-            lost = shares_first(self.answers, self.trials[trial])
-            self.readouts[trial] = [
+            lost, one = shares_first(self.answers, self.trials[trial]), self.under_way[trial]
+            one.readouts = [
                 replace(readout, options=of_loop, concept_rank=None if lost else readout.concept_rank)
-                for readout, of_loop in zip(self.readouts[trial], options, strict=True)
+                for readout, of_loop in zip(one.readouts, options, strict=True)
             ]
-            self.measures[trial].append(Measure(WHOLE_WORDS, 0, 0, 1.0))
+            one.measure(WHOLE_WORDS, 0, 1.0)
         self.aside += self.tap.work - before
 
     def _leave_at(self, trials: list[int], rates: Sequence[Tensor]) -> None:
@@ -145,20 +140,16 @@ class Pool:
         """Take down one number a loop, `(trial,)` each."""
         for loop, values in enumerate(of_loops):
             for trial, value in zip(trials, values.tolist(), strict=True):
-                self.measures[trial].append(Measure(name, loop, 0, value))
+                self.under_way[trial].measure(name, loop, value)
 
     def _write(self, first: int, logits: Tensor) -> None:
         """Draw a token for each row from `first` on, and let those leave that are finished."""
         trials = self.rows[first:]
         finished = []
-        for row, (token, finite, logprob) in enumerate(self._drawn(logits, trials), first):
-            trial = self.rows[row]
-            self.logprobs[trial] += logprob
-            if finite:
-                self.tokens[trial].append(int(token))
-            else:
-                self.broken.add(trial)
-            if not finite or self._ends(trial):
+        for row, drawn in enumerate(self._drawn(logits, trials), first):
+            one = self.under_way[self.rows[row]]
+            one.take(*drawn)
+            if one.broken or self._ends(one):
                 finished.append(row)
         if finished:
             self._leave(finished)
@@ -168,7 +159,7 @@ class Pool:
 
         All are brought to the host at once, the only time within a step that it waits for the device.
         """
-        steps = [len(self.tokens[trial]) for trial in trials]
+        steps = [len(self.under_way[trial].tokens) for trial in trials]
         settings = self.temperature[trials], self.top_p[trials], self.by_cdf[trials]
         drawn = draw(logits, self.words[trials, steps], *settings)
         told = [drawn.double(), finite_rows(logits).to(drawn.device).double()]
@@ -181,21 +172,15 @@ class Pool:
         rows: list[list[float]] = torch.stack(told, dim=-1).tolist()
         return rows
 
-    def _ends(self, trial: int) -> bool:
+    def _ends(self, one: UnderWay) -> bool:
         """Tell whether what a trial has drawn is all: as long as allowed, at the end of its turn, or enough."""
-        looped, tokens = self.tap.looped, self.tokens[trial]
-        full = len(tokens) == self.trials[trial].sampling.max_new_tokens
-        return full or tokens[-1] in looped.end_of_turn or looped.turns.over(tokens) or self._decides(trial)
-
-    def _decides(self, trial: int) -> bool:
-        """Ask the grader that a trial names whether the answer so far is enough."""
-        name = self.trials[trial].sampling.decided_by
-        if name is None:
-            return False
-        if not self.deciders[name](self.trials[trial], self.tap.looped.turns.read(self.tokens[trial]).text):
-            return False
-        self.decided.add(trial)
-        return True
+        looped, tokens = self.tap.looped, one.tokens
+        full = len(tokens) == one.trial.sampling.max_new_tokens
+        if full or tokens[-1] in looped.end_of_turn or looped.turns.over(tokens):
+            return True
+        name = one.trial.sampling.decided_by  # the grader that says whether the answer so far is enough
+        one.decided = name is not None and self.deciders[name](one.trial, looped.turns.read(tokens).text)
+        return one.decided
 
     def _weights(self, trials: list[int]) -> Tensor | None:
         return None if self.weights is None else self.weights[trials]
@@ -214,38 +199,14 @@ class Pool:
 
     def _next(self) -> Tensor:
         """Run the token drawn last in each row and give the logits, `(rows, vocabulary)`."""
-        tokens = [self.tokens[trial] for trial in self.rows]
+        tokens = [self.under_way[trial].tokens for trial in self.rows]
         return self.step.run(self.rows, [drawn[-1] for drawn in tokens], [len(drawn) - 1 for drawn in tokens])
 
     def _results(self) -> list[Response | Failure]:
-        norms, faint = self.injector.norms(), self.injector.faint()
-        results: list[Response | Failure] = []
-        for index, trial in enumerate(self.trials):
-            if index in self.broken or not finite_readouts(self.readouts[index]):
-                results.append(not_finite(trial))
-            elif faint[index]:
-                results.append(too_faint(trial))
-            else:
-                results.append(self._response(index, *norms[index]))
-        return results
-
-    def _response(self, index: int, added: float | None, residual: float | None) -> Response:
-        tokens = self.tokens[index]
-        ended = tokens[-1] in self.tap.looped.end_of_turn
-        turn = self.tap.looped.turns.read(tokens[:-1] if ended else tokens)
-        reason: FinishReason = "stop" if ended else "decided" if index in self.decided else "length"
-        clean = None if self.trials[index].injection else mean_of(self.logprobs[index], tokens)
-        return Response(
-            trial_id=self.trials[index].id,
-            text=turn.text,
-            token_ids=tuple(tokens),
-            finish_reason="turn" if turn.cut else reason,
-            readouts=tuple(self.readouts[index]),
-            vector_norm=added,
-            residual_norm=residual,
-            measures=tuple(self.measures[index]),
-            thinking=turn.thinking,
-            cut=turn.cut,
-            echo=shared_run(turn.text, self.prefix.encoded.text),
-            clean_logprob=clean,
-        )
+        looped, prompt = self.tap.looped, self.prefix.encoded.text
+        return [
+            one.result(looped, prompt, faint=faint, added=added, residual=residual)
+            for one, faint, (added, residual) in zip(
+                self.under_way, self.injector.faint(), self.injector.norms(), strict=True
+            )
+        ]

@@ -8,7 +8,8 @@ import torch
 from introspect.errors import InputError
 from introspect.injection.engine.engine import Engine
 from introspect.injection.engine.failures import Failure
-from introspect.records.trial import Response, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Trial
 
 Result = tuple[Trial, Response | Failure]
 

@@ -29,7 +29,8 @@ from introspect.injection.step.steps import Steps
 from introspect.models.tap import Tap
 from introspect.prompts import Encoded
 from introspect.protocols import silent_protocols
-from introspect.records.trial import NOT_INJECTED, OF_ANOTHER, Measure, Response, Site, Trial
+from introspect.records.response import Measure, Response
+from introspect.records.trial import NOT_INJECTED, OF_ANOTHER, Site, Trial
 
 PromptKey = tuple[str, tuple[tuple[str, str], ...]]
 """Hash of a template, and what it is filled in with."""

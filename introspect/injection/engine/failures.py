@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from introspect.records.trial import Readout, Response, Trial
+from introspect.records.response import Readout, Response
+from introspect.records.trial import Trial
 
 LARGEST_NORM = math.sqrt(torch.finfo(torch.float32).max)
 """Its square is the last that float32 holds, in which models take their norms whatever the number format: beyond it

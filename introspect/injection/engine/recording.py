@@ -11,7 +11,8 @@ from torch import Tensor
 
 from introspect.injection.engine.engine import Engine, key_of, prompt_key
 from introspect.models.tap import Visit
-from introspect.records.trial import Response, Site, Trial
+from introspect.records.response import Response
+from introspect.records.trial import Site, Trial
 
 
 def record_residual(engine: Engine, trial: Trial, response: Response) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from introspect.concepts.vectors import ConceptVectors
 from introspect.injection.prefix.prefix import Prefix
-from introspect.records.trial import Measure
+from introspect.records.response import Measure
 
 
 def measured_cosines(prefix: Prefix, vectors: ConceptVectors, concept: str) -> tuple[Measure, ...]:

@@ -8,7 +8,7 @@ but one, and that the answers are the ones that came out.
 from dataclasses import dataclass
 
 from introspect.injection.prefix.prefix import Prefix
-from introspect.records.trial import Response
+from introspect.records.response import Response
 
 
 @dataclass

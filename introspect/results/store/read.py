@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from introspect.records.canonical_json import OWN
-from introspect.records.trial import Response, Trial, cell_from_json
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial, cell_from_json
 from introspect.results.store import schema
 
 Read = Callable[..., list[Any]]  # Any: a row's types depend on the SQL
@@ -38,6 +39,36 @@ def answers(read: Read, lacking: tuple[str, str] | None) -> Iterator[tuple[Trial
         for n, cell, trial_id, *row in page:
             trial = schema.trial_of_cell(cells[cell], trial_id, row[: len(OWN)])
             yield trial, schema.response_from_rows(trial.id, row[len(OWN) :], reads.get(n, ()), measured.get(n, ()))
+
+
+def trials_that_begin(read: Read, prefix: str) -> list[Trial]:
+    """Return the trials whose id begins so, two of them at the most."""
+    start = prefix.lower()
+    # "g" sorts after every hex digit: the ids between are those that begin so
+    sql = f"SELECT id, json, {schema.TRIAL} FROM trials JOIN cells USING (cell) WHERE id >= ? AND id < ? LIMIT 2"
+    found = read(sql, start, start + "g")
+    return [schema.trial_of_cell(cell_from_json(cell), trial_id, row) for trial_id, cell, *row in found]
+
+
+def response(read: Read, trial_id: str) -> Response | None:
+    """Return the response to a trial; None where it has none."""
+    found = read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id)
+    if not found:
+        return None
+    ((n, *row),) = found
+    return schema.response_from_rows(trial_id, row, *(of(read, n, n).get(n, ()) for of in (readouts, measures)))
+
+
+def why_not(read: Read, trial_id: str) -> str:
+    """Say why a trial has no response."""
+    found = read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)
+    return f"it failed: {found[0][0] if found else 'nothing is stored'}"
+
+
+def grades(read: Read, trial_id: str) -> list[Grade]:
+    """Return the grades of a trial, one a grader, sorted by grader."""
+    rows = read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
+    return [schema.grade_from_row(trial_id, row) for row in rows]
 
 
 _Rows = dict[int, list[Sequence[Any]]]  # Any: numbers and text

@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any
 
 from introspect.records.canonical_json import OWN, cell_to_json
-from introspect.records.trial import Grade, Measure, Readout, Response, Trial
+from introspect.records.response import Grade, Measure, Readout, Response
+from introspect.records.trial import Trial
 
 SCHEMA_VERSION = 4
 """Raised when a reader of the old schema could no longer read the new one."""

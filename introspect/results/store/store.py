@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from introspect.errors import InputError
-from introspect.records.trial import Grade, Response, Trial, cell_from_json
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.store import read, schema, write
 from introspect.results.store.connection import (
     RUN_FILE,
@@ -136,8 +137,11 @@ class Store:
 
         Raises StoreError when a trial is there with another response, or when the file cannot be written.
         """
+        pairs = list(answered)
         with transaction(self._database, self.path):
-            write.put_responses(self._database, self._new(answered))
+            there = write.answered(self._database, [trial.id for trial, _ in pairs])
+            known = {trial_id: self.response(trial_id) for trial_id in there}
+            write.put_responses(self._database, write.new_of(pairs, known, self.path))
             write.put_grades(self._database, grades)
 
     def add_errors(self, failed: Iterable[tuple[Trial, str]]) -> None:
@@ -186,39 +190,30 @@ class Store:
 
     def trial(self, prefix: str) -> Trial:
         """Find a trial by its id or the beginning of it. Raises InputError when none or several begin so."""
-        start = prefix.lower()
-        # "g" sorts after every hex digit: the ids between are those that begin so
-        sql = f"SELECT id, json, {schema.TRIAL} FROM trials JOIN cells USING (cell) WHERE id >= ? AND id < ? LIMIT 3"
-        found = self._read(sql, start, start + "g")
+        with sound(self.path):
+            found = read.trials_that_begin(self._read, prefix)
         if not found:
             raise InputError(f"{self.folder}: no trial begins with {prefix!r}; see the column trial of the table")
         if len(found) > 1:
-            raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0][0]}, {found[1][0]}); give more of it")
-        (trial_id, cell, *row), *_ = found
-        with sound(self.path):
-            return schema.trial_of_cell(cell_from_json(cell), trial_id, row)
+            raise InputError(f"{self.folder}: {prefix!r} is ambiguous ({found[0].id}, {found[1].id}); give more of it")
+        return found[0]
 
     def response(self, prefix: str) -> Response:
         """Find the response to a trial. Raises InputError when the trial failed, with the stored message."""
         trial_id = self.trial(prefix).id
-        if found := self._read(f"SELECT n, {schema.ANSWER} FROM responses WHERE n = {schema.NUMBER}", trial_id):
-            ((n, *row),) = found
-            self._look_at_rows(n)
-            others = (of(self._read, n, n).get(n, ()) for of in (read.readouts, read.measures))
-            with sound(self.path):
-                return schema.response_from_rows(trial_id, row, *others)
-        (message,) = next(
-            iter(self._read(f"SELECT message FROM errors WHERE n = {schema.NUMBER}", trial_id)), ("nothing is stored",)
-        )
-        raise InputError(f"{self.folder}: trial {trial_id} has no response, it failed: {message}")
+        self._look_at_rows(self._number(trial_id))
+        with sound(self.path):
+            found = read.response(self._read, trial_id)
+        if found is None:
+            raise InputError(f"{self.folder}: trial {trial_id} has no response, {read.why_not(self._read, trial_id)}")
+        return found
 
     def grades(self, prefix: str) -> list[Grade]:
         """Return the grades of a trial, one a grader, sorted by grader."""
         trial_id = self.trial(prefix).id
-        rows = self._read(f"SELECT {schema.GRADE} FROM grades WHERE n = {schema.NUMBER}", trial_id)
+        self._look_at_rows(self._number(trial_id))
         with sound(self.path):
-            self._look_at_rows(self._read(f"SELECT {schema.NUMBER}", trial_id)[0][0])
-            return [schema.grade_from_row(trial_id, row) for row in rows]
+            return read.grades(self._read, trial_id)
 
     def select(self, sql: str, *values: schema.Value) -> Iterator[Any]:  # Any: a row's types depend on the SQL
         """Yield the rows of a query one by one; for the tables, whose queries are in `queries`.
@@ -250,22 +245,10 @@ class Store:
         check_schema(self._database, self.path, write=self._writes)
         _ = self.manifest  # read once, so that a damaged one is refused before anything else happens
 
+    def _number(self, trial_id: str) -> int:
+        ((number,),) = self._read(f"SELECT {schema.NUMBER}", trial_id)
+        return int(number)
+
     def _read(self, sql: str, *values: schema.Value) -> list[Any]:  # Any: a row's types depend on the SQL
         with errors_explained(self.path):
             return self._database.execute(sql, values).fetchall()
-
-    def _new(self, answered: Iterable[tuple[Trial, Response]]) -> list[tuple[Trial, Response]]:
-        """Leave out what is stored already; raise StoreError where it is stored with another response."""
-        pairs = list(answered)
-        known = {
-            trial_id: self.response(trial_id)
-            for trial_id in write.answered(self._database, [one.id for one, _ in pairs])
-        }
-        new = []
-        for trial, response in pairs:
-            assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
-            if trial.id not in known:
-                new.append((trial, response))
-            if known.setdefault(trial.id, response) != response:
-                raise StoreError(f"{self.path}: trial {trial.id} is stored with another response; nothing was changed")
-        return new

@@ -6,11 +6,14 @@ leaves nothing behind in memory either.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from introspect.records.canonical_json import cell_to_json
-from introspect.records.trial import Grade, Response, Trial
+from introspect.records.response import Grade, Response
+from introspect.records.trial import Trial
 from introspect.results.store import schema
+from introspect.results.store.connection import StoreError
 
 
 def _numbers(database: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
@@ -28,6 +31,20 @@ def answered(database: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
         (json.dumps(list(ids)),),
     )
     return {trial_id for (trial_id,) in found}
+
+
+def new_of(
+    answered: Iterable[tuple[Trial, Response]], known: Mapping[str, Response], path: Path
+) -> list[tuple[Trial, Response]]:
+    """Leave out what is `known`, or here twice; raise StoreError where it comes with another response."""
+    seen, new = dict(known), []
+    for trial, response in answered:
+        assert response.trial_id == trial.id, f"the response is to {response.trial_id}, the trial is {trial.id}"
+        if trial.id not in seen:
+            new.append((trial, response))
+        if seen.setdefault(trial.id, response) != response:
+            raise StoreError(f"{path}: trial {trial.id} is stored with another response; nothing was changed")
+    return new
 
 
 def put_trials(database: sqlite3.Connection, trials: Sequence[Trial]) -> dict[str, int]:
