@@ -7,29 +7,18 @@ Prints seconds per trial of both and their ratio within each round. The clean pa
 side by side, from the kept states of the prompt.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import typer
 
+from benchmarks.lesser_engines import EngineWithoutCleanPass
 from benchmarks.setting import PROMPT, WORDS, Setting, named_setting, setting
 from benchmarks.timing import Variant, in_turn, ratio, show, show_machine
 from introspect.concepts.contrast_prompts import baseline_contrast
 from introspect.concepts.extraction import measure
 from introspect.concepts.sets import read_choice
 from introspect.families.loading import load_model
-from introspect.injection.engine.engine import Engine, PromptKey
-from introspect.injection.engine.failures import Failure
 from introspect.models.tap import Tap
-from introspect.records.response import Response
-
-
-class EngineWithoutCleanPass(Engine):
-    """The engine as it is, but for the log-probability of its answers."""
-
-    def _with_clean(self, key: PromptKey, results: Sequence[Response | Failure], rows: int) -> list[Response | Failure]:
-        del key, rows
-        return list(results)
 
 
 def main(model: str = "organism", trials: int = 128, new_tokens: int = 40, rounds: int = 5, rows: int = 64) -> None:

@@ -10,8 +10,9 @@ Ours runs all trials, mixed over sites and concepts, with the steps of an answer
 (a) one trial at a time with plain hooks and a full prefill, on a few trials a round;
 (b) the rows of one cell side by side, likewise;
 (c) plain `generate` on the same prompts with nothing injected, greedy, at the better of some batch sizes;
-(d) ours with an empty plan: the same trials through the same engine, prefill from their sites on and all, but with an
-injector that adds nothing, so that no step is instrumented. Ours over (d) is the cost of intervening in itself.
+(w) ours without the clean pass, which (a), (b) and (c) have not, either;
+(d) the same with an empty plan: the same trials, prefill from their sites on and all, but with an injector that adds
+nothing, so that no step is instrumented. (w) over (d) is the cost of intervening in itself.
 Before anything is timed, ours, (a) and (b) must give the same tokens, but for draws that float rounding turns over.
 """
 
@@ -20,9 +21,9 @@ from pathlib import Path
 from statistics import median
 
 import typer
-from torch import Tensor
 
 from benchmarks.baselines import Tokens, cells, generate, run_cell
+from benchmarks.lesser_engines import EngineWithoutCleanPass, IdleEngine
 from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import OUT, Variant, best_of, in_turn, ratio, seconds, show, show_machine
@@ -30,10 +31,8 @@ from introspect.errors import InputError, unknown
 from introspect.injection.engine.block_stream import run_all
 from introspect.injection.engine.engine import Engine
 from introspect.injection.step.engines import EngineName
-from introspect.injection.step.injector import Injector
-from introspect.models.tap import Visit
 from introspect.records.response import Response
-from introspect.records.trial import Site, Trial
+from introspect.records.trial import Trial
 
 SIZES = (32, 64, 128)
 """Batch sizes tried for ours and for plain generation."""
@@ -49,29 +48,6 @@ TARGETS = {
 }
 MOST_OF_PRODUCTS = 1.15
 """Aim for ours over (p) on a real model."""
-
-
-class IdleInjector(Injector):
-    """Plans as an Injector does and adds nothing: steps of the answer are left without a visit or a buffer."""
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """Say that nothing is added behind the prompt."""
-        return ()
-
-    def visits(
-        self, trials: Sequence[int], columns: slice, *, weights: Tensor | None = None, measure: bool = False
-    ) -> dict[Site, Visit]:
-        """Return visits that do nothing in the prompt, and none after it."""
-        planned = super().visits(trials, columns, weights=weights, measure=measure) if measure else {}
-        return dict.fromkeys(planned, _nothing)
-
-
-class IdleEngine(Engine):
-    """The engine with an empty plan."""
-
-    def _injector(self, planned: Sequence[dict[Site, Tensor]]) -> Injector:
-        return IdleInjector(planned, self.tap.looped.dtype, self.tap.looped.device)
 
 
 def main(
@@ -145,7 +121,7 @@ def compare(
 ) -> None:
     """Time all variants in turn and print the table."""
     n, new_tokens = len(trials), trials[0].sampling.max_new_tokens
-    idle = IdleEngine(setting.tap, setting.engine.prompts, setting.vectors)
+    parts = setting.tap, setting.engine.prompts, setting.vectors
     sizes = [size for size in SIZES if size <= n] or [n]
     few = trials[: max(sizes)]
     rows = best_of(lambda size: Variant("", _calling(ours, setting.engine, few, size), len(few)), sizes)
@@ -160,7 +136,8 @@ def compare(
         Variant("a", _calling(in_cells, setting, trials[:ALONE], 1), len(trials[:ALONE])),
         Variant("b", _calling(in_cells, setting, trials), n),
         Variant("c", _calling(generated, setting, n, theirs, new_tokens), n),
-        Variant("d", _calling(ours, idle, trials, rows), n),
+        Variant("w", _calling(ours, EngineWithoutCleanPass(*parts), trials, rows), n),
+        Variant("d", _calling(ours, IdleEngine(*parts), trials, rows), n),
     ]
     names = {
         "ours": f"ours, {rows} rows",
@@ -169,7 +146,8 @@ def compare(
         "a": "(a) one at a time, plain hooks",
         "b": f"(b) rows of one cell, plain hooks, {max(map(len, cells(trials)))} rows",
         "c": f"(c) plain generate, nothing injected, {theirs} rows",
-        "d": f"(d) ours with an empty plan, {rows} rows",
+        "w": f"(w) ours without the clean pass, {rows} rows",
+        "d": f"(d) the same with an empty plan, {rows} rows",
     }
     if compiled:
         engine = _engine(setting, "graph:compile")
@@ -181,14 +159,14 @@ def compare(
     taken = in_turn(variants, rounds)
     shown = []
     for key, name in names.items():
-        against = "" if key == "ours" else ratio(taken[key], taken["ours"])
+        against = ("" if key == base else ratio(taken[key], taken[base]) for base in ("ours", "w"))
         aim = "" if key not in targets or key == "d" else f"at least {targets[key]}"
-        shown.append((name, f"{median(taken[key]):.4f}", against, aim))
-    header = ("variant", "s per trial", "over ours (range)", "aim")
+        shown.append((name, f"{median(taken[key]):.4f}", *against, aim))
+    header = ("variant", "s per trial", "over ours (range)", "over (w) (range)", "aim, over ours")
     show(f"{n} trials, {new_tokens} new tokens, medians of {rounds} rounds", header, shown)
     over = ratio(taken["ours"], taken["p"])
     OUT.print(f"ours over (p), matrix products alone: {over}; aim on a real model: at most {MOST_OF_PRODUCTS}")
-    OUT.print(f"ours over (d), the cost of intervening: {ratio(taken['ours'], taken['d'])}, aim at most {targets['d']}")
+    OUT.print(f"(w) over (d), the cost of intervening: {ratio(taken['w'], taken['d'])}, aim at most {targets['d']}")
 
 
 def _engine(setting: Setting, steps: EngineName) -> Engine:
@@ -208,10 +186,6 @@ def _introduce(setting: Setting, trials: Sequence[Trial]) -> None:
 
 def _calling(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
     return lambda: function(*arguments)
-
-
-def _nothing(h: Tensor) -> None:
-    """Leave the residual stream as it is."""
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from benchmarks import cost, engines, memory, same_text, scaling, store
 from benchmarks.baselines import Tokens, cells, generate, run_cell
 from benchmarks.floors import step_bytes
 from benchmarks.gpu import equality, program
+from benchmarks.lesser_engines import EngineWithoutCleanPass, IdleEngine
 from benchmarks.products import recorded
 from benchmarks.setting import Setting, injection_of, named_setting
 from benchmarks.timing import Budget, Variant, in_turn, ratio
@@ -66,11 +67,20 @@ def test_rows_of_a_cell_end_where_their_turn_ends(aware: Setting) -> None:
 
 def test_the_empty_plan_writes_what_no_injection_writes(aware: Setting) -> None:
     trials = strong(aware.trials(8, 12), 8.0)
-    idle = engines.IdleEngine(aware.tap, aware.engine.prompts, aware.vectors)
+    idle = IdleEngine(aware.tap, aware.engine.prompts, aware.vectors)
     none = [replace(trial, arm="none", injection=None) for trial in trials]
     written = [result.token_ids for result in aware.engine.run(none) if isinstance(result, Response)]
     assert engines.ours(idle, trials, 8) == written
     assert engines.ours(aware.engine, trials, 8) != written
+
+
+def test_an_empty_plan_runs_as_much_as_what_it_is_held_against(aware: Setting) -> None:
+    trials, done = aware.trials(8, 6), []
+    for made in (EngineWithoutCleanPass, IdleEngine):
+        before = aware.tap.work
+        engines.ours(made(aware.tap, aware.engine.prompts, aware.vectors), trials, 8)
+        done.append(aware.tap.work - before)
+    assert done[0] == done[1] > 0
 
 
 def test_plain_generation_makes_as_many_tokens_as_are_asked_for(aware: Setting) -> None:
@@ -170,7 +180,7 @@ def test_engines_are_compared_and_named(capsys: pytest.CaptureFixture[str]) -> N
     engines.main("organism", trials=4, rounds=1, new_tokens=2)
     printed = capsys.readouterr().out
     assert "tokens equal to ours: 100.0% of trials in (b), 100.0% in (a)" in printed
-    for line in ("ours, 4 rows", "(a) one at a time", "(b) rows of one cell", "(c) plain generate", "ours over (d)"):
+    for line in ("ours, 4 rows", "(a) one at a time", "(b) rows of one cell", "(c) plain generate", "(w) over (d)"):
         assert line in printed
     assert "transformers" in printed
 

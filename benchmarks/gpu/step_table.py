@@ -8,9 +8,10 @@ from statistics import median
 import torch
 
 from benchmarks.baselines import generate
-from benchmarks.engines import IdleEngine, ours
+from benchmarks.engines import ours
 from benchmarks.floors import Bandwidth, step_bytes
 from benchmarks.gpu.shapes import Extent
+from benchmarks.lesser_engines import EngineWithoutCleanPass, IdleEngine
 from benchmarks.setting import Setting
 from benchmarks.timing import Budget, seconds, show
 from introspect.injection.engine.engine import Engine
@@ -48,7 +49,9 @@ def _steps(
 ) -> list[dict[str, object]]:
     answers = {n: made.trials(rows, n) for n in (extent.short, extent.long)}
     prompts, vectors = made.engine.prompts, made.vectors
-    run_by: dict[str, Engine] = {each: Engine(made.tap, prompts, vectors, steps=each) for each in engines}
+    run_by: dict[str, Engine] = {
+        each: EngineWithoutCleanPass(made.tap, prompts, vectors, steps=each) for each in engines
+    }
     run_by |= {EMPTY: IdleEngine(made.tap, prompts, vectors, steps="graph")} if "graph" in engines else {}
     runs: dict[str, Runs] = {each: partial(_answer, engine, answers) for each, engine in run_by.items()}
     runs[GENERATE] = partial(generate, made.plain, made.encoded, rows)
