@@ -63,7 +63,7 @@ def summaries(store: Store, coherence: Gate = "rules") -> Made[pd.DataFrame]:
     """Make all tables but that of the trials, and say what those lack that the run cannot have.
 
     With coherence `model` the verdicts on answers that are not coherent by the model count as unknown.
-    No answer is read, so a million trials take a minute. Raises InputError for a run without trials.
+    No answer is read: a million trials take about eighty seconds. Raises InputError for a run without trials.
     """
     cells, names = cells_table(store), stored_graders(store)
     if cells.empty:
