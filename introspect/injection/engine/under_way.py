@@ -23,7 +23,7 @@ class UnderWay:
     readouts: list[Readout] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
     logprob: float = 0.0
-    """Sum of the log-probabilities of the drawn tokens, in nats; 0 where something is injected."""
+    """Sum of the log-probabilities of the drawn tokens, in nats; counted where nothing is injected."""
     broken: bool = False
     """Whether its logits were not finite."""
     decided: bool = False
