@@ -53,7 +53,8 @@ def test_a_sweep_ends_with_the_rates_the_paths_and_what_to_look_at(tiny: Path, t
 
 def test_a_dry_run_counts_by_arm_and_cell_estimates_and_stores_nothing(tiny: Path, tmp_path: Path) -> None:
     code, out, err = introspect("sweep", tiny, *DETECT, "--out", tmp_path / "run", "--dry-run")
-    assert (code, err) == (0, "timing a sample of the trials, about 30 seconds\n")
+    said = "timing a sample of the trials, about 30 seconds, or longer where a few answers take longer\n"
+    assert (code, err) == (0, said)
     rows = [line.split() for line in out.splitlines()]
     assert ["arm", "cells", "trials", "a", "cell", "trials"] in rows
     for arm, cells, each, trials in (("injected", 6, 2, 12), ("none", 1, 2, 2), ("random", 6, 2, 12)):

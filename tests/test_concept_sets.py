@@ -96,6 +96,14 @@ def test_an_unknown_concept_is_refused_with_its_neighbours() -> None:
         choose(a_set(cat="concept"), "cat,")
 
 
+@pytest.mark.parametrize(("at", "elsewhere"), [("organisms", "published"), ("published", "organisms")])
+def test_a_word_of_another_shipped_set_is_told_where_it_is(at: str, elsewhere: str) -> None:
+    word = next(word for word in load_concepts(elsewhere).words if word.casefold() not in load_concepts(at).words)
+    with pytest.raises(InputError, match=rf"in set '{at}'; it is a word of the set {elsewhere}: write {elsewhere}:"):
+        read_choice(word, default=at)
+    assert word in read_choice(f"{elsewhere}:{word}", default=at)[1].words
+
+
 def test_a_split_without_words_is_refused() -> None:
     with pytest.raises(InputError, match="concepts 'held-out': set 'mine' has no such words; its splits: concept"):
         choose(a_set(cat="concept"), "held-out")

@@ -93,7 +93,7 @@ def test_the_hub_is_not_asked_while_a_model_is_checked() -> None:
 
 def test_the_command_prints_each_check_and_the_time_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     timed = SimpleNamespace(
-        counts=SimpleNamespace(total=16272), bytes=6e8, timing=lambda: estimate.Timing(360.0, 24.0, 50)
+        counts=SimpleNamespace(total=16272), bytes=6e8, timing=lambda _: estimate.Timing(360.0, 24.0, 50)
     )
     monkeypatch.setattr(estimate, "estimate", lambda options: timed if options.model == "organism:aware" else None)
     code, said, _ = introspect("models", "organism:aware", "--check", "--device", "cpu")

@@ -84,7 +84,7 @@ def test_a_run_is_not_continued_with_another_tokenizer(run: Path, monkeypatch: p
     """It is refused before a model is loaded, also where the run has one and the command none."""
     asked = ["sweep", run.parent / "model", *arguments(FEW), "--out", run]
     with monkeypatch.context() as patch:
-        patch.setattr("introspect.experiment.laboratory.peek", None)
+        patch.setattr("introspect.experiment.laboratory.opening.peek", None)
         for other in ([], ["--tokenizer", "organism:aware"]):
             assert "this run has tokenizer" in refused(*asked, *other)
     code, _, err = introspect(*asked, "--tokenizer", run.parent / "words")

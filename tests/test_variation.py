@@ -1,14 +1,19 @@
 """A trial is changed in what it was asked to, and keeps its meaning: arm, words and right answer go together."""
 
+import math
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made import injection, trial, trial_at
 
 from introspect.errors import InputError
 from introspect.experiment.variation import CHANGEABLE, changed
+from introspect.injection.answers.sampling import random_words
 from introspect.injection.plan.plan import trial_seed
-from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, Injection, Site
+from introspect.records.trial import ARMS, NOT_INJECTED, OF_ANOTHER, Injection, Site, Trial, to_json, trial_from_json
 
 WHICH: dict[str, Any] = {"protocol": "which-loop", "question": "which-loop", "options": ("early", "late")}
 
@@ -100,6 +105,48 @@ def test_a_right_answer_that_hangs_on_the_loop_moves_with_it() -> None:
     assert changed(early, sites=[(0, 0), (3, 0)]).expected is None
     assert changed(early, arm="none").expected is None
     assert changed(trial(question="unrelated", protocol="detect", expected="yes"), loop=3).expected == "yes"
+
+
+WHATEVER = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.just(10**400), st.just(object())),
+    *(st.lists(each, max_size=3) for each in (st.integers(), st.tuples(st.integers(), st.integers()), st.text())),
+    st.sampled_from(ARMS),
+)
+
+
+def outcome(made: Trial, changes: dict[str, Any]) -> Trial | str:
+    try:
+        return changed(made, **changes)
+    except InputError as error:
+        return str(error)
+
+
+@given(st.dictionaries(st.sampled_from(CHANGEABLE), WHATEVER, max_size=3), st.sampled_from(("injected", "none")))
+def test_any_change_gives_a_trial_or_one_line(changes: dict[str, Any], arm: Any) -> None:
+    found = outcome(trial(arm=arm), changes)
+    if isinstance(found, str):
+        assert found
+        assert "\n" not in found
+    else:
+        assert trial_from_json(to_json(found)) == found
+        assert random_words([found.seed], 1).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"strength": "x"}, "strength \"'x'\": must be of type float or int, not str"),
+        ({"strength": math.nan}, "strength nan: must be a finite number"),
+        ({"layer": 1.5}, "layer '1.5': must be of type int, not float"),
+        ({"temperature": None}, "temperature 'None': must be of type float or int, not NoneType"),
+        ({"sites": [3]}, "sites '[3]': must be pairs of a loop and a layer"),
+        ({"sites": []}, "an injection has at least one"),
+        ({"seed": -1}, "seed -1: must be 0 or more"),
+    ],
+)
+def test_a_value_that_makes_no_trial_is_named(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        changed(trial(), **changes)
 
 
 def test_what_is_not_changed_is_kept() -> None:

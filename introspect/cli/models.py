@@ -63,14 +63,16 @@ def models(
 
 def _check(options: Options) -> None:
     """Print what was found of a checkpoint here and what a sweep of it would take; exit with 1 where a check fails."""
-    from introspect.cli.printing import OUT, print_rows, print_timing
+    from introspect.cli.printing import OUT, print_rows, print_timed
+    from introspect.cli.progress import Progress
     from introspect.experiment.estimate import estimate
     from introspect.experiment.model_check import check_model, offline
     from introspect.families.loading import load_model
 
     with offline():
-        loaded = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
-        found = check_model(loaded)
+        with Progress("loading and checking the model"):
+            loaded = load_model(options.model, device=options.device, dtype=options.dtype, **options.source)
+            found = check_model(loaded)
         rows = [(each.what, "ok" if each.good else "FAILED", each.said) for each in found]
         print_rows(("checked", "", "found"), rows)
         failed = [each.what for each in found if not each.good]
@@ -80,10 +82,11 @@ def _check(options: Options) -> None:
             raise typer.Exit(1)
         del loaded  # the estimate loads it anew, and two may not fit
         OUT.print(f"\n{options.model}: all {len(found)} checks passed", markup=False)
-        estimated = estimate(options)
+        with Progress("concept vectors for a sweep with its defaults"):
+            estimated = estimate(options)
         memory = f"about {estimated.bytes / 1e6:.0f} MB a batch beside the weights"
         OUT.print(f"introspect sweep with its defaults: {estimated.counts.total} trials, {memory}")
-        print_timing(estimated.timing())
+        print_timed(estimated)
 
 
 ENGINE = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,7 +18,7 @@ from introspect.results.tables.trials.absence import said_absent
 
 if TYPE_CHECKING:
     from introspect.calibration import Check, EffectCheck
-    from introspect.experiment.estimate import RunEstimate, Timing
+    from introspect.experiment.estimate import RunEstimate
 
 OUT = Console(highlight=False, soft_wrap=True, emoji=False)
 
@@ -67,8 +68,15 @@ def print_counts(estimate: "RunEstimate") -> None:
     OUT.print(f"blocks of {estimate.block} trials, each stored at once")
 
 
-def print_timing(timing: "Timing") -> None:
-    """Print how long a sweep would take."""
+def print_timed(estimated: "RunEstimate") -> None:
+    """Time a sample of a sweep, and print how long all of it would take."""
+    from introspect.cli.progress import Progress
+    from introspect.experiment.estimate import BUDGET
+
+    said = f"timing a sample of the trials, about {BUDGET:.0f} seconds, or longer where a few answers take longer"
+    typer.echo(said, err=True)
+    with Progress("questions timed") as progress:
+        timing = estimated.timing(progress.report)
     sampled = f"from {timing.sampled} trials drawn over the plan, run and thrown away"
     prompts = f"{_duration(timing.prompts)} of them for prompts"
     OUT.print(f"about {_duration(timing.seconds)} for the trials on one worker, {prompts}; {sampled}")

@@ -95,15 +95,20 @@ def _leaning(mean: float | None) -> str:
     return f"; {'yes' if mean > 0 else 'no'} is ahead, by {abs(mean):.2f} logits on average"
 
 
+def _loops_run(n: int) -> str:
+    """Write a number of loops."""
+    return "1 loop" if n == 1 else f"{n} loops"
+
+
 def _print_capability(capability: pd.DataFrame) -> None:
     """Say what the model cannot answer with nothing injected."""
     for loops, echo in _echoes(capability):
-        OUT.print(f"echo ({loops} loops): {echo:.0%} of the answers with nothing injected repeat their prompt")
+        OUT.print(f"echo ({_loops_run(loops)}): {echo:.0%} of the answers with nothing injected repeat their prompt")
     failing = capability[capability["verdict"] == CANNOT_ANSWER] if not capability.empty else capability
     for _, row in failing.iterrows():
         mass = "" if row["mass"] != row["mass"] else f", probability of the answers {row['mass']:.2f}"  # NaN: none
         OUT.print(
-            f"cannot answer {row['answers']} ({escape(row['grader'])}, {row['n_loops']} loops): {row['k']} of "
+            f"cannot answer {row['answers']} ({escape(row['grader'])}, {_loops_run(row['n_loops'])}): {row['k']} of "
             f"{row['n'] + row['unknown']} answers right with nothing injected{mass}; "
             "no rate of such questions is a finding"
         )

@@ -72,18 +72,16 @@ def _after(line: str | None, report: Callable[..., None]) -> Callable[..., None]
 
 def _dry_run(options: Options) -> None:
     """Print what a sweep would take: what is counted at once, and its time when a sample was run."""
-    from introspect.cli.printing import print_counts, print_timing
+    from introspect.cli.printing import print_counts, print_timed
     from introspect.cli.progress import Progress
     from introspect.experiment.design_version import unmatched_said
-    from introspect.experiment.estimate import BUDGET, estimate
+    from introspect.experiment.estimate import estimate
 
-    estimated = estimate(options)
+    with Progress("model and concept vectors"):
+        estimated = estimate(options)
     print_counts(estimated)
     laboratory = estimated.laboratory
     unmatched = unmatched_said(laboratory.design, laboratory.options, estimated.vectors)
     for line in filter(None, (_few(options), unmatched)):
         typer.echo(line)
-    typer.echo(f"timing a sample of the trials, about {BUDGET:.0f} seconds", err=True)
-    with Progress("questions timed") as progress:
-        timing = estimated.timing(progress.report)
-    print_timing(timing)
+    print_timed(estimated)

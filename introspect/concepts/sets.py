@@ -124,10 +124,13 @@ def read_choice(text: str, *, default: str) -> tuple[ConceptSet, ConceptSet]:
 
 
 def unknown_concept(word: str, known: Sequence[str], where: str) -> InputError:
-    """Make the error for a word that is not among the known ones, with the nearest of them."""
+    """Make the error for a word that is not among the known ones: which shipped set has it, or the nearest of them."""
     folded = {other.casefold(): other for other in known}
     near = [folded[match] for match in get_close_matches(word.casefold(), folded, n=3, cutoff=0.5)]
-    hint = (
-        f"did you mean {' or '.join(near)}?" if near else f"it has {len(known)} words, such as {', '.join(known[:3])}"
-    )
+    sets = [name for name in SHIPPED_SETS if word.casefold() in map(str.casefold, load_concepts(name).words)]
+    hint = f"it has {len(known)} words, such as {', '.join(known[:3])}"
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    if sets:
+        hint = f"it is a word of the set {sets[0]}: write {sets[0]}:{word}"
     return InputError(f"unknown concept {word!r} in {where}; {hint}")

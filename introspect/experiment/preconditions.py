@@ -4,13 +4,12 @@ Goes in: the options of a sweep. Comes out: nothing, or an InputError that names
 """
 
 import re
-from functools import cache
 from importlib.util import find_spec
-from types import NoneType
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import TYPE_CHECKING
 
 from introspect.concepts.pairs import SHIPPED_PAIRS
 from introspect.errors import InputError, unknown
+from introspect.experiment.value_types import check_types
 from introspect.injection.plan.grid import check_counts, check_sampling
 from introspect.injection.step.engines import check_engine
 from introspect.models.looped_layers import LOOP_STEPS
@@ -20,7 +19,7 @@ from introspect.prompts.dates import checked_day
 from introspect.protocols import Occasion
 from introspect.records.trial import OF_ANOTHER
 from introspect.results.store.store import Store
-from introspect.selection import check_selection, one_of, shown
+from introspect.selection import check_selection, one_of
 
 if TYPE_CHECKING:
     from introspect.experiment.options import Options
@@ -33,7 +32,7 @@ _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 def check_options(options: "Options") -> None:
     """Raise InputError for an option that cannot be read, or that contradicts another."""
-    _check_types(options)
+    check_types(vars(options), type(options))
     if options.pairs not in SHIPPED_PAIRS and options.contrast != "pairs":
         raise InputError(f"pairs {options.pairs!r}: is for --contrast pairs, not {options.contrast}")
     for choice in (
@@ -77,24 +76,6 @@ def check_surroundings(options: "Options", *, for_run: bool = True) -> None:
         if known["dtype"] == "auto":  # what that is on this machine, torch knows; a run has the format's own name
             del known["dtype"]
         Store.refuse_other(options.folder, known)
-
-
-def _check_types(options: "Options") -> None:
-    """Hold that every option is of its type: a notebook and the manifest of a run may bring along anything."""
-    for name, kind in _types().items():
-        value = getattr(options, name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
-            wanted = " or ".join("nothing" if each is NoneType else each.__name__ for each in kind)
-            raise InputError(f"{name} {shown(repr(value))}: must be of type {wanted}, not {type(value).__name__}")
-
-
-@cache
-def _types() -> dict[str, tuple[type, ...]]:
-    """Return the types that each option may have; whole numbers are floats as well."""
-    from introspect.experiment.options import Options
-
-    of = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(Options).items()}
-    return {name: (*kinds, int) if float in kinds else kinds for name, kinds in of.items()}
 
 
 def _check_where(options: "Options") -> None:

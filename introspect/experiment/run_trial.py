@@ -23,7 +23,7 @@ Record = Literal["residual"]
 RECORDS: tuple[Record, ...] = ("residual",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Replay:
     """A trial that was run again."""
 
@@ -32,6 +32,10 @@ class Replay:
     grades: list[Grade]
     residual: "Tensor | None"
     """`(n_loops, n_layers, token, d_model)`: the stream after every block, for the prompt and then the answer."""
+
+    def __repr__(self) -> str:
+        """Return the trial's id and what the model wrote."""
+        return f"Replay({self.trial.id}: {self.text!r})"
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ Goes in: what the user asked for. Comes out: a frozen Grid without repetitions, 
 """
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -164,7 +165,7 @@ def check_counts(**counts: int | None) -> None:
 def check_sampling(sampling: Sampling) -> None:
     """Raise InputError for settings with which nothing can be drawn."""
     check_counts(max_new_tokens=sampling.max_new_tokens)
-    if not 0 <= sampling.temperature < math.inf:
+    if not 0 <= sampling.temperature <= sys.float_info.max:
         raise InputError(f"temperature {sampling.temperature}: must be a finite number, 0 or more")
     if not 0 < sampling.top_p <= 1:
         raise InputError(f"top_p {sampling.top_p}: must be above 0 and at most 1")
