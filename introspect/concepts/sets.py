@@ -42,7 +42,7 @@ class ConceptSet:
         index, words = {word.casefold(): i for i, word in enumerate(self.words)}, list(map(one_spelling, words))
         for word in words:
             if word.casefold() not in index:
-                raise unknown_concept(word, self.words, f"set {self.name!r}")
+                raise unknown_concept(word, self.words, f"set {self.name!r}", sets=_shipped_with(word))
         return self._take(sorted({index[word.casefold()] for word in words}))
 
     @property
@@ -123,14 +123,18 @@ def read_choice(text: str, *, default: str) -> tuple[ConceptSet, ConceptSet]:
     return concepts, choose(concepts, spec)
 
 
-def unknown_concept(word: str, known: Sequence[str], where: str) -> InputError:
-    """Make the error for a word that is not among the known ones: which shipped set has it, or the nearest of them."""
+def unknown_concept(word: str, known: Sequence[str], where: str, *, sets: Sequence[str] = ()) -> InputError:
+    """Make the error for a word that is not among the known ones, with the set that has it, or the nearest of them."""
     folded = {other.casefold(): other for other in known}
     near = [folded[match] for match in get_close_matches(word.casefold(), folded, n=3, cutoff=0.5)]
-    sets = [name for name in SHIPPED_SETS if word.casefold() in map(str.casefold, load_concepts(name).words)]
     hint = f"it has {len(known)} words, such as {', '.join(known[:3])}"
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     if sets:
         hint = f"it is a word of the set {sets[0]}: write {sets[0]}:{word}"
     return InputError(f"unknown concept {word!r} in {where}; {hint}")
+
+
+def _shipped_with(word: str) -> list[str]:
+    """Name the shipped sets that have a word."""
+    return [name for name in SHIPPED_SETS if word.casefold() in map(str.casefold, load_concepts(name).words)]
