@@ -113,7 +113,8 @@ def _part(part: str, count: int, option: str) -> range:
     if low > high:
         raise InputError(f"{option}: {shown(part)} is out of range; write the smaller number first")
     if high >= count:
-        raise InputError(f"{option}: {shown(part)} is out of range; the model has 0 to {count - 1}")
+        there = f"0 to {count - 1}" if count > 1 else "only 0"
+        raise InputError(f"{option}: {shown(part)} is out of range; the model has {there}")
     return range(low, high + 1)
 
 

@@ -200,10 +200,9 @@ class LoopedModel(ABC):
         if site.layer in range(self._outside.get(site.loop, 0)):
             return (self.prelude if site.loop == PRELUDE else self.coda)[site.layer], 0
         if not (0 <= site.loop < n_loops and 0 <= site.layer < self.n_layers):
-            raise SiteError(
-                f"site {site}: a forward of {n_loops} loops has {n_loops} x {self.n_layers} (loop:layer), "
-                f"{len(self.prelude)} blocks before and {len(self.coda)} behind them"
-            )
+            outside = [f"{stage} 0 to {n - 1}" for stage, n in self.layers.items() if n and stage != "core"]
+            there = [f"loops 0 to {n_loops - 1}", f"layers 0 to {self.n_layers - 1}", *outside]
+            raise SiteError(f"site {site}: there is none; this forward has {', '.join(there)}")
         return self.blocks[site.layer], site.loop
 
     @property
