@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_no_byte_of_a_table_depends_on_the_order_of_storing(tmp_path: Path, seed
             written.append([path.read_bytes() for path in write_tables(store)])
         random.Random(seed).shuffle(made)
     assert written[0] == written[1]
+
+
+def test_no_digit_of_a_mean_readout_depends_on_the_order_of_storing(tmp_path: Path) -> None:
+    """Of a large number, its negative and a small one, whose sum is the small one or 0, as they come."""
+    made = [(one := trial(repeat=n), response(one, difference=x), []) for n, x in enumerate((1.0, 1e20, -1e20))]
+    means = set()
+    for name, order in enumerate(permutations(made)):
+        with stored(tmp_path / str(name), list(order), 3) as store:
+            means.update(readouts_table(store)["mean"])
+    assert len(means) == 1
 
 
 def test_the_rates_are_those_counted_from_the_records(tmp_path: Path) -> None:

@@ -14,6 +14,25 @@ from introspect.records.site import Site
 IDS = torch.tensor([[5, 17, 40, 8, 99, 3, 61, 12, 200, 33]])
 
 
+def decided(w: dict[str, Tensor], config: TahConfig, logits: Tensor, hidden: list[Tensor]) -> bool:
+    """Tell whether a token is to be run no more, from its summed logits and all states of this loop."""
+
+    def plain(x: Tensor, name: str) -> Tensor:
+        return x @ w[f"iter_decider.{name}.weight"].T + w[f"iter_decider.{name}.bias"]
+
+    assert config.decider_layers is not None
+    read = torch.cat([hidden[layer] for layer in config.decider_layers])
+    x = torch.cat([read, plain(logits.sort(descending=True).values[: config.decider_topk], "logits_projection")])
+    x = plain(plain(x, "combined_projection"), "backbone.input_projection")
+    for i in range(3):
+        name = f"backbone.blocks.{i}"
+        gain, shift = (w[f"iter_decider.{name}.layer_norm.{kind}"] for kind in ("weight", "bias"))
+        inner = plain(gelu(plain(layer_norm(x, x.shape, gain, shift), f"{name}.mlp.0")), f"{name}.mlp.3")
+        x = inner + (x if f"iter_decider.{name}.dim_change.weight" not in w else plain(x, f"{name}.dim_change"))
+    gain, shift = (w[f"iter_decider.backbone.output_layer.0.{kind}"] for kind in ("weight", "bias"))
+    return bool(plain(layer_norm(x, x.shape, gain, shift), "backbone.output_layer.1").sigmoid() > 0.5)
+
+
 def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int) -> tuple[Tensor, Tensor]:
     """Compute one text token by token, as the published code does: summed logits, and how often each token was run."""
     kept: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -46,22 +65,6 @@ def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int
         inner = silu(linear(read, f"{name}.mlp.gate_proj", loop)) * linear(read, f"{name}.mlp.up_proj", loop)
         return x + linear(inner, f"{name}.mlp.down_proj", loop)
 
-    def plain(x: Tensor, name: str) -> Tensor:
-        return x @ w[f"iter_decider.{name}.weight"].T + w[f"iter_decider.{name}.bias"]
-
-    def decided(logits: Tensor, hidden: list[Tensor]) -> bool:
-        assert config.decider_layers is not None
-        read = torch.cat([hidden[layer] for layer in config.decider_layers])
-        x = torch.cat([read, plain(logits.sort(descending=True).values[: config.decider_topk], "logits_projection")])
-        x = plain(plain(x, "combined_projection"), "backbone.input_projection")
-        for i in range(3):
-            name = f"backbone.blocks.{i}"
-            gain, shift = (w[f"iter_decider.{name}.layer_norm.{kind}"] for kind in ("weight", "bias"))
-            inner = plain(gelu(plain(layer_norm(x, x.shape, gain, shift), f"{name}.mlp.0")), f"{name}.mlp.3")
-            x = inner + (x if f"iter_decider.{name}.dim_change.weight" not in w else plain(x, f"{name}.dim_change"))
-        gain, shift = (w[f"iter_decider.backbone.output_layer.0.{kind}"] for kind in ("weight", "bias"))
-        return bool(plain(layer_norm(x, x.shape, gain, shift), "backbone.output_layer.1").sigmoid() > 0.5)
-
     table, all_logits, counts = w["model.embed_tokens.weight"], [], []
     for position, token in enumerate(ids[0]):
         x, logits = table[token], torch.zeros(len(table), dtype=table.dtype)
@@ -74,7 +77,7 @@ def reference(w: dict[str, Tensor], config: TahConfig, ids: Tensor, n_loops: int
                     kept.setdefault(f"model.layers.{layer} {later}", [])
             hidden[-1] = norm(hidden[-1], "model.norm")
             logits = hidden[-1] @ table.T + logits
-            if loop == n_loops - 1 or not decided(logits, hidden):
+            if loop == n_loops - 1 or not decided(w, config, logits, hidden):
                 break
             top = logits.topk(config.input_topk or len(logits))
             x = top.values.softmax(-1) @ table[top.indices]

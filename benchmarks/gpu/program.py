@@ -4,8 +4,7 @@
 
 Before anything is timed, the steps from buffers must give the tokens that nnsight gives, on an organism. Shapes are
 those of Ouro with random bfloat16 weights, made on the device. What no longer fits into the minutes is left out and
-named. `--tiny` runs the whole program on a small shape. vLLM is not
-measured.
+named. `--tiny` runs the whole program on a small shape. vLLM is not measured.
 """
 
 import json
